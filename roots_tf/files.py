@@ -1,0 +1,198 @@
+"""Files between stages: globs, shard names, atomic writes, and stages that survive being killed.
+
+A stage is a pure function from files to files, cut into tasks. Each task writes under a temporary
+name, renames, and leaves a completion marker; a stage that is run again does only the tasks that
+have no marker. Tasks run through the standard `concurrent.futures.Executor` interface, so the same
+stage runs on a process pool or on a cluster's executor.
+"""
+
+import concurrent.futures
+import contextlib
+import errno
+import glob
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """A user's mistake: says what was found, what was wanted and what to do.
+
+    A program prints its text on one line, without a traceback, and exits with `exit_status`.
+    """
+
+    exit_status = 2
+
+
+def expand(patterns: Sequence[str]) -> list[str]:
+    """Files that match the glob patterns, each once; a folder stands for the files in it.
+
+    Hidden files and those that start with `_` are left out, as are JSON files at the top of a
+    folder beside Parquet shards (a stage's own report).
+
+    Raises:
+        InputError: a pattern matches no file.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        names = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
+        folders = [name for name in names if Path(name).is_dir()]
+        files = [name for name in names if Path(name).is_file()]
+        for folder in folders:
+            inside = sorted(str(p) for p in Path(folder).rglob("*") if p.is_file())
+            shards = [name for name in inside if name.endswith(".parquet")]
+            files += shards or inside
+        files = [name for name in files if not Path(name).name.startswith((".", "_"))]
+        if not files:
+            raise InputError(f"found no file that matches {pattern!r}; wanted at least one input")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def shard_name(stem: str, index: int, count: int, suffix: str) -> str:
+    """Name of one shard of several.
+
+    >>> shard_name("documents", 3, 16, ".parquet")
+    'documents-00003-of-00016.parquet'
+    """
+    return f"{stem}-{index:05d}-of-{count:05d}{suffix}"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path in the folder of `path`; on success it is synced and renamed to it.
+
+    On an exception the temporary file is removed, and whatever stood at `path` still stands.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR):
+            raise InputError(
+                f"could not write {path}: {error.strerror}; nothing was left under that name: "
+                "make room or choose another folder, then run the same command again"
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a UTF-8 text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def write_json(path: str | Path, value) -> None:
+    """Writes a JSON file atomically, for people to read: indented, UTF-8."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path):
+    """Reads a JSON file.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"found no file {path}; wanted the JSON that an earlier program writes"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"found no JSON in {path} ({error}); write that file again") from error
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value) -> str:
+    """Sixteen hexadecimal digits that stand for any JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def local_executor(num_workers: int) -> Iterator[concurrent.futures.Executor | None]:
+    """A pool of processes on this machine; None, that is the calling process, for one worker.
+
+    Args:
+        num_workers: processes; 0 means one a processor.
+    """
+    num_workers = num_workers or os.cpu_count()
+    if num_workers == 1:
+        yield None
+        return
+    # A forked child of a process that has started threads can deadlock.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+        yield pool
+
+
+def run_stage(
+    function: Callable,
+    tasks: Sequence[tuple],
+    markers: str | Path,
+    executor: concurrent.futures.Executor | None = None,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> list:
+    """Runs `function(*task)` for every task that has no completion marker yet.
+
+    Args:
+        function: a module-level function that writes its files atomically and returns a JSON value.
+        tasks: arguments of each call; JSON values. They name the task: a task whose arguments
+            change is a new task.
+        markers: folder of the completion markers; a marker holds what the function returned.
+        executor: where the calls run; None calls them here, one after the other.
+        on_done: called with the number of finished tasks and of all tasks.
+
+    Returns:
+        What the function returned for each task, in the order of `tasks`.
+
+    Raises:
+        InputError: a worker process was killed. What was finished stays finished.
+    """
+    name = f"{function.__module__}.{function.__qualname__}"
+    paths = [Path(markers, f"{fingerprint([name, task])}.json") for task in tasks]
+    results = {i: read_json(path) for i, path in enumerate(paths) if path.exists()}
+    missing = [i for i in range(len(tasks)) if i not in results]
+    on_done(len(results), len(tasks))
+
+    def finish(index, result):
+        write_json(paths[index], result)
+        results[index] = result
+        on_done(len(results), len(tasks))
+
+    if executor is None:
+        for index in missing:
+            finish(index, function(*tasks[index]))
+    else:
+        futures = {executor.submit(function, *tasks[index]): index for index in missing}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                finish(futures[future], future.result())
+        except concurrent.futures.BrokenExecutor as error:
+            raise InputError(
+                f"a worker process was killed ({len(results)} of {len(tasks)} tasks are finished "
+                "and kept); if memory ran out use fewer workers, then run the same command again"
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+    return [results[index] for index in range(len(tasks))]

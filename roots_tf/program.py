@@ -1,0 +1,132 @@
+"""Programs: one flag a field of a frozen dataclass, one line for a user's mistake.
+
+A program is a module of `pipelines` with a docstring, a frozen dataclass `Config` whose fields are
+made by `flag()`, and `main(config)`. `roots NAME --flags` and `python -m pipelines.NAME --flags`
+run it; tests and notebooks call `main(Config(...))`.
+"""
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+import json
+import os
+import pkgutil
+import sys
+import typing
+from pathlib import Path
+
+from absl import app, flags, logging
+
+
+def flag(default=dataclasses.MISSING, *, help: str):
+    """A field of a `Config`: without a default the flag is required.
+
+    Args:
+        default: value of the flag when it is not given; its type is the field's annotation, one of
+            `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`.
+        help: what `--help` prints.
+    """
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def to_json(config) -> str:
+    """The config as JSON, as it is saved beside a program's output."""
+    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(config_class, text: str):
+    """The inverse of `to_json`.
+
+    Raises:
+        ValueError: the text holds a key that `config_class` has no field for.
+    """
+    values = json.loads(text)
+    known = {field.name for field in dataclasses.fields(config_class)}
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"{config_class.__name__} has no field {unknown}; it has {sorted(known)}")
+    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def run(main, config_class) -> typing.NoReturn:
+    """Parses the command line into a `config_class` and calls `main` with it, then exits.
+
+    An exception that carries an integer `exit_status` is addressed to the user: its text is
+    printed on one line and the process exits with that status. Any other is a bug and keeps its
+    traceback.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        _define(field, hints[field.name])
+
+    def call_main(_):
+        values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(config_class)}
+        config = config_class(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        )
+        try:
+            main(config)
+        except Exception as error:
+            status = getattr(error, "exit_status", None)
+            if status is None:
+                raise
+            logging.flush()
+            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr, flush=True)
+            sys.exit(status)
+
+    logging.set_verbosity(logging.INFO)
+    # absl shows the docstring and key flags of `__main__`, which under a console script is not the
+    # program's own module.
+    sys.modules["__main__"].__doc__ = sys.modules[config_class.__module__].__doc__
+    app.run(call_main)
+
+
+def _define(field: dataclasses.Field, hint) -> None:
+    """Defines the absl flag of one field, and shows it under `--help`."""
+    required = field.default is dataclasses.MISSING
+    default = None if required else field.default
+    text = field.metadata["help"]
+    if typing.get_origin(hint) is typing.Literal:
+        flags.DEFINE_enum(field.name, default, typing.get_args(hint), text)
+    elif hint == tuple[str, ...]:
+        flags.DEFINE_list(field.name, None if required else list(default), text)
+    else:
+        define = {
+            str: flags.DEFINE_string,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            bool: flags.DEFINE_bool,
+        }[hint]
+        define(field.name, default, text)
+    if required:
+        flags.mark_flag_as_required(field.name)
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[field.name])
+
+
+def programs() -> dict[str, str]:
+    """Name of every program and the first line of its docstring, without importing any."""
+    package = importlib.util.find_spec("pipelines").submodule_search_locations
+    first_lines = {}
+    for module in sorted(pkgutil.iter_modules(package), key=lambda module: module.name):
+        source = Path(module.module_finder.path, f"{module.name}.py").read_text("utf-8")
+        first_lines[module.name] = ast.get_docstring(ast.parse(source)).splitlines()[0]
+    return first_lines
+
+
+def roots() -> None:
+    """The console script `roots`: `roots` lists the programs, `roots NAME --flags` runs one."""
+    known = programs()
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help", "help"):
+        print("usage: roots PROGRAM [--flags]     (roots PROGRAM --help shows the flags)\n")
+        for program, line in known.items():
+            print(f"  {program.replace('_', '-'):<18} {line}")
+        return
+    if name.replace("-", "_") not in known:
+        names = ", ".join(program.replace("_", "-") for program in known)
+        print(f"roots: found no program {name!r}; there are: {names}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[:2] = [f"roots {name}"]
+    module = importlib.import_module(f"pipelines.{name.replace('-', '_')}")
+    run(module.main, module.Config)

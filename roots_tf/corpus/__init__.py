@@ -1,0 +1,1 @@
+"""Text in, text out: read files of any size, clean documents, drop what is no use, part shards."""

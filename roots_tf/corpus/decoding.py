@@ -1,0 +1,139 @@
+"""Bytes of text files to blocks of decoded text, in bounded memory, whatever the line length."""
+
+import codecs
+import io
+from collections.abc import Iterator
+
+import pyarrow
+
+from roots_tf.corpus.tally import Tally
+from roots_tf.files import InputError
+
+BLOCK_BYTES = 1 << 20
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+# The four-byte marks come first: the UTF-32 mark begins with the UTF-16 one.
+BYTE_ORDER_MARKS = [
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+]
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def compression(path: str) -> str | None:
+    """Codec of a compressed file by its suffix; None for a plain file."""
+    return next((codec for end, codec in COMPRESSIONS.items() if path.endswith(end)), None)
+
+
+def byte_order_mark(head: bytes) -> tuple[bytes, str]:
+    """The mark that a file starts with (empty if none) and the encoding that follows from it.
+
+    >>> byte_order_mark(b"\\xff\\xfeH\\x00")
+    (b'\\xff\\xfe', 'utf-16-le')
+    """
+    return next(((m, e) for m, e in BYTE_ORDER_MARKS if head.startswith(m)), (b"", "utf-8"))
+
+
+def blocks(path: str, start: int = 0, end: int = -1) -> Iterator[tuple[int, bytes]]:
+    """Bytes of a file, decompressed, about a megabyte at a time.
+
+    A block ends after a newline where it has one, otherwise between two UTF-8 characters.
+
+    Args:
+        path: a file; `.gz` and `.zst` are decompressed as they are read.
+        start: first byte; only 0 for a compressed file.
+        end: the byte after the last; -1 for the end of the file.
+
+    Yields:
+        Offset of the block in the (decompressed) file, and its bytes.
+
+    Raises:
+        InputError: the file cannot be read or decompressed to its end.
+    """
+    codec = compression(path)
+    offset = start
+    try:
+        with pyarrow.OSFile(path) as raw:
+            raw.seek(start)
+            file = pyarrow.CompressedInputStream(raw, codec) if codec else raw
+            left = end - start if end >= 0 else None
+            carry = b""
+            while data := file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left)):
+                left = None if left is None else left - len(data)
+                carry += data
+                cut = carry.rfind(b"\n") + 1 or _whole_characters(carry)
+                if cut:
+                    yield offset, carry[:cut]
+                    offset += cut
+                    carry = carry[cut:]
+            if carry:
+                yield offset, carry
+    except OSError as error:
+        kind = f"whole {codec} data" if codec else "a file that can be read"
+        raise InputError(
+            f"could not read {path} beyond byte {offset} ({error}); wanted {kind}: "
+            "copy or download it again, or leave it out"
+        ) from error
+
+
+def _whole_characters(data: bytes) -> int:
+    """Length of `data` without a UTF-8 character that its end cuts in two."""
+    for back in range(1, min(4, len(data) + 1)):
+        if data[-back] >= 0xC0:
+            return len(data) - back
+        if data[-back] < 0x80:
+            break
+    return len(data)
+
+
+def text_blocks(path: str, start: int, end: int, tally: Tally) -> Iterator[str]:
+    """Decoded text of a file or of a part of it; every line ends in a bare newline.
+
+    UTF-8, or what the byte order mark says (UTF-8, UTF-16, UTF-32). A few bytes that are no UTF-8
+    become U+FFFD, and the tally notes how many; a NUL is counted as such a byte.
+
+    Raises:
+        InputError: more than ten bytes and one in a thousand of a block are not UTF-8: the file is
+            binary or in another encoding. Text in windows-1252 has more than that in every
+            language but English; one flipped bit in a large file has less.
+    """
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    decoder = None
+    for offset, data in blocks(path, start, end):
+        if offset == 0:
+            mark, encoding = byte_order_mark(data[:4])
+            data = data[len(mark) :]
+            if encoding != "utf-8":
+                decoder = codecs.getincrementaldecoder(encoding)("replace")
+            offset = len(mark)
+        text = decoder.decode(data) if decoder else _decode(path, offset, data, tally)
+        yield newlines.decode(text)
+    yield newlines.decode(decoder.decode(b"", True) if decoder else "", True)
+
+
+def _decode(path: str, offset: int, data: bytes, tally: Tally) -> str:
+    nuls = data.count(0)
+    first = data.find(0)
+    try:
+        text = data.decode("utf-8")
+        invalid = 0
+    except UnicodeDecodeError as error:
+        text = data.decode("utf-8", "replace")
+        invalid = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode())
+        first = min(first, error.start) if nuls else error.start
+    if nuls + invalid > 10 + len(data) // 1000:
+        found = f"{nuls} NUL bytes" if nuls else f"{invalid} bytes that are not UTF-8"
+        advice = (
+            "this looks like a binary file: leave it out (or unpack it)"
+            if nuls or invalid > len(data) // 10
+            else f"convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}"
+        )
+        raise InputError(
+            f"found {found} among {len(data)} in {path}, the first at byte {offset + first}; "
+            f"wanted UTF-8 text, JSON lines or Parquet; {advice}"
+        )
+    tally.note("bytes_not_utf8_replaced", invalid)
+    return text

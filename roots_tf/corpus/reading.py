@@ -71,8 +71,7 @@ def read_documents(
 ) -> Iterator[Document]:
     """Documents of files, in order.
 
-    >>> [d.text for d in read_documents(["two.txt"])]       # "Call me\\nIshmael.\\n\\nSome years"
-    ['Call me\\nIshmael.', 'Some years']
+        "Call me\\nIshmael.\\n\\nSome years"  ->  "Call me\\nIshmael.", "Some years"
 
     Args:
         paths: files; `.parquet` is Parquet, `.jsonl`, `.json`, `.ndjson` are JSON lines, any other

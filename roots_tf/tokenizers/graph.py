@@ -1,0 +1,334 @@
+"""Tokenizers inside the TensorFlow graph: core ops, and tensorflow-text's fast WordPiece op.
+
+Nothing here decides what a character means: `characters` asked the normaliser of Hugging Face
+`tokenizers` about every code point, and the graph looks the answers up.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from roots_tf import files
+from roots_tf.tokenizers import characters
+
+# An entry is what a code point becomes, in one int32: a code point and its class, or flags.
+_CODE_BITS = 21
+_CODE_MASK = (1 << _CODE_BITS) - 1
+_CLASS_UNIT = 1 << _CODE_BITS
+_REMOVED = 1 << 23  # becomes nothing
+_SEVERAL = 1 << 24  # becomes a sequence, whose number stands in the place of the code point
+_REORDERS = 1 << 25  # becomes a combining mark that stays
+
+
+class Characters(NamedTuple):
+    """Normalised characters of a batch, flat over its texts."""
+
+    codes: tf.Tensor  # int32 [M] code points
+    classes: tf.Tensor  # int32 [M] classes of `characters`
+    sources: tf.Tensor  # int32 [M] index of the original character, flat over the batch
+    row_splits: tf.Tensor  # int32 [B + 1] bounds of the texts in the above
+
+
+class GraphTokenizer(tf.Module):
+    """Text to ids in the graph; see `Tokenizer.graph`.
+
+    The arrays are constants of the graph: nothing to initialise, nothing to look for on disk.
+    """
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of texts.
+
+        Args:
+            texts: strings of UTF-8 [B]; what is not valid is read as U+FFFD.
+
+        Returns:
+            int32 [B, None], without special tokens around.
+        """
+        return self._ragged(texts, with_offsets=False)[0]
+
+    def tokenize_with_offsets(
+        self, texts: tf.Tensor
+    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+        """Ids of texts and the characters of each: ids, starts, ends (exclusive).
+
+        Args:
+            texts: strings of UTF-8 [B].
+
+        Returns:
+            Three int32 [B, None]; starts and ends count code points of the text as given.
+        """
+        return self._ragged(texts, with_offsets=True)
+
+    def _ragged(self, texts: tf.Tensor, with_offsets: bool):
+        raise NotImplementedError
+
+
+def build(tokenizer) -> GraphTokenizer:
+    """The graph tokenizer of a `Tokenizer`.
+
+    Raises:
+        InputError: the tokenizer has a part that has no counterpart in the graph.
+    """
+    kinds = {"wordpiece": _build_wordpiece}
+    if tokenizer.kind not in kinds:
+        raise files.InputError(f"found a {tokenizer.kind} tokenizer, which has no graph tokenizer")
+    return kinds[tokenizer.kind](tokenizer)
+
+
+def _build_wordpiece(tokenizer) -> GraphTokenizer:
+    from roots_tf.tokenizers import graph_wordpiece
+
+    return graph_wordpiece.GraphWordpiece(tokenizer)
+
+
+class _Table:
+    """Entries of all code points, and the sequences that some become.
+
+    Args:
+        changes: code points that do not stay as they are, and what they become.
+        classes: class of each resulting code point.
+        isolate_spaced: whether " c " becomes one isolated c; the spaces are separators anyway.
+    """
+
+    def __init__(self, changes: dict[int, str], classes: np.ndarray, isolate_spaced: bool):
+        def entry(code: int) -> int:
+            return code | int(classes[code]) << _CODE_BITS
+
+        entries = np.arange(characters.NUM_CODE_POINTS, dtype=np.int32)
+        entries |= classes.astype(np.int32) << _CODE_BITS
+        sequences: dict[str, int] = {}
+        for code, output in changes.items():
+            if isolate_spaced and len(output) == 3 and output[0] == output[2] == " ":
+                entries[code] = ord(output[1]) | characters.ISOLATED << _CODE_BITS
+            elif not output:
+                entries[code] = _REMOVED
+            elif len(output) == 1:
+                entries[code] = entry(ord(output))
+            else:
+                entries[code] = _SEVERAL | sequences.setdefault(output, len(sequences))
+        self.entries = entries
+        sequences.setdefault("\0", len(sequences))  # an empty table cannot be gathered from
+        self.counts = np.array([len(sequence) for sequence in sequences], np.int32)
+        self.firsts = np.cumsum(self.counts, dtype=np.int32) - self.counts
+        self.values = np.array([entry(ord(c)) for s in sequences for c in s], np.int32)
+        self.paged = characters.paged(entries)
+
+    def flag(self, code_points, flag: int) -> None:
+        """Sets a flag on the entries of code points."""
+        self.entries[list(code_points)] |= flag
+        self.paged = characters.paged(self.entries)
+
+    def look_up(self, codes: tf.Tensor) -> tf.Tensor:
+        """Entries of code points."""
+        page = tf.gather(self.paged.page_of, codes // characters.PAGE)
+        return tf.gather(self.paged.pages, page * characters.PAGE + codes % characters.PAGE)
+
+    def expand(self, entries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Entries without flags, and the index of the entry that each came from."""
+        flagged = _has(entries, _REMOVED | _SEVERAL)
+
+        def each():
+            several = _has(entries, _SEVERAL)
+            number = tf.where(several, entries & _CODE_MASK, 0)
+            count = tf.where(several, tf.gather(self.counts, number), 1)
+            count = tf.where(_has(entries, _REMOVED), 0, count)
+            source = tf.repeat(tf.range(tf.size(entries)), count)
+            within = tf.range(tf.size(source)) - tf.gather(tf.cumsum(count, exclusive=True), source)
+            from_sequence = tf.gather(several, source)
+            index = tf.gather(tf.gather(self.firsts, number), source) + within
+            value = tf.gather(self.values, tf.where(from_sequence, index, 0))
+            return tf.where(from_sequence, value, tf.gather(entries, source)), source
+
+        return tf.cond(tf.reduce_any(flagged), each, lambda: (entries, tf.range(tf.size(entries))))
+
+
+class Normalizer:
+    """A character-wise normaliser of `tokenizers` in the graph, with special tokens kept whole.
+
+    Args:
+        settings: the normalizer of a `tokenizer.json`.
+        normalizer: the same as an object.
+        classes: class of each normalised code point, [NUM_CODE_POINTS].
+        added_tokens: the added tokens of a `tokenizer.json`.
+
+    Raises:
+        InputError: the normaliser does not act on characters one by one, or an added token cannot
+            be found in raw text.
+    """
+
+    def __init__(self, settings: dict | None, normalizer, classes: np.ndarray, added_tokens):
+        if settings is not None and settings["type"] != "BertNormalizer":
+            raise files.InputError(
+                f"found the normaliser {settings['type']}, which has no counterpart in the graph; "
+                "wanted BertNormalizer or none"
+            )
+        changes = {} if settings is None else characters.changes(normalizer)
+        self._table = _Table(changes, classes, isolate_spaced=True)
+        self._special = _SpecialTokens(added_tokens)
+        self._strips = False
+        if settings is not None:
+            strips = settings["strip_accents"]
+            self._strips = settings["lowercase"] if strips is None else strips
+        if self._strips:
+            self._prepare_reordering(settings, classes)
+
+    def _prepare_reordering(self, settings: dict, classes: np.ndarray) -> None:
+        """Tables of the two halves of the normaliser, before and after marks are sorted."""
+        from tokenizers import normalizers
+
+        marks = characters.combining_classes()
+        cleans = {key: settings[key] for key in ("clean_text", "handle_chinese_chars")}
+        before = normalizers.Sequence(
+            [
+                normalizers.BertNormalizer(**cleans, strip_accents=False, lowercase=False),
+                normalizers.NFD(),
+            ]
+        )
+        after = normalizers.BertNormalizer(
+            clean_text=False,
+            handle_chinese_chars=False,
+            strip_accents=True,
+            lowercase=settings["lowercase"],
+        )
+        decomposed = characters.changes(before)
+        finished = characters.changes(after)
+        kept = {c for c in np.flatnonzero(marks).tolist() if finished.get(c, chr(c))}
+        self._table.flag(
+            [c for c in kept if c not in decomposed]
+            + [c for c, output in decomposed.items() if kept & set(map(ord, output))],
+            _REORDERS,
+        )
+        self._before = _Table(decomposed, np.zeros_like(classes), isolate_spaced=False)
+        self._after = _Table(finished, classes, isolate_spaced=False)
+        self._marks = characters.paged(marks.astype(np.int32))
+
+    def __call__(self, texts: tf.Tensor) -> tuple[Characters, tf.Tensor]:
+        """Normalises texts [B]: their characters, and the row splits [B + 1] of the original."""
+        original_splits, codes = tf.raw_ops.UnicodeDecode(
+            input=texts,
+            input_encoding="UTF-8",
+            errors="replace",
+            replacement_char=0xFFFD,
+            Tsplits=tf.int32,
+        )
+        entries = self._table.look_up(codes)
+        special = self._special.classes(codes, original_splits)
+        entries = tf.where(special > 0, codes + special * _CLASS_UNIT, entries)
+        if self._strips:
+            entries, sources = tf.cond(
+                tf.reduce_any(_has(entries, _REORDERS)),
+                lambda: self._reordered(codes, special, original_splits),
+                lambda: self._table.expand(entries),
+            )
+        else:
+            entries, sources = self._table.expand(entries)
+        splits = tf.searchsorted(sources, original_splits)
+        return Characters(entries & _CODE_MASK, _class(entries), sources, splits), original_splits
+
+    def _reordered(self, codes, special, row_splits) -> tuple[tf.Tensor, tf.Tensor]:
+        """Entries and their sources where combining marks that stay may have to be sorted."""
+        overridden = codes + special * _CLASS_UNIT
+        entries = tf.where(special > 0, overridden, self._before.look_up(codes))
+        entries, sources = self._before.expand(entries)
+        codes = entries & _CODE_MASK
+        page = tf.gather(self._marks.page_of, codes // characters.PAGE)
+        mark = tf.gather(self._marks.pages, page * characters.PAGE + codes % characters.PAGE)
+        opens = (mark == 0) | starts_of(tf.searchsorted(sources, row_splits), tf.size(sources))
+        run = tf.cumsum(tf.cast(opens, tf.int64))
+        order = tf.argsort(run * 256 + tf.cast(mark, tf.int64), stable=True)
+        # `tokenizers` gives the sorted characters the places of the unsorted in order: each that
+        # was the first of its decomposition takes the next original character.
+        is_first = tf.concat([[True], sources[1:] != sources[:-1]], 0)[: tf.size(sources)]
+        slot = tf.cumsum(tf.cast(tf.gather(is_first, order), tf.int32)) - 1
+        sources = tf.gather(tf.boolean_mask(sources, is_first), tf.maximum(slot, 0))
+        entries = tf.gather(entries, order)
+        finished = tf.where(_class(entries) > 0, entries, self._after.look_up(entries & _CODE_MASK))
+        finished, kept = self._after.expand(finished)
+        return finished, tf.gather(sources, kept)
+
+
+class _SpecialTokens:
+    """Finds special tokens in raw text, leftmost first, longest first."""
+
+    def __init__(self, added_tokens):
+        contents = sorted((token["content"] for token in added_tokens), key=len, reverse=True)
+        for token in added_tokens:
+            flags = [k for k in ("lstrip", "rstrip", "single_word", "normalized") if token[k]]
+            if flags:
+                raise files.InputError(
+                    f"found the added token {token['content']!r} with {' and '.join(flags)}, which "
+                    "has no counterpart in the graph; wanted a plain special token"
+                )
+        for one in contents:
+            for other in contents:
+                overlaps = any(
+                    one[i:].startswith(other) or other.startswith(one[i:])
+                    for i in range(1, len(one))
+                )
+                if overlaps:
+                    raise files.InputError(
+                        f"found the added tokens {one!r} and {other!r}, which can overlap in a "
+                        "text; wanted special tokens such as [MASK]"
+                    )
+        self._longest = max(map(len, contents), default=0)
+        self._lengths = np.array([len(content) for content in contents], np.int32)
+        self._codes = np.zeros((len(contents), self._longest), np.int32)  # [S, longest]
+        for row, content in enumerate(contents):
+            self._codes[row, : len(content)] = [ord(c) for c in content]
+        self._openers = sorted({ord(content[0]) for content in contents})
+
+    def classes(self, codes: tf.Tensor, row_splits: tf.Tensor) -> tf.Tensor:
+        """ISOLATED on the first character of each special token, CONTINUES on its others, else 0.
+
+        Args:
+            codes: int32 [N].
+            row_splits: int32 [B + 1].
+        """
+        opens = tf.zeros_like(codes, tf.bool)
+        for opener in self._openers:
+            opens |= codes == opener
+
+        def find():
+            at = tf.cast(tf.where(opens)[:, 0], tf.int32)  # [C]
+            padded = tf.concat([codes, tf.fill([self._longest], -1)], 0)
+            within = tf.range(self._longest)
+            window = tf.gather(padded, at[:, None] + within)  # [C, longest]
+            unused = within >= self._lengths[:, None]  # [S, longest]
+            same = tf.reduce_all((window[:, None] == self._codes) | unused, 2)  # [C, S]
+            row_end = tf.gather(row_splits, tf.searchsorted(row_splits, at, side="right"))
+            same &= at[:, None] + self._lengths <= row_end[:, None]
+            matches = tf.reduce_any(same, 1)
+            length = tf.gather(self._lengths, tf.argmax(same, 1))  # the first is the longest
+            at, length = tf.boolean_mask(at, matches), tf.boolean_mask(length, matches)
+            inside = at[:, None] + within
+            inside = tf.boolean_mask(inside, within < length[:, None])
+            classes = tf.scatter_nd(
+                inside[:, None],
+                tf.fill([tf.size(inside)], characters.CONTINUES),
+                [tf.size(codes)],
+            )
+            first = tf.fill([tf.size(at)], characters.ISOLATED)
+            return tf.tensor_scatter_nd_update(classes, at[:, None], first)
+
+        if not self._openers:
+            return tf.zeros_like(codes)
+        return tf.cond(tf.reduce_any(opens), find, lambda: tf.zeros_like(codes))
+
+
+def starts_of(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Whether each of `size` places is the first of a row: bool [size].
+
+    >>> starts_of(tf.constant([0, 2, 2, 3]), 3)     # rows of 2, 0 and 1
+    [True, False, True]
+    """
+    counts = tf.scatter_nd(row_splits[:, None], tf.ones_like(row_splits), [size + 1])
+    return counts[:-1] > 0
+
+
+def _class(entries: tf.Tensor) -> tf.Tensor:
+    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(entries, _CODE_BITS), 3)
+
+
+def _has(entries: tf.Tensor, flags: int) -> tf.Tensor:
+    return tf.bitwise.bitwise_and(entries, flags) != 0

@@ -1,0 +1,291 @@
+"""A tokenizer, whatever its model: loading, saving, bulk encoding, decoding, tables over the ids."""
+
+import functools
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from roots_tf import files
+from roots_tf.tokenizers import bulk, vocabulary
+
+JSON_NAME = "tokenizer.json"
+VOCABULARY_NAME = "vocab.txt"
+SENTENCEPIECE_NAMES = ("sentencepiece.model", "spiece.model", "tokenizer.model")
+_ROLES = {
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+_ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
+
+
+class Encoded(NamedTuple):
+    """Ids of several texts and where each stands, in characters of its text: [start, end)."""
+
+    ids: np.ndarray  # int32 [total]
+    row_splits: np.ndarray  # int64 [texts + 1]
+    starts: np.ndarray  # int32 [total]
+    ends: np.ndarray  # int32 [total]
+
+
+class Tokenizer:
+    """Text to ids and back.
+
+    Attributes:
+        kind: "wordpiece", "bpe" or "unigram".
+        vocabulary: token of each id.
+        size: number of ids.
+        pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens; None for one that a
+            loaded vocabulary does not have.
+        special_ids: ids of all tokens that no ordinary text gives, ascending.
+        settings: the parsed `tokenizer.json`: model, normalizer, pre_tokenizer, added_tokens.
+
+    Args:
+        backend: `tokenizers.Tokenizer`; its truncation, padding and post-processor are replaced.
+
+    Raises:
+        InputError: the model is none of WordPiece, BPE and Unigram, or ids are missing.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer):
+        backend.no_truncation()
+        backend.no_padding()
+        self.backend = backend
+        self.settings = json.loads(backend.to_str())
+        self.kind = self.settings["model"]["type"].lower()
+        if self.kind not in ("wordpiece", "bpe", "unigram"):
+            raise files.InputError(
+                f"found a tokenizer of the model {self.settings['model']['type']}; "
+                "wanted WordPiece, BPE or Unigram"
+            )
+        ids = backend.get_vocab(with_added_tokens=True)
+        self.size = len(ids)
+        self.vocabulary = sorted(ids, key=ids.get)
+        if [ids[token] for token in self.vocabulary] != list(range(self.size)):
+            raise files.InputError(
+                f"found {self.size} tokens with ids up to {max(ids.values())}; wanted each id from "
+                "0 once: two tokens share an id, or ids are missing"
+            )
+        self.added_tokens = self.settings["added_tokens"]
+        self.special_ids = tuple(sorted(token["id"] for token in self.added_tokens))
+        for role, names in _ROLES.items():
+            found = [ids[name] for name in names if ids.get(name) in self.special_ids]
+            setattr(self, f"{role}_id", found[0] if found else None)
+        if self.cls_id is not None and self.sep_id is not None:
+            backend.post_processor = _bert_template(
+                self.vocabulary[self.cls_id], self.cls_id, self.vocabulary[self.sep_id], self.sep_id
+            )
+        else:
+            # Others shift offsets: ByteLevel may cut the space off them.
+            backend.post_processor = processors.Sequence([])
+        self._bulk = bulk.BulkEncoder(backend, **self._cuts())
+
+    def encode(self, texts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of texts, without [CLS] and [SEP].
+
+        >>> tokenizer.encode(["Hello, world", "", "[MASK]"])
+        (array([7592, 1010, 2088,  103], dtype=int32), array([0, 3, 3, 4]))
+
+        Args:
+            texts: strings, or bytes of UTF-8; what is not valid is read as U+FFFD.
+
+        Returns:
+            ids int32 [total] and row_splits int64 [len(texts) + 1]: the ids of text i are
+            ids[row_splits[i] : row_splits[i + 1]].
+        """
+        return self._bulk.encode(
+            [text if isinstance(text, str) else bulk.valid_text(text) for text in texts]
+        )
+
+    def encode_with_offsets(self, texts: Sequence[str | bytes]) -> Encoded:
+        """As `encode`, with the characters of each id; slower, it does not look words up."""
+        encodings = self.backend.encode_batch(
+            [bulk.valid_text(text) for text in texts], add_special_tokens=False
+        )
+        splits = np.zeros(len(encodings) + 1, np.int64)
+        np.cumsum([len(encoding) for encoding in encodings], out=splits[1:])
+        total = int(splits[-1])
+        ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
+        offsets = itertools.chain.from_iterable(
+            itertools.chain.from_iterable(encoding.offsets for encoding in encodings)
+        )
+        spans = np.fromiter(offsets, np.int32, 2 * total).reshape(total, 2)
+        return Encoded(np.fromiter(ids, np.int32, total), splits, spans[:, 0], spans[:, 1])
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """Text of ids."""
+        return self.backend.decode(
+            np.asarray(ids).tolist(), skip_special_tokens=skip_special_tokens
+        )
+
+    @functools.cached_property
+    def starts_word(self) -> np.ndarray:
+        """Whether each id starts a word: bool [V]; False on special tokens.
+
+        WordPiece: tokens without "##". Byte-level BPE and Unigram mark the space before a word in
+        its first token; a token that starts with punctuation starts a word there too, as it does
+        in BERT.
+        """
+        specials = set(self.special_ids)
+        if self.kind == "wordpiece":
+            prefix = self.settings["model"]["continuing_subword_prefix"]
+            starts = [not token.startswith(prefix) for token in self.vocabulary]
+        else:
+            pattern = re.compile(rf"[ĠĊĉ▁ {_ASCII_PUNCTUATION}]")
+            starts = [bool(pattern.match(token)) for token in self.vocabulary]
+        return np.array([start and i not in specials for i, start in enumerate(starts)])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, as hexadecimal digits, of everything that decides ids."""
+        deciding = ("model", "normalizer", "pre_tokenizer", "added_tokens")
+        text = json.dumps({key: self.settings[key] for key in deciding}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def save(self, folder: str | Path) -> None:
+        """Writes `tokenizer.json`, `tokenizer_config.json` and, for WordPiece, `vocab.txt`."""
+        folder = Path(folder)
+        files.write_text(folder / JSON_NAME, self.backend.to_str(pretty=True))
+        files.write_json(folder / "tokenizer_config.json", self._transformers_config())
+        if self.kind == "wordpiece":
+            files.write_text(
+                folder / VOCABULARY_NAME, "".join(f"{token}\n" for token in self.vocabulary)
+            )
+
+    def graph(self):
+        """The tokenizer as a `tf.Module` for tf.data, tf.function and SavedModel.
+
+        Returns:
+            `roots_tf.tokenizers.graph.GraphTokenizer`; imports TensorFlow.
+        """
+        from roots_tf.tokenizers import graph
+
+        return graph.build(self)
+
+    def _transformers_config(self) -> dict:
+        """What `transformers.AutoTokenizer` reads beside `tokenizer.json`."""
+        config: dict = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        normalizer = self.settings["normalizer"] or {}
+        if self.kind == "wordpiece":
+            config["tokenizer_class"] = "BertTokenizer"
+            config["do_lower_case"] = normalizer.get("lowercase", False)
+            config["strip_accents"] = normalizer.get("strip_accents")
+            config["tokenize_chinese_chars"] = normalizer.get("handle_chinese_chars", True)
+        for role in _ROLES:
+            if (token_id := getattr(self, f"{role}_id")) is not None:
+                config[f"{role}_token"] = self.vocabulary[token_id]
+        return config
+
+    def _cuts(self) -> dict:
+        """Where a text may be cut without a change of ids, for `bulk.BulkEncoder`."""
+        whole = {"fine": r"(?s).+", "whitespace": False}
+        plain = all(
+            not (token["lstrip"] or token["rstrip"] or token["single_word"] or token["normalized"])
+            and re.match(rf"[{_ASCII_PUNCTUATION}]\S*$", token["content"])
+            for token in self.added_tokens
+        )
+        normalizer = (self.settings["normalizer"] or {}).get("type")
+        pre_tokenizer = (self.settings["pre_tokenizer"] or {}).get("type")
+        if not plain:
+            return whole
+        contents = sorted((token["content"] for token in self.added_tokens), key=len, reverse=True)
+        specials = "".join(f"{re.escape(content)}|" for content in contents)
+        if (self.kind, normalizer, pre_tokenizer) == (
+            "wordpiece",
+            "BertNormalizer",
+            "BertPreTokenizer",
+        ):
+            # ASCII punctuation always is a word of its own, and no accent composes with it.
+            return {
+                "fine": rf"{specials}[^ \t\n\r{_ASCII_PUNCTUATION}]+|[{_ASCII_PUNCTUATION}]",
+                "whitespace": True,
+            }
+        return whole
+
+
+def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
+    """Loads a tokenizer.
+
+    Args:
+        path: a folder that holds one of the following, or one of them: `tokenizer.json`, a
+            WordPiece `vocab.txt`.
+        lowercase: for a `vocab.txt`, whether text is lower-cased and loses its accents. None asks
+            `tokenizer_config.json` beside it, and without one, whether the vocabulary holds
+            upper-case letters.
+
+    Raises:
+        InputError: nothing of the kind is there, or it is damaged; the message names the line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        names = (JSON_NAME, VOCABULARY_NAME)
+        found = [path / name for name in names if (path / name).is_file()]
+        if not found:
+            raise files.InputError(
+                f"found none of {', '.join(names)} in the folder {path}; wanted a tokenizer: "
+                "`roots train-tokenizer` writes one"
+            )
+        path = found[0]
+    elif not path.exists():
+        raise files.InputError(
+            f"found no tokenizer {path}; wanted a folder, {JSON_NAME} or {VOCABULARY_NAME}"
+        )
+    if path.suffix == ".json":
+        return Tokenizer(_read_json(path))
+    tokens = vocabulary.read_vocabulary(path)
+    if lowercase is None:
+        config = path.with_name("tokenizer_config.json")
+        settings = files.read_json(config) if config.exists() else {}
+        lowercase = settings.get("do_lower_case", not vocabulary.is_cased(tokens))
+    return wordpiece(tokens, lowercase=lowercase)
+
+
+def wordpiece(
+    tokens: Sequence[str], *, lowercase: bool, strip_accents: bool | None = None
+) -> Tokenizer:
+    """A WordPiece tokenizer with BERT's rules, as `transformers.BertTokenizerFast` sets them up.
+
+    Args:
+        tokens: the vocabulary in the order of ids; it holds the five special tokens.
+        lowercase: whether text is lower-cased.
+        strip_accents: whether accents are removed; None does what `lowercase` says.
+    """
+    ids = {token: i for i, token in enumerate(tokens)}
+    backend = tokenizers.Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=lowercase, strip_accents=strip_accents
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    backend.add_special_tokens(list(vocabulary.SPECIAL_TOKENS))
+    return Tokenizer(backend)
+
+
+def _read_json(path: Path) -> tokenizers.Tokenizer:
+    """Reads a `tokenizer.json`."""
+    files.read_json(path)  # for a message that names the place of a syntax error
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the Rust side raises the bare class
+        raise files.InputError(
+            f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}"
+        ) from error
+
+
+def _bert_template(cls: str, cls_id: int, sep: str, sep_id: int) -> processors.TemplateProcessing:
+    """[CLS] A [SEP] and [CLS] A [SEP] B [SEP]."""
+    return processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        special_tokens=[(cls, cls_id), (sep, sep_id)],
+    )

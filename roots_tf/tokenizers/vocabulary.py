@@ -1,0 +1,103 @@
+"""Vocabulary files of WordPiece (`vocab.txt`): one token a line, its id is the line's index.
+
+Format: google-research/bert `vocab.txt`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from roots_tf import files
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SUFFIX_PREFIX = "##"
+
+
+def read_vocabulary(path: str | Path) -> list[str]:
+    """Reads and checks a `vocab.txt`.
+
+    Args:
+        path: UTF-8 file, a token a line, lines ended by a bare newline.
+
+    Returns:
+        The tokens in the order of their ids.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8, starts with a byte-order mark, has CRLF
+            line ends, a blank line, spaces around a token, a token twice, or lacks one of the
+            special tokens; the message names the line.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise files.InputError(
+            f"found no vocabulary {path}; wanted a text file with a token a line"
+        ) from error
+    if content.startswith(b"\xef\xbb\xbf"):
+        raise files.InputError(
+            f"{path}, line 1: found a byte-order mark; wanted plain UTF-8: remove the three bytes"
+        )
+    lines = content.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    tokens = [_checked(path, number, line) for number, line in enumerate(lines, 1)]
+    check_tokens(tokens, path)
+    return tokens
+
+
+def _checked(path: Path, number: int, line: bytes) -> str:
+    """One line as a token."""
+    where = f"{path}, line {number}: "
+    try:
+        token = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise files.InputError(
+            f"{where}found the bytes {line!r}, which are not UTF-8; save the file as UTF-8"
+        ) from error
+    if token.endswith("\r"):
+        raise files.InputError(
+            f"{where}found a CRLF line end; wanted a bare newline: convert with `sed -i 's/\\r$//'`"
+        )
+    if not token.strip(" \t"):
+        raise files.InputError(
+            f"{where}found a blank line; every line is a token: put a token such as [unused0] there"
+        )
+    if token != token.strip(" \t"):
+        raise files.InputError(
+            f"{where}found spaces around the token {token.strip()!r}; no text can match them: "
+            "remove them"
+        )
+    return token
+
+
+def check_tokens(tokens: Sequence[str], where: str | Path) -> None:
+    """Checks a WordPiece vocabulary as a whole.
+
+    Raises:
+        InputError: a token stands twice, or a special token is missing.
+    """
+    first_line: dict[str, int] = {}
+    for number, token in enumerate(tokens, 1):
+        if token in first_line:
+            raise files.InputError(
+                f"{where}, line {number}: found {token!r} again, first in line "
+                f"{first_line[token]}; a token has one id: rename one to an [unused...] token"
+            )
+        first_line[token] = number
+    if missing := [token for token in SPECIAL_TOKENS if token not in first_line]:
+        raise files.InputError(
+            f"{where}: looked through {len(tokens)} lines and found no line {' or '.join(missing)}; "
+            "wanted each special token on a line of its own: add it, or rename an [unused...] line"
+        )
+
+
+def is_cased(tokens: Sequence[str]) -> bool:
+    """Whether a vocabulary holds upper-case letters outside of [bracketed] tokens.
+
+    A `vocab.txt` does not say whether text is to be lower-cased before it is looked up; one made
+    from lower-cased text has no token with an upper-case letter.
+    """
+    return any(
+        token != token.lower() and not (token.startswith("[") and token.endswith("]"))
+        for token in tokens
+    )

@@ -116,6 +116,40 @@ def read_json(path: str | Path):
         raise InputError(f"found no JSON in {path} ({error}); write that file again") from error
 
 
+def claim(folder: str | Path, config: dict) -> dict | None:
+    """Begins, or goes on with, the run of one config in a folder.
+
+    The config is saved as `config.json` when the folder is first claimed. `report.json`, which a
+    program writes last, marks a run that has finished.
+
+    Args:
+        folder: where a program writes; made if missing.
+        config: what decides the output, as JSON values.
+
+    Returns:
+        The report of a finished run, or None where there is work to do.
+
+    Raises:
+        InputError: the folder was claimed by another config.
+    """
+    config = json.loads(json.dumps(config))  # as it will be read back: tuples are lists
+    path = Path(folder, "config.json")
+    if not path.exists():
+        write_json(path, config)
+        return None
+    before = read_json(path)
+    if before != config:
+        names = sorted(k for k in before | config if before.get(k) != config.get(k))
+        found = ", ".join(f"{name}={before.get(name)!r}" for name in names)
+        wanted = ", ".join(f"{name}={config.get(name)!r}" for name in names)
+        raise InputError(
+            f"{folder} holds a run of another config: found {found}; wanted {wanted}. Choose "
+            "another --output, or give the flags of that run"
+        )
+    report = Path(folder, "report.json")
+    return read_json(report) if report.exists() else None
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits."""
     with Path(path).open("rb") as file:

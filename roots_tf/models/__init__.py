@@ -1,0 +1,18 @@
+"""Features in, hidden states and logits out: the encoder, its heads, and model folders."""
+
+from roots_tf.models.config import SIZES, EncoderConfig
+from roots_tf.models.encoder import Classifier, Encoder, Pretrainer
+from roots_tf.models.folder import describe, load, load_weights, named_weights, save
+
+__all__ = [
+    "SIZES",
+    "Classifier",
+    "Encoder",
+    "EncoderConfig",
+    "Pretrainer",
+    "describe",
+    "load",
+    "load_weights",
+    "named_weights",
+    "save",
+]

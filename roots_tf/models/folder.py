@@ -1,0 +1,105 @@
+"""A model folder: `model.json` says what the model is, `model.safetensors` holds its weights."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import safetensors
+import safetensors.numpy
+
+from roots_tf import files
+from roots_tf.files import InputError
+from roots_tf.models.config import EncoderConfig
+from roots_tf.models.encoder import Classifier, Pretrainer
+
+
+def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """Weights by path, such as `encoder/layer_0/attention/output_kernel`."""
+    return {variable.path: variable for variable in model.variables}
+
+
+def save(folder: str | Path, model: keras.Model, labels: tuple[str, ...] = ()) -> None:
+    """Writes a model folder; `model.json`, which makes it complete, comes last.
+
+    Args:
+        folder: where to; made if missing.
+        model: a `Pretrainer` or a `Classifier`.
+        labels: names of a classifier's classes.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
+    with files.atomic_path(Path(folder, "model.safetensors")) as temporary:
+        safetensors.numpy.save_file(weights, temporary)
+    description = {
+        "kind": model.name,
+        "encoder": dataclasses.asdict(model.config),
+        "labels": list(labels),
+    }
+    files.write_json(Path(folder, "model.json"), description)
+
+
+def describe(folder: str | Path) -> dict:
+    """What `model.json` says, with `encoder` as an `EncoderConfig`.
+
+    Raises:
+        InputError: the folder holds no model.
+    """
+    path = Path(folder, "model.json")
+    if not path.exists():
+        raise InputError(
+            f"found no model.json in {folder}; wanted a model folder, such as the `model` folder "
+            "that pretrain or finetune writes when it ends"
+        )
+    description = files.read_json(path)
+    try:
+        return description | {"encoder": EncoderConfig(**description["encoder"])}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"found a model.json in {folder} of another format: {error}") from error
+
+
+def load(folder: str | Path, precision: str = "float32") -> keras.Model:
+    """The model of a folder.
+
+    Raises:
+        InputError: the folder holds no model, or its weights do not fit the description.
+    """
+    description = describe(folder)
+    config, kind = description["encoder"], description["kind"]
+    if kind == "pretrainer":
+        model = Pretrainer(config, precision=precision)
+    elif kind == "classifier":
+        model = Classifier(config, len(description["labels"]), precision=precision)
+    else:
+        raise InputError(
+            f"found a model of kind {kind!r} in {folder}; wanted pretrainer or classifier"
+        )
+    load_weights(folder, named_weights(model))
+    return model
+
+
+def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> None:
+    """Assigns to each variable the weight of its name; other weights of the folder are left.
+
+    Raises:
+        InputError: a weight is missing or of another shape; or the file is damaged.
+    """
+    path = Path(folder, "model.safetensors")
+    try:
+        stored = safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(
+            f"could not read {path}: {error}; copy or train the model again"
+        ) from error
+    for name, variable in variables.items():
+        if name not in stored:
+            raise InputError(
+                f"found no weight {name} in {path}; wanted one {tuple(variable.shape)}"
+            )
+        if stored[name].shape != tuple(variable.shape):
+            raise InputError(
+                f"found weight {name} of shape {stored[name].shape} in {path}; wanted "
+                f"{tuple(variable.shape)}: the sizes of the two models differ"
+            )
+        variable.assign(stored[name])

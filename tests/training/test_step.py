@@ -1,0 +1,117 @@
+"""The same update on one device, on many, and over micro-batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from roots_tf import models
+from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.training import optimizers, schedules, strategies
+from roots_tf.training.step import local_part, make_train_step
+from tests.batches import pretraining_batch
+
+CONFIG = models.EncoderConfig(
+    vocabulary_size=60, num_layers=2, hidden_dim=16, num_heads=2, intermediate_dim=32,
+    max_sequence_length=24, dropout=0.0,
+)  # fmt: skip
+STEPS = 6
+
+
+def train(strategy, accumulate_steps=1, jit_compile=False, config=CONFIG, max_grad_norm=0.5):
+    """Weights, moments and sums after a few steps in which clipping is active."""
+    with strategy.scope():
+        model = models.Pretrainer(config, seed=3)
+        task = Pretraining(model)
+        optimizer = optimizers.AdamW([v.value for v in model.trainable_variables], 0.01)
+        train_step = make_train_step(
+            task,
+            optimizer,
+            lambda step: schedules.linear(step, peak=1e-3, warmup_steps=2, total_steps=STEPS),
+            seed=1,
+            max_grad_norm=max_grad_norm,
+            accumulate_steps=accumulate_steps,
+            jit_compile=jit_compile,
+        )
+        call = tf.function(train_step)
+        sums = [
+            call(pretraining_batch(step, 16, 24, 60, 5), tf.constant(step, tf.int64))
+            for step in range(STEPS)
+        ]
+    state = [v.numpy() for v in [*model.trainable_variables, *optimizer.variables]]
+    return state, tf.nest.map_structure(float, sums)
+
+
+def relative_difference(one, other) -> float:
+    flat = [np.concatenate([array.ravel() for array in state]) for state in (one, other)]
+    return np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[0])
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    return train(strategies.make_strategy("one_device"))
+
+
+@pytest.mark.parametrize(
+    ("devices", "accumulate_steps", "jit_compile"),
+    [(2, 1, False), (4, 1, False), (1, 2, False), (1, 4, False), (2, 2, False), (1, 1, True)],
+)
+def test_the_update_does_not_depend_on_how_the_batch_is_cut(
+    one_device, devices, accumulate_steps, jit_compile
+):
+    name = "mirrored" if devices > 1 else "one_device"
+    strategy = strategies.make_strategy(name, devices)
+    assert strategy.num_replicas_in_sync == devices
+    state, sums = train(strategy, accumulate_steps, jit_compile)
+    assert relative_difference(one_device[0], state) < 1e-6
+    for expected, found in zip(one_device[1], sums, strict=True):
+        for name, (value, weight) in expected.items():
+            assert found[name] == pytest.approx((value, weight), rel=1e-5), name
+    assert all(step["clipped"][0] == 1.0 for step in sums)  # or the order was not put to the test
+
+
+def test_dropout_differs_between_replicas_and_repeats():
+    dropping = models.EncoderConfig(**{**vars(CONFIG), "dropout": 0.3})
+    mirrored = strategies.make_strategy("mirrored", 2)
+    states = [train(mirrored, config=dropping)[0] for _ in range(2)]
+    assert relative_difference(*states) == 0.0
+    half = pretraining_batch(0, 8, 24, 60, 5)
+    twice = {name: tf.concat([value, value], 0) for name, value in half.items()}
+    with mirrored.scope():
+        model = models.Pretrainer(dropping, seed=3)
+        task = Pretraining(model)
+        losses = []
+
+        def spy(batch, seed=None):
+            sums = Pretraining.sums(task, batch, seed)
+            losses.append(sums["masked_lm_loss"][0])
+            return sums
+
+        task.sums = spy
+        optimizer = optimizers.AdamW([v.value for v in model.trainable_variables])
+        step = make_train_step(task, optimizer, lambda _: 0.0, seed=1, max_grad_norm=1.0)
+        step(twice, tf.constant(0, tf.int64))
+    assert len(losses) == 2
+    assert float(losses[0]) != float(losses[1])  # the same rows on both replicas
+
+
+def test_a_step_without_finite_gradients_changes_nothing():
+    strategy = strategies.make_strategy("one_device")
+    with strategy.scope():
+        model = models.Pretrainer(CONFIG, seed=3)
+        optimizer = optimizers.AdamW([v.value for v in model.trainable_variables], 0.01)
+        step = tf.function(
+            make_train_step(Pretraining(model), optimizer, lambda _: 0.1, seed=1, max_grad_norm=1.0)
+        )
+        model.pooler.bias.assign(tf.fill([16], np.nan))
+        before = [v.numpy() for v in [*model.variables, *optimizer.variables]]
+        sums = step(pretraining_batch(0, 16, 24, 60, 5), tf.constant(0, tf.int64))
+    assert float(sums["skipped"][0]) == 1.0
+    after = [v.numpy() for v in [*model.variables, *optimizer.variables]]
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_local_part_cuts_the_batch():
+    batch = {"x": tf.constant([1, 2, 3, 4])}
+    assert local_part(batch, 2, 1)["x"].numpy().tolist() == [3, 4]
+    assert local_part(batch, 1, 0) is batch

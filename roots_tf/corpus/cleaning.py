@@ -1,9 +1,11 @@
-"""Unicode repair: one way to write a text, without the characters that nobody sees."""
+"""A clean document: one way to write a text, a paragraph a line; or the reason to drop it."""
 
 import re
 import unicodedata
+from typing import NamedTuple
 
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+from roots_tf.corpus import paragraphs
+from roots_tf.corpus.decoding import REPLACEMENT
 
 _REMOVED = None
 _CONTROLS = {code: _REMOVED for code in (*range(9), *range(14, 32), 127)}
@@ -26,6 +28,7 @@ _INVISIBLE = {
 _LONE_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}  # JSON can spell them
 _REPAIRS = _CONTROLS | _C1 | _SPACES | _INVISIBLE | _LONE_SURROGATES
 _TO_REPAIR = re.compile("[" + "".join(map(chr, sorted(_REPAIRS))) + "]")
+_WITHOUT_LETTERS = re.compile(r"[ \n](?:[^\w \n]|[\d_])+(?=[ \n])")
 
 
 def repair(text: str) -> str:
@@ -38,3 +41,54 @@ def repair(text: str) -> str:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _TO_REPAIR.sub(lambda found: _REPAIRS[ord(found[0])] or "", text)
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+class Rules(NamedTuple):
+    """What a document is cleaned with, and what it must be like to be kept."""
+
+    join_lines: bool = True
+    # Two short English sentences, the least that makes a pair for next-sentence prediction. Gopher
+    # (Rae et al. 2021, A.1.1) asks for 50 words, which few docstrings and no dialogue have.
+    min_chars: int = 100
+    # Gopher, A.1.1: "80% of words in a document contain at least one alphabetic character".
+    min_share_of_words_with_letters: float = 0.8
+    # Gopher, table A1: duplicate line fraction.
+    max_share_of_repeated_paragraphs: float = 0.3
+    # One letter in a hundred that could not be read spoils every second sentence.
+    max_share_of_unreadable: float = 0.01
+
+
+def clean(text: str, rules: Rules) -> str:
+    """A document as it is stored: repaired, every paragraph on a line, no blank lines.
+
+    >>> clean("\\ufeffThe sea was calm.\\r\\n\\r\\n  The  sky\\tclear.\\r\\n", Rules())
+    'The sea was calm.\\nThe sky clear.'
+    """
+    text = repair(text)
+    if rules.join_lines:
+        return paragraphs.join_lines(text)
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def reason_to_drop(text: str, rules: Rules) -> str | None:
+    """Why a clean document is of no use; None for one to keep.
+
+    Returns:
+        `too_short`, `unreadable` (U+FFFD), `mostly_not_words` (tables, numbers, code),
+        `repeated_paragraphs` or None.
+    """
+    if len(text) < rules.min_chars or not text:
+        return "too_short"
+    if text.count(REPLACEMENT) > rules.max_share_of_unreadable * len(text):
+        return "unreadable"
+    words = text.count(" ") + text.count("\n") + 1  # a clean text has single spaces
+    if (
+        len(_WITHOUT_LETTERS.findall(f" {text} "))
+        > (1 - rules.min_share_of_words_with_letters) * words
+    ):
+        return "mostly_not_words"
+    lines = text.split("\n")
+    if len(lines) - len(set(lines)) > rules.max_share_of_repeated_paragraphs * len(lines):
+        return "repeated_paragraphs"
+    return None

@@ -13,7 +13,7 @@ _TITLE = re.compile(r".*(?<!\w)[A-Z][a-z]{0,2}\.$")  # Mr. Mrs. Dr. St. and init
 _OPENS_QUOTE = ('"', "'", "\u201c", "\u2018", "\u00ab", "\u201e", "\u300c")
 _ENDS_QUOTE = ('"', "\u201d", "\u00bb", "\u300d")
 _LIST_ITEM = re.compile(r"(?:[-*+\u2022]|\d+[.)]|\(\w{1,3}\))\s")  # "- a", "1. a", "(b) a"
-_NAMED_ITEM = re.compile(r"\w+:\s")  # "name: a"; prose has it too, but not where it would fit
+_NAMED_ITEM = re.compile(r"\w+ ?:\s")  # "name: a"; prose has it too, but not where it would fit
 _HYPHENATED = re.compile(r".*?(\w*[^\W\d_])-$")
 _WORD = re.compile(r"[^\W\d_]\w*")
 
@@ -100,6 +100,8 @@ def wrap_width(lines: list[str]) -> int | None:
     longest = max(lines, key=len)
     spaced = _UNSPACED.match(longest[len(longest) // 2]) is None
     if width not in (WRAP_WIDTHS if spaced else UNSPACED_WRAP_WIDTHS):
+        return None
+    if lengths[len(lengths) * 97 // 100] > 1.5 * width:  # too many lines broke the rule
         return None
     pairs = wrapped = 0
     for before, line in zip(lines, lines[1:], strict=False):

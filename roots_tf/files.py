@@ -30,8 +30,8 @@ class InputError(ValueError):
 def expand(patterns: Sequence[str]) -> list[str]:
     """Files that match the glob patterns, each once; a folder stands for the files in it.
 
-    Hidden files and those that start with `_` are left out, as are JSON files at the top of a
-    folder beside Parquet shards (a stage's own report).
+    Hidden files, those in hidden folders and those that start with `_` are left out, as is all
+    else in a folder that holds Parquet shards (a stage's own report).
 
     Raises:
         InputError: a pattern matches no file.
@@ -41,11 +41,15 @@ def expand(patterns: Sequence[str]) -> list[str]:
         names = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
         folders = [name for name in names if Path(name).is_dir()]
         files = [name for name in names if Path(name).is_file()]
-        for folder in folders:
-            inside = sorted(str(p) for p in Path(folder).rglob("*") if p.is_file())
-            shards = [name for name in inside if name.endswith(".parquet")]
-            files += shards or inside
         files = [name for name in files if not Path(name).name.startswith((".", "_"))]
+        for folder in folders:
+            inside = [
+                str(path)
+                for path in sorted(Path(folder).rglob("*"))
+                if path.is_file()
+                and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+            ]
+            files += [name for name in inside if name.endswith(".parquet")] or inside
         if not files:
             raise InputError(f"found no file that matches {pattern!r}; wanted at least one input")
         found.update(dict.fromkeys(files))

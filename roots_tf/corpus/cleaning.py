@@ -28,7 +28,6 @@ _INVISIBLE = {
 _LONE_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}  # JSON can spell them
 _REPAIRS = _CONTROLS | _C1 | _SPACES | _INVISIBLE | _LONE_SURROGATES
 _TO_REPAIR = re.compile("[" + "".join(map(chr, sorted(_REPAIRS))) + "]")
-_WITHOUT_LETTERS = re.compile(r"[ \n](?:[^\w \n]|[\d_])+(?=[ \n])")
 
 
 def repair(text: str) -> str:
@@ -64,11 +63,12 @@ def clean(text: str, rules: Rules) -> str:
     >>> clean("\\ufeffThe sea was calm.\\r\\n\\r\\n  The  sky\\tclear.\\r\\n", Rules())
     'The sea was calm.\\nThe sky clear.'
     """
-    text = repair(text)
+    text = repair(text).replace("\t", " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
     if rules.join_lines:
         return paragraphs.join_lines(text)
-    lines = (" ".join(line.split()) for line in text.split("\n"))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(filter(None, map(str.strip, text.split("\n"))))
 
 
 def reason_to_drop(text: str, rules: Rules) -> str | None:
@@ -82,11 +82,10 @@ def reason_to_drop(text: str, rules: Rules) -> str | None:
         return "too_short"
     if text.count(REPLACEMENT) > rules.max_share_of_unreadable * len(text):
         return "unreadable"
-    words = text.count(" ") + text.count("\n") + 1  # a clean text has single spaces
-    if (
-        len(_WITHOUT_LETTERS.findall(f" {text} "))
-        > (1 - rules.min_share_of_words_with_letters) * words
-    ):
+    words = text.split()
+    mixed = [word for word in words if not word.isalpha()]
+    wanted = rules.min_share_of_words_with_letters * len(words) - (len(words) - len(mixed))
+    if wanted > 0 and sum(any(map(str.isalpha, word)) for word in mixed) < wanted:
         return "mostly_not_words"
     lines = text.split("\n")
     if len(lines) - len(set(lines)) > rules.max_share_of_repeated_paragraphs * len(lines):

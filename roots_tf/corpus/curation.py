@@ -67,8 +67,7 @@ def clean_part(
                 if reason:
                     tally.drop(reason, document.text, document.source)
                 else:
-                    source = cleaning.clean(document.source, rules)
-                    writer.add(text, source)
+                    writer.add(text, " ".join(cleaning.repair(document.source).split()))
                     tally.keep(text)
     return {"tally": tally.to_json(), "seconds": round(time.perf_counter() - start, 3)}
 

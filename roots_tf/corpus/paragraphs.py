@@ -28,7 +28,7 @@ SHORT = 0.25  # of the width: a line that much shorter than it could be was ende
 
 
 def join_lines(text: str) -> str:
-    """Joins hard-wrapped lines into paragraphs, one line each, parted by "\\n".
+    """Joins hard-wrapped lines into paragraphs, one line each; space between words is kept.
 
     A line break was put in by an editor, and is taken out, if the first word of the next line
     would not have fitted; the width is the length that nine lines in ten keep to. It also goes if
@@ -48,7 +48,7 @@ def join_lines(text: str) -> str:
     "Is it you?" said a voice, which came, as if from a well, out of the dark.
     """
     raw = text.split("\n")
-    lines = [" ".join(line.split()) for line in raw]
+    lines = list(map(str.strip, raw))
     width = wrap_width(lines[:WIDTH_LINES])
     if width is None:
         return "\n".join(line for line in lines if line)
@@ -136,9 +136,9 @@ def _ends(before: str, line: str, width: int, blank_parts: bool, new_indent: boo
     if not first.isalpha() and _LIST_ITEM.match(line):
         return True
     ends_sentence = _ends_sentence(before)
-    room = _room(before, line, width)
     if first.islower() and not ends_sentence:
-        return room >= 0 and bool(_NAMED_ITEM.match(line))
+        return bool(_NAMED_ITEM.match(line)) and _room(before, line, width) >= 0
     if new_indent or (before.endswith(_ENDS_QUOTE) and line.startswith(_OPENS_QUOTE)):
         return True
+    room = _room(before, line, width)
     return room >= SHORT * width or (room >= 0 and ends_sentence and not blank_parts)

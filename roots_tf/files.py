@@ -38,7 +38,9 @@ def expand(patterns: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        names = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
+        pattern = os.path.expanduser(pattern)
+        exists = Path(pattern).exists()  # its name may hold "[", which is no pattern then
+        names = [pattern] if exists else sorted(glob.glob(pattern, recursive=True))
         folders = [name for name in names if Path(name).is_dir()]
         files = [name for name in names if Path(name).is_file()]
         files = [name for name in files if not Path(name).name.startswith((".", "_"))]

@@ -1,0 +1,157 @@
+"""Documents to example shards: sentence pairs as token ids, stored once and unmasked.
+
+    roots build-examples --input=runs/documents --tokenizer=runs/tokenizer --output=runs/examples
+
+Reads the Parquet documents that `curate` writes. Memory is a few hundred megabytes a worker
+whatever the size of the corpus; the disk holds at most 0.6 bytes a byte of text, and as much again
+while it runs. Two cores do several megabytes of text a second. Prints a summary and writes
+manifest.json, the shards, the tokenizer and the unigram counts into the output folder. The same
+command continues a build that was killed; a finished one is left as it is.
+"""
+
+import dataclasses
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from roots_tf import files, program, tokenizers
+from roots_tf.examples import building, manifest, planning, records, summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of build-examples."""
+
+    input: tuple[str, ...] = program.flag(help="folders or globs of Parquet documents")
+    tokenizer: str = program.flag(help="tokenizer folder, tokenizer.json or vocab.txt")
+    output: str = program.flag(help="folder of the shards and the manifest")
+    max_seq_length: int = program.flag(128, help="tokens of a row, special ones among them")
+    num_shards: int = program.flag(0, help="shards of the training split; 0: about 12 MB each")
+    short_seq_prob: float = program.flag(0.1, help="share of examples that aim at fewer tokens")
+    held_out: float = program.flag(0.01, help="share of the documents held out, by hash")
+    sentence_objective: str = program.flag(
+        "nsp", help="nsp or sop: fail where the corpus cannot give sentence pairs; none: go on"
+    )
+    language: str = program.flag("en", help="ISO 639-1 code for splitting sentences")
+    seed: int = program.flag(0, help="of every random choice")
+    num_workers: int = program.flag(0, help="processes; 0: one a processor")
+    debug: bool = program.flag(False, help="200 documents, in this process")
+
+
+def main(config: Config) -> None:
+    """Runs the two stages, then writes the manifest."""
+    began = time.monotonic()
+    tokenizer = tokenizers.load(config.tokenizer)
+    settings = planning.Settings(
+        max_seq_length=config.max_seq_length,
+        short_seq_prob=config.short_seq_prob,
+        held_out=config.held_out,
+        num_shards=config.num_shards,
+        seed=config.seed,
+        language=config.language,
+        max_documents=200 if config.debug else 0,
+    )
+    paths = files.expand(config.input)
+    plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
+    output, scratch = Path(config.output), Path(config.output, ".build")
+    if _finished(output, plan.build):
+        logging.info("%s is already built; nothing to do", output)
+        return
+    (output / manifest.NAME).unlink(missing_ok=True)  # a folder with one is whole
+    files.write_text(output / "config.json", program.to_json(config))
+    tokenizer.save(output / manifest.TOKENIZER)
+    with files.local_executor(1 if config.debug else config.num_workers) as executor:
+        described = _build(config, settings, plan, tokenizer, scratch, executor)
+    files.write_json(output / manifest.NAME, described)
+    shutil.rmtree(scratch)
+    seconds = time.monotonic() - began
+    print(summary.table(described))
+    logging.info("%.1f MB/s of text", described["text_bytes"] / 1e6 / seconds)
+
+
+def _finished(output: Path, build: str) -> bool:
+    """Whether the folder holds this very build, whole."""
+    if not (output / manifest.NAME).exists():
+        return False
+    described = manifest.load(output)
+    if described["build"] != build:
+        return False
+    for part in described["splits"].values():
+        manifest.check_files(output, part)
+    return True
+
+
+def _build(config, settings, plan, tokenizer, scratch, executor) -> dict:
+    """Both stages; returns the manifest."""
+    tasks = plan.tasks[:1] if config.debug else plan.tasks
+    output = config.output
+    fixed = {
+        "settings": dataclasses.asdict(settings),
+        "threshold": plan.threshold,
+        "shards": plan.shards,
+        "fingerprint": tokenizer.fingerprint,
+    }
+    encoded = files.run_stage(
+        building.encode_task,
+        [
+            (i, list(task), str(scratch), str(Path(output, manifest.TOKENIZER)), fixed)
+            for i, task in enumerate(tasks)
+        ],
+        scratch,
+        executor,
+        _progress("encode"),
+    )
+    summary.check_pairs(encoded, config.sentence_objective)
+    fixed = {
+        "build": plan.build,
+        "dtype": records.word_dtype(tokenizer.size),
+        "size": tokenizer.size,
+        "unk_id": tokenizer.unk_id,
+        "max_seq_length": settings.max_seq_length,
+    }
+    names = [
+        files.shard_name(manifest.STEMS[split], i, count, manifest.SUFFIX)
+        for split, count in plan.shards.items()
+        for i in range(count)
+    ]
+    gathered = files.run_stage(
+        building.gather_task,
+        [(i, name, len(tasks), str(scratch), output, fixed) for i, name in enumerate(names)],
+        scratch,
+        executor,
+        _progress("gather"),
+    )
+    for stale in set(Path(output).glob(f"*{manifest.SUFFIX}")) - {Path(output, n) for n in names}:
+        stale.unlink()  # of an earlier build with other flags
+    train = plan.shards["train"]
+    shards = {"train": gathered[:train], "held_out": gathered[train:]}
+    counts = [np.load(building.counts_path(str(scratch), i)) for i in range(len(names))]
+    unigrams = {"train": sum(counts[:train]), "held_out": sum(counts[train:])}
+    path = Path(output, manifest.UNIGRAM_COUNTS)
+    with files.atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, unigrams["train"])
+    return summary.describe(plan, settings, tokenizer, encoded, shards, unigrams)
+
+
+def _progress(stage: str):
+    """Reports finished tasks: on one line of a terminal, else a line every ten seconds."""
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            print(f"\r{stage}: {done}/{total} tasks", end=end, file=sys.stderr, flush=True)
+        elif done == total or time.monotonic() - last >= 10:
+            last = time.monotonic()
+            logging.info("%s: %d/%d tasks", stage, done, total)
+
+    return report
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,248 @@
+"""Documents to example shards, in two stages of pure tasks over files. No TensorFlow.
+
+    encode  a range of row groups -> one partial file: its records, by the shard they belong to
+    gather  all partial files     -> one TFRecord shard, in the order of the tasks
+
+All chance comes from hashes of (seed, document id): neither the order of the documents nor the
+number of workers changes a byte. A shard is a random sample of its split, since every record is
+sent to a shard of its own.
+"""
+
+import functools
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import sentencex
+
+from roots_tf import files, tokenizers
+from roots_tf.examples import manifest, planning, records, segments
+
+BATCH_BYTES = 1 << 20  # text tokenised at once
+HISTOGRAM_BINS = 16
+PER_SPLIT = ("documents", "sentences", "examples", "singles")
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(folder: str):
+    """The tokenizer, loaded once in each worker process."""
+    return tokenizers.load(folder)
+
+
+def partial_path(partials: str, index: int) -> Path:
+    """Where the encode task of that index leaves its records."""
+    return Path(partials, f"partial-{index:05d}.arrow")
+
+
+def counts_path(partials: str, shard: int) -> Path:
+    """Where the gather task of a shard leaves how often each id occurs in it."""
+    return Path(partials, f"counts-{shard:05d}.npy")
+
+
+def encode_task(
+    index: int, task: tuple, partials: str, tokenizer_folder: str, fixed: dict
+) -> dict[str, int]:
+    """Encodes the documents of some row groups and leaves their records in a partial file.
+
+    The file is in Arrow's IPC format: a record batch for every shard, those of the training split
+    first; its one column holds the records.
+
+    Args:
+        index: place of the task among all tasks.
+        task: (path, first row group, row group after the last, stamp), from the plan.
+        partials: folder of the partial files.
+        tokenizer_folder: where the tokenizer lies.
+        fixed: `settings` as a dict, `threshold` and `shards` of the plan.
+
+    Returns:
+        Counts of documents, sentences and bytes, by split, and of what was dropped.
+    """
+    settings = planning.Settings(**fixed["settings"])
+    tokenizer = _tokenizer(tokenizer_folder)
+    counts = dict.fromkeys(
+        [f"{split}_{what}" for split in manifest.STEMS for what in PER_SPLIT]
+        + ["documents", "text_bytes", "dropped_empty", "one_sentence_documents", "cut_sentences"],
+        0,
+    )
+    found = [
+        _encode_documents(batch, tokenizer, settings, fixed, counts)
+        for batch in _document_batches(task, settings.max_documents)
+    ]
+    words = np.concatenate([w for w, _, _ in found]) if found else np.empty(0, np.uint8)
+    lengths = np.concatenate([n for _, n, _ in found]) if found else np.empty(0, np.int64)
+    shards = np.concatenate([s for _, _, s in found]) if found else np.empty(0, np.int64)
+    with files.atomic_path(partial_path(partials, index)) as temporary:
+        _write_partial(temporary, words, lengths, shards, sum(fixed["shards"].values()))
+    return counts
+
+
+def _document_batches(task: tuple, max_documents: int):
+    """Lists of (id, text), each of about BATCH_BYTES of text."""
+    path, first, stop, _ = task
+    batch, size, seen = [], 0, 0
+    for rows in planning.open_documents(path).iter_batches(
+        batch_size=64, row_groups=list(range(first, stop)), columns=["id", "text"]
+    ):
+        for doc_id, text in zip(*(rows.column(n).to_pylist() for n in ("id", "text")), strict=True):
+            if max_documents and seen == max_documents:
+                break
+            seen += 1
+            batch.append((doc_id, text))
+            size += len(text)
+            if size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def sentences(text: str, language: str) -> list[str]:
+    """Sentences of a document whose paragraphs are lines."""
+    found = []
+    for paragraph in text.split("\n"):
+        found.extend(s for s in sentencex.segment(language, paragraph) if s and not s.isspace())
+    return found
+
+
+def _encode_documents(batch, tokenizer, settings, fixed, counts):
+    """Records of some documents: words, words of each record, shard of each record."""
+    texts, first_sentence = [], [0]
+    for _, text in batch:
+        texts.extend(sentences(text, settings.language))
+        first_sentence.append(len(texts))
+    ids, row_splits = tokenizer.encode(texts)
+    num_train, num_held_out = fixed["shards"]["train"], fixed["shards"]["held_out"]
+    capacity = settings.max_seq_length - 3
+    found, hashes, shards = [], [], []
+    for (doc_id, text), first, last in zip(
+        batch, first_sentence[:-1], first_sentence[1:], strict=True
+    ):
+        counts["documents"] += 1
+        counts["text_bytes"] += len(text.encode("utf-8", "surrogatepass"))
+        ends = np.unique(row_splits[first : last + 1])  # a sentence of no tokens is none
+        if len(ends) < 2:
+            counts["dropped_empty"] += 1
+            continue
+        held_out = planning.held_out_hash(settings.seed, doc_id) < fixed["threshold"]
+        split = "held_out" if held_out else "train"
+        counts[f"{split}_documents"] += 1
+        counts[f"{split}_sentences"] += len(ends) - 1
+        counts["one_sentence_documents"] += len(ends) == 2
+        counts["cut_sentences"] += int((np.diff(ends) > capacity).sum())
+        rng = random.Random(records.digest("segments", settings.seed, doc_id))
+        offset = int(ends[0])
+        pairs = segments.pairs(
+            (ends[1:] - offset).tolist(), settings.max_seq_length, settings.short_seq_prob, rng
+        )
+        counts[f"{split}_examples"] += len(pairs)
+        counts[f"{split}_singles"] += sum(pair.start_b == pair.end_b for pair in pairs)
+        found.extend([place + offset for place in pair] for pair in pairs)
+        hashes.extend([records.digest("document", doc_id) % 2**32] * len(pairs))
+        if held_out:
+            shards.extend(num_train + int(rng.random() * num_held_out) for _ in pairs)
+        else:
+            shards.extend(int(rng.random() * num_train) for _ in pairs)
+    spans = np.array(found, np.int64).reshape(-1, 4)
+    words, lengths = records.encode(
+        ids,
+        spans[:, 0],
+        spans[:, 1] - spans[:, 0],
+        spans[:, 2],
+        spans[:, 3] - spans[:, 2],
+        np.array(hashes, np.uint32),
+        records.word_dtype(tokenizer.size),
+    )
+    return words, lengths, np.array(shards, np.int64)
+
+
+def _write_partial(path, words, lengths, shards, num_shards: int) -> None:
+    """Writes records in the order of their shards, one record batch for each shard."""
+    schema = pa.schema({"record": pa.large_binary()})
+    begins = np.cumsum(lengths) - lengths
+    order = np.argsort(shards, kind="stable")
+    bounds = np.searchsorted(shards[order], np.arange(num_shards + 1))
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        for shard in range(num_shards):
+            rows = order[bounds[shard] : bounds[shard + 1]]
+            sizes = lengths[rows]
+            shift = np.repeat(begins[rows] - (np.cumsum(sizes) - sizes), sizes)
+            data = words[np.arange(len(shift)) + shift]
+            offsets = np.concatenate([[0], np.cumsum(sizes)]) * words.dtype.itemsize
+            column = pa.LargeBinaryArray.from_buffers(
+                pa.large_binary(),
+                len(rows),
+                [None, pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(data)],
+            )
+            writer.write_batch(pa.record_batch([column], schema=schema))
+
+
+def gather_task(shard: int, name: str, num_tasks: int, partials: str, output: str, fixed: dict):
+    """Collects the records of one shard from every partial file and writes the TFRecord.
+
+    Args:
+        shard: index of the shard among those of both splits.
+        name: file name of the shard.
+        num_tasks: number of partial files.
+        partials: folder of the partial files.
+        output: folder of the shard.
+        fixed: `build` of the plan, `dtype` of a word, `size` of the vocabulary, `unk_id` and
+            `max_seq_length`.
+
+    Returns:
+        What the manifest says of the shard: name, bytes, sha256, examples, tokens, singles (those
+        whose B is empty), unknown tokens, and a histogram of lengths.
+    """
+    header = records.header_words(fixed["dtype"])
+    lead = manifest.shard_header(fixed["build"], name)
+    datas, lengths = [lead], [np.array([len(lead)])]
+    for index in range(num_tasks):
+        with pa.memory_map(str(partial_path(partials, index))) as source:
+            column = pa.ipc.open_file(source).get_batch(shard).column(0)
+            if len(column):
+                _, offsets, data = column.buffers()
+                datas.append(data.to_pybytes())
+                lengths.append(np.diff(np.frombuffer(offsets, np.int64, len(column) + 1)))
+    data, lengths = b"".join(datas), np.concatenate(lengths)
+    path = Path(output, name)
+    with files.atomic_path(path) as temporary:
+        temporary.write_bytes(records.frame(data, lengths))
+    words = np.frombuffer(data[len(lead) :], fixed["dtype"])
+    word_lengths = lengths[1:] // words.itemsize
+    begins = np.cumsum(word_lengths) - word_lengths
+    is_id = np.ones(len(words), bool)
+    is_id[(begins[:, None] + np.arange(header)).ravel()] = False
+    counts = np.bincount(words[is_id], minlength=fixed["size"]).astype(np.int64)
+    with (
+        files.atomic_path(counts_path(partials, shard)) as temporary,
+        temporary.open("wb") as file,
+    ):
+        np.save(file, counts)
+    ids = word_lengths - header
+    length = fixed["max_seq_length"]
+    # [CLS] A [SEP], and B [SEP] where there is one
+    singles = words[begins + header - 1] == ids
+    rows = ids + np.where(singles, 2, 3)
+    bins = np.minimum((rows - 1) * HISTOGRAM_BINS // length, HISTOGRAM_BINS - 1)
+    return {
+        "name": name,
+        "bytes": path.stat().st_size,
+        "sha256": files.sha256(path),
+        "examples": len(ids),
+        "tokens": int(ids.sum()),
+        "singles": int(singles.sum()),
+        "unknown": int(counts[fixed["unk_id"]]),
+        "histogram": np.bincount(bins, minlength=HISTOGRAM_BINS).tolist(),
+    }
+
+
+def unigram_entropy(train: np.ndarray, held_out: np.ndarray) -> float | None:
+    """Mean -log probability, in nats, of held-out ids under the training split's frequencies.
+
+    One is added to every count, so that an id never trained on has a finite cost. A model that
+    ignores context cannot do better than about this.
+    """
+    if not held_out.sum():
+        return None
+    log_probs = np.log((train + 1) / (train + 1).sum())
+    return float(-(held_out * log_probs).sum() / held_out.sum())

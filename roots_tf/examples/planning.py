@@ -1,0 +1,163 @@
+"""The plan of a build: settings, tasks, shards, and which documents are held out. No TensorFlow."""
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roots_tf import files
+from roots_tf.examples import records
+
+TASK_BYTES = 16 << 20  # text of one encode task
+SHARD_BYTES = 12 << 20  # what an automatic number of shards aims at; they vary around it
+BYTES_PER_TEXT_BYTE = 0.6  # of a record file, at most, with 16-bit words
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that decides the bytes of a record, besides the documents and the tokenizer.
+
+    Attributes:
+        max_seq_length: tokens of a row, [CLS] and two [SEP] among them.
+        short_seq_prob: share of examples that aim at a random shorter length.
+        held_out: share of the documents held out, by hash.
+        num_shards: shards of the training split; 0 chooses.
+        seed: of every random choice.
+        language: ISO 639-1 code by whose rules sentences are split.
+        max_documents: documents read of each task; 0 reads all.
+    """
+
+    max_seq_length: int = 128
+    short_seq_prob: float = 0.1
+    held_out: float = 0.01
+    num_shards: int = 0
+    seed: int = 0
+    language: str = "en"
+    max_documents: int = 0
+
+    def __post_init__(self):
+        """Refuses values that no build can have.
+
+        Raises:
+            InputError: a value is out of its range.
+        """
+        if self.max_seq_length < 8:
+            raise files.InputError(
+                f"found max_seq_length {self.max_seq_length}; wanted 8 or more tokens"
+            )
+        if not 0 <= self.short_seq_prob <= 1 or not 0 <= self.held_out < 1:
+            raise files.InputError(
+                f"found short_seq_prob {self.short_seq_prob} and held_out {self.held_out}; wanted "
+                "shares from 0 to 1 (held_out below 1)"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the stages are to do.
+
+    Attributes:
+        build: fingerprint of everything that decides the shards' bytes.
+        tasks: (path, first row group, row group after the last, size and time of the file).
+        threshold: documents whose held-out hash is below it are held out.
+        shards: number of shards of each split.
+        text_bytes: bytes of text in the input.
+    """
+
+    build: str
+    tasks: list[tuple]
+    threshold: int
+    shards: dict[str, int]
+    text_bytes: int
+
+
+def plan(paths: list[str], settings: Settings, tokenizer_fingerprint: str, size: int) -> Plan:
+    """Cuts the input into tasks and chooses the numbers of shards.
+
+    Args:
+        paths: Parquet files of documents, columns `id` and `text`.
+        settings: what the user chose.
+        tokenizer_fingerprint: of the tokenizer that will be used.
+        size: entries of its vocabulary.
+
+    Raises:
+        InputError: a file is no Parquet file of documents, or there are no documents.
+    """
+    tasks, shape, text_bytes, documents = [], [], 0, 0
+    for path in paths:
+        metadata = open_documents(path).metadata
+        column = metadata.schema.to_arrow_schema().names.index("text")
+        stat = os.stat(path)
+        sizes = [
+            metadata.row_group(group).column(column).total_uncompressed_size
+            for group in range(metadata.num_row_groups)
+        ]
+        first, pending = 0, 0
+        for group, group_bytes in enumerate(sizes):
+            pending += group_bytes
+            if pending >= TASK_BYTES or group == len(sizes) - 1:
+                tasks.append((path, first, group + 1, [stat.st_size, stat.st_mtime_ns]))
+                first, pending = group + 1, 0
+        text_bytes += sum(sizes)
+        documents += metadata.num_rows
+        shape.append([Path(path).name, stat.st_size, metadata.num_rows])
+    if not documents:
+        raise files.InputError(f"found no documents in {paths}; wanted at least one: run curate")
+    word_factor = np.dtype(records.word_dtype(size)).itemsize / 2
+    wanted = text_bytes * BYTES_PER_TEXT_BYTE * word_factor / SHARD_BYTES
+    train = settings.num_shards or max(1, math.ceil(wanted))
+    shards = {"train": train, "held_out": max(1, math.ceil(train * settings.held_out))}
+    build = files.fingerprint([dataclasses.asdict(settings), tokenizer_fingerprint, shape, shards])
+    threshold = _held_out_threshold(paths, settings, documents)
+    return Plan(build, tasks, threshold, shards, text_bytes)
+
+
+def open_documents(path: str) -> pq.ParquetFile:
+    """Opens a Parquet file of documents.
+
+    Raises:
+        InputError: it is no Parquet file, or has no columns `id` and `text`.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise files.InputError(
+            f"found no Parquet in {path} ({str(error).splitlines()[0]}); wanted the documents that "
+            "curate writes: run curate on this input first"
+        ) from error
+    if missing := {"id", "text"} - set(file.schema_arrow.names):
+        raise files.InputError(
+            f"found columns {file.schema_arrow.names} in {path}; wanted {sorted(missing)} too: "
+            "run curate on this input first"
+        )
+    return file
+
+
+def _held_out_threshold(paths: list[str], settings: Settings, documents: int) -> int:
+    """The share as a 64-bit threshold, raised where so few documents might leave none below it."""
+    if not settings.held_out or documents < 2:
+        return 0
+    threshold = int(settings.held_out * 2**64)
+    # Two documents at least where that leaves two to train on: a pair needs another document.
+    least = 2 if documents >= 4 else 1
+    if documents * settings.held_out > 50:  # fewer than two of them has odds of 1e-20
+        return threshold
+    ids = {
+        doc
+        for path in paths
+        for batch in open_documents(path).iter_batches(columns=["id"])
+        for doc in batch.column(0).to_pylist()
+    }
+    hashes = sorted(held_out_hash(settings.seed, doc) for doc in ids)
+    if len(hashes) < 2:
+        return 0
+    return min(max(threshold, hashes[least - 1] + 1), hashes[-1])
+
+
+def held_out_hash(seed: int, doc_id: str) -> int:
+    """64-bit hash that decides whether a document is held out."""
+    return records.digest("held_out", seed, doc_id)

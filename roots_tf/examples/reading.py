@@ -1,0 +1,223 @@
+"""Records to batches: a `tf.data.Dataset` whose batch is a pure function of (manifest, seed, step).
+
+    slots      0, 1, 2, ... : epoch = slot // shards, and a shard by that epoch's permutation
+    rows       the whole shard in memory, its records in a permutation of (epoch, shard)
+    batches    rows one after the other, over the borders of shards and epochs
+    features   pairs, masks and layout, from stateless seeds of (seed, step): see `batching`
+
+The permutations are an argsort of stateless random keys (Philox). `index_shuffle` would need no
+sort, but its four rounds are visibly not uniform: over 3,000 seeds the 24 orders of four things
+came 36 to 186 times each. Where step N begins follows from the shards' counts in the manifest, so
+any step starts at once and nothing has to be saved.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from roots_tf import files, tokenizers
+from roots_tf.examples import batching, packing
+from roots_tf.examples import manifest as manifests
+from roots_tf.examples import masking as masks
+from roots_tf.examples.records import FRAME_BYTES
+
+SENTENCE_OBJECTIVES = ("nsp", "sop", "none")
+ENDLESS = 1 << 40  # epochs
+
+
+def pipeline(
+    folder: str | Path,
+    *,
+    split: str = "train",
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    sentence_objective: str = "nsp",
+    masking: str = "token",
+    mask_rate: float = 0.15,
+    replace: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    max_predictions_per_seq: int = 20,
+    max_seq_length: int | None = None,
+    num_workers: int = 1,
+    worker_index: int = 0,
+    num_epochs: int | None = None,
+) -> tf.data.Dataset:
+    """Batches of an examples folder, from any step on.
+
+    Args:
+        folder: what build-examples wrote.
+        split: "train" or "held_out".
+        batch_size: rows of the global batch, B.
+        seed: of the order, the pairs and the masks.
+        start_step: number of the first batch.
+        sentence_objective: "nsp", "sop", or "none" for rows packed full.
+        masking: "token", "whole_word" or "span".
+        mask_rate: share of a row's tokens that are predicted.
+        replace: shares of the predicted ones that become [MASK], become a random id, and stay.
+        max_predictions_per_seq: predictions a row at most, P.
+        max_seq_length: L; None takes that of the build. Pairs need at least that.
+        num_workers: how many readers share every global batch.
+        worker_index: which of its equal slices this one gives.
+        num_epochs: epochs before the end; None goes on for ever.
+
+    Returns:
+        Dicts of features (see `roots_tf.features`) with static shapes [B / num_workers, ...]:
+        `token_ids`, `segment_ids`, `padding_mask`, `masked_lm_positions`, `masked_lm_ids`,
+        `masked_lm_weights`, `example_weights`; with pairs `next_sentence_labels`; packed
+        `position_ids` and `document_ids`. With `num_epochs` the last batch is filled with rows of
+        weight 0; without it there is no last one.
+
+    Raises:
+        InputError: an argument does not fit the folder; a shard is missing or has another size.
+            Damage inside a shard is found while it is read: `tf.errors.InvalidArgumentError`
+            then names the file and the offset.
+    """
+    manifest = manifests.load(folder)
+    part = manifests.split_of(manifest, split)
+    manifests.check_files(folder, part)
+    length = max_seq_length or manifest["max_seq_length"]
+    if sentence_objective not in SENTENCE_OBJECTIVES:
+        raise files.InputError(
+            f"found sentence_objective {sentence_objective!r}; wanted one of {SENTENCE_OBJECTIVES}"
+        )
+    manifests.check_objective(manifest, split, sentence_objective)
+    if sentence_objective != "none" and (batch_size < 2 or length < manifest["max_seq_length"]):
+        raise files.InputError(
+            f"found batch_size {batch_size} and max_seq_length {length} for sentence pairs; wanted "
+            f"at least 2 and {manifest['max_seq_length']}, the length of the build: build-examples "
+            "with another --max_seq_length, or take --sentence_objective=none"
+        )
+    if batch_size % num_workers or not 0 <= worker_index < num_workers:
+        raise files.InputError(
+            f"found batch_size {batch_size}, num_workers {num_workers} and worker_index "
+            f"{worker_index}; wanted equal slices and an index below their number"
+        )
+    how = masks.Masking(masking, mask_rate, tuple(replace), max_predictions_per_seq)
+    masks.check(how, length)
+    tokenizer = tokenizers.load(Path(folder, manifests.TOKENIZER))
+    manifests.check_tokenizer(manifest, tokenizer)
+    maker = batching.BatchMaker(
+        tokenizer=tokenizer,
+        dtype=manifest["word"],
+        built_length=manifest["max_seq_length"],
+        length=length,
+        sentence_objective=sentence_objective,
+        singles_share=part["singles"] / part["examples"],
+        masking=how,
+        seed=seed,
+        batch_size=batch_size,
+        lines=slice(
+            worker_index * batch_size // num_workers,
+            (worker_index + 1) * batch_size // num_workers,
+        ),
+    )
+    packed = sentence_objective == "none"
+    rows = _rows(folder, manifest, part, seed, batch_size * start_step, num_epochs, packed, maker)
+    return (
+        rows.prefetch(1)
+        .rebatch(batch_size, drop_remainder=num_epochs is None)
+        .enumerate(start=start_step)
+        .map(maker.make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def permutation(count, seed) -> tf.Tensor:
+    """The numbers below `count` in an order that the seed decides, int64 [count].
+
+    Args:
+        count: how many.
+        seed: int64 [2].
+    """
+    keys = tf.random.stateless_uniform([count], seed, None, None, tf.int64, alg="philox")
+    return tf.cast(tf.argsort(keys), tf.int64)
+
+
+def start_of(first_row: int, counts: list[int], seed: int) -> tuple[int, int]:
+    """Where a row lies in the stream of shards.
+
+    Args:
+        first_row: number of the row, counted over all epochs.
+        counts: rows of each shard.
+        seed: of the order.
+
+    Returns:
+        The slot (place in the endless sequence of shards), and the rows to skip in its shard.
+    """
+    epoch, row = divmod(first_row, sum(counts))
+    order = _shard_order(len(counts), seed, epoch).numpy()
+    ends = np.cumsum(np.array(counts)[order])
+    place = int(np.searchsorted(ends, row, side="right"))
+    return epoch * len(counts) + place, row - int(ends[place] - counts[order[place]])
+
+
+def _shard_order(count: int, seed: int, epoch) -> tf.Tensor:
+    return permutation(count, batching.stateless_seed(seed, batching.SHARD_ORDER, epoch))
+
+
+def _rows(folder, manifest, part, seed, first_row, num_epochs, packed, maker) -> tf.data.Dataset:
+    """All rows of one shard after the other: records, or rows packed full."""
+    shards = [shard for shard in part["shards"] if shard["examples"]]
+    paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
+    headers = tf.constant([manifests.shard_header(manifest["build"], s["name"]) for s in shards])
+    examples = tf.constant([shard["examples"] for shard in shards], tf.int64)
+    counts = [
+        packing.count_rows(s["tokens"], s["examples"], maker.length) if packed else s["examples"]
+        for s in shards
+    ]
+    first_slot, skipped = start_of(first_row, counts, seed)
+
+    # Nothing here is Python control flow; converting it would double the time to the first batch.
+    @tf.autograph.experimental.do_not_convert
+    def shard_rows(slot):
+        epoch = slot // len(shards)
+        shard = tf.gather(_shard_order(len(shards), seed, epoch), slot % len(shards))
+        place = epoch * len(shards) + shard  # a number for each shard of each epoch
+        count = examples[shard]
+        skip = tf.where(slot == first_slot, tf.constant(skipped, tf.int64), 0)
+
+        @tf.autograph.experimental.do_not_convert
+        def permuted(content):
+            content = _checked(content, paths[shard], headers[shard], count)
+            order = permutation(count, batching.stateless_seed(seed, batching.ROW_ORDER, place))
+            rows = tf.gather(content, order)
+            return tf.nest.map_structure(lambda x: x[skip:], maker.pack(rows) if packed else rows)
+
+        # A damaged record ends the file early instead of the run; `_checked` then says where. The
+        # empty string at the end keeps a file of nothing from passing as a file of no rows.
+        return (
+            tf.data.TFRecordDataset(paths[shard])
+            .ignore_errors()
+            .concatenate(tf.data.Dataset.from_tensors(b""))
+            .batch(count + 2)
+            .map(permuted)
+        )
+
+    stop = (num_epochs or ENDLESS) * len(shards)
+    return tf.data.Dataset.range(first_slot, stop).flat_map(shard_rows)
+
+
+def _checked(content, path, header, count):
+    """The records of a shard, without its header and the mark at its end.
+
+    Args:
+        content: all that was read of it, string [n].
+        path, header: what the shard is called and begins with.
+        count: records wanted, without the header.
+    """
+    content = content[:-1]
+    offset = tf.reduce_sum(tf.cast(tf.strings.length(content), tf.int64) + FRAME_BYTES)
+    whole = tf.raw_ops.Assert(
+        condition=tf.size(content, tf.int64) == count + 1,
+        data=["found a missing or damaged record in", path, "at byte offset", offset]
+        + ["; wanted records:", count, "; copy the file again, or run build-examples again"],
+    )
+    with tf.control_dependencies([whole]):
+        own = tf.raw_ops.Assert(
+            condition=content[0] == header,
+            data=["found another build's shard in", path, "at byte offset 0:", content[0]]
+            + ["; wanted:", header, "; copy the file again, or run build-examples again"],
+        )
+    with tf.control_dependencies([own]):
+        return content[1:]

@@ -1,0 +1,195 @@
+"""Records on disk: one segment pair as words, framed as TFRecord. No TensorFlow.
+
+A record is a row of little-endian words, `uint16` where the vocabulary allows it and `int32` where
+it does not:
+
+    [document hash, length of A, ids of A ..., ids of B ...]
+
+The document hash has 32 bits, so it takes two `uint16` words (low, high) or one `int32`. Around it
+stands the frame of the TFRecord format, whose checksums name the damaged place:
+
+    uint64 length | uint32 masked CRC-32C of the length | the record | uint32 masked CRC-32C of it
+
+Checksums are computed for all records of a shard at once, a column of bytes at a time.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from roots_tf import files
+
+FRAME_BYTES = 16
+LARGEST_UINT16_VOCABULARY = 1 << 16
+
+
+def digest(*parts) -> int:
+    """64-bit hash of a few strings and numbers, the same on every machine."""
+    text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def word_dtype(vocabulary_size: int) -> str:
+    """Name of the word type that holds every id of the vocabulary.
+
+    >>> word_dtype(30522), word_dtype(119547)
+    ('uint16', 'int32')
+    """
+    return "uint16" if vocabulary_size <= LARGEST_UINT16_VOCABULARY else "int32"
+
+
+def header_words(dtype: str) -> int:
+    """Words before the ids: the document hash and the length of A."""
+    return {"uint16": 3, "int32": 2}[dtype]
+
+
+def encode(
+    ids: np.ndarray,
+    starts_a: np.ndarray,
+    lengths_a: np.ndarray,
+    starts_b: np.ndarray,
+    lengths_b: np.ndarray,
+    hashes: np.ndarray,
+    dtype: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Builds records from pieces of one flat array of ids.
+
+    >>> words, lengths = encode(
+    ...     np.array([7, 8, 9]), *map(np.array, ([0], [2], [2], [1], [65537])), "uint16")
+    >>> words.tolist(), lengths.tolist()
+    ([1, 1, 2, 7, 8, 9], [6])
+
+    Args:
+        ids: vocabulary ids, [total].
+        starts_a, lengths_a, starts_b, lengths_b: where each record's segments lie in `ids`, [n].
+        hashes: document hash of each record, below 2**32, [n].
+        dtype: name of the word type.
+
+    Returns:
+        The records one after the other as words, and the number of words of each record, [n].
+    """
+    header = header_words(dtype)
+    lengths = header + lengths_a + lengths_b
+    ends = np.cumsum(lengths)
+    begins = ends - lengths
+    # Word j of a record comes from ids[j + shift], with one shift for A and another for B.
+    column = np.arange(lengths.sum()) - np.repeat(begins, lengths)
+    in_b = column >= np.repeat(header + lengths_a, lengths)
+    shift = np.where(
+        in_b,
+        np.repeat(starts_b - header - lengths_a, lengths),
+        np.repeat(starts_a - header, lengths),
+    )
+    words = ids.astype(dtype).take(column + shift, mode="clip")
+    hashes = hashes.astype(np.uint32)
+    if dtype == "uint16":
+        words[begins], words[begins + 1] = hashes & 0xFFFF, hashes >> 16
+    else:
+        words[begins] = hashes.view(np.int32)
+    words[begins + header - 1] = lengths_a
+    return words, lengths
+
+
+def split(words: np.ndarray, dtype: str) -> tuple[int, np.ndarray, np.ndarray]:
+    """The inverse of `encode` for one record: document hash, ids of A, ids of B."""
+    header = header_words(dtype)
+    low, high = (int(words[0]), int(words[1])) if dtype == "uint16" else (int(words[0]), 0)
+    end = header + int(words[header - 1])
+    return (low + (high << 16)) % 2**32, words[header:end], words[end:]
+
+
+def frame(data: bytes | np.ndarray, lengths: np.ndarray) -> bytes:
+    """Puts the TFRecord frame around each of several records.
+
+    Args:
+        data: the records, one after the other.
+        lengths: bytes of each record, [n].
+    """
+    data = np.frombuffer(data, np.uint8)
+    lengths = np.asarray(lengths, np.int64)
+    sizes = lengths.astype("<u8").view(np.uint8).reshape(-1, 8)
+    size_sums = _masked(_crc32c(sizes.ravel(), np.full(len(lengths), 8, np.int64)))
+    data_sums = _masked(_crc32c(data, lengths))
+    ends = np.cumsum(lengths + FRAME_BYTES)
+    begins = ends - lengths - FRAME_BYTES
+    framed = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    framed[begins[:, None] + np.arange(8)] = sizes
+    framed[begins[:, None] + np.arange(8, 12)] = size_sums
+    framed[ends[:, None] + np.arange(-4, 0)] = data_sums
+    shift = np.repeat(begins + 12 - (np.cumsum(lengths) - lengths), lengths)
+    framed[np.arange(len(data)) + shift] = data
+    return framed.tobytes()
+
+
+def read(path: str | Path) -> list[bytes]:
+    """Reads the records of one file, checking every length and checksum.
+
+    Raises:
+        InputError: the file is missing, ends inside a record or holds a flipped bit; the message
+            names the file and the offset at which the first damaged record begins.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise files.InputError(
+            f"found no shard {path}; wanted what the manifest beside it lists: copy the missing "
+            "file there, or run build-examples again"
+        ) from error
+    begins, end = [], 0
+    while end + FRAME_BYTES <= len(content):
+        length = int.from_bytes(content[end : end + 8], "little")
+        if end + FRAME_BYTES + length > len(content):
+            break
+        begins.append(end)
+        end += FRAME_BYTES + length
+    begins = np.array(begins, np.int64)
+    lengths = np.diff(np.append(begins, end)) - FRAME_BYTES
+    data = np.frombuffer(content, np.uint8)[:end]
+    inside = np.ones(end, bool)
+    inside[(begins[:, None] + np.arange(12)).ravel()] = False
+    inside[(begins[:, None] + 12 + lengths[:, None] + np.arange(4)).ravel()] = False
+    # Framing anew what was read gives the same bytes, or shows the first that differ.
+    wrong = np.flatnonzero(np.frombuffer(frame(data[inside], lengths), np.uint8) != data)
+    if len(wrong):
+        end = int(begins[np.searchsorted(begins, wrong[0], side="right") - 1])
+    if len(wrong) or end < len(content):
+        raise files.InputError(
+            f"found a damaged record in {path} at byte offset {end}; wanted the file as "
+            "build-examples wrote it: copy it again, or run build-examples again"
+        )
+    return [content[b + 12 : b + 12 + n] for b, n in zip(begins, lengths, strict=True)]
+
+
+def _crc_table() -> np.ndarray:
+    """What each byte adds to a CRC-32C: polynomial 0x1EDC6F41, reflected (RFC 3720, 12.1)."""
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
+    return table
+
+
+_CRC_TABLE = _crc_table()
+
+
+def _crc32c(data: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """CRC-32C of each of several byte strings that stand one after the other in `data`, [n]."""
+    order = np.argsort(-lengths, kind="stable")
+    begins = (np.cumsum(lengths) - lengths)[order]
+    descending = lengths[order]
+    sums = np.full(len(lengths), 0xFFFFFFFF, np.uint32)
+    for column in range(int(lengths.max(initial=0))):
+        # The first rows are the long ones; the others have ended before this column.
+        rows = np.searchsorted(-descending, -column)
+        live = sums[:rows]
+        byte = data[begins[:rows] + column]
+        sums[:rows] = _CRC_TABLE[(live ^ byte) & 0xFF] ^ (live >> np.uint32(8))
+    result = np.empty_like(sums)
+    result[order] = sums ^ np.uint32(0xFFFFFFFF)
+    return result
+
+
+def _masked(sums: np.ndarray) -> np.ndarray:
+    """The checksums as TFRecord stores them, rotated and shifted, as bytes [n, 4]."""
+    masked = (sums >> np.uint32(15) | sums << np.uint32(17)) + np.uint32(0xA282EAD8)
+    return masked.astype("<u4").view(np.uint8).reshape(-1, 4)

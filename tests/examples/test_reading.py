@@ -1,0 +1,131 @@
+"""The pipeline: order, resumption, workers, epochs, graphs without state, and damage."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
+
+from roots_tf import examples, features, files
+from roots_tf.examples import reading
+
+
+def batches(built, count=None, **flags):
+    flags = {"batch_size": 32, "seed": 7} | flags
+    dataset = examples.pipeline(built.folder, **flags)
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+OBJECTIVES = ["nsp", "sop", "none"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_features_are_those_of_the_table_with_static_shapes(built, objective):
+    sizes = {"B": 32, "L": 64, "P": 20}
+    dataset = examples.pipeline(built.folder, batch_size=32, seed=0, sentence_objective=objective)
+    for name, spec in dataset.element_spec.items():
+        feature = features.FEATURES[name]
+        assert spec.dtype.name == feature.dtype
+        assert spec.shape == [sizes[letter] for letter in feature.shape.split()]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_batch_does_not_depend_on_where_the_run_started(built, objective):
+    flags = {"sentence_objective": objective, "masking": "whole_word"}
+    from_zero = batches(built, 120, **flags)  # over several epochs
+    for start in (1, 119):
+        assert_same(batches(built, 1, start_step=start, **flags), from_zero[start : start + 1])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_workers_share_the_global_batch(built, objective):
+    flags = {"sentence_objective": objective, "masking": "span"}
+    whole = batches(built, 3, **flags)
+    for workers in (2, 4):
+        parts = [
+            batches(built, 3, num_workers=workers, worker_index=i, **flags) for i in range(workers)
+        ]
+        joined = [
+            {name: np.concatenate([part[name] for part in step]) for name in step[0]}
+            for step in zip(*parts, strict=True)
+        ]
+        assert_same(joined, whole)
+
+
+def test_an_epoch_holds_every_example_once_in_an_order_of_its_own(built):
+    examples_count = built.manifest["splits"]["train"]["examples"]
+
+    seen = records_read(built, epochs=2)
+    half = len(seen) // 2
+    assert half == examples_count
+    first, second = collections.Counter(seen[:half]), collections.Counter(seen[half:])
+    assert first == second
+    assert seen[:half] != seen[half:]
+
+
+def records_read(built, epochs):
+    """Every record in the order in which they are read."""
+    part = built.manifest["splits"]["train"]
+    maker = type("Maker", (), {"length": 64})
+    rows = reading._rows(built.folder, built.manifest, part, 7, 0, epochs, False, maker)
+    return [row for shard in rows.as_numpy_iterator() for row in shard.tolist()]
+
+
+def test_masks_and_pairs_are_fresh_each_epoch(built):
+    a, b = batches(built, 2)
+    assert (a["masked_lm_positions"] != b["masked_lm_positions"]).any()
+    assert_same(batches(built, 2), [a, b])
+    other_seed = batches(built, 1, seed=8)[0]
+    assert (other_seed["token_ids"] != a["token_ids"]).any()
+
+
+def test_the_last_batch_is_filled_with_rows_of_no_weight(built):
+    held_out = built.manifest["splits"]["held_out"]
+    found = batches(built, split="held_out", num_epochs=1)
+    assert len(found) == -(-held_out["examples"] // 32)
+    weights = np.concatenate([batch["example_weights"] for batch in found])
+    assert weights.sum() == held_out["examples"]
+    assert (np.diff(weights) <= 0).all()
+    for batch in found:
+        assert not batch["masked_lm_weights"][batch["example_weights"] == 0].any()
+    assert_same(found, batches(built, split="held_out", num_epochs=1))
+
+
+# Ops that TensorFlow calls stateful for a reason other than state of their own: sources of datasets
+# are marked so that they are not folded into constants, Assert and _Retval so that they stay.
+SOURCES = {"RangeDataset", "TFRecordDataset", "TensorDataset", "TensorSliceDataset"}
+EXEMPT = SOURCES | {"Assert", "_Retval"}
+
+
+@pytest.mark.parametrize(
+    "objective, masking", [("nsp", "token"), ("sop", "whole_word"), ("none", "span")]
+)
+def test_the_graph_holds_no_stateful_op(built, objective, masking):
+    dataset = examples.pipeline(
+        built.folder, batch_size=32, seed=7, sentence_objective=objective, masking=masking
+    )
+    graph = tf.compat.v1.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    ops = {node.op for node in nodes}
+    assert ops >= {"StatelessRandomUniformV2", "RangeDataset", "Assert"}
+    stateful = {op for op in ops if op_def_registry.get(op).is_stateful}
+    assert stateful <= EXEMPT
+
+
+def test_a_wrong_tokenizer_is_refused(built):
+    class Other:
+        fingerprint = "0" * 64
+        size = 5
+
+    with pytest.raises(files.InputError, match="found tokenizer 0000"):
+        examples.check_tokenizer(built.manifest, Other())
+    examples.check_tokenizer(built.manifest, built.tokenizer)

@@ -20,6 +20,7 @@ BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 ]
+_CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})  # that no text file has in any number
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -126,9 +127,10 @@ def _decode(path: str, offset: int, data: bytes, tally: Tally) -> str:
         first = min(first, error.start) if nuls else error.start
     if nuls + invalid > 10 + len(data) // 1000:
         found = f"{nuls} NUL bytes" if nuls else f"{invalid} bytes that are not UTF-8"
+        controls = len(data) - len(data.translate(None, _CONTROLS))
         advice = (
             "this looks like a binary file: leave it out (or unpack it)"
-            if nuls or invalid > len(data) // 10
+            if controls > len(data) // 100
             else f"convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}"
         )
         raise InputError(

@@ -202,11 +202,14 @@ def prose(docstring: str) -> str:
             close()
             if directive[1] not in _PROSE_DIRECTIVES:
                 skip_deeper_than = depth
-            continue
+                continue
+            text = directive[2]
+            if not text:
+                continue
         if sum(map(str.isalpha, text)) < len(text) / 4:  # a rule, a table's frame, numbers
             close()
             continue
-        item = bool(_ITEM.match(text))
+        item = bool(directive or _ITEM.match(text))
         if words and (item or depth < indent or (depth > indent and not hanging)):
             close()
         if not words:

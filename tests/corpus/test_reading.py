@@ -1,0 +1,255 @@
+import gzip
+import json
+import random
+import tracemalloc
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roots_tf import files
+from roots_tf.corpus import decoding, reading
+from roots_tf.corpus.reading import Span, read_documents, read_span
+from roots_tf.corpus.tally import Tally
+
+TWO = "Call me\nIshmael.\n\n \t\nSome years ago\n"
+
+
+def texts(path, layout="blank_lines", **options):
+    return [document.text for document in read_documents([path], layout, **options)]
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        ("blank_lines", ["Call me\nIshmael.", "Some years ago"]),
+        ("line", ["Call me", "Ishmael.", "Some years ago"]),
+        ("file", [TWO.strip()]),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_layouts_in_every_encoding_and_line_end(tmp_path, layout, expected, encoding, newline):
+    path = tmp_path / "two.txt"
+    path.write_bytes(TWO.replace("\n", newline).encode(encoding))
+    assert texts(path, layout) == expected
+    assert [d.source for d in read_documents([path], layout)] == ["two.txt"] * len(expected)
+
+
+def test_text_in_big_endian_with_a_mark(tmp_path):
+    path = tmp_path / "two.txt"
+    path.write_bytes(decoding.codecs.BOM_UTF16_BE + TWO.encode("utf-16-be"))
+    assert texts(path) == ["Call me\nIshmael.", "Some years ago"]
+
+
+def compress(path, data):
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(data))
+    else:
+        with pyarrow.output_stream(path, compression="zstd") as stream:
+            stream.write(data)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_compressed_text_and_json_lines(tmp_path, suffix):
+    compress(tmp_path / f"a.txt{suffix}", TWO.encode())
+    assert texts(tmp_path / f"a.txt{suffix}") == ["Call me\nIshmael.", "Some years ago"]
+    record = json.dumps({"text": "Loomings", "source": "moby"})
+    compress(tmp_path / f"a.jsonl{suffix}", record.encode())
+    assert list(read_documents([tmp_path / f"a.jsonl{suffix}"])) == [("Loomings", "moby")]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_truncated_compressed_file(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    noise = random.Random(1)
+    lines = "\n".join(f"{noise.random()} white whale" for _ in range(50_000))
+    compress(path, lines.encode())
+    path.write_bytes(path.read_bytes()[:-100_000])
+    with pytest.raises(files.InputError, match="Truncated.*copy or download it again"):
+        texts(path)
+
+
+def test_a_file_that_is_not_what_its_suffix_says(tmp_path):
+    for name in ("a.txt.gz", "a.txt.zst", "a.parquet"):
+        (tmp_path / name).write_bytes(b"plain text, not that\n" * 10)
+        with pytest.raises(files.InputError, match=name):
+            texts(tmp_path / name)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(files.InputError, match="could not read .*absent.txt"):
+        texts(tmp_path / "absent.txt")
+
+
+def test_empty_file_has_no_documents(tmp_path):
+    for name in ("a.txt", "a.jsonl", "a.txt.gz"):
+        (tmp_path / name).write_bytes(b"")
+        if name.endswith(".gz"):
+            compress(tmp_path / name, b"")
+        assert texts(tmp_path / name) == []
+
+
+def test_binary_file(tmp_path):
+    path = tmp_path / "photo.txt"
+    path.write_bytes(b"\x89PNG" + random.Random(1).randbytes(5000))
+    with pytest.raises(files.InputError, match="photo.txt, the first at byte 0.*binary"):
+        texts(path)
+    path.write_bytes(b"x" * 70 + b"\0" * 40)
+    with pytest.raises(files.InputError, match="40 NUL bytes among 110 .* byte 70"):
+        texts(path)
+
+
+def test_latin_1_text_is_refused_with_advice(tmp_path):
+    path = tmp_path / "brief.txt"
+    path.write_bytes("Größe, Güte, Übermut. ".encode("latin-1") * 100)
+    with pytest.raises(files.InputError, match="byte 2; .*iconv -f WINDOWS-1252"):
+        texts(path)
+
+
+def test_a_few_invalid_bytes_are_replaced_and_counted(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"good text " * 500 + b"caf\xe9 \xff" + "\ufffd".encode())
+    tally = Tally()
+    assert texts(path, tally=tally)[0].endswith("caf\ufffd \ufffd\ufffd")
+    assert tally.notes == {"bytes_not_utf8_replaced": 2}
+
+
+def test_a_character_is_not_cut_between_blocks(tmp_path, monkeypatch):
+    text = "aé→😀" * 50
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    for size in range(1, 12):
+        monkeypatch.setattr(decoding, "BLOCK_BYTES", size)
+        tally = Tally()
+        assert texts(path, tally=tally) == [text]
+        assert not tally.notes
+
+
+lines_of_text = st.lists(
+    st.text(st.sampled_from("ab é→ \t\n\r"), max_size=12), min_size=1, max_size=12
+).map("\n".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines_of_text, st.sampled_from(["blank_lines", "line"]), st.integers(1, 40))
+def test_spans_and_blocks_change_nothing(tmp_path_factory, text, layout, size):
+    path = tmp_path_factory.mktemp("spans") / "a.txt"
+    path.write_bytes(text.encode())
+    expected = texts(path, layout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "BLOCK_BYTES", size)
+        tasks = reading.plan([str(path)], layout, size)
+        found = [d.text for task in tasks for span in task for d in read_span(span, layout)]
+    assert found == expected
+    assert "".join("".join(expected).split()) == "".join(text.split())
+
+
+def test_plan_cuts_large_files_and_gathers_small_ones(tmp_path):
+    (tmp_path / "large.txt").write_text("one\ntwo\n\n" * 1000)  # 9,000 bytes
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text("small\n" * 10)
+    paths = [str(tmp_path / f"{name}.txt") for name in ("large", "a", "b", "c")]
+    tasks = reading.plan(paths, "blank_lines", 4000)
+    large = paths[0]
+    assert tasks[0] == [Span(large, 0, 4005)]
+    assert tasks[1] == [Span(large, 4005, 9000)]
+    assert tasks[2] == [Span(path, 0, 60) for path in paths[1:]]
+    whole = reading.plan(paths, "file", 4000)
+    assert whole[0] == [Span(large, 0, -1)]
+
+
+def test_json_lines_with_damage(tmp_path):
+    path = tmp_path / "a.jsonl"
+    long = json.dumps({"text": "x" * 500})
+    good, surrogate = '{"text": "one"}', '{"text": "\\ud800"}'
+    bad = ['{"text": 3}', "[]", "not json", long, "[" * 150]
+    path.write_text("\n".join([good, "", *bad, surrogate]))
+    tally = Tally()
+    assert texts(path, max_chars=100, tally=tally) == ["one", "\ud800"]
+    counts = tally.to_json()["dropped"]
+    assert {reason: count["documents"] for reason, count in counts.items()} == {
+        "no_text_field": 2,
+        "not_json": 2,
+        "too_long": 1,
+    }
+    assert tally.documents_in == 7
+
+
+def test_json_lines_of_another_field(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"body": "one", "site": 7}\n')
+    with pytest.raises(files.InputError, match="no JSON object with a string 'text'.*--text_field"):
+        texts(path)
+    read = read_documents([path], text_field="body", source_field="site")
+    assert list(read) == [("one", "7")]
+
+
+def test_a_json_file_that_is_one_array(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": "one"}], indent=1))
+    with pytest.raises(files.InputError, match="wanted JSON lines"):
+        texts(path)
+
+
+def test_parquet(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": ["one", None, "three"] * 50, "source": ["s", "t", None] * 50})
+    pyarrow.parquet.write_table(table, path, row_group_size=10)
+    tally = Tally()
+    found = list(read_documents([path], tally=tally))
+    assert found == [("one", "s"), ("three", "a.parquet")] * 50
+    assert tally.dropped["no_text_field"][0] == 50
+    tasks = reading.plan([str(path)], "line", 500)
+    assert len(tasks) > 1
+    assert [d for task in tasks for span in task for d in read_span(span, "line")] == found
+    with pytest.raises(files.InputError, match=r"no column 'body'.*\['text', 'source'\]"):
+        texts(path, text_field="body")
+
+
+def test_long_documents_are_cut_at_line_ends(tmp_path):
+    path = tmp_path / "a.txt"
+    lines = [f"line number {i:04}" for i in range(1000)]
+    path.write_text("\n".join(lines))
+    tally = Tally()
+    pieces = texts(path, "file", max_chars=1000, tally=tally)
+    assert max(map(len, pieces)) <= 1000
+    assert "\n".join(pieces).split("\n") == lines
+    assert tally.notes["documents_cut_at_max_chars"] == len(pieces) - 1
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_a_100_mb_line_is_not_held(tmp_path, name):
+    path = tmp_path / name
+    with path.open("w") as file:
+        file.write('{"text": "good"}\n{"text": "')
+        for _ in range(100):
+            file.write("word " * 200_000)
+        file.write('"}\n{"text": "good"}\n')
+    tracemalloc.start()
+    documents, longest = 0, 0
+    tally = Tally()
+    for document in read_documents([path], "line", tally=tally):
+        documents += 1
+        longest = max(longest, len(document.text))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert longest <= reading.MAX_DOCUMENT_CHARS
+    assert peak < 60e6
+    if name == "a.jsonl":
+        assert (documents, tally.dropped["too_long"][0]) == (2, 1)
+    else:
+        assert documents == 2 + 25 + 1
+
+
+def test_real_files(data):
+    novels = sorted(map(str, (data / "novels_en").glob("*.txt")))
+    tally = Tally()
+    books = list(read_documents(novels, "file", tally=tally))
+    assert len(books) == len(novels)
+    assert not tally.notes
+    assert not any("\r" in book.text or book.text.startswith("\ufeff") for book in books)
+    news = list(read_documents([data / "bbc_news" / "dev.jsonl"]))
+    assert len(news) == 222

@@ -9,10 +9,12 @@ neighbouring combining marks by class. Marks mostly vanish afterwards; some, suc
 """
 
 import functools
+import itertools
 import unicodedata
 from typing import NamedTuple
 
 import numpy as np
+import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
 NUM_CODE_POINTS = 0x110000
@@ -90,6 +92,22 @@ def bert_classes() -> np.ndarray:
     return classes
 
 
+def matching(pattern: str) -> np.ndarray:
+    """Which code points match a pattern of one character, to `tokenizers`: bool."""
+    return removed_by(pre_tokenizers.Split(tokenizers.Regex(pattern), behavior="removed"))
+
+
+def removed_by(pre_tokenizer) -> np.ndarray:
+    """Which code points a pre-tokenizer removes, one by one: bool [NUM_CODE_POINTS]."""
+    codes = np.array([*_asked(), ord("0")])
+    among = np.ones(len(codes), bool)
+    for _, (start, stop) in pre_tokenizer.pre_tokenize_str("".join(map(chr, codes))):
+        among[start:stop] = False
+    removed = np.zeros(NUM_CODE_POINTS, bool)
+    removed[codes[among]] = True
+    return removed
+
+
 @functools.cache
 def combining_classes() -> np.ndarray:
     """Order in which NFD of `tokenizers` sorts marks: uint8 [NUM_CODE_POINTS], 0 for starters.
@@ -97,34 +115,25 @@ def combining_classes() -> np.ndarray:
     The numbers are ranks of canonical combining classes, found by asking which of two marks comes
     first.
     """
-    nfd = normalizers.NFD()
+
+    def come_first(earlier: str, codes: list[int]) -> list[bool]:
+        """Which code points are sorted before a mark that stands before them."""
+        pairs = "0".join(earlier + chr(code) for code in codes)
+        sorted_pairs = normalizers.NFD().normalize_str(pairs).split("0")
+        return [
+            chr(code) != earlier and pair == chr(code) + earlier
+            for code, pair in zip(codes, sorted_pairs, strict=True)
+        ]
+
+    highest = 0x345  # of class 240, the last there is
+    codes = _asked()
+    marks = [*itertools.compress(codes, come_first(chr(highest), codes)), highest]
+    # One mark of every class. Which class a mark has, this version of Python may know otherwise:
+    # a mark comes after those references that do not come after it.
     references: dict[int, str] = {}
-    for code in range(0x300, 0x30000):
-        value = unicodedata.combining(chr(code))
-        if value and value not in references and unicodedata.decomposition(chr(code)) == "":
-            references[value] = chr(code)
-    in_order = [references[value] for value in sorted(references)]
-    lowest, highest = in_order[0], in_order[-1]
-
-    def swaps(earlier: str, later: str) -> bool:
-        return nfd.normalize_str(earlier + later) == later + earlier
-
-    codes = [code for code in _asked() if code != ord(highest)]
-    joined = nfd.normalize_str("0" + "0".join(highest + chr(code) for code in codes) + "0")
-    marks = [
-        code
-        for code, output in zip(codes, joined[1:-1].split("0"), strict=True)
-        if output == chr(code) + highest
-    ]
-    # Of the highest class itself, which does not swap with itself.
-    marks += [
-        code
-        for code, output in zip(codes, joined[1:-1].split("0"), strict=True)
-        if output == highest + chr(code)
-        and unicodedata.combining(chr(code))
-        and swaps(chr(code), lowest)
-    ] + [ord(highest)]
-    classes = np.zeros(NUM_CODE_POINTS, np.uint8)
     for mark in marks:
-        classes[mark] = 1 + sum(swaps(chr(mark), reference) for reference in in_order)
+        references.setdefault(unicodedata.combining(chr(mark)), chr(mark))
+    later = np.array([come_first(reference, marks) for reference in references.values()])
+    classes = np.zeros(NUM_CODE_POINTS, np.uint8)
+    classes[marks] = 1 + len(references) - later.sum(0)
     return classes

@@ -70,16 +70,14 @@ def build(tokenizer) -> GraphTokenizer:
     Raises:
         InputError: the tokenizer has a part that has no counterpart in the graph.
     """
-    kinds = {"wordpiece": _build_wordpiece}
-    if tokenizer.kind not in kinds:
-        raise files.InputError(f"found a {tokenizer.kind} tokenizer, which has no graph tokenizer")
+    from roots_tf.tokenizers import graph_bpe, graph_unigram, graph_wordpiece
+
+    kinds = {
+        "wordpiece": graph_wordpiece.GraphWordpiece,
+        "bpe": graph_bpe.GraphBpe,
+        "unigram": graph_unigram.GraphUnigram,
+    }
     return kinds[tokenizer.kind](tokenizer)
-
-
-def _build_wordpiece(tokenizer) -> GraphTokenizer:
-    from roots_tf.tokenizers import graph_wordpiece
-
-    return graph_wordpiece.GraphWordpiece(tokenizer)
 
 
 class _Table:
@@ -121,8 +119,7 @@ class _Table:
 
     def look_up(self, codes: tf.Tensor) -> tf.Tensor:
         """Entries of code points."""
-        page = tf.gather(self.paged.page_of, codes // characters.PAGE)
-        return tf.gather(self.paged.pages, page * characters.PAGE + codes % characters.PAGE)
+        return look_up(self.paged, codes)
 
     def expand(self, entries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Entries without flags, and the index of the entry that each came from."""
@@ -232,8 +229,7 @@ class Normalizer:
         entries = tf.where(special > 0, overridden, self._before.look_up(codes))
         entries, sources = self._before.expand(entries)
         codes = entries & _CODE_MASK
-        page = tf.gather(self._marks.page_of, codes // characters.PAGE)
-        mark = tf.gather(self._marks.pages, page * characters.PAGE + codes % characters.PAGE)
+        mark = look_up(self._marks, codes)
         opens = (mark == 0) | starts_of(tf.searchsorted(sources, row_splits), tf.size(sources))
         run = tf.cumsum(tf.cast(opens, tf.int64))
         order = tf.argsort(run * 256 + tf.cast(mark, tf.int64), stable=True)
@@ -316,14 +312,41 @@ class _SpecialTokens:
         return tf.cond(tf.reduce_any(opens), find, lambda: tf.zeros_like(codes))
 
 
+def look_up(table: characters.PagedTable, codes: tf.Tensor) -> tf.Tensor:
+    """Entries of code points."""
+    page = tf.gather(table.page_of, codes // characters.PAGE)
+    return tf.gather(table.pages, page * characters.PAGE + codes % characters.PAGE)
+
+
+def rows(values: tf.Tensor, row_splits: tf.Tensor) -> tf.RaggedTensor:
+    """Ragged rows with int64 splits, as tensorflow-text and Keras expect them."""
+    return tf.RaggedTensor.from_row_splits(values, tf.cast(row_splits, tf.int64), validate=False)
+
+
+def row_of(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Row of each of `size` values: int32 [size].
+
+    `RaggedTensor.value_rowids` and `tf.repeat` make a matrix of rows by longest row for it.
+
+    >>> row_of(tf.constant([0, 2, 2, 3]), 3)     # rows of 2, 0 and 1
+    [0, 0, 2]
+    """
+    return tf.cumsum(_row_starts(row_splits, size)) - 1
+
+
 def starts_of(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Whether each of `size` places is the first of a row: bool [size].
 
     >>> starts_of(tf.constant([0, 2, 2, 3]), 3)     # rows of 2, 0 and 1
     [True, False, True]
     """
+    return _row_starts(row_splits, size) > 0
+
+
+def _row_starts(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Number of rows that start at each of `size` places: int32 [size]."""
     counts = tf.scatter_nd(row_splits[:, None], tf.ones_like(row_splits), [size + 1])
-    return counts[:-1] > 0
+    return counts[:-1]
 
 
 def _class(entries: tf.Tensor) -> tf.Tensor:

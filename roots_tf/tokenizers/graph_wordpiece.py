@@ -77,11 +77,12 @@ class GraphWordpiece(graph.GraphTokenizer):
         if not with_offsets:
             pieces = self._pieces.tokenize(words)  # [W, None]
             piece_splits = tf.cast(pieces.row_splits, tf.int32)
-            return (_rows(pieces.flat_values, tf.gather(piece_splits, row_words)),)
+            return (graph.rows(pieces.flat_values, tf.gather(piece_splits, row_words)),)
         pieces, start_bytes, end_bytes = self._pieces.tokenize_with_offsets(words)
         piece_splits = tf.cast(pieces.row_splits, tf.int32)
         row_splits = tf.gather(piece_splits, row_words)
-        word = tf.cast(pieces.value_rowids(), tf.int32)
+        num_pieces = tf.size(pieces.flat_values)
+        word = graph.row_of(piece_splits, num_pieces)
         # From bytes of a word to characters of all words.
         widths = 1 + sum(tf.cast(codes >= least, tf.int32) for least in (0x80, 0x800, 0x10000))
         char_of_byte = tf.repeat(tf.range(tf.size(codes)), widths)
@@ -94,11 +95,12 @@ class GraphWordpiece(graph.GraphTokenizer):
             tf.gather(is_long, word), tf.gather(bounds, word + 1) - 1, last_char + shift
         )
         source = tf.gather(text.sources, places)
-        row = tf.cast(_rows(pieces.flat_values, row_splits).value_rowids(), tf.int32)
-        text_start = tf.gather(original_splits, row)
+        text_start = tf.gather(original_splits, graph.row_of(row_splits, num_pieces))
         starts = tf.gather(source, first_char + shift) - text_start
         ends = tf.gather(source, last_char) + 1 - text_start
-        return tuple(_rows(values, row_splits) for values in (pieces.flat_values, starts, ends))
+        return tuple(
+            graph.rows(values, row_splits) for values in (pieces.flat_values, starts, ends)
+        )
 
     def _without(self, is_long, lengths, codes, first):
         """Words with one unknown character in the place of each long word: codes and splits."""
@@ -107,13 +109,8 @@ class GraphWordpiece(graph.GraphTokenizer):
             tf.boolean_mask(first, is_long)[:, None],
             tf.fill([tf.math.count_nonzero(is_long)], self._unknown_code),
         )
-        word = tf.cumsum(tf.scatter_nd(first[:, None], tf.ones_like(first), tf.shape(codes))) - 1
-        is_first = tf.scatter_nd(first[:, None], tf.ones_like(first), tf.shape(codes)) > 0
-        kept = tf.boolean_mask(codes, is_first | ~tf.gather(is_long, word))
+        is_first = tf.scatter_nd(first[:, None], tf.ones_like(first), tf.shape(codes))
+        word = tf.cumsum(is_first) - 1
+        kept = tf.boolean_mask(codes, (is_first > 0) | ~tf.gather(is_long, word))
         splits = tf.cumsum(tf.where(is_long, 1, lengths))
         return kept, tf.concat([[0], splits], 0)
-
-
-def _rows(values: tf.Tensor, row_splits: tf.Tensor) -> tf.RaggedTensor:
-    """Ragged rows with int64 splits, as tensorflow-text and Keras expect them."""
-    return tf.RaggedTensor.from_row_splits(values, tf.cast(row_splits, tf.int64), validate=False)

@@ -7,6 +7,7 @@ google-research/bert, which takes tokens from the end of the longer segment. Cor
 import tensorflow as tf
 
 from roots_tf import files
+from roots_tf.tokenizers import graph
 
 
 def pack(
@@ -86,8 +87,9 @@ def trimmed_lengths(
 def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
     """The first `lengths` ids of each row: keeps what stands there if the row is shorter."""
     row_splits = tf.cast(rows.row_splits, tf.int32)
-    row = tf.cast(rows.value_rowids(), tf.int32)
-    place = tf.range(tf.size(row)) - tf.gather(row_splits, row)
+    size = tf.size(rows.flat_values)
+    row = graph.row_of(row_splits, size)
+    place = tf.range(size) - tf.gather(row_splits, row)
     kept = tf.boolean_mask(tf.cast(rows.flat_values, tf.int32), place < tf.gather(lengths, row))
     lengths = tf.minimum(lengths, row_splits[1:] - row_splits[:-1])
     splits = tf.concat([[0], tf.cumsum(tf.cast(lengths, tf.int64))], 0)

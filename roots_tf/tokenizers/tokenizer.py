@@ -1,4 +1,4 @@
-"""A tokenizer, whatever its model: loading, saving, bulk encoding, decoding, tables over the ids."""
+"""A tokenizer, whatever its model: loading, saving, encoding, decoding, tables over the ids."""
 
 import functools
 import hashlib

@@ -1,11 +1,12 @@
 """Training of vocabularies: Hugging Face `tokenizers` counts and learns, the rules are ours.
 
-Every vocabulary starts with [PAD] [UNK] [CLS] [SEP] [MASK], ids 0 to 4. The rules are chosen so that
-the graph can follow them exactly, see `graph`:
+Every vocabulary starts with [PAD] [UNK] [CLS] [SEP] [MASK], ids 0 to 4. The rules are chosen so
+that the graph can follow them exactly, see `graph`:
 
     wordpiece   BERT's normaliser and pre-tokenizer (Devlin et al., 2018)
     bpe         GPT-2's byte-level pieces (Radford et al., 2019); no text is unknown
-    unigram     words at whitespace, "▁" before each (Kudo, 2018, arXiv 1804.10959)
+    unigram     words at whitespace, "▁" before each (Kudo, 2018, arXiv 1804.10959); a longer word
+                than BERT's limit counts as several, which bounds the search for its pieces
 """
 
 import json
@@ -19,6 +20,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from roots_tf import files
 from roots_tf.tokenizers.tokenizer import Tokenizer
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX
+
+MAX_WORD_CHARS = 100  # `max_input_chars_per_word` of google-research/bert
 
 Model = Literal["wordpiece", "bpe", "unigram"]
 
@@ -121,7 +124,11 @@ def _unigram(vocab_size, lowercase, strips, min_frequency, limit_alphabet):
         handle_chinese_chars=False, strip_accents=strips, lowercase=lowercase
     )
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split(tokenizers.Regex(f".{{{MAX_WORD_CHARS}}}"), "isolated"),
+            pre_tokenizers.Metaspace(prepend_scheme="always"),
+        ]
     )
     backend.decoder = decoders.Metaspace(prepend_scheme="always")
     trainer = trainers.UnigramTrainer(

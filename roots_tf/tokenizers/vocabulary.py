@@ -86,8 +86,8 @@ def check_tokens(tokens: Sequence[str], where: str | Path) -> None:
         first_line[token] = number
     if missing := [token for token in SPECIAL_TOKENS if token not in first_line]:
         raise files.InputError(
-            f"{where}: looked through {len(tokens)} lines and found no line {' or '.join(missing)}; "
-            "wanted each special token on a line of its own: add it, or rename an [unused...] line"
+            f"{where}: found no line {' or '.join(missing)} among {len(tokens)}; wanted "
+            "each special token on a line of its own: add it, or rename an [unused...] line"
         )
 
 

@@ -10,8 +10,8 @@ import dataclasses
 import importlib
 import importlib.util
 import json
-import os
 import pkgutil
+import signal
 import sys
 import typing
 from pathlib import Path
@@ -53,14 +53,15 @@ def run(main, config_class) -> typing.NoReturn:
 
     An exception that carries an integer `exit_status` is addressed to the user: its text is
     printed on one line and the process exits with that status. Any other is a bug and keeps its
-    traceback.
+    traceback. Ctrl-C, where `main` does not handle it, ends in one line too.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         _define(field, hints[field.name])
 
-    def call_main(_):
+    def call_main(arguments):
+        if rest := arguments[1:]:
+            _leave(f"found {rest} beside the flags; wanted --flag=value (quote patterns)", 2)
         values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(config_class)}
         config = config_class(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -71,15 +72,31 @@ def run(main, config_class) -> typing.NoReturn:
             status = getattr(error, "exit_status", None)
             if status is None:
                 raise
-            logging.flush()
-            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr, flush=True)
-            sys.exit(status)
+            _leave(error, status)
+        except KeyboardInterrupt:
+            _leave("interrupted", 128 + signal.SIGINT)
 
     logging.set_verbosity(logging.INFO)
+    # TensorFlow writes its notices to the same log, and they are not for the user of a program.
+    logging.get_absl_handler().addFilter(
+        lambda record: (
+            record.levelno > logging.converter.STANDARD_INFO
+            if "/tensorflow/" in record.pathname
+            else True
+        )
+    )
     # absl shows the docstring and key flags of `__main__`, which under a console script is not the
     # program's own module.
     sys.modules["__main__"].__doc__ = sys.modules[config_class.__module__].__doc__
     app.run(call_main)
+
+
+def _leave(message, status: int) -> typing.NoReturn:
+    """Prints one line for the user and exits."""
+    logging.flush()
+    line = " ".join(str(message).split())
+    print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
+    sys.exit(status)
 
 
 def _define(field: dataclasses.Field, hint) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 def pytest_configure():
     """Makes four logical CPU devices, which must happen before TensorFlow starts."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]

@@ -137,8 +137,11 @@ def train(
     with _Signals() as signals:
         while now < total_steps:
             ends = [total_steps, now + steps_per_call]
-            ends += [now - now % every + every for every in (log_every, evaluate_every) if every]
-            ends += [now - now % checkpoint_every + checkpoint_every] * (checkpoint_every > 0)
+            ends += [
+                now - now % every + every
+                for every in (log_every, evaluate_every, checkpoint_every)
+                if every > 0
+            ]
             steps = min(ends) - now
             sums = call(iterator, tf.constant(steps))
             now += steps

@@ -1,0 +1,26 @@
+# Every target sets up what it needs: a virtual environment in .venv, with the package in it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint wheel clean
+
+demo: .venv/installed
+	$(BIN)/roots demo
+
+test: .venv/installed lint
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+wheel: .venv/installed
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .[test]
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

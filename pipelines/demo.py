@@ -1,0 +1,233 @@
+"""The whole road on text that every machine with Python holds: docstrings, to a served model.
+
+    roots demo
+
+Takes about eight minutes on two cores and downloads nothing. Runs the other programs as a user
+would, each in a process of its own, and prints their commands. It ends with a table of what was
+learned beside what knowing nothing would give, and writes the same to report.json.
+"""
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from absl import logging
+
+from roots_tf import files, program
+from roots_tf.corpus import docstrings, reading
+
+SENTENCES = (
+    "Return the [MASK] of the array.",
+    "If the file does not [MASK], an error is raised.",
+    "The default [MASK] is None.",
+)
+CLASSES = 8  # packages with the most docstrings
+PER_CLASS = 250  # labelled documents of each in the training file; as many more to score on
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `demo`."""
+
+    output: str = program.flag("roots-demo", help="folder for everything the demo writes")
+    num_steps: int = program.flag(5_000, help="pretraining updates")
+    finetune_seeds: int = program.flag(1, help="runs of each fine-tuning")
+    debug: bool = program.flag(False, help="a few updates of each kind: does it run at all?")
+
+
+def main(config: Config) -> dict:
+    """Runs every stage and returns the report."""
+    start = time.monotonic()
+    work = Path(config.output)
+    if report := files.claim(work, dataclasses.asdict(config)):
+        logging.info("%s has finished; nothing to do (remove it to run the demo again)", work)
+        print(_table(report))
+        return report
+    with files.local_executor(0) as executor:
+        found = docstrings.write_docstrings(work / "docstrings", executor)
+    logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)
+
+    _run(config, "curate", input=work / "docstrings", output=work / "documents")
+    packages = _split(work / "documents", work / "unlabelled", work / "labelled")
+    _run(
+        config,
+        "train_tokenizer",
+        input=work / "unlabelled",
+        output=work / "tokenizer",
+        vocab_size=4096,
+    )
+    _run(
+        config,
+        "build_examples",
+        input=work / "unlabelled",
+        tokenizer=work / "tokenizer",
+        output=work / "examples",
+        max_seq_length=64,
+        held_out=0.02,
+    )
+    _run(
+        config,
+        "pretrain",
+        examples=work / "examples",
+        output=work / "pretrained",
+        size="tiny",
+        batch_size=64,
+        max_predictions_per_seq=10,
+        num_steps=config.num_steps,
+        learning_rate=2e-3,
+        dropout=0.0,
+        log_every=100,
+    )
+    model = work / "pretrained" / "model"
+    tuned, from_scratch = (
+        _run(
+            config,
+            "finetune",
+            init_from=model,
+            train=work / "labelled" / "train.jsonl",
+            dev=work / "labelled" / "dev.jsonl",
+            test=work / "labelled" / "test.jsonl",
+            output=work / folder,
+            random_init=random_init,
+            num_epochs=4,
+            learning_rate=5e-4,
+            dropout=0.1,
+            seeds=config.finetune_seeds,
+        )
+        for folder, random_init in (("finetuned", False), ("from_scratch", True))
+    )
+    _run(config, "export", model=work / "finetuned" / "model", output=work / "served")
+    printed = _run(config, "fill_mask", model=model, text="\n".join(SENTENCES), json=True)
+
+    pretrained = files.read_json(work / "pretrained" / "report.json")
+    tuned = files.read_json(work / "finetuned" / "report.json")
+    from_scratch = files.read_json(work / "from_scratch" / "report.json")
+    base_rate = pretrained["next_sentence_base_rate"]
+    report = {
+        "seconds": round(time.monotonic() - start),
+        "documents": found["documents"],
+        "packages": packages,
+        "masked_lm_loss": pretrained["masked_lm_loss"],
+        "unigram_entropy": pretrained["unigram_entropy"],
+        "masked_lm_accuracy": pretrained["masked_lm_accuracy"],
+        "next_sentence_accuracy": pretrained["next_sentence_accuracy"],
+        "next_sentence_base_rate": max(base_rate, 1 - base_rate),
+        "finetuned_accuracy": tuned["test_accuracy"],
+        "from_scratch_accuracy": from_scratch["test_accuracy"],
+        "majority_accuracy": tuned["test_majority"],
+        "fill_mask": [json.loads(line) for line in printed.splitlines()],
+        "saved_model": str(work / "served" / "1"),
+        "tensorboard": str(work / "pretrained" / "logs"),
+    }
+    files.write_json(work / "report.json", report)
+    print(_table(report))
+    return report
+
+
+def _run(config: Config, name: str, **flags) -> str:
+    """Runs a program in a process of its own and returns what it printed.
+
+    Raises:
+        InputError: the program failed; it has said why.
+    """
+    arguments = [
+        f"--{'' if value else 'no'}{flag}" if isinstance(value, bool) else f"--{flag}={value}"
+        for flag, value in flags.items()
+    ]
+    arguments += ["--debug"] * config.debug
+    print(f"\n$ roots {name.replace('_', '-')} {' '.join(arguments)}", file=sys.stderr, flush=True)
+    run = subprocess.run(
+        [sys.executable, "-m", f"pipelines.{name}", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    print(run.stdout, end="", file=sys.stderr, flush=True)
+    if run.returncode:
+        raise files.InputError(f"{name} ended with status {run.returncode}, see above")
+    return run.stdout
+
+
+def _split(documents: Path, unlabelled: Path, labelled: Path) -> list[str]:
+    """Sets some documents of the most frequent packages aside, with the package as the label.
+
+    They are never pretrained on. Which ones follows from the hash of their text.
+
+    Returns:
+        The packages.
+    """
+    shards = files.expand([str(documents)])
+    counts = Counter(document.source for document in reading.read_documents(shards))
+    packages = [name for name, _ in counts.most_common(CLASSES)]
+    room = dict.fromkeys(packages, 2 * PER_CLASS)
+    picked: list[tuple[str, str]] = []
+    for shard in shards:
+        table = pq.read_table(shard)
+        keep = []
+        for text, source in zip(
+            table["text"].to_pylist(), table["source"].to_pylist(), strict=True
+        ):
+            pick = room.get(source, 0) > 0 and _hash(text) % 4 == 0
+            keep.append(not pick)
+            if pick:
+                room[source] -= 1
+                picked.append((text, source))
+        with files.atomic_path(unlabelled / Path(shard).name) as temporary:
+            pq.write_table(table.filter(pa.array(keep)), temporary)
+    picked.sort(key=lambda example: _hash(example[0]))
+    bounds = {"train": (0.0, 0.5), "dev": (0.5, 0.6), "test": (0.6, 1.0)}
+    for split, (first, last) in bounds.items():
+        part = picked[round(first * len(picked)) : round(last * len(picked))]
+        rows = [json.dumps({"text": t, "label": s}, ensure_ascii=False) + "\n" for t, s in part]
+        files.write_text(labelled / f"{split}.jsonl", "".join(rows))
+    return packages
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _table(report: dict) -> str:
+    """What was learned, beside what knowing nothing would give."""
+    rows = [
+        ("", "model", "baseline"),
+        (
+            "held-out masked-LM loss, nats",
+            f"{report['masked_lm_loss']:.3f}",
+            f"{report['unigram_entropy']:.3f}  unigram entropy",
+        ),
+        ("held-out masked-LM accuracy", f"{report['masked_lm_accuracy']:.3f}", ""),
+        (
+            "next-sentence accuracy",
+            f"{report['next_sentence_accuracy']:.3f}",
+            f"{report['next_sentence_base_rate']:.3f}  more frequent answer",
+        ),
+        (
+            f"which of {len(report['packages'])} packages, pretrained",
+            f"{report['finetuned_accuracy']:.3f}",
+            f"{report['majority_accuracy']:.3f}  most frequent package",
+        ),
+        ("    the same from scratch", f"{report['from_scratch_accuracy']:.3f}", ""),
+    ]
+    lines = [f"{name:<38}{value:>8}   {baseline}".rstrip() for name, value, baseline in rows]
+    for answer in report["fill_mask"]:
+        lines += ["", answer["text"]]
+        for pieces in answer["masks"]:
+            lines.append("    " + "  ".join(f"{p['piece']} {p['probability']:.2f}" for p in pieces))
+    minutes, seconds = divmod(report["seconds"], 60)
+    lines += [
+        "",
+        f"{minutes} min {seconds} s. The served model is in {report['saved_model']}:",
+        f"    saved_model_cli show --dir {report['saved_model']} --all",
+        "Curves of the pretraining:",
+        f"    tensorboard --logdir {report['tensorboard']}",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,84 @@
+"""Show what a pretrained model believes stands at each [MASK] of a text.
+
+    roots fill-mask --model=work/pretrained/model --text="The captain looked at the [MASK]."
+
+Takes seconds. Prints the likeliest pieces for each [MASK] with their probabilities; several texts
+are parted by newlines, or read from standard input.
+"""
+
+import dataclasses
+import json
+import sys
+
+import tensorflow as tf
+
+from roots_tf import files, models, program, tokenizers
+from roots_tf.tokenizers import packing
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `fill-mask`."""
+
+    model: str = program.flag(help="model folder that pretrain wrote")
+    text: str = program.flag("", help="a text with [MASK] on each line; none: standard input")
+    top: int = program.flag(5, help="pieces to show for each [MASK]")
+    json: bool = program.flag(False, help="print JSON lines instead of a table")
+    debug: bool = program.flag(False, help="the first text only")
+
+
+def main(config: Config) -> list[dict]:
+    """Prints and returns, for each text, the likeliest pieces of each [MASK]."""
+    tokenizer = tokenizers.load(config.model)
+    if models.describe(config.model)["kind"] != "pretrainer":
+        raise files.InputError(
+            f"found a fine-tuned model in {config.model}; wanted one that pretrain wrote, which "
+            "has the vocabulary head"
+        )
+    model = models.load(config.model)
+    texts = [line for line in (config.text or sys.stdin.read()).splitlines() if line.strip()]
+    answers = [
+        fill(text, model, tokenizer, config.top) for text in texts[: 1 if config.debug else None]
+    ]
+    for answer in answers:
+        if config.json:
+            print(json.dumps(answer, ensure_ascii=False))
+            continue
+        print(answer["text"])
+        for pieces in answer["masks"]:
+            print("    " + "  ".join(f"{p['piece']} {p['probability']:.3f}" for p in pieces))
+    return answers
+
+
+def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
+    """The likeliest pieces at each [MASK] of a text.
+
+    Raises:
+        InputError: the text holds no [MASK] within the model's length.
+    """
+    ids, row_splits = tokenizer.encode([text])
+    ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
+    features = packing.pack(ragged, None, model.config.max_sequence_length, tokenizer)
+    positions = tf.where(features["token_ids"][0] == tokenizer.mask_id)[None, :, 0]
+    if not positions.shape[1]:
+        raise files.InputError(
+            f"found no [MASK] in the first {model.config.max_sequence_length} tokens of "
+            f"{text[:80]!r}; wanted at least one"
+        )
+    features["masked_lm_positions"] = tf.cast(positions, tf.int32)
+    probabilities = tf.nn.softmax(model(features)["masked_lm_logits"])  # [masks, V]
+    best = tf.math.top_k(probabilities, min(top, tokenizer.size))
+    return {
+        "text": text,
+        "masks": [
+            [
+                {"piece": tokenizer.vocabulary[i], "probability": float(p)}
+                for i, p in zip(indices, values, strict=True)
+            ]
+            for indices, values in zip(best.indices.numpy(), best.values.numpy(), strict=True)
+        ],
+    }
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -31,7 +31,7 @@ from absl import logging
 from roots_tf import files, program
 from roots_tf.corpus import cleaning, curation, reading
 
-# Seconds of work, so that a kill undoes little, yet no more than some thousand tasks for a terabyte.
+# Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)
 TASKS = 64  # as many as the sizes allow; what is cut where decides the output, workers do not
 DEBUG_TASKS = 4
@@ -65,6 +65,8 @@ def main(config: Config) -> None:
     start = time.monotonic()
     output = Path(config.output)
     paths = files.expand(config.input)
+    if config.num_shards < 1 or config.max_document_chars < 1000:
+        raise files.InputError("wanted --num_shards of 1, --max_document_chars of 1000 or more")
     _refuse_other_folders(output)
     # The workers change nothing in the output, so a run may go on with another number of them.
     identity = {k: v for k, v in dataclasses.asdict(config).items() if k != "num_workers"}

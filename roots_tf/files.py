@@ -14,8 +14,16 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+# Disk full, quota, read-only, no permission; a file where a folder should be, or the reverse.
+_CANNOT_WRITE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
+}
 
 
 class InputError(ValueError):
@@ -36,8 +44,10 @@ def expand(patterns: Sequence[str]) -> list[str]:
     Raises:
         InputError: a pattern matches no file.
     """
+    if not any(patterns):
+        raise InputError("found no input pattern; wanted at least one file, folder or glob")
     found: dict[str, None] = {}
-    for pattern in patterns:
+    for pattern in filter(None, patterns):
         pattern = os.path.expanduser(pattern)
         exists = Path(pattern).exists()  # its name may hold "[", which is no pattern then
         names = [pattern] if exists else sorted(glob.glob(pattern, recursive=True))
@@ -85,14 +95,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR):
+        if error.errno in _CANNOT_WRITE:
             raise InputError(
-                f"could not write {path}: {error.strerror}; nothing was left under that name: "
-                "make room or choose another folder, then run the same command again"
+                f"could not write {path}: {error.strerror or error}; nothing was left under that "
+                "name: make room or choose another folder, then run the same command again"
             ) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -165,7 +176,7 @@ def sha256(path: str | Path) -> str:
 def fingerprint(value) -> str:
     """Sixteen hexadecimal digits that stand for any JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @contextlib.contextmanager
@@ -174,15 +185,31 @@ def local_executor(num_workers: int) -> Iterator[concurrent.futures.Executor | N
 
     Args:
         num_workers: processes; 0 means one a processor.
+
+    Raises:
+        InputError: the number is negative.
     """
+    if num_workers < 0:
+        raise InputError(f"found --num_workers={num_workers}; wanted 0 (one a processor) or more")
     num_workers = num_workers or os.cpu_count()
     if num_workers == 1:
         yield None
         return
     # A forked child of a process that has started threads can deadlock.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(num_workers, context, _begin_worker) as pool:
         yield pool
+
+
+def _begin_worker() -> None:
+    """Ties a worker to its parent: Ctrl-C is the parent's to handle, and its death ends both."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)  # a worker whose parent was killed would wait for tasks for ever
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_stage(
@@ -219,15 +246,24 @@ def run_stage(
         results[index] = result
         on_done(len(results), len(tasks))
 
+    def keep_finished():
+        for future, index in futures.items():
+            finished = future.done() and not future.cancelled() and future.exception() is None
+            if finished and index not in results:
+                finish(index, future.result())
+
     if executor is None:
         for index in missing:
             finish(index, function(*tasks[index]))
     else:
-        futures = {executor.submit(function, *tasks[index]): index for index in missing}
+        futures = {}
         try:
+            for index in missing:
+                futures[executor.submit(function, *tasks[index])] = index
             for future in concurrent.futures.as_completed(futures):
                 finish(futures[future], future.result())
         except concurrent.futures.BrokenExecutor as error:
+            keep_finished()
             raise InputError(
                 f"a worker process was killed ({len(results)} of {len(tasks)} tasks are finished "
                 "and kept); if memory ran out use fewer workers, then run the same command again"

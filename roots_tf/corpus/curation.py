@@ -133,8 +133,10 @@ def curate(
 
 
 def forget_work(output: str | Path) -> None:
-    """Removes what only a run that goes on would need."""
+    """Removes what only a run that goes on would need, and what a killed one left half-written."""
     shutil.rmtree(Path(output, ".work"), ignore_errors=True)
+    for leftover in Path(output).glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _some(total: Tally) -> None:

@@ -260,10 +260,17 @@ def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Spa
 
     Returns:
         The spans of each task; read one after the other they are all the files in order.
+
+    Raises:
+        InputError: a file cannot be opened.
     """
     tasks, room = [], 0
     for path in paths:
-        for span, size in _spans(path, layout, task_bytes):
+        try:
+            spans = list(_spans(path, layout, task_bytes))
+        except OSError as error:
+            raise InputError(f"could not read {path}: {error.strerror}; leave it out") from error
+        for span, size in spans:
             if not tasks or size > room:
                 tasks.append([])
                 room = task_bytes

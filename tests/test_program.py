@@ -1,0 +1,185 @@
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+import roots_tf
+from roots_tf import program
+
+ROOT = Path(roots_tf.__file__).parents[1]
+ROOTS = [sys.executable, "-c", "from roots_tf.program import roots; roots()"]
+
+SCRIPT = '''"""Sails to a place.
+
+The whole docstring is shown.
+"""
+
+import dataclasses
+from typing import Literal
+
+from roots_tf import files, program
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    to: tuple[str, ...] = program.flag(help="ports of call")
+    ship: Literal["sloop", "brig"] = program.flag("sloop", help="kind of ship")
+    crew: int = program.flag(3, help="number of sailors")
+    wind: float = program.flag(0.5, help="force of the wind")
+    night: bool = program.flag(False, help="sail at night")
+    name: str = program.flag("", help="name of the ship")
+
+
+def main(config):
+    if config.crew < 0:
+        raise files.InputError("found a crew of\\n-1; wanted 0 or more")
+    if config.crew == 13:
+        raise RuntimeError("a bug")
+    if config.crew == 99:
+        raise KeyboardInterrupt
+    print(program.to_json(config))
+
+
+if __name__ == "__main__":
+    program.run(main, Config)
+'''
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("program") / "sail.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def run(*command):
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
+
+
+def sail(script, *flags):
+    return run(sys.executable, script, *flags)
+
+
+def test_flags_make_a_config(script):
+    flags = ["--to=Lima,Cork", "--ship=brig", "--crew=7", "--wind=1e-3", "--night", "--name=Pequod"]
+    done = sail(script, *flags)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "to": ["Lima", "Cork"],
+        "ship": "brig",
+        "crew": 7,
+        "wind": 0.001,
+        "night": True,
+        "name": "Pequod",
+    }
+
+
+def test_help_shows_the_docstring_and_every_flag(script):
+    shown = sail(script, "--help").stdout
+    for text in ("The whole docstring is shown.", "--to:", "--ship: <sloop|brig>", "--[no]night"):
+        assert text in shown
+    for text in ("number of sailors", "force of the wind", "(default: '3')"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--to"),
+        (["--to=Lima", "--ship=raft"], "<sloop|brig>"),
+        (["--to=Lima", "--crew=many"], "--crew=many"),
+        (["--to=Lima", "--sails=3"], "Unknown command line flag 'sails'"),
+        (["--to", "Lima", "Cork"], "found ['Cork'] beside the flags"),
+    ],
+)
+def test_wrong_flags(script, flags, message):
+    done = sail(script, *flags)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_flag_file(script, tmp_path):
+    path = tmp_path / "flags"
+    path.write_text("--to=Lima\n--crew=4\n# a comment\n--nonight\n")
+    config = json.loads(sail(script, f"--flagfile={path}", "--crew=5").stdout)
+    assert (config["to"], config["crew"], config["night"]) == (["Lima"], 5, False)
+
+
+def test_a_mistake_of_the_user_is_one_line(script):
+    done = sail(script, "--to=Lima", "--crew=-1")
+    assert done.returncode == 2
+    assert done.stderr == "sail.py: found a crew of -1; wanted 0 or more\n"
+
+
+def test_a_bug_keeps_its_traceback(script):
+    done = sail(script, "--to=Lima", "--crew=13")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "RuntimeError: a bug" in done.stderr
+
+
+def test_an_interrupt_is_one_line(script):
+    done = sail(script, "--to=Lima", "--crew=99")
+    assert (done.returncode, done.stderr) == (130, "sail.py: interrupted\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    to: tuple[str, ...] = program.flag(help="ports")
+    ship: Literal["sloop", "brig"] = program.flag("sloop", help="ship")
+
+
+def test_json_there_and_back():
+    config = Config(to=("Lima", "Córdoba"), ship="brig")
+    assert program.from_json(Config, program.to_json(config)) == config
+    assert "Córdoba" in program.to_json(config)
+    with pytest.raises(ValueError, match=r"no field \['mast'\]; it has \['ship', 'to'\]"):
+        program.from_json(Config, '{"to": [], "mast": 3}')
+
+
+def test_roots_lists_the_programs_with_a_line_each_and_quickly():
+    seconds = []
+    for arguments in ([], ["--help"]):
+        start = time.monotonic()
+        done = run(*ROOTS, *arguments)
+        seconds.append(time.monotonic() - start)
+        assert done.returncode == 0
+        listed = {line.split()[0]: line for line in done.stdout.splitlines()[2:]}
+        assert sorted(listed) == sorted(name.replace("_", "-") for name in program.programs())
+        assert listed["curate"].endswith(program.programs()["curate"])
+        assert all(len(line.split()) > 3 for line in listed.values())
+    assert min(seconds) < 1
+
+
+def test_roots_does_not_import_the_programs():
+    code = "import sys; from roots_tf.program import roots; roots(); print(sys.modules.keys())"
+    modules = run(sys.executable, "-c", code).stdout
+    assert "'pipelines.curate'" not in modules
+    assert "'tensorflow'" not in modules
+
+
+def test_roots_of_an_unknown_program():
+    done = run(*ROOTS, "nosuch")
+    assert done.returncode == 2
+    assert done.stderr.startswith("roots: found no program 'nosuch'; there are: ")
+    assert "curate" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [[*ROOTS, "curate"], [sys.executable, "-m", "pipelines.curate"]]
+)
+def test_a_program_runs_under_both_names(command, tmp_path):
+    shown = run(*command, "--help").stdout
+    assert "--documents: <blank_lines|file|line>" in shown
+    assert "documents-00000-of-00016.parquet" in shown
+    done = run(*command, f"--input={tmp_path}/none.txt", f"--output={tmp_path}/out")
+    assert done.returncode == 2
+    assert "found no file that matches" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -6,7 +6,7 @@
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
 Memory holds the number of times each word occurs, not the corpus. 65 MB of novels take about a
 minute on two cores and some 300 MB. Writes `tokenizer.json`, which Hugging Face `tokenizers` and
-`transformers` load, `vocab.txt` (WordPiece), `report.json` and `config.json`, and prints the report:
+`transformers` load, `vocab.txt` (WordPiece), `report.json`, `config.json`, and prints the report:
 
     source                     words      [UNK] %    covered %  tokens/word  bytes/token
     Austen_Emma_1815.txt      35,102            0          100        1.269        4.387

@@ -13,6 +13,7 @@ one, and worker processes multiply it.
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ import numpy as np
 # What is kept before a cache starts anew; together some 200 MB.
 MAX_CACHED_STRETCHES = 1 << 20
 MAX_CACHED_CHARS = 1 << 25
+
+_REFUSED = -1  # in the place of the ids of a stretch that cannot be encoded by itself
 
 
 class _Numbers(dict):
@@ -63,20 +66,17 @@ class StretchCache:
         """
         if len(self._numbers) > MAX_CACHED_STRETCHES or self._num_chars > MAX_CACHED_CHARS:
             self._clear()
-        row_lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        stretch_splits = _splits(row_lengths)
+        row_splits = _splits(np.fromiter(map(len, rows), np.int64, len(rows)))
         numbers = np.fromiter(
             map(self._numbers.__getitem__, itertools.chain.from_iterable(rows)),
             np.int32,
-            int(stretch_splits[-1]),
+            int(row_splits[-1]),
         )
         if self._numbers.new:
             self._learn(self._numbers.new)
             self._numbers.new = []
-        lengths = self._lengths[numbers]
-        id_splits = _splits(lengths)
-        shift = np.repeat(self._starts[numbers] - id_splits[:-1], lengths)
-        return self._ids[shift + np.arange(id_splits[-1])], id_splits[stretch_splits]
+        ids, splits = _gathered(self._ids, self._starts[numbers], self._lengths[numbers])
+        return ids, splits[row_splits]
 
     def _learn(self, stretches: list[str]) -> None:
         """Encodes stretches and appends their ids."""
@@ -91,42 +91,107 @@ class StretchCache:
         self._ids = np.concatenate([self._ids, ids])
 
 
-class BulkEncoder:
-    """Encodes texts through a cache of stretches.
+class WholeTexts:
+    """Encodes texts whole: for tokenizers of which nothing is known.
 
     Args:
         backend: `tokenizers.Tokenizer`.
-        fine: pattern that cuts a text into stretches whose ids do not depend on one another.
-        whitespace: whether ids are independent across whitespace, so that `str.split` may cut
-            first; it is three times as fast as a pattern, and most coarse stretches repeat.
     """
 
-    # Whitespace to `str.split` that BERT's normalisation removes instead of cutting there.
-    _NOT_SEPARATORS = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
-
-    def __init__(self, backend, fine: str, whitespace: bool):
+    def __init__(self, backend):
         self._backend = backend
-        self._fine = re.compile(fine)
-        self._fine_cache = StretchCache(self._encode_stretches)
-        self._coarse_cache = StretchCache(self._encode_coarse) if whitespace else None
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts: int32 [total], and row_splits int64 [len(texts) + 1]."""
-        if self._coarse_cache is None or any(map(self._NOT_SEPARATORS.search, texts)):
-            return self._fine_cache.look_up([self._fine.findall(text) for text in texts])
-        return self._coarse_cache.look_up([text.split() for text in texts])
-
-    def _encode_coarse(self, stretches: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        return self._fine_cache.look_up([self._fine.findall(text) for text in stretches])
-
-    def _encode_stretches(self, stretches: list[str]) -> tuple[np.ndarray, np.ndarray]:
         encodings = self._backend.encode_batch_fast(
-            [valid_text(text) for text in stretches], add_special_tokens=False
+            [valid_text(text) for text in texts], add_special_tokens=False
         )
         ids = [encoding.ids for encoding in encodings]
         splits = _splits(np.fromiter(map(len, ids), np.int64, len(ids)))
         flat = np.fromiter(itertools.chain.from_iterable(ids), np.int32, int(splits[-1]))
         return flat, splits
+
+
+class CutAtWhitespace(WholeTexts):
+    """Encodes texts by what stands between whitespace.
+
+    Args:
+        backend: a tokenizer to which whitespace is a separator and nothing else.
+        parts: pattern of the parts of such a stretch that do not depend on one another; None where
+            all may.
+    """
+
+    # `str.split` cuts there; BERT's normalisation removes them, and joins what they part.
+    _NOT_SEPARATORS = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
+    _BETWEEN_SEPARATORS = re.compile(r"[^ \t\n\r]+")
+
+    def __init__(self, backend, parts: str | None):
+        super().__init__(backend)
+        self._parts = re.compile(parts) if parts else None
+        self._part_cache = StretchCache(super().encode)
+        self._cache = StretchCache(self._encode_stretches) if parts else self._part_cache
+
+    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of texts: int32 [total], and row_splits int64 [len(texts) + 1]."""
+        # `str.split` is three times as fast as a pattern.
+        if any(map(self._NOT_SEPARATORS.search, texts)):
+            return self._cache.look_up([self._BETWEEN_SEPARATORS.findall(text) for text in texts])
+        return self._cache.look_up([text.split() for text in texts])
+
+    def _encode_stretches(self, stretches: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        return self._part_cache.look_up([self._parts.findall(text) for text in stretches])
+
+
+class CutBeforeSpaces(WholeTexts):
+    """Encodes texts by spaces and what follows them, as byte-level BPE takes them together.
+
+    A single space between two visible characters starts a word whatever stands around. A text with
+    any other space is encoded whole.
+    """
+
+    def __init__(self, backend):
+        super().__init__(backend)
+        self._cache = StretchCache(self._encode_stretches)
+
+    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of texts: int32 [total], and row_splits int64 [len(texts) + 1]."""
+        rows = [text.split(" ") for text in texts]
+        # Stretches hold no spaces, so one can tell the first of a text, which has none before it.
+        for row in rows:
+            row[0] = " " + row[0]
+        ids, splits = self._cache.look_up(rows)
+        refused = np.unique(np.searchsorted(splits, np.flatnonzero(ids == _REFUSED), "right") - 1)
+        if not len(refused):
+            return ids, splits
+        whole_ids, whole_splits = super().encode([texts[row] for row in refused])
+        starts, lengths = splits[:-1].copy(), np.diff(splits)
+        starts[refused] = len(ids) + whole_splits[:-1]
+        lengths[refused] = np.diff(whole_splits)
+        return _gathered(np.concatenate([ids, whole_ids]), starts, lengths)
+
+    def _encode_stretches(self, stretches: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        visible = np.fromiter(map(_is_visible, stretches), bool, len(stretches))
+        ids, splits = super().encode(
+            [
+                stretch[1:] if stretch[0] == " " else " " + stretch
+                for stretch in itertools.compress(stretches, visible)
+            ]
+        )
+        lengths = np.ones(len(stretches), np.int64)
+        starts = np.full(len(stretches), len(ids))
+        lengths[visible], starts[visible] = np.diff(splits), splits[:-1]
+        return _gathered(np.append(ids, np.int32(_REFUSED)), starts, lengths)
+
+
+def _is_visible(stretch: str) -> bool:
+    """Whether a stretch starts and ends with letters, numbers, punctuation or symbols.
+
+    No normaliser removes such a character, or makes a space of it.
+    """
+    stretch = stretch.removeprefix(" ")
+    return bool(stretch) and all(
+        unicodedata.category(character)[0] in "LNPS" for character in (stretch[0], stretch[-1])
+    )
 
 
 def valid_text(text: str | bytes) -> str:
@@ -142,6 +207,19 @@ def valid_text(text: str | bytes) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return text
+
+
+def _gathered(
+    values: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows values[start : start + length], one behind the other, and their splits.
+
+    >>> _gathered(np.array([5, 6, 7]), np.array([1, 0]), np.array([2, 1]))
+    (array([6, 7, 5]), array([0, 2, 3]))
+    """
+    splits = _splits(lengths)
+    shift = np.repeat(starts - splits[:-1], lengths)
+    return values[shift + np.arange(splits[-1])], splits
 
 
 def _splits(lengths: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ class GraphUnigram(graph_words.GraphWords):
         is_mark = ~special & (codes == _SPACE)
         text = graph.Characters(codes, classes, sources, row_splits)
         bounds, row_words, is_special = graph_words.cut(text, opens | is_mark)
-        # "▁" goes before each word that does not have it; it takes the place of its first character.
+        # "▁" goes before each word that has none, in the place of its first character.
         wants_mark = opens & ~is_mark & ~special
         copies = 1 + tf.cast(wants_mark, tf.int32)
         source = tf.repeat(tf.range(tf.size(codes)), copies)

@@ -14,11 +14,11 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from roots_tf import files
-from roots_tf.tokenizers import bulk, vocabulary
+from roots_tf.tokenizers import bulk, sentencepiece, vocabulary
 
 JSON_NAME = "tokenizer.json"
 VOCABULARY_NAME = "vocab.txt"
-SENTENCEPIECE_NAMES = ("sentencepiece.model", "spiece.model", "tokenizer.model")
+SENTENCEPIECE_NAMES = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _ROLES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
@@ -88,7 +88,7 @@ class Tokenizer:
         else:
             # Others shift offsets: ByteLevel may cut the space off them.
             backend.post_processor = processors.Sequence([])
-        self._bulk = bulk.BulkEncoder(backend, **self._cuts())
+        self._bulk = self._bulk_encoder()
 
     def encode(self, texts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts, without [CLS] and [SEP].
@@ -186,31 +186,27 @@ class Tokenizer:
                 config[f"{role}_token"] = self.vocabulary[token_id]
         return config
 
-    def _cuts(self) -> dict:
-        """Where a text may be cut without a change of ids, for `bulk.BulkEncoder`."""
-        whole = {"fine": r"(?s).+", "whitespace": False}
+    def _bulk_encoder(self) -> bulk.WholeTexts:
+        """The encoder that cuts texts where that does not change ids."""
         plain = all(
             not (token["lstrip"] or token["rstrip"] or token["single_word"] or token["normalized"])
             and re.match(rf"[{_ASCII_PUNCTUATION}]\S*$", token["content"])
             for token in self.added_tokens
         )
-        normalizer = (self.settings["normalizer"] or {}).get("type")
-        pre_tokenizer = (self.settings["pre_tokenizer"] or {}).get("type")
-        if not plain:
-            return whole
-        contents = sorted((token["content"] for token in self.added_tokens), key=len, reverse=True)
-        specials = "".join(f"{re.escape(content)}|" for content in contents)
-        if (self.kind, normalizer, pre_tokenizer) == (
-            "wordpiece",
-            "BertNormalizer",
-            "BertPreTokenizer",
-        ):
-            # ASCII punctuation always is a word of its own, and no accent composes with it.
-            return {
-                "fine": rf"{specials}[^ \t\n\r{_ASCII_PUNCTUATION}]+|[{_ASCII_PUNCTUATION}]",
-                "whitespace": True,
-            }
-        return whole
+        normalizer = (self.settings["normalizer"] or {"type": None})["type"]
+        pre_tokenizer = self.settings["pre_tokenizer"] or {"type": None}
+        if plain and normalizer in ("BertNormalizer", None):
+            if self.kind == "wordpiece" and pre_tokenizer["type"] == "BertPreTokenizer":
+                # ASCII punctuation always is a word of its own, and no accent composes with it.
+                contents = sorted((t["content"] for t in self.added_tokens), key=len, reverse=True)
+                specials = "".join(f"{re.escape(content)}|" for content in contents)
+                parts = rf"{specials}[^ \t\n\r{_ASCII_PUNCTUATION}]+|[{_ASCII_PUNCTUATION}]"
+                return bulk.CutAtWhitespace(self.backend, parts)
+            if pre_tokenizer.get("pretokenizers", [{}])[0].get("type") == "WhitespaceSplit":
+                return bulk.CutAtWhitespace(self.backend, None)
+            if self.kind == "bpe" and pre_tokenizer["type"] == "ByteLevel":
+                return bulk.CutBeforeSpaces(self.backend)
+        return bulk.WholeTexts(self.backend)
 
 
 def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
@@ -218,7 +214,7 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
 
     Args:
         path: a folder that holds one of the following, or one of them: `tokenizer.json`, a
-            WordPiece `vocab.txt`.
+            WordPiece `vocab.txt`, a SentencePiece `.model` of the Unigram kind.
         lowercase: for a `vocab.txt`, whether text is lower-cased and loses its accents. None asks
             `tokenizer_config.json` beside it, and without one, whether the vocabulary holds
             upper-case letters.
@@ -228,7 +224,7 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     """
     path = Path(path)
     if path.is_dir():
-        names = (JSON_NAME, VOCABULARY_NAME)
+        names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
         found = [path / name for name in names if (path / name).is_file()]
         if not found:
             raise files.InputError(
@@ -238,10 +234,12 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
         path = found[0]
     elif not path.exists():
         raise files.InputError(
-            f"found no tokenizer {path}; wanted a folder, {JSON_NAME} or {VOCABULARY_NAME}"
+            f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME} or .model"
         )
     if path.suffix == ".json":
         return Tokenizer(_read_json(path))
+    if path.suffix == ".model":
+        return Tokenizer(sentencepiece.read_model(path))
     tokens = vocabulary.read_vocabulary(path)
     if lowercase is None:
         config = path.with_name("tokenizer_config.json")

@@ -1,0 +1,100 @@
+"""Show how text is cut: pieces, ids and characters; or turn ids back into text.
+
+    echo "Unaffable, isn't it?" | roots tokenize --vocabulary=bert/vocab.txt
+    roots tokenize --vocabulary=vocabulary/ --input=notes.txt --format=json
+    echo "7592 2088" | roots tokenize --vocabulary=bert/vocab.txt --decode
+
+Reads lines of files, or of standard input; starts in a fraction of a second, and handles some
+thousand lines a second. The first prints:
+
+    Unaffable, isn't it?
+        0-3     14477  una
+        3-6     20961  ##ffa
+        6-9      3468  ##ble
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Literal
+
+from roots_tf import files, program, tokenizers
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `tokenize`."""
+
+    vocabulary: str = program.flag(help="tokenizer folder, tokenizer.json, vocab.txt or .model")
+    input: tuple[str, ...] = program.flag((), help="text files; none: standard input")
+    decode: bool = program.flag(False, help="lines are ids, to be turned into text")
+    format: Literal["table", "json", "ids"] = program.flag(
+        "table", help="a line a piece, JSON lines, or the ids of each line"
+    )
+    debug: bool = program.flag(False, help="stop after 100 lines")
+
+
+def main(config: Config) -> None:
+    """Tokenises or decodes each line."""
+    tokenizer = tokenizers.load(config.vocabulary)
+    try:
+        _print_lines(config, tokenizer)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_lines(config: Config, tokenizer: tokenizers.Tokenizer) -> None:
+    for number, line in enumerate(_lines(config.input), 1):
+        if config.debug and number > 100:
+            break
+        if config.decode:
+            print(tokenizer.decode(_ids(line, number, tokenizer.size), skip_special_tokens=False))
+        else:
+            _show(line, tokenizer, config.format)
+
+
+def _lines(paths: tuple[str, ...]) -> Iterator[bytes]:
+    """Lines of the files, or of standard input, without line ends."""
+    if not paths:
+        yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+        return
+    for path in files.expand(paths):
+        with open(path, "rb") as file:
+            yield from (line.rstrip(b"\r\n") for line in file)
+
+
+def _ids(line: bytes, number: int, size: int) -> list[int]:
+    """Ids that a line lists, parted by spaces or commas."""
+    try:
+        ids = [int(word) for word in line.replace(b",", b" ").split()]
+    except ValueError as error:
+        raise files.InputError(f"line {number}: found {line!r}; wanted ids to decode") from error
+    if wrong := [i for i in ids if not 0 <= i < size]:
+        raise files.InputError(
+            f"line {number}: found the id {wrong[0]}; wanted ids from 0 to {size - 1}"
+        )
+    return ids
+
+
+def _show(line: bytes, tokenizer: tokenizers.Tokenizer, style: str) -> None:
+    """Prints one line's pieces."""
+    encoded = tokenizer.encode_with_offsets([line])
+    ids, starts, ends = (x.tolist() for x in (encoded.ids, encoded.starts, encoded.ends))
+    pieces = [tokenizer.vocabulary[i] for i in ids]
+    text = line.decode("utf-8", "replace")
+    if style == "ids":
+        print(*ids)
+    elif style == "json":
+        record = {"text": text, "pieces": pieces, "ids": ids, "starts": starts, "ends": ends}
+        print(json.dumps(record, ensure_ascii=False))
+    else:
+        print(text)
+        for piece, token_id, start, end in zip(pieces, ids, starts, ends, strict=True):
+            print(f"  {f'{start}-{end}':>9} {token_id:>9}  {piece}")
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

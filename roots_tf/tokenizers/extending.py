@@ -1,0 +1,135 @@
+"""New words for a vocabulary that exists: every old id keeps its token."""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import tokenizers
+from tokenizers import models
+
+from roots_tf import files
+from roots_tf.tokenizers.tokenizer import Tokenizer
+
+_MARGIN = (
+    0.01  # by which a new piece of Unigram beats the best path of old ones, in log-probability
+)
+
+
+def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
+    """A tokenizer that gives each of the words one id of its own.
+
+    WordPiece gets a token a word. Unigram gets a piece that scores just above the pieces which made
+    up the word. BPE gets merges, after all others, that join the pieces of the word from left to
+    right, and the tokens in between; other words that hold the same pieces get shorter, too.
+
+    Args:
+        tokenizer: the old one; stays as it is.
+        words: words as they stand in text, after a space.
+
+    Returns:
+        A new tokenizer; words that were one token already change nothing.
+
+    Raises:
+        InputError: a word is several words to the tokenizer, or cannot be spelt by it.
+    """
+    settings = json.loads(tokenizer.backend.to_str())
+    add = {"wordpiece": _add_tokens, "bpe": _add_merges, "unigram": _add_pieces}[tokenizer.kind]
+    stretches = [_stretch(tokenizer, word) for word in words]
+    add(settings["model"], tokenizer.backend.model, list(dict.fromkeys(stretches)))
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(settings)))
+
+
+def split_words(
+    tokenizer: Tokenizer, texts: Iterable[str], min_pieces: int, count: int
+) -> list[str]:
+    """The most frequent words of texts that the tokenizer cuts into many pieces.
+
+    Args:
+        tokenizer: cuts them.
+        texts: read once; the number of times each word occurs is held.
+        min_pieces: pieces that a word must have.
+        count: words wanted.
+
+    Returns:
+        Words of letters, as the normaliser leaves them, the most frequent first.
+    """
+    counts: Counter[str] = Counter()
+    normalizer = tokenizer.backend.normalizer
+    for text in texts:
+        counts.update(word.strip(".,;:!?\"'()") for word in text.split())
+    merged: Counter[str] = Counter()
+    for word, number in counts.items():
+        merged[normalizer.normalize_str(word) if normalizer else word] += number
+    candidates = [word for word, _ in merged.most_common() if word.isalpha()]
+    _, splits = tokenizer.encode([f" {word}" for word in candidates])
+    lengths = (splits[1:] - splits[:-1]).tolist()
+    split = (word for word, length in zip(candidates, lengths, strict=True) if length >= min_pieces)
+    return list(itertools.islice(split, count))
+
+
+def _stretch(tokenizer: Tokenizer, word: str) -> str:
+    """The one stretch that the model sees of a word.
+
+    Raises:
+        InputError: there are several, or none.
+    """
+    backend = tokenizer.backend
+    text = f" {word}" if tokenizer.kind == "bpe" else word
+    normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
+    stretches = [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+    if len(stretches) != 1 or not word.strip():
+        raise files.InputError(
+            f"found {word!r}, which the tokenizer cuts into {len(stretches)} words {stretches}; "
+            "wanted single words, a line each"
+        )
+    return stretches[0]
+
+
+def _add_tokens(model: dict, old: models.Model, stretches: list[str]) -> None:
+    limit = model["max_input_chars_per_word"]
+    for stretch in stretches:
+        if len(stretch) > limit:
+            raise files.InputError(
+                f"found {stretch!r}, a word of {len(stretch)} characters; the tokenizer gives "
+                f"[UNK] for any above {limit}"
+            )
+        model["vocab"].setdefault(stretch, len(model["vocab"]))
+
+
+def _add_pieces(model: dict, old: models.Model, stretches: list[str]) -> None:
+    scores = dict(model["vocab"])
+    lowest = min(scores.values())
+    for stretch in stretches:
+        if stretch in scores:
+            continue
+        path = sum(scores.get(token.value, lowest) for token in old.tokenize(stretch))
+        # Not below the lowest: the penalty of unknown characters hangs on that.
+        model["vocab"].append([stretch, max(path + _MARGIN, lowest)])
+
+
+def _add_merges(model: dict, old: models.Model, stretches: list[str]) -> None:
+    added: list[list[str]] = []
+    for stretch in stretches:
+        tokens = [token.value for token in old.tokenize(stretch)]
+        for merge in added:
+            tokens = _merged(tokens, merge)
+        while len(tokens) > 1:
+            added.append(tokens[:2])
+            model["vocab"].setdefault("".join(tokens[:2]), len(model["vocab"]))
+            tokens = _merged(tokens, added[-1])
+    model["merges"] += added
+
+
+def _merged(tokens: list[str], merge: list[str]) -> list[str]:
+    """The tokens after every place of a pair has been joined, from left to right.
+
+    >>> _merged(["a", "b", "a", "b"], ["a", "b"])
+    ['ab', 'ab']
+    """
+    result, i = [], 0
+    while i < len(tokens):
+        width = 2 if tokens[i : i + 2] == merge else 1
+        result.append("".join(tokens[i : i + width]))
+        i += width
+    return result

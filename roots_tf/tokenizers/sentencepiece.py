@@ -1,0 +1,107 @@
+"""SentencePiece's `.model` files of the Unigram kind, read without the sentencepiece package.
+
+Format: google/sentencepiece `sentencepiece_model.proto`, of which this reads the pieces, the kind
+of model and the normaliser. What becomes of them follows `transformers` (convert_slow_tokenizer).
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from roots_tf import files
+
+_UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 2, 3, 4, 6  # SentencePiece.Type
+_UNIGRAM = 1  # TrainerSpec.ModelType
+
+
+class _Piece(NamedTuple):
+    text: str
+    score: float
+    kind: int
+
+
+def read_model(path: str | Path) -> tokenizers.Tokenizer:
+    """Reads a `.model`.
+
+    Raises:
+        InputError: the file is damaged, or not of the Unigram kind.
+    """
+    pieces, model_type, charsmap = [], _UNIGRAM, b""
+    try:
+        for field, value in _fields(Path(path).read_bytes()):
+            if field == 1:
+                pieces.append(_piece(value))
+            elif field == 2:
+                model_type = dict(_fields(value)).get(3, _UNIGRAM)
+            elif field == 3:
+                charsmap = dict(_fields(value)).get(2, b"")
+    except (IndexError, ValueError, TypeError, struct.error) as error:
+        raise files.InputError(
+            f"found no SentencePiece model in {path} ({error}); wanted the `.model` file as "
+            "`spm_train` writes it"
+        ) from error
+    unknown = [i for i, piece in enumerate(pieces) if piece.kind == _UNKNOWN]
+    if model_type != _UNIGRAM or not unknown:
+        raise files.InputError(
+            f"found a SentencePiece model of type {model_type} with {len(unknown)} unknown pieces in "
+            f"{path}; wanted Unigram (type 1) with one; convert others to tokenizer.json"
+        )
+    backend = tokenizers.Tokenizer(
+        models.Unigram(
+            [(piece.text, piece.score) for piece in pieces],
+            unk_id=unknown[0],
+            byte_fallback=any(piece.kind == _BYTE for piece in pieces),
+        )
+    )
+    if charsmap:
+        backend.normalizer = normalizers.Precompiled(charsmap)
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    )
+    backend.decoder = decoders.Metaspace(prepend_scheme="always")
+    special = (_UNKNOWN, _CONTROL, _USER_DEFINED)
+    backend.add_special_tokens([piece.text for piece in pieces if piece.kind in special])
+    return backend
+
+
+def _piece(content: bytes) -> _Piece:
+    fields = dict(_fields(content))
+    return _Piece(fields[1].decode("utf-8"), fields.get(2, 0.0), fields.get(3, 1))
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, int | float | bytes]]:
+    """Numbers and values of the fields of a protocol buffer."""
+    at = 0
+    while at < len(content):
+        tag, at = _varint(content, at)
+        wire = tag & 7
+        if wire == 0:
+            value, at = _varint(content, at)
+        elif wire == 2:
+            length, at = _varint(content, at)
+            if at + length > len(content):
+                raise ValueError(f"it ends inside a field of {length} bytes")
+            value, at = content[at : at + length], at + length
+        elif wire == 5:
+            (value,), at = struct.unpack_from("<f", content, at), at + 4
+        elif wire == 1:
+            (value,), at = struct.unpack_from("<d", content, at), at + 8
+        else:
+            raise ValueError(f"it holds a field of wire type {wire}")
+        yield tag >> 3, value
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """A base-128 number, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7

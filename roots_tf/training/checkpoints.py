@@ -1,9 +1,11 @@
 """Checkpoints of explicit, named variables, so that nothing is dropped in silence.
 
 Keras models handed to `tf.train.Checkpoint` lose layers that are held in lists; here a checkpoint
-is a flat table of variables, and reading one back insists on every entry.
+is a flat table of variables, and reading one back insists on every entry. TensorFlow writes the
+index of a checkpoint last, so one that has an index is whole.
 """
 
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,56 +15,75 @@ from roots_tf.files import InputError
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest last.
+    """The checkpoints of one run.
 
     Args:
-        folder: where they are.
+        folder: where they are: `ckpt-<step>.index` and its data.
         variables: what they hold; the order and names must be the same at every start.
         keep: how many of the newest stay on disk.
     """
 
     def __init__(self, folder: str | Path, variables: dict[str, tf.Variable], keep: int = 2):
-        # Paths may repeat and may hold slashes, which checkpoints escape.
+        # Slashes would be escaped; the number keeps the names apart.
         table = {
             f"{index:04d}.{name.replace('/', '.')}": variable
             for index, (name, variable) in enumerate(variables.items())
         }
         self._checkpoint = tf.train.Checkpoint(**table)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=keep)
+        self._folder, self._keep = Path(folder), keep
 
-    def restore(self) -> str | None:
-        """Reads the newest checkpoint into the variables.
+    def paths(self) -> dict[int, str]:
+        """Prefix of every whole checkpoint by its step, ascending."""
+        found = {}
+        for index in self._folder.glob("ckpt-*.index"):
+            if match := re.fullmatch(r"ckpt-(\d+)\.index", index.name):
+                found[int(match[1])] = str(index.with_suffix(""))
+        return dict(sorted(found.items()))
+
+    def restore(self) -> int | None:
+        """Reads the newest checkpoint that is not damaged into the variables.
 
         Returns:
-            Its path; None where there is none yet.
+            Its step; None where there is no checkpoint yet.
 
         Raises:
-            InputError: the newest checkpoint is damaged or of another model.
+            InputError: every checkpoint is damaged or of another model.
         """
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            return None
-        try:
-            self._checkpoint.restore(newest).assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+        paths = self.paths()
+        for step, path in reversed(paths.items()):
+            try:
+                self._checkpoint.read(path).assert_consumed()
+            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as e:
+                logging.error("%s is damaged or of another model: %s", path, _line(e))
+                continue
+            logging.info("restored %s", path)
+            return step
+        if paths:
             raise InputError(
-                f"could not restore {newest}: {str(error).splitlines()[0]}; remove that checkpoint "
-                "to go on from the one before it, or train into another folder"
-            ) from error
-        logging.info("restored %s", newest)
-        return newest
+                f"could not restore any of {', '.join(paths.values())}, see above; copy one back, "
+                "or remove the folder to start again"
+            )
+        return None
 
-    def save(self, step: int) -> str:
-        """Writes a checkpoint named by `step` and removes the oldest beyond `keep`.
+    def save(self, step: int) -> None:
+        """Writes the checkpoint of a step and removes the oldest beyond `keep`.
 
         Raises:
-            InputError: the disk is full or cannot be written.
+            InputError: the disk is full or cannot be written; the checkpoints before it stand.
         """
         try:
-            return self._manager.save(checkpoint_number=step)
+            self._checkpoint.write(str(self._folder / f"ckpt-{step}"))
         except (tf.errors.OpError, OSError) as error:
+            last = list(self.paths().values())[-1:] or ["none"]
             raise InputError(
-                f"could not write the checkpoint of step {step}: {str(error).splitlines()[0]}; the "
-                f"last good one is {self._manager.latest_checkpoint}: make room, then run the same "
-                "command again"
+                f"could not write the checkpoint of step {step}: {_line(error)}; the last good one "
+                f"is {last[0]}: make room, then run the same command again"
             ) from error
+        for old in list(self.paths().values())[: -self._keep]:
+            Path(f"{old}.index").unlink()  # first: without it the rest is no checkpoint
+            for part in self._folder.glob(f"{Path(old).name}.data-*"):
+                part.unlink()
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,156 @@
+"""`pretrain`: learns, resumes to the same bits after a kill, and stops cleanly."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tensorflow as tf
+
+from pipelines import pretrain
+from roots_tf.files import InputError
+from roots_tf.training.summaries import read_metrics
+
+TINY = {
+    "size": "custom", "num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64,
+    "batch_size": 8, "evaluate_batches": 2, "evaluate_every": 0, "log_every": 5,
+    "checkpoint_every": 10, "steps_per_call": 5, "learning_rate": 5e-3,
+    "max_predictions_per_seq": 5,
+}  # fmt: skip
+SPEED = "tokens_per_second"
+
+
+def config(work, output, **fields) -> pretrain.Config:
+    return pretrain.Config(examples=work.examples, output=str(output), **TINY | fields)
+
+
+def command(config: pretrain.Config) -> list[str]:
+    flags = []
+    for name, value in dataclasses.asdict(config).items():
+        flags.append(
+            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+        )
+    return [sys.executable, "-m", "pipelines.pretrain", *flags]
+
+
+def weights(output) -> dict[str, np.ndarray]:
+    return safetensors.numpy.load_file(Path(output, "model", "model.safetensors"))
+
+
+def curve(output) -> list[dict]:
+    return [{k: v for k, v in row.items() if k != SPEED} for row in read_metrics(output)]
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
+    report = pretrain.main(config(work, tmp_path, num_steps=300))
+    rows = [row for row in read_metrics(tmp_path) if row["group"] == "train"]
+    assert [row["step"] for row in rows] == list(range(5, 301, 5))
+    assert rows[0]["masked_lm_loss"] > np.log(1000) - 0.5
+    assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.8
+    assert report["step"] == 300
+    assert json.loads((tmp_path / "config.json").read_text())["num_steps"] == 300
+    assert tf.io.gfile.glob(str(tmp_path / "logs" / "*" / "events*"))
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+        "model.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+    ]  # fmt: skip
+    before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
+    assert pretrain.main(config(work, tmp_path, num_steps=300)) == report  # does nothing
+    assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="found num_steps=300; wanted num_steps=400"):
+        pretrain.main(config(work, tmp_path, num_steps=400))
+
+
+def test_tensorboard_scalars_stand_at_global_steps(work):
+    [path] = tf.io.gfile.glob(work.pretrained + "/logs/train/events*")
+    steps = [
+        event.step
+        for event in tf.compat.v1.train.summary_iterator(path)
+        for value in event.summary.value
+        if value.tag == "masked_lm_loss"
+    ]
+    assert steps == [10, 20]
+
+
+@pytest.mark.parametrize("objective", ["nsp", "none"])
+def test_killed_and_started_again_it_ends_with_the_same_bits(work, tmp_path, objective):
+    fields = {"num_steps": 60, "dropout": 0.1, "sentence_objective": objective}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    pretrain.main(config(work, whole, **fields))
+    for checkpoint in ("ckpt-10.index", "ckpt-40.index"):
+        process = subprocess.Popen(
+            command(config(work, killed, **fields)), stderr=subprocess.PIPE, text=True
+        )
+        wait_for((killed / "checkpoints" / checkpoint).exists, process)
+        process.kill()
+        process.communicate()
+    assert not (killed / "report.json").exists()
+    pretrain.main(config(work, killed, **fields))
+    for name, value in weights(whole).items():
+        np.testing.assert_array_equal(value, weights(killed)[name], err_msg=name)
+    assert curve(whole) == curve(killed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits_with_its_number(work, tmp_path, number):
+    endless = config(work, tmp_path, num_steps=1_000_000, checkpoint_every=0)
+    process = subprocess.Popen(command(endless), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(read_metrics(tmp_path)) > 2, process)
+    process.send_signal(number)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in printed
+    assert "saved: run the same command again" in printed.splitlines()[-1]
+    [index] = (tmp_path / "checkpoints").glob("*.index")
+    assert int(index.stem.removeprefix("ckpt-")) >= read_metrics(tmp_path)[-1]["step"]
+
+
+def test_replicas_train_as_one_device_does(work, tmp_path):
+    fields = {"num_steps": 10, "dropout": 0.0}
+    pretrain.main(config(work, tmp_path / "one", **fields))
+    mirrored = {"strategy": "mirrored", "num_devices": 2}
+    pretrain.main(config(work, tmp_path / "two", **fields, **mirrored))
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in one.items():
+        np.testing.assert_allclose(value, two[name], atol=2e-5, err_msg=name)
+
+
+def test_examples_of_another_vocabulary_are_refused(work, tmp_path):
+    shutil.copytree(work.examples, tmp_path / "examples")
+    vocabulary = tmp_path / "examples" / "tokenizer" / "tokenizer.json"
+    settings = json.loads(vocabulary.read_text("utf-8"))
+    settings["normalizer"]["lowercase"] = False
+    vocabulary.write_text(json.dumps(settings), "utf-8")
+    wrong = dataclasses.replace(config(work, tmp_path / "run"), examples=str(tmp_path / "examples"))
+    with pytest.raises(InputError, match=r"found tokenizer .* wanted"):
+        pretrain.main(wrong)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_is_one_line(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "pipelines.pretrain", f"--examples={tmp_path}", "--output=x"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert "wanted a folder that build-examples has finished" in run.stderr.splitlines()[-1]
+    assert not Path(tmp_path, "x").exists()

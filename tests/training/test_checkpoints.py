@@ -1,0 +1,72 @@
+"""Checkpoints: everything comes back, damage is passed over, a full disk is named."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from roots_tf.files import InputError
+from roots_tf.training.checkpoints import Checkpoints
+
+
+def variables(value: float) -> dict[str, tf.Variable]:
+    return {name: tf.Variable(np.full(100, value, "float32")) for name in ("a/b", "a/c", "a.b")}
+
+
+def values(table) -> set[float]:
+    return {float(x) for variable in table.values() for x in variable.numpy()}
+
+
+def test_the_newest_comes_back_and_only_as_many_stay(tmp_path):
+    table = variables(0.0)
+    checkpoints = Checkpoints(tmp_path, table, keep=2)
+    assert checkpoints.restore() is None
+    for step in (5, 9, 10):
+        for variable in table.values():
+            variable.assign(tf.fill([100], float(step)))
+        checkpoints.save(step)
+    assert list(checkpoints.paths()) == [9, 10]
+    assert len(list(tmp_path.iterdir())) == 4
+    again = variables(-1.0)
+    assert Checkpoints(tmp_path, again).restore() == 10
+    assert values(again) == {10.0}
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
+def test_a_damaged_newest_one_is_named_and_the_one_before_it_used(tmp_path, caplog, damage):
+    table = variables(1.0)
+    checkpoints = Checkpoints(tmp_path, table)
+    checkpoints.save(1)
+    checkpoints.save(2)
+    data = tmp_path / "ckpt-2.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    if damage == "missing":
+        data.unlink()
+    elif damage == "cut":
+        data.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 3] ^= 4
+        data.write_bytes(content)
+    again = variables(-1.0)
+    assert Checkpoints(tmp_path, again).restore() == 1
+    assert values(again) == {1.0}
+    assert "ckpt-2 is damaged" in caplog.text
+
+
+def test_a_write_that_was_cut_off_is_no_checkpoint(tmp_path):
+    (tmp_path / "ckpt-7.data-00000-of-00001").write_bytes(b"half")
+    assert Checkpoints(tmp_path, variables(1.0)).restore() is None
+
+
+@pytest.mark.parametrize("other", [{"a/b"}, {"a/b", "a/c", "a.b", "d"}])
+def test_another_set_of_variables_is_refused(tmp_path, other):
+    Checkpoints(tmp_path, variables(1.0)).save(1)
+    with pytest.raises(InputError, match="could not restore any of .*ckpt-1"):
+        Checkpoints(
+            tmp_path, {name: tf.Variable(np.zeros(100, "float32")) for name in other}
+        ).restore()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="could not write the checkpoint of step 3.*good one is"):
+        Checkpoints(tmp_path / "file" / "below", variables(1.0)).save(3)

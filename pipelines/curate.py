@@ -13,12 +13,18 @@ first is kept. The output is a folder:
     config.json                        the flags
 
 The bytes of the shards follow from the input and the flags, whatever the number of workers. The
-same command goes on where a killed one stopped, and does nothing once it has finished. Memory: some
-200 MB a worker, whatever the size of the input, and 100 bytes a document of one shard.
+same command goes on where a killed one stopped, and does nothing once it has finished. Memory: at
+most 250 MB a worker, whatever the size of the input, and 100 bytes a document of one shard.
 
-65 MB of novels take about 10 s on two cores; 22,000 docstrings 5 s. Prints, for the novels:
+Two busy cores read 67 MB of novels in 8 s, 14 MB of docstrings in 2 s. With `--documents` left out,
+that is with a paragraph a document, the novels print:
 
-    documents in             87    65.3 MB
+    documents in                144,233      66.7 MB
+      too_short                  55,200       2.8 MB
+      duplicate                       3       0.0 MB
+      repeated_paragraphs             1       0.0 MB
+    documents out                89,029      63.8 MB
+    8.3 s; 4.4 MB/s a process
 """
 
 import dataclasses

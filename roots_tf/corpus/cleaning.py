@@ -28,6 +28,7 @@ _INVISIBLE = {
 _LONE_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}  # JSON can spell them
 _REPAIRS = _CONTROLS | _C1 | _SPACES | _INVISIBLE | _LONE_SURROGATES
 _TO_REPAIR = re.compile("[" + "".join(map(chr, sorted(_REPAIRS))) + "]")
+_PAUSES = ".-\u2013\u2014\u2026\"'"  # printed apart, as in "well . . . no", they are no words
 
 
 def repair(text: str) -> str:
@@ -82,9 +83,10 @@ def reason_to_drop(text: str, rules: Rules) -> str | None:
         return "too_short"
     if text.count(REPLACEMENT) > rules.max_share_of_unreadable * len(text):
         return "unreadable"
-    words = text.split()
-    mixed = [word for word in words if not word.isalpha()]
-    wanted = rules.min_share_of_words_with_letters * len(words) - (len(words) - len(mixed))
+    mixed = [word for word in text.split() if not word.isalpha()]
+    pure = text.count(" ") + text.count("\n") + 1 - len(mixed)
+    mixed = [word for word in mixed if word.strip(_PAUSES)]
+    wanted = rules.min_share_of_words_with_letters * (pure + len(mixed)) - pure
     if wanted > 0 and sum(any(map(str.isalpha, word)) for word in mixed) < wanted:
         return "mostly_not_words"
     lines = text.split("\n")

@@ -50,11 +50,11 @@ def main(config: Config) -> dict:
     if config.debug:
         config = dataclasses.replace(config, num_epochs=1.0, seeds=1)
     output = Path(config.output)
+    described = models.describe(config.init_from)
+    tokenizer = tokenizers.load(config.init_from)
     if report := files.claim(output, dataclasses.asdict(config)):
         logging.info("%s has finished; nothing to do", output)
         return report
-    tokenizer = tokenizers.load(config.init_from)
-    described = models.describe(config.init_from)
     encoder = described["encoder"]
     length = min(config.max_seq_length, encoder.max_sequence_length)
     if config.dropout >= 0:

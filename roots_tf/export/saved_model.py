@@ -155,7 +155,7 @@ def custom_operations(saved_model: str | Path) -> list[str]:
         graph = meta_graph.graph_def
         names |= {node.op for node in graph.node}
         names |= {node.op for function in graph.library.function for node in function.node_def}
-    return sorted(name for name in names if ">" in name or name.startswith(("Fast", "Wordpiece")))
+    return sorted(name for name in names if not hasattr(tf.raw_ops, name))
 
 
 def check(serving: Serving, saved_model: str | Path) -> None:

@@ -185,9 +185,13 @@ def _rows(folder, manifest, part, seed, first_row, num_epochs, packed, maker) ->
             return tf.nest.map_structure(lambda x: x[skip:], maker.pack(rows) if packed else rows)
 
         # A damaged record ends the file early instead of the run; `_checked` then says where. The
-        # empty string at the end keeps a file of nothing from passing as a file of no rows.
+        # empty string at the end keeps a file of nothing from passing as a file of no rows. A file
+        # that is not there must fail before: it would be tried, and the error ignored, for ever.
+        # The path is made to depend on the content, or the read would be optimised away.
+        nothing = tf.strings.substr(tf.io.read_file(paths[shard]), 0, 0)
+        path = tf.strings.join([paths[shard], nothing])
         return (
-            tf.data.TFRecordDataset(paths[shard])
+            tf.data.TFRecordDataset(path)
             .ignore_errors()
             .concatenate(tf.data.Dataset.from_tensors(b""))
             .batch(count + 2)

@@ -35,7 +35,8 @@ def cut_long_sentences(ends: Sequence[int], capacity: int) -> list[int]:
     cut, begin = [], 0
     for end in ends:
         if end - begin > capacity:
-            cut.extend(range(begin + (capacity + 1) // 2, end, (capacity + 1) // 2))
+            halves = (2 * (end - begin) - 2) // capacity  # that end before the sentence does
+            cut.extend(begin + (half * capacity + 1) // 2 for half in range(1, halves + 1))
         cut.append(end)
         begin = end
     return cut

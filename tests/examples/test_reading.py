@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from roots_tf import examples, features, files
-from roots_tf.examples import reading
+from roots_tf.examples import reading, records
 
 
 def batches(built, count=None, **flags):
@@ -129,3 +130,100 @@ def test_a_wrong_tokenizer_is_refused(built):
     with pytest.raises(files.InputError, match="found tokenizer 0000"):
         examples.check_tokenizer(built.manifest, Other())
     examples.check_tokenizer(built.manifest, built.tokenizer)
+
+
+@pytest.fixture
+def copied(built, tmp_path):
+    shutil.copytree(built.folder, tmp_path / "copy")
+    return built._replace(folder=tmp_path / "copy")
+
+
+def shard_of(copied, number=1):
+    name = copied.manifest["splits"]["train"]["shards"][number]["name"]
+    return copied.folder / name
+
+
+@pytest.mark.parametrize("objective", ["nsp", "none"])
+@pytest.mark.parametrize("where", [3, 60, 0.5, -3])
+def test_a_flipped_bit_stops_the_run_and_is_named_with_its_offset(copied, where, objective):
+    path = shard_of(copied)
+    content = bytearray(path.read_bytes())
+    at = int(where * len(content)) if isinstance(where, float) else where % len(content)
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(files.InputError) as scanned:
+        records.read(path)
+    offset = str(scanned.value).split("byte offset ")[1].split(";")[0]
+    with pytest.raises(tf.errors.InvalidArgumentError) as read:
+        batches(copied, num_epochs=1, sentence_objective=objective)
+    assert str(path) in str(read.value)
+    assert f"[at byte offset] [{offset}]" in str(read.value)
+
+
+def test_a_cut_or_missing_shard_is_named_before_anything_is_read(copied):
+    path = shard_of(copied)
+    content = path.read_bytes()
+    path.write_bytes(content[:-40])
+    with pytest.raises(files.InputError, match=rf"{path.name} at byte offset \d+"):
+        batches(copied, 1)
+    path.unlink()
+    with pytest.raises(files.InputError, match=f"found no shard .*{path.name}"):
+        batches(copied, 1)
+
+
+def test_a_shard_that_vanishes_later_is_named(copied):
+    dataset = examples.pipeline(copied.folder, batch_size=32, seed=7, num_epochs=1)
+    path = shard_of(copied)
+    path.unlink()
+    with pytest.raises(tf.errors.NotFoundError, match=path.name):
+        list(dataset)
+
+
+def test_a_foreign_shard_is_named(copied):
+    first, second = shard_of(copied, 0), shard_of(copied, 1)
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(files.InputError, match=f"bytes in .*{first.name}.*another build"):
+        batches(copied, 1)
+    # Of the same size, it is found by its first record.
+    manifest = files.read_json(copied.folder / "manifest.json")
+    shards = manifest["splits"]["train"]["shards"]
+    shards[0] |= {key: shards[1][key] for key in ("bytes", "examples")}
+    files.write_json(copied.folder / "manifest.json", manifest)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"another build.*{first.name}"):
+        batches(copied, num_epochs=1)
+
+
+@pytest.mark.parametrize(
+    "flags, wanted",
+    [
+        ({"split": "test"}, "found split 'test'"),
+        ({"sentence_objective": "nps"}, "found sentence_objective 'nps'"),
+        ({"batch_size": 1}, "batch_size 1"),
+        ({"max_seq_length": 32}, "max_seq_length 32"),
+        ({"num_workers": 3}, "num_workers 3"),
+        ({"num_workers": 2, "worker_index": 2}, "worker_index 2"),
+    ],
+)
+def test_arguments_without_sense_are_refused(built, flags, wanted):
+    with pytest.raises(files.InputError, match=wanted):
+        batches(built, 1, **flags)
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path):
+    with pytest.raises(files.InputError, match="manifest.json; wanted"):
+        examples.pipeline(tmp_path, batch_size=2, seed=0)
+
+
+def test_step_a_million_starts_where_the_permutations_say(built):
+    part = built.manifest["splits"]["train"]
+    counts = [shard["examples"] for shard in part["shards"]]
+    row = 1_000_000 * 32
+    slot, skipped = reading.start_of(row, counts, seed=7)
+    epoch, within = divmod(row, sum(counts))
+    order = reading._shard_order(len(counts), 7, epoch).numpy().tolist()
+    stream = [(shard, i) for shard in order for i in range(counts[shard])]
+    assert slot // len(counts) == epoch
+    assert stream[within] == (order[slot % len(counts)], skipped)
+    first, second = batches(built, 2, start_step=1_000_000)
+    assert_same(batches(built, 1, start_step=1_000_001), [second])
+    assert (first["token_ids"] != second["token_ids"]).any()

@@ -1,0 +1,204 @@
+"""Masking beside a plain-Python oracle on real text, and its proportions."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from roots_tf import files
+from roots_tf.examples import masking
+from tests.examples import oracle
+from tests.examples.test_reading import batches
+
+TOY = masking.Vocabulary(10, 4, (0, 2, 3), np.array([False] * 5 + [True] * 5))
+
+
+def draws_for(size, length, predictions, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "scores": rng.random((size, length), np.float32),
+        "actions": rng.random((size, length), np.float32),
+        "random_ids": rng.random((size, predictions), np.float32),
+        "spans": rng.random((size, length), np.float32),
+    }
+
+
+def drawer(draws):
+    return lambda purpose, shape: tf.constant(list(draws.values())[purpose])
+
+
+def unmasked(batch):
+    """The rows as they were before masking."""
+    tokens = batch["token_ids"].copy()
+    rows, columns = np.nonzero(batch["masked_lm_weights"])
+    tokens[rows, batch["masked_lm_positions"][rows, columns]] = batch["masked_lm_ids"][
+        rows, columns
+    ]
+    return tokens
+
+
+def test_the_arrays_of_the_docstring():
+    draws = draws_for(1, 6, 1)
+    draws["scores"][0] = [0.9, 0.9, 0.8, 0.1, 0.9, 0.9]
+    draws["scores"][0, 1] = 0.2
+    draws["actions"][:] = 0
+    tokens = tf.constant([[2, 7, 8, 9, 3, 0]])
+    how = masking.Masking(max_predictions_per_seq=1)
+    found = masking.mask_tokens(tokens, tokens != 0, how, TOY, drawer(draws))
+    assert found["token_ids"].numpy().tolist() == [[2, 7, 4, 9, 3, 0]]
+    assert found["masked_lm_positions"].numpy().tolist() == [[2]]
+    assert found["masked_lm_ids"].numpy().tolist() == [[8]]
+    assert found["masked_lm_weights"].numpy().tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("objective", ["nsp", "none"])
+@pytest.mark.parametrize("strategy", masking.STRATEGIES)
+@pytest.mark.parametrize("rate, predictions", [(0.15, 20), (0.4, 8), (0.5, 40)])
+def test_real_batches_are_masked_as_the_oracle_masks_them(
+    built, objective, strategy, rate, predictions
+):
+    tokenizer = built.tokenizer
+    vocabulary = masking.vocabulary_of(tokenizer)
+    how = masking.Masking(strategy, rate, (0.8, 0.1, 0.1), predictions)
+    for seed, batch in enumerate(real_batches(built, objective)):
+        tokens, attended = unmasked(batch), batch["padding_mask"]
+        starts = None
+        if objective == "none":
+            starts = np.diff(batch["document_ids"], axis=1, prepend=0) != 0
+        draws = draws_for(*tokens.shape, predictions, seed)
+        found = masking.mask_tokens(
+            tf.constant(tokens), tf.constant(attended), how, vocabulary, drawer(draws), starts
+        )
+        for row in range(len(tokens)):
+            wanted = oracle.mask_row(
+                tokens[row].tolist(),
+                attended[row].tolist(),
+                strategy,
+                rate,
+                how.replace,
+                predictions,
+                vocabulary._asdict(),
+                {name: values[row] for name, values in draws.items()},
+                None if starts is None else starts[row],
+            )
+            used = found["masked_lm_weights"][row].numpy() == 1
+            assert used.tolist() == sorted(used.tolist(), reverse=True)
+            assert found["token_ids"][row].numpy().tolist() == wanted[0]
+            assert found["masked_lm_positions"][row].numpy()[used].tolist() == wanted[1]
+            assert found["masked_lm_ids"][row].numpy()[used].tolist() == wanted[2]
+
+
+_CACHE = {}
+
+
+def real_batches(built, objective, count=3):
+    key = (built.folder, objective)
+    if key not in _CACHE:
+        _CACHE[key] = batches(built, count, sentence_objective=objective, batch_size=64)
+    return _CACHE[key]
+
+
+@pytest.mark.parametrize("strategy", masking.STRATEGIES)
+def test_eager_traced_mapped_and_batched_agree(built, strategy):
+    batch = real_batches(built, "nsp")[0]
+    tokens, attended = unmasked(batch), batch["padding_mask"]
+    how = masking.Masking(strategy)
+    vocabulary = masking.vocabulary_of(built.tokenizer)
+    draws = draws_for(*tokens.shape, 20)
+
+    def mask(tokens, attended, *values):
+        values = dict(zip(draws, values, strict=True))
+        return masking.mask_tokens(tokens, attended, how, vocabulary, drawer_of(values))
+
+    def drawer_of(values):
+        return lambda purpose, shape: list(values.values())[purpose]
+
+    inputs = tuple(map(tf.constant, (tokens, attended, *draws.values())))
+    eager = mask(*inputs)
+    traced = tf.function(mask)(*inputs)
+    whole = tf.data.Dataset.from_tensors(inputs).map(mask).get_single_element()
+    rows = tf.data.Dataset.from_tensor_slices(inputs).batch(1, drop_remainder=True).map(mask)
+    single = rows.unbatch().batch(len(tokens)).get_single_element()
+    for name, values in eager.items():
+        for other in (traced, whole, single):
+            np.testing.assert_array_equal(values, other[name], err_msg=name)
+
+
+def assert_share(count, total, wanted, sigmas=4.5):
+    """`count` of `total` is what chances of `wanted` give, but once in 100,000 tests."""
+    bound = sigmas * math.sqrt(wanted * (1 - wanted) / total)
+    assert abs(count / total - wanted) < bound, (count / total, wanted, bound)
+
+
+def test_proportions_are_those_of_the_paper(built):
+    vocabulary_size, mask_id = built.tokenizer.size, built.tokenizer.mask_id
+    kept = masked = predicted = tokens = 0
+    for batch in batches(built, 60, batch_size=64):
+        used = batch["masked_lm_weights"] == 1
+        shown = np.take_along_axis(batch["token_ids"], batch["masked_lm_positions"], axis=1)[used]
+        predicted += used.sum()
+        masked += (shown == mask_id).sum()
+        kept += (shown == batch["masked_lm_ids"][used]).sum()
+        lengths = batch["padding_mask"].sum(1)
+        tokens += lengths.sum()
+        wanted = np.minimum(20, np.maximum(1, np.round(lengths * 0.15)))
+        np.testing.assert_array_equal(used.sum(1), wanted)
+        specials = [built.tokenizer.cls_id, built.tokenizer.sep_id, built.tokenizer.pad_id]
+        assert not np.isin(batch["masked_lm_ids"][used], specials).any()
+    assert abs(predicted / tokens - 0.15) < 0.01  # 10 of 64 tokens, by rounding
+    assert_share(masked, predicted, 0.8 + 0.1 / vocabulary_size)
+    assert_share(kept, predicted, 0.1 + 0.1 / vocabulary_size)
+
+
+def test_other_shares_of_replacement(built):
+    batch = batches(built, 1, replace=(0.0, 0.0, 1.0))[0]
+    assert not (batch["token_ids"] == built.tokenizer.mask_id).any()
+    batch = batches(built, 1, replace=(1.0, 0.0, 0.0))[0]
+    used = batch["masked_lm_weights"] == 1
+    assert (batch["token_ids"] == built.tokenizer.mask_id).sum() == used.sum()
+
+
+def test_positions_are_uniform_over_the_candidates(built):
+    """The tokens of a row are predicted equally often, wherever they stand."""
+    tokens = np.full((500, 32), 7, np.int32)
+    tokens[:, 0], tokens[:, -1] = 2, 3
+    counts = np.zeros(32)
+    for seed in range(4):
+        draws = draws_for(500, 32, 20, seed)
+        found = masking.mask_tokens(
+            tf.constant(tokens), tf.ones((500, 32), bool), masking.Masking(), TOY, drawer(draws)
+        )
+        used = found["masked_lm_weights"].numpy() == 1
+        counts += np.bincount(found["masked_lm_positions"].numpy()[used], minlength=32)
+    assert counts[0] == counts[-1] == 0
+    for count in counts[1:-1]:
+        assert_share(count, 2000, 5 / 30)
+
+
+def test_span_lengths_are_geometric():
+    tokens = np.full((400, 512), 7, np.int32)
+    draws = draws_for(400, 512, 4)
+    how = masking.Masking("span", rate=0.008, max_predictions_per_seq=4)
+    # Budget of four tokens and room for one span: its length, cut at four.
+    found = masking.mask_tokens(
+        tf.constant(tokens), tf.ones(tokens.shape, bool), how, TOY, drawer(draws)
+    )
+    positions = found["masked_lm_positions"].numpy()
+    whole = ((positions[:, -1] - positions[:, 0]) == 3).sum()
+    # One span of four or more: 0.8 ** 3. Other ways to be adjacent are rare: two spans that meet.
+    assert abs(whole / 400 - 0.8**3) < 0.12
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        masking.Masking("syllable"),
+        masking.Masking(rate=0.0),
+        masking.Masking(max_predictions_per_seq=65),
+        masking.Masking(replace=(0.8, 0.1, 0.2)),
+    ],
+)
+def test_masking_without_sense_is_refused(how):
+    with pytest.raises(files.InputError, match="wanted"):
+        masking.check(how, 64)

@@ -15,6 +15,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 wheel: .venv/installed
+	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 .venv/installed: setup.cfg pyproject.toml

@@ -1,0 +1,182 @@
+"""Batches for people: pieces with the masks highlighted, and proportions beside the wanted ones."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from roots_tf.examples import masking, pairing
+
+MASKED, RANDOM, KEPT, SPECIAL, PLAIN = "masked", "random", "kept", "special", "plain"
+ANSI = {MASKED: "\x1b[30;43m", RANDOM: "\x1b[30;41m", KEPT: "\x1b[30;42m", SPECIAL: "\x1b[2m"}
+BRACKETS = {MASKED: "[{}]", RANDOM: "<{}>", KEPT: "({})", SPECIAL: "{}", PLAIN: "{}"}
+
+
+def render(features: dict[str, np.ndarray], row: int, tokenizer, color: bool) -> str:
+    """One row of a batch as text.
+
+    A prediction shows what stood there, and what stands there now where that is another token:
+    `[garden]` was masked, `<garden→sea>` became a random token, `(garden)` was left as it is. With
+    color they are yellow, red and green.
+
+    Args:
+        features: a batch as NumPy arrays.
+        row: which row of it.
+        tokenizer: of the examples.
+        color: whether to mark by color (ANSI escapes).
+    """
+    tokens = features["token_ids"][row]
+    used = features["masked_lm_weights"][row] > 0
+    labels = dict(
+        zip(
+            features["masked_lm_positions"][row][used].tolist(),
+            features["masked_lm_ids"][row][used].tolist(),
+            strict=True,
+        )
+    )
+    words = []
+    for position in np.flatnonzero(features["padding_mask"][row]).tolist():
+        token = int(tokens[position])
+        piece = label = tokenizer.vocabulary[labels.get(position, token)]
+        kind = SPECIAL if token in (tokenizer.cls_id, tokenizer.sep_id) else PLAIN
+        if position in labels:
+            kind = MASKED if token == tokenizer.mask_id else RANDOM
+            kind = KEPT if token == labels[position] else kind
+            piece = f"{label}→{tokenizer.vocabulary[token]}" if kind == RANDOM else label
+        if color and kind in ANSI:
+            words.append(f"{ANSI[kind]}{piece}\x1b[0m")
+        else:
+            words.append(piece if color else BRACKETS[kind].format(piece))
+        if "document_ids" in features and _ends_piece(features["document_ids"][row], position):
+            words.append("|")
+    title = []
+    if "next_sentence_labels" in features:
+        label = int(features["next_sentence_labels"][row])
+        title.append(f"label {label} ({'not next, or swapped' if label else 'next'})")
+        title.append(f"segment B of {int(features['segment_ids'][row].sum())}")
+    if "document_ids" in features:
+        title.append(f"{int(features['document_ids'][row].max())} pieces")
+    title += [f"{int(features['padding_mask'][row].sum())} tokens", f"{len(labels)} predicted"]
+    return f"{', '.join(title)}\n{' '.join(words)}"
+
+
+def _ends_piece(document_ids: np.ndarray, position: int) -> bool:
+    """Whether another piece of a packed row follows."""
+    return position + 1 < len(document_ids) and document_ids[position + 1] > document_ids[position]
+
+
+@dataclasses.dataclass
+class Counts:
+    """What was counted in the rows of weight 1 of some batches."""
+
+    rows: int = 0
+    cells: int = 0
+    tokens: int = 0
+    predicted: int = 0
+    expected: int = 0
+    masked: int = 0
+    kept: int = 0
+    words_touched: int = 0
+    words_whole: int = 0
+    pairs: int = 0
+    label_ones: int = 0
+
+    def add(self, features: dict, tokenizer, how: masking.Masking) -> None:
+        """Counts one batch, given as NumPy arrays."""
+        real = features["example_weights"] > 0
+        features = {name: values[real] for name, values in features.items()}
+        tokens, attended = features["token_ids"], features["padding_mask"]
+        used = features["masked_lm_weights"] > 0
+        positions = features["masked_lm_positions"]
+        shown = np.take_along_axis(tokens, positions, axis=1)[used]
+        labels = features["masked_lm_ids"][used]
+        lengths = attended.sum(axis=1)
+        self.rows += len(tokens)
+        self.cells += tokens.size
+        self.tokens += int(lengths.sum())
+        self.predicted += int(used.sum())
+        wanted = np.clip(np.round(lengths * how.rate), 1, how.max_predictions_per_seq)
+        self.expected += int(wanted.sum())
+        self.masked += int((shown == tokenizer.mask_id).sum())
+        self.kept += int((shown == labels).sum())
+        touched, whole = _words(features, tokenizer)
+        self.words_touched += touched
+        self.words_whole += whole
+        if "next_sentence_labels" in features:
+            self.pairs += len(tokens)
+            self.label_ones += int(features["next_sentence_labels"].sum())
+
+
+def _words(features: dict, tokenizer) -> tuple[int, int]:
+    """Words of which a token is predicted, and those of which every token is."""
+    tokens = features["token_ids"].copy()
+    rows, columns = np.nonzero(features["masked_lm_weights"])
+    positions = features["masked_lm_positions"][rows, columns]
+    tokens[rows, positions] = features["masked_lm_ids"][rows, columns]
+    predicted = np.zeros(tokens.shape, bool)
+    predicted[rows, positions] = True
+    vocabulary = masking.vocabulary_of(tokenizer)
+    candidate = features["padding_mask"] & ~np.isin(tokens, vocabulary.never_ids)
+    first = candidate & (
+        vocabulary.starts_word[tokens] | ~np.pad(candidate, [[0, 0], [1, 0]])[:, :-1]
+    )
+    if "document_ids" in features:
+        first |= candidate & (np.diff(features["document_ids"], axis=1, prepend=0) != 0)
+    word = np.cumsum(first.ravel())[candidate.ravel()]
+    sizes = np.bincount(word)
+    hits = np.bincount(word, weights=predicted.ravel()[candidate.ravel()])
+    return int((hits > 0).sum()), int(((hits == sizes) & (hits > 0)).sum())
+
+
+class Proportion(NamedTuple):
+    """A measured share beside the wanted one; None where nothing is wanted."""
+
+    name: str
+    measured: float
+    wanted: float | None
+
+
+def proportions(
+    batches: Iterable[dict], tokenizer, how: masking.Masking, singles_share: float
+) -> list[Proportion]:
+    """Measures some batches.
+
+    Args:
+        batches: batches as NumPy arrays.
+        tokenizer: of the examples.
+        how: the masking that was asked for.
+        singles_share: share of the records without a second segment.
+    """
+    counts = Counts()
+    for batch in batches:
+        counts.add(batch, tokenizer, how)
+    chance = how.replace[1] / tokenizer.size  # that a random token is the one wanted
+    predicted = max(counts.predicted, 1)
+    random = 1 - (counts.masked + counts.kept) / predicted
+    found = [
+        Proportion("predicted", counts.predicted / counts.tokens, counts.expected / counts.tokens),
+        Proportion("  masked", counts.masked / predicted, how.replace[0] + chance),
+        Proportion("  random", random, how.replace[1] - 2 * chance),
+        Proportion("  kept", counts.kept / predicted, how.replace[2] + chance),
+        Proportion(
+            "words kept whole",
+            counts.words_whole / max(counts.words_touched, 1),
+            None if how.strategy == "token" else 1.0,
+        ),
+        Proportion("padding", 1 - counts.tokens / counts.cells, None),
+    ]
+    if counts.pairs:
+        share = pairing.negative_share(singles_share)
+        wanted = singles_share + (1 - singles_share) * share
+        found.append(Proportion("label 1", counts.label_ones / counts.pairs, wanted))
+    return found
+
+
+def table(found: list[Proportion]) -> str:
+    """The proportions as lines of a terminal."""
+    lines = [f"  {'':<20} {'measured':>9} {'wanted':>9}"]
+    for name, measured, wanted in found:
+        beside = "-" if wanted is None else f"{100 * wanted:.2f} %"
+        lines.append(f"  {name:<20} {100 * measured:>7.2f} % {beside:>9}")
+    return "\n".join(lines)

@@ -1,0 +1,242 @@
+"""build-examples: the same bytes whatever the workers, the kills and the order; clear refusals."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import build_examples
+from roots_tf import examples, files
+from roots_tf.examples import building, planning, records
+from tests.examples import conftest
+from tests.examples.conftest import build, write_documents
+
+# The fixtures of the other folder, under their own names.
+texts, documents = conftest.texts, conftest.documents
+vocabulary, built = conftest.vocabulary, conftest.built
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the config, which names the folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "config.json"
+    }
+
+
+def test_the_number_of_workers_does_not_change_a_byte(built, vocabulary, tmp_path):
+    again = build(built.documents, vocabulary, tmp_path / "out", held_out=0.05, num_workers=2)
+    assert contents(again.folder) == contents(built.folder)
+
+
+def test_a_killed_build_continues_to_the_same_bytes(built, vocabulary, tmp_path, monkeypatch):
+    # Small tasks, so that some are finished and some are not.
+    monkeypatch.setattr(planning, "TASK_BYTES", 100_000)
+    whole = build(built.documents, vocabulary, tmp_path / "whole", held_out=0.05)
+    gather, calls = building.gather_task, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return gather(*args)
+
+    interrupted.__module__, interrupted.__qualname__ = gather.__module__, gather.__qualname__
+    monkeypatch.setattr(building, "gather_task", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(built.documents, vocabulary, tmp_path / "killed", held_out=0.05)
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    killed = build(built.documents, vocabulary, tmp_path / "killed", held_out=0.05)
+    assert len(calls) == 2 + len(killed.manifest["splits"]["train"]["shards"])
+    assert contents(killed.folder) == contents(whole.folder)
+    # Tasks of another size give the same records in another order.
+    assert (
+        killed.manifest["splits"]["train"]["examples"]
+        == (built.manifest["splits"]["train"]["examples"])
+    )
+
+
+def test_a_build_killed_by_the_system_continues(built, vocabulary, tmp_path):
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "pipelines.build_examples", f"--input={built.documents}"]
+    command += [f"--tokenizer={vocabulary}", f"--output={output}", "--held_out=0.05"]
+    command += ["--max_seq_length=64", "--num_shards=3", "--num_workers=2"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    while process.poll() is None and not list(output.glob(".build/*.json")):
+        time.sleep(0.02)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    assert contents(output) == contents(built.folder)
+
+
+def test_a_finished_build_is_left_as_it_is(built, vocabulary, tmp_path, monkeypatch):
+    first = build(built.documents, vocabulary, tmp_path / "out", held_out=0.05)
+    before = contents(first.folder)
+    monkeypatch.setattr(building, "encode_task", None)
+    build(built.documents, vocabulary, tmp_path / "out", held_out=0.05)
+    assert contents(first.folder) == before
+
+
+def test_other_flags_replace_the_build_and_leave_no_stale_shard(built, vocabulary, tmp_path):
+    build(built.documents, vocabulary, tmp_path / "out", held_out=0.05)
+    again = build(built.documents, vocabulary, tmp_path / "out", num_shards=2, held_out=0.05)
+    shards = sorted(path.name for path in again.folder.glob("*.tfrecord"))
+    assert shards == [
+        "examples-00000-of-00002.tfrecord",
+        "examples-00001-of-00002.tfrecord",
+        "held_out-00000-of-00001.tfrecord",
+    ]
+
+
+def test_the_manifest_counts_what_the_shards_hold(built):
+    manifest = built.manifest
+    counts = np.zeros(built.tokenizer.size, np.int64)
+    documents = {"train": set(), "held_out": set()}
+    for split, part in manifest["splits"].items():
+        for shard in part["shards"]:
+            path = built.folder / shard["name"]
+            found = records.read(path)[1:]
+            rows = [records.split(np.frombuffer(r, manifest["word"]), "uint16") for r in found]
+            assert len(rows) == shard["examples"]
+            assert sum(len(a) + len(b) for _, a, b in rows) == shard["tokens"]
+            assert sum(len(b) == 0 for _, _, b in rows) == shard["singles"]
+            assert (path.stat().st_size, files.sha256(path)) == (shard["bytes"], shard["sha256"])
+            documents[split] |= {document for document, _, _ in rows}
+            if split == "train":
+                np.add.at(counts, np.concatenate([np.concatenate(row[1:]) for row in rows]), 1)
+        assert len(documents[split]) == part["documents"]
+    assert not documents["train"] & documents["held_out"]
+    np.testing.assert_array_equal(counts, np.load(built.folder / "unigram_counts.npy"))
+    total = sum(part["examples"] for part in manifest["splits"].values())
+    assert sum(manifest["length_histogram"].values()) == total
+    assert 0 < manifest["unknown_percent"] < 1
+    assert 4 < manifest["unigram_entropy"] < np.log(built.tokenizer.size)
+    assert manifest["disk_bytes_per_text_byte"] <= 0.6
+
+
+def test_hardly_any_text_is_lost(built, documents):
+    """Pairs lose tokens only where the longer side is truncated."""
+    texts = pa.concat_tables(map(pq.read_table, sorted(documents.glob("*.parquet"))))
+    total = len(built.tokenizer.encode(texts["text"].to_pylist())[0])
+    kept = sum(part["tokens"] for part in built.manifest["splits"].values())
+    assert 0.75 * total < kept <= total
+
+
+def test_the_unigram_entropy_of_an_example_by_hand():
+    train, held_out = np.array([3, 1, 0]), np.array([2, 0, 1])
+    by_hand = -(2 * np.log(4 / 7) + np.log(1 / 7)) / 3
+    assert building.unigram_entropy(train, held_out) == pytest.approx(by_hand)
+    assert building.unigram_entropy(train, np.zeros(3)) is None
+
+
+@pytest.mark.parametrize("written, held_out", [(2, 1), (3, 1), (4, 2), (30, 2)])
+def test_a_few_documents_are_held_out_of_a_small_corpus(vocabulary, tmp_path, written, held_out):
+    documents = write_documents(
+        tmp_path / "in", [f"One story is {i}.\nAnother follows it." for i in range(written)], 1
+    )
+    objective = "none" if written < 4 else "nsp"
+    flags = {"sentence_objective": objective, "held_out": 0.001}
+    found = build(documents, vocabulary, tmp_path / "out", **flags)
+    assert found.manifest["splits"]["held_out"]["documents"] == held_out
+    assert found.manifest["splits"]["train"]["documents"] == written - held_out
+
+
+@pytest.mark.parametrize(
+    "written, wanted",
+    [
+        (["The only document. It has two sentences."], "found 1 document"),
+        (["One sentence here.", "And one there.", "And a third."] * 5, "sentences in 1. documents"),
+        (["", " \n \n", ""], "no examples"),
+    ],
+)
+def test_a_corpus_without_pairs_is_refused_and_says_what_to_do(
+    vocabulary, tmp_path, written, wanted
+):
+    written = [f"{i} {text}" if text.strip() else text for i, text in enumerate(written)]
+    documents = write_documents(tmp_path / "in", written, 1)
+    with pytest.raises(files.InputError, match=wanted):
+        build(documents, vocabulary, tmp_path / "out", held_out=0.01)
+    if len(written) == 1:
+        none = build(documents, vocabulary, tmp_path / "out", sentence_objective="none")
+        with pytest.raises(files.InputError, match="--sentence_objective=none"):
+            examples.pipeline(none.folder, batch_size=2, seed=0)
+
+
+def test_a_full_disk_is_told_and_the_next_run_continues(built, vocabulary, tmp_path, monkeypatch):
+    frame = records.frame
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records, "frame", full)
+    with pytest.raises(files.InputError, match="No space left on device; .*make room"):
+        build(built.documents, vocabulary, tmp_path / "out", held_out=0.05)
+    assert not list((tmp_path / "out").glob("*.tfrecord"))
+    monkeypatch.setattr(records, "frame", frame)
+    again = build(built.documents, vocabulary, tmp_path / "out", held_out=0.05)
+    assert contents(again.folder) == contents(built.folder)
+
+
+@pytest.mark.parametrize("what", ["text", "columns"])
+def test_what_is_no_parquet_of_documents_is_refused(vocabulary, tmp_path, what):
+    path = tmp_path / "in.parquet"
+    if what == "text":
+        path.write_text("Just text.")
+    else:
+        pq.write_table(pa.table({"content": ["Just text."]}), path)
+    with pytest.raises(files.InputError, match="run curate on this input first"):
+        build(path, vocabulary, tmp_path / "out")
+
+
+def test_debug_is_quick_and_small(built, vocabulary, tmp_path):
+    found = build(built.documents, vocabulary, tmp_path / "out", debug=True)
+    assert found.manifest["documents"] <= 200
+    assert build_examples.Config.__doc__
+
+
+@pytest.mark.slow
+def test_memory_is_flat_as_the_corpus_grows_tenfold(texts, vocabulary, tmp_path):
+    """Of the worker that builds and of the process that reads, in megabytes."""
+    code = (
+        "import resource, sys\n"
+        "from pipelines import build_examples as b\n"
+        "b.main(b.Config(input=(sys.argv[1],), tokenizer=sys.argv[2], output=sys.argv[3],"
+        " num_workers=1))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    read = (
+        "import itertools, resource, sys\n"
+        "from roots_tf import examples\n"
+        "d = examples.pipeline(sys.argv[1], batch_size=256, seed=0)\n"
+        "for _ in itertools.islice(d, int(sys.argv[2])): pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+
+    def peak(*arguments):
+        out = subprocess.run(
+            [sys.executable, "-c", *map(str, arguments)], check=True, capture_output=True, text=True
+        ).stdout
+        return int(out.splitlines()[-1])
+
+    peaks = {}
+    for times in (2, 20):
+        grown = [f"Part {i}.\n{text}" for i in range(10 * times) for text in texts]
+        folder = write_documents(tmp_path / f"in{times}", grown, 8, row_group_size=1000)
+        del grown
+        output = tmp_path / f"out{times}"
+        peaks[times] = (peak(code, folder, vocabulary, output), peak(read, output, 300 * times))
+    print(peaks)
+    for small, large in zip(*peaks.values(), strict=True):
+        assert large < 1024
+        assert large < 1.25 * small

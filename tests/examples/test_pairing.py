@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from roots_tf import models
 from roots_tf.examples import packing, pairing, records
 from tests.examples import oracle
 from tests.examples.test_masking import assert_share, unmasked
@@ -133,3 +134,19 @@ def test_packed_rows_hold_every_token_once_and_hardly_any_padding(built, length)
     assert seen == part["examples"]
     assert attended == part["tokens"] + 2 * part["examples"]
     assert 1 - attended / cells < 0.02
+
+
+def test_a_piece_of_a_packed_row_never_sees_another(built):
+    """Other ids in one piece leave every other piece's hidden states as they were, bit for bit."""
+    config = models.EncoderConfig(built.tokenizer.size, 2, 32, 2, 64, max_sequence_length=128)
+    encoder = models.Encoder(config, seed=1)
+    batch = batches(built, 1, sentence_objective="none", max_seq_length=128, batch_size=8)[0]
+    changed = batch["document_ids"] == 2
+    assert changed.any(axis=1).all()
+    other = batch | {"token_ids": np.where(changed, 7, batch["token_ids"])}
+    before, after = (
+        encoder({name: tf.constant(x) for name, x in b.items()}).numpy() for b in (batch, other)
+    )
+    alone = batch["padding_mask"] & ~changed
+    np.testing.assert_array_equal(before[alone], after[alone])
+    assert (before[changed] != after[changed]).any()

@@ -47,19 +47,21 @@ def test_a_batch_does_not_depend_on_where_the_run_started(built, objective):
         assert_same(batches(built, 1, start_step=start, **flags), from_zero[start : start + 1])
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_workers_share_the_global_batch(built, objective):
-    flags = {"sentence_objective": objective, "masking": "span"}
+@pytest.mark.parametrize(
+    "objective, masking, workers",
+    [("nsp", "token", 2), ("nsp", "whole_word", 4), ("sop", "token", 2), ("none", "span", 2)],
+)
+def test_workers_share_the_global_batch(built, objective, masking, workers):
+    flags = {"sentence_objective": objective, "masking": masking}
     whole = batches(built, 3, **flags)
-    for workers in (2, 4):
-        parts = [
-            batches(built, 3, num_workers=workers, worker_index=i, **flags) for i in range(workers)
-        ]
-        joined = [
-            {name: np.concatenate([part[name] for part in step]) for name in step[0]}
-            for step in zip(*parts, strict=True)
-        ]
-        assert_same(joined, whole)
+    parts = [
+        batches(built, 3, num_workers=workers, worker_index=i, **flags) for i in range(workers)
+    ]
+    joined = [
+        {name: np.concatenate([part[name] for part in step]) for name in step[0]}
+        for step in zip(*parts, strict=True)
+    ]
+    assert_same(joined, whole)
 
 
 def test_an_epoch_holds_every_example_once_in_an_order_of_its_own(built):

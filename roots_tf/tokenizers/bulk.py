@@ -91,6 +91,17 @@ class StretchCache:
         self._ids = np.concatenate([self._ids, ids])
 
 
+# `str.split` cuts there; BERT's normalisation removes them, and joins what they part.
+_NOT_SEPARATORS = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
+_BETWEEN_SEPARATORS = re.compile(r"[^ \t\n\r]+")
+
+
+def stretches(text: str) -> list[str]:
+    """What stands between whitespace; at least that which BERT takes for such."""
+    # `str.split` is three times as fast as a pattern.
+    return _BETWEEN_SEPARATORS.findall(text) if _NOT_SEPARATORS.search(text) else text.split()
+
+
 class WholeTexts:
     """Encodes texts whole: for tokenizers of which nothing is known.
 
@@ -121,10 +132,6 @@ class CutAtWhitespace(WholeTexts):
             all may.
     """
 
-    # `str.split` cuts there; BERT's normalisation removes them, and joins what they part.
-    _NOT_SEPARATORS = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
-    _BETWEEN_SEPARATORS = re.compile(r"[^ \t\n\r]+")
-
     def __init__(self, backend, parts: str | None):
         super().__init__(backend)
         self._parts = re.compile(parts) if parts else None
@@ -133,10 +140,7 @@ class CutAtWhitespace(WholeTexts):
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts: int32 [total], and row_splits int64 [len(texts) + 1]."""
-        # `str.split` is three times as fast as a pattern.
-        if any(map(self._NOT_SEPARATORS.search, texts)):
-            return self._cache.look_up([self._BETWEEN_SEPARATORS.findall(text) for text in texts])
-        return self._cache.look_up([text.split() for text in texts])
+        return self._cache.look_up([stretches(text) for text in texts])
 
     def _encode_stretches(self, stretches: list[str]) -> tuple[np.ndarray, np.ndarray]:
         return self._part_cache.look_up([self._parts.findall(text) for text in stretches])

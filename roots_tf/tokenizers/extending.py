@@ -11,9 +11,7 @@ from tokenizers import models
 from roots_tf import files
 from roots_tf.tokenizers.tokenizer import Tokenizer
 
-_MARGIN = (
-    0.01  # by which a new piece of Unigram beats the best path of old ones, in log-probability
-)
+_MARGIN = 0.01  # log-probability by which a new piece of Unigram beats the old ones together
 
 
 def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:

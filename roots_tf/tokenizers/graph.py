@@ -36,6 +36,8 @@ class GraphTokenizer(tf.Module):
     The arrays are constants of the graph: nothing to initialise, nothing to look for on disk.
     """
 
+    # AutoGraph would take seconds to rewrite code that needs none of it.
+    @tf.autograph.experimental.do_not_convert
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts.
 
@@ -47,6 +49,7 @@ class GraphTokenizer(tf.Module):
         """
         return self._ragged(texts, with_offsets=False)[0]
 
+    @tf.autograph.experimental.do_not_convert
     def tokenize_with_offsets(
         self, texts: tf.Tensor
     ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:

@@ -47,8 +47,8 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
     unknown = [i for i, piece in enumerate(pieces) if piece.kind == _UNKNOWN]
     if model_type != _UNIGRAM or not unknown:
         raise files.InputError(
-            f"found a SentencePiece model of type {model_type} with {len(unknown)} unknown pieces in "
-            f"{path}; wanted Unigram (type 1) with one; convert others to tokenizer.json"
+            f"found a SentencePiece model of type {model_type} with {len(unknown)} unknown pieces "
+            f"in {path}; wanted Unigram (type 1) with one; convert others to tokenizer.json"
         )
     backend = tokenizers.Tokenizer(
         models.Unigram(

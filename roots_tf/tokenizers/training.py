@@ -7,10 +7,14 @@ that the graph can follow them exactly, see `graph`:
     bpe         GPT-2's byte-level pieces (Radford et al., 2019); no text is unknown
     unigram     words at whitespace, "▁" before each (Kudo, 2018, arXiv 1804.10959); a longer word
                 than BERT's limit counts as several, which bounds the search for its pieces
+
+WordPiece and BPE give the same bytes whenever they are trained on the same words. Unigram does not:
+its trainer in `tokenizers` adds up probabilities in the order of a hash map.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +22,11 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from roots_tf import files
-from roots_tf.tokenizers.tokenizer import Tokenizer
+from roots_tf.tokenizers import bulk
+from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX
 
+MAX_STRETCHES = 1 << 20  # distinct ones that are counted before they are normalised
 MAX_WORD_CHARS = 100  # `max_input_chars_per_word` of google-research/bert
 
 Model = Literal["wordpiece", "bpe", "unigram"]
@@ -61,15 +67,14 @@ def train(
     """
     vocab_size += -vocab_size % multiple_of
     strips = lowercase if strip_accents is None else strip_accents
-    backend, trainer = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model](
-        vocab_size, lowercase, strips, min_frequency, limit_alphabet
-    )
-    try:
-        backend.train_from_iterator(_non_empty(texts), trainer)
-    except files.InputError:
-        raise
-    except Exception as error:  # the Rust side raises the bare class
-        raise files.InputError(f"could not train a {model} vocabulary: {error}") from error
+    texts = _non_empty(texts)
+    if model == "wordpiece":
+        tokens = _wordpiece(texts, vocab_size, lowercase, strips, min_frequency, limit_alphabet)
+        backend = wordpiece(tokens, lowercase=lowercase, strip_accents=strips).backend
+    else:
+        prepare = {"bpe": _bpe, "unigram": _unigram}[model]
+        backend, trainer = prepare(vocab_size, lowercase, strips, min_frequency)
+        _learn(backend, texts, trainer)
     if missing := -backend.get_vocab_size() % multiple_of:
         backend = _with_unused(backend, missing)
     tokenizer = Tokenizer(backend)
@@ -82,24 +87,80 @@ def train(
     return tokenizer
 
 
-def _wordpiece(vocab_size, lowercase, strips, min_frequency, limit_alphabet):
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strips)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
+def _learn(backend: tokenizers.Tokenizer, texts: Iterator[str], trainer) -> None:
+    """Trains; an error of the Rust side, which raises the bare class, becomes the user's."""
+    try:
+        backend.train_from_iterator(texts, trainer)
+    except files.InputError:
+        raise
+    except Exception as error:
+        raise files.InputError(f"could not train a vocabulary: {error}") from error
+
+
+def _wordpiece(
+    texts, vocab_size, lowercase, strips, min_frequency, limit_alphabet
+) -> Sequence[str]:
+    """Tokens of a WordPiece vocabulary.
+
+    The trainer numbers the "##" characters in the order of a hash map, which is another in each
+    process, and settles ties by number. So it is given them, and words that were counted before;
+    which takes half the time, as each distinct word is normalised once.
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strips)
+    words = _count_words(texts, normalizer)
+    occurrences: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            occurrences[character] += count
+    frequent = sorted(occurrences, key=lambda c: (-occurrences[c], c))[:limit_alphabet]
+    alphabet = sorted(frequent)
+    inside = set().union(*(word[1:] for word in words))
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
-        limit_alphabet=limit_alphabet,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=[*SPECIAL_TOKENS, *(SUFFIX_PREFIX + c for c in alphabet if c in inside)],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         continuing_subword_prefix=SUFFIX_PREFIX,
         show_progress=False,
     )
-    return backend, trainer
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    _learn(backend, _repeated(words), trainer)
+    ids = backend.get_vocab()
+    return sorted(ids, key=ids.get)
 
 
-def _bpe(vocab_size, lowercase, strips, min_frequency, limit_alphabet):
-    del limit_alphabet  # 256 bytes
+def _count_words(texts: Iterator[str], normalizer) -> Counter[str]:
+    """Number of times each word of BERT's pre-tokenizer occurs in normalised texts."""
+    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words: Counter[str] = Counter()
+    stretches: Counter[str] = Counter()
+
+    def settle():
+        for stretch, count in stretches.items():
+            normal = normalizer.normalize_str(bulk.valid_text(stretch))
+            for word, _ in pre_tokenizer.pre_tokenize_str(normal):
+                words[word] += count
+        stretches.clear()
+
+    for text in texts:
+        stretches.update(bulk.stretches(text))
+        if len(stretches) > MAX_STRETCHES:
+            settle()
+    settle()
+    return words
+
+
+def _repeated(words: Counter[str]) -> Iterator[str]:
+    """Each word as often as it was counted, in texts of some kilobytes."""
+    for word in sorted(words):
+        count = words[word]
+        for start in range(0, count, 1000):
+            yield " ".join([word] * min(1000, count - start))
+
+
+def _bpe(vocab_size, lowercase, strips, min_frequency):
     backend = tokenizers.Tokenizer(models.BPE())
     if lowercase or strips:
         backend.normalizer = normalizers.BertNormalizer(
@@ -117,8 +178,8 @@ def _bpe(vocab_size, lowercase, strips, min_frequency, limit_alphabet):
     return backend, trainer
 
 
-def _unigram(vocab_size, lowercase, strips, min_frequency, limit_alphabet):
-    del min_frequency, limit_alphabet  # it prunes by likelihood
+def _unigram(vocab_size, lowercase, strips, min_frequency):
+    del min_frequency  # it prunes by likelihood
     backend = tokenizers.Tokenizer(models.Unigram())
     backend.normalizer = normalizers.BertNormalizer(
         handle_chinese_chars=False, strip_accents=strips, lowercase=lowercase

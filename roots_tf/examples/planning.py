@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from roots_tf import files
 from roots_tf.examples import records
 
-TASK_BYTES = 16 << 20  # text of one encode task
+TASK_BYTES = 8 << 20  # text of one encode task
 SHARD_BYTES = 12 << 20  # what an automatic number of shards aims at; they vary around it
 BYTES_PER_TEXT_BYTE = 0.6  # of a record file, at most, with 16-bit words
 

@@ -1,6 +1,7 @@
 """build-examples: the same bytes whatever the workers, the kills and the order; clear refusals."""
 
 import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -205,38 +206,40 @@ def test_debug_is_quick_and_small(built, vocabulary, tmp_path):
     assert build_examples.Config.__doc__
 
 
+# VmHWM is the process's own; ru_maxrss would begin with what the test process held at the fork.
+PEAK = "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+BUILD = """
+import sys
+from pipelines import build_examples as program
+program.main(program.Config(
+    input=(sys.argv[1],), tokenizer=sys.argv[2], output=sys.argv[3], num_workers=1))
+"""
+READ = """
+import itertools, sys
+from roots_tf import examples
+dataset = examples.pipeline(sys.argv[1], batch_size=256, seed=0)
+for _ in itertools.islice(dataset, int(sys.argv[2])): pass
+"""
+
+
+def peak_megabytes(code: str, *arguments) -> int:
+    command = [sys.executable, "-c", code + PEAK, *map(str, arguments)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(printed.splitlines()[-1]) // 1024
+
+
 @pytest.mark.slow
 def test_memory_is_flat_as_the_corpus_grows_tenfold(texts, vocabulary, tmp_path):
-    """Of the worker that builds and of the process that reads, in megabytes."""
-    code = (
-        "import resource, sys\n"
-        "from pipelines import build_examples as b\n"
-        "b.main(b.Config(input=(sys.argv[1],), tokenizer=sys.argv[2], output=sys.argv[3],"
-        " num_workers=1))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
-    )
-    read = (
-        "import itertools, resource, sys\n"
-        "from roots_tf import examples\n"
-        "d = examples.pipeline(sys.argv[1], batch_size=256, seed=0)\n"
-        "for _ in itertools.islice(d, int(sys.argv[2])): pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
-    )
-
-    def peak(*arguments):
-        out = subprocess.run(
-            [sys.executable, "-c", *map(str, arguments)], check=True, capture_output=True, text=True
-        ).stdout
-        return int(out.splitlines()[-1])
-
-    peaks = {}
-    for times in (2, 20):
-        grown = [f"Part {i}.\n{text}" for i in range(10 * times) for text in texts]
-        folder = write_documents(tmp_path / f"in{times}", grown, 8, row_group_size=1000)
-        del grown
+    peaks = []
+    for times in (20, 200):
+        grown = (f"Part {i}.\n{text}" for i in range(times) for text in texts)
+        for shard in range(times // 10):
+            part = list(itertools.islice(grown, 10 * len(texts)))
+            write_documents(tmp_path / f"in{times}" / str(shard), part, 1, row_group_size=1000)
         output = tmp_path / f"out{times}"
-        peaks[times] = (peak(code, folder, vocabulary, output), peak(read, output, 300 * times))
+        build_peak = peak_megabytes(BUILD, tmp_path / f"in{times}", vocabulary, output)
+        peaks.append((build_peak, peak_megabytes(READ, output, 15 * times)))
     print(peaks)
-    for small, large in zip(*peaks.values(), strict=True):
+    for small, large in zip(*peaks, strict=True):
         assert large < 1024
         assert large < 1.25 * small

@@ -4,10 +4,19 @@ import keras
 import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
-from roots_tf.models.layers import Block, Dense, LayerNorm, Weights, dropout, gelu
+from roots_tf.models.layers import (
+    Block,
+    Dense,
+    LayerNorm,
+    Weights,
+    bias_gelu,
+    dropout,
+    fold_in,
+)
 
 SEEDS_A_MODEL = 1_000_000  # initial weights of model seed s draw from seeds s * this and up
 HEAD_SEEDS = 900_000  # where those of the heads start
+POOLED = 1_000_003  # place of the dropout before a classifier; blocks have 0 to 4 * layers
 
 
 class Embeddings(Weights):
@@ -37,8 +46,8 @@ class Embeddings(Weights):
         # A product with one-hot rows: the gradient of a gather over two rows is a slow scatter.
         segments = tf.one_hot(segment_ids, self.config.num_segments, dtype=x.dtype)
         x += tf.tensordot(segments, tf.cast(self.segment, x.dtype), 1)
-        x = self.norm(tf.reshape(x, [-1, self.config.hidden_dim]))  # [B*L, H]
-        return dropout(x, self.config.dropout, seed, 0)
+        x = self.norm(tf.reshape(x, [-1, self.config.hidden_dim]), seed=seed)  # [B*L, H]
+        return dropout(x, self.config.dropout, fold_in(seed, 0))
 
 
 def attention_bias(features: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -96,7 +105,7 @@ class Encoder(keras.Model):
         for block in self.blocks:
             x = block(x, bias, seed=seed)
         if self.final_norm is not None:
-            x = self.final_norm(x)
+            x = self.final_norm(x, seed=seed)
         return tf.reshape(x, tf.concat([tf.shape(features["token_ids"]), [-1]], 0))
 
 
@@ -121,20 +130,22 @@ class MaskedLMHead(Weights):
             self.norm = LayerNorm(hidden, epsilon, name="norm", **common)
         self.bias = self.vector("bias", config.vocabulary_size)
 
-    def call(self, hidden_states, positions, token_embedding):
+    def call(self, hidden_states, positions, token_embedding, seed=None):
         """Gathers before it projects, so that only predictions cost a row of V.
 
         Args:
             hidden_states: [B, L, H].
             positions: int32 [B, P].
             token_embedding: [V, H].
+            seed: whether it is training, as for `Encoder.call`; nothing is drawn here.
 
         Returns:
             float32 [B*P, V].
         """
         x = tf.gather(hidden_states, positions, batch_dims=1)  # [B, P, H]
         x = tf.reshape(x, [-1, hidden_states.shape[-1]])  # [B*P, H]
-        x = self.norm(gelu(self.transform(x), self.approximate))
+        x = bias_gelu(*self.transform(x, product=True), seed=seed, approximate=self.approximate)
+        x = self.norm(x, seed=seed)
         logits = tf.matmul(x, tf.cast(token_embedding, x.dtype), transpose_b=True)
         return tf.cast(logits, tf.float32) + tf.cast(self.bias, tf.float32)
 
@@ -170,7 +181,10 @@ class Pretrainer(keras.Model):
         hidden_states = self.encoder(features, seed=seed)
         return {
             "masked_lm_logits": self.masked_lm(
-                hidden_states, features["masked_lm_positions"], self.encoder.embeddings.token
+                hidden_states,
+                features["masked_lm_positions"],
+                self.encoder.embeddings.token,
+                seed=seed,
             ),
             "next_sentence_logits": tf.cast(
                 self.next_sentence(self.pooler(hidden_states)), tf.float32
@@ -200,6 +214,8 @@ class Classifier(keras.Model):
     def call(self, features, seed=None):
         """Class logits, float32 [B, labels]; arguments as for `Encoder.call`."""
         pooled = dropout(
-            self.pooler(self.encoder(features, seed=seed)), self.config.dropout, seed, 1_000_003
+            self.pooler(self.encoder(features, seed=seed)),
+            self.config.dropout,
+            fold_in(seed, POOLED),
         )
         return tf.cast(self.output_layer(pooled), tf.float32)

@@ -3,10 +3,52 @@
 Dropout is not a layer with a hidden state: it is on where a `seed` is given, and draws from that
 seed and a number that is the layer's own, so that masks differ between layers, steps and replicas
 and can be drawn again.
+
+What lies between two matrix products is one function, which `fused` compiles into one kernel in
+training. On a CPU the products themselves stay with TensorFlow, whose library beats XLA's.
 """
+
+import functools
 
 import keras
 import tensorflow as tf
+
+
+def fused(function):
+    """Compiles an elementwise function, and its gradient, with XLA where a seed says: training.
+
+    The gradient starts from the inputs again, so nothing in between is kept in memory. BERT-mini's
+    GELU over [4096, 1024], forward and backward, takes a seventh of the time it takes op by op.
+
+    Args:
+        function: of tensors, a keyword `seed` (int32 [2] or None) and keywords that are no tensors.
+
+    Returns:
+        The same function; without a seed it runs op by op, so that an exported graph holds plain
+        ops only.
+    """
+    forward = tf.function(function, jit_compile=True)
+
+    @functools.partial(tf.function, jit_compile=True)
+    def backward(tensors, upstream, seed, **static):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = function(*tensors, seed=seed, **static)
+        return tape.gradient(outputs, tensors, upstream)
+
+    @functools.wraps(function)
+    def call(*tensors, seed, **static):
+        if seed is None:
+            return function(*tensors, seed=None, **static)
+
+        @tf.custom_gradient
+        def compiled(*tensors):
+            outputs = forward(*tensors, seed=seed, **static)
+            return outputs, lambda upstream: backward(tensors, upstream, seed, **static)
+
+        return compiled(*tensors)
+
+    return call
 
 
 def gelu(x: tf.Tensor, approximate: bool = False) -> tf.Tensor:
@@ -14,19 +56,64 @@ def gelu(x: tf.Tensor, approximate: bool = False) -> tf.Tensor:
     return tf.nn.gelu(x, approximate=approximate)
 
 
-def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, salt: int) -> tf.Tensor:
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """Zeroes a share `rate` of the elements and scales the others up; nothing without a seed.
 
     Args:
         x: any shape.
         rate: share of elements set to zero.
-        seed: int32 [2], or None at inference.
-        salt: number of the place in the model, so that two places draw different masks.
+        seed: int32 [2], of this place in the model; or None at inference.
     """
     if seed is None or rate == 0.0:
         return x
-    place_seed = tf.random.experimental.stateless_fold_in(seed, salt)
-    return tf.nn.experimental.stateless_dropout(x, rate, place_seed, rng_alg="philox")
+    return tf.nn.experimental.stateless_dropout(x, rate, seed, rng_alg="philox")
+
+
+def fold_in(seed: tf.Tensor | None, place: int) -> tf.Tensor | None:
+    """A seed for one place in the model, so that two places draw different masks."""
+    return None if seed is None else tf.random.experimental.stateless_fold_in(seed, place)
+
+
+def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Rows to mean 0 and variance 1, scaled and shifted: [R, H] -> [R, H].
+
+    Ba et al. 2016 (arXiv:1607.06450). Computed in float32 whatever the type of `x` is.
+    """
+    rows, gamma, beta = (tf.cast(tensor, tf.float32) for tensor in (x, gamma, beta))
+    mean, variance = tf.nn.moments(rows, axes=[-1], keepdims=True)
+    gain = tf.math.rsqrt(variance + epsilon) * gamma
+    return tf.cast(rows * gain + (beta - mean * gain), x.dtype)
+
+
+@fused
+def norm(x, gamma, beta, *, seed, epsilon):
+    """`layer_norm`; the seed only says whether it is training."""
+    return layer_norm(x, gamma, beta, epsilon)
+
+
+@fused
+def bias_gelu(x, bias, *, seed, approximate):
+    """GELU of x + bias."""
+    return gelu(x + bias, approximate)
+
+
+@fused
+def add_residual(residual, x, bias, *, seed, rate):
+    """residual + dropout(x + bias)."""
+    return residual + dropout(x + bias, rate, seed)
+
+
+@fused
+def add_residual_norm(residual, x, bias, gamma, beta, *, seed, rate, epsilon):
+    """Layer norm of residual + dropout(x + bias)."""
+    return layer_norm(residual + dropout(x + bias, rate, seed), gamma, beta, epsilon)
+
+
+@fused
+def attention_weights(scores, bias, *, seed, rate, scale):
+    """dropout(softmax(scores * scale + bias)), the softmax in float32: [B, N, L, L]."""
+    scores_32 = tf.cast(scores, tf.float32) * scale + tf.cast(bias, tf.float32)
+    return dropout(tf.cast(tf.nn.softmax(scores_32), scores.dtype), rate, seed)
 
 
 class Weights(keras.layers.Layer):
@@ -54,23 +141,21 @@ class Weights(keras.layers.Layer):
 
 
 class Dense(Weights):
-    """x W + b: [R, K] -> [R, M]."""
+    """x W + b: [R, K] -> [R, M]; `product` leaves the bias to the function that follows."""
 
     def __init__(self, inputs: int, outputs: int, **kwargs):
         super().__init__(**kwargs)
         self.kernel = self.matrix("kernel", inputs, outputs)
         self.bias = self.vector("bias", outputs)
 
-    def call(self, x):
-        """[R, K] -> [R, M]."""
-        return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)
+    def call(self, x, product: bool = False):
+        """[R, K] -> [R, M], or x W alone and the bias in the type of x."""
+        result, bias = tf.matmul(x, self.kernel), tf.cast(self.bias, x.dtype)
+        return (result, bias) if product else tf.nn.bias_add(result, bias)
 
 
 class LayerNorm(Weights):
-    """Normalises each row to mean 0 and variance 1, then scales and shifts: [R, H] -> [R, H].
-
-    Ba et al. 2016 (arXiv:1607.06450). Computed in float32 whatever the compute type is.
-    """
+    """Gain and bias of a layer normalisation: [R, H] -> [R, H]."""
 
     def __init__(self, size: int, epsilon: float, **kwargs):
         super().__init__(**kwargs)
@@ -78,12 +163,13 @@ class LayerNorm(Weights):
         self.gamma = self.vector("gamma", size, "ones")
         self.beta = self.vector("beta", size)
 
-    def call(self, x):
+    def call(self, x, seed=None):
         """[R, H] -> [R, H], in the type of `x`."""
-        rows = tf.cast(x, tf.float32)
-        mean, variance = tf.nn.moments(rows, axes=[-1], keepdims=True)
-        gain = tf.math.rsqrt(variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
-        return tf.cast(rows * gain + (tf.cast(self.beta, tf.float32) - mean * gain), x.dtype)
+        return norm(x, *self.parameters(), seed=seed, epsilon=self.epsilon)
+
+    def parameters(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Gain and bias as tensors."""
+        return tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
 
 
 class SelfAttention(Weights):
@@ -100,7 +186,7 @@ class SelfAttention(Weights):
         self.output_kernel = self.matrix("output_kernel", hidden_dim, hidden_dim)
         self.output_bias = self.vector("output_bias", hidden_dim)
 
-    def call(self, x, bias, seed=None, salt=0):
+    def call(self, x, bias, seed=None):
         """Attends within each sequence.
 
         Args:
@@ -108,10 +194,9 @@ class SelfAttention(Weights):
             bias: [B, 1, 1 or L, L], added to the scores: 0 where a query may see a key, else a
                 number so low that the key gets no weight.
             seed: int32 [2] for dropout, or None.
-            salt: number of this layer's dropout.
 
         Returns:
-            [B*L, H].
+            [B*L, H], without the bias of the last product, and that bias.
         """
         length = tf.shape(bias)[-1]
         mixed = tf.nn.bias_add(
@@ -121,13 +206,13 @@ class SelfAttention(Weights):
         query, key, value = tf.unstack(
             tf.transpose(heads, [2, 0, 3, 1, 4]), num=3
         )  # 3 x [B, N, L, D]
-        query *= tf.cast(self.head_dim**-0.5, query.dtype)
         scores = tf.matmul(query, key, transpose_b=True)  # [B, N, L, L]
-        scores = tf.nn.softmax(tf.cast(scores, tf.float32) + tf.cast(bias, tf.float32))
-        scores = dropout(tf.cast(scores, x.dtype), self.dropout, seed, salt)
-        context = tf.transpose(tf.matmul(scores, value), [0, 2, 1, 3])  # [B, L, N, D]
+        weights = attention_weights(
+            scores, bias, seed=seed, rate=self.dropout, scale=self.head_dim**-0.5
+        )
+        context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])  # [B, L, N, D]
         context = tf.reshape(context, [-1, self.num_heads * self.head_dim])  # [B*L, H]
-        return tf.nn.bias_add(tf.matmul(context, self.output_kernel), self.output_bias)
+        return tf.matmul(context, self.output_kernel), tf.cast(self.output_bias, x.dtype)
 
 
 class Block(Weights):
@@ -143,7 +228,7 @@ class Block(Weights):
         )
         common = {"scale": scale, "dtype": self.dtype_policy}
         self.config = config
-        self.salt = 4 * index + 1  # 0 is the embeddings' dropout
+        self.place = 4 * index + 1  # 0 is the embeddings' dropout
         with keras.name_scope(self.name):
             self.attention = SelfAttention(
                 hidden, config.num_heads, config.dropout, name="attention", seed=seed, **common
@@ -155,11 +240,28 @@ class Block(Weights):
 
     def call(self, x, bias, seed=None):
         """[B*L, H] -> [B*L, H]; arguments as in `SelfAttention.call`."""
-        rate, salt, pre = self.config.dropout, self.salt, self.config.norm == "pre"
-        attended = self.attention(self.attention_norm(x) if pre else x, bias, seed=seed, salt=salt)
-        x = x + dropout(attended, rate, seed, salt + 1)
-        x = x if pre else self.attention_norm(x)
-        wide = self.expand(self.output_norm(x) if pre else x)  # [B*L, I]
-        wide = gelu(wide, approximate=self.config.activation == "gelu_tanh")
-        x = x + dropout(self.contract(wide), rate, seed, salt + 2)
-        return x if pre else self.output_norm(x)
+        pre = self.config.norm == "pre"
+        seeds = [fold_in(seed, self.place + i) for i in range(3)]
+        normal = self.attention_norm(x, seed=seed) if pre else x
+        update = self.attention(normal, bias, seed=seeds[0])
+        x = self.add(x, update, self.attention_norm, seeds[1])
+        normal = self.output_norm(x, seed=seed) if pre else x
+        wide = bias_gelu(
+            *self.expand(normal, product=True),
+            seed=seed,
+            approximate=self.config.activation == "gelu_tanh",
+        )  # [B*L, I]
+        return self.add(x, self.contract(wide, product=True), self.output_norm, seeds[2])
+
+    def add(self, x, update, layer_norm: LayerNorm, seed):
+        """Residual sum of a sub-layer, normalised where the block is post-norm."""
+        if self.config.norm == "pre":
+            return add_residual(x, *update, seed=seed, rate=self.config.dropout)
+        return add_residual_norm(
+            x,
+            *update,
+            *layer_norm.parameters(),
+            seed=seed,
+            rate=self.config.dropout,
+            epsilon=layer_norm.epsilon,
+        )

@@ -124,16 +124,36 @@ def test_dropout_follows_its_seed():
 
 
 def test_places_of_dropout_have_masks_of_their_own(monkeypatch):
-    salts = []
-    monkeypatch.setattr(
-        "roots_tf.models.layers.dropout", lambda x, rate, seed, salt: salts.append(salt) or x
-    )
-    monkeypatch.setattr(
-        "roots_tf.models.encoder.dropout", lambda x, rate, seed, salt: salts.append(salt) or x
-    )
-    model = models.Classifier(CONFIG, 3)
-    model(pretraining_batch(3, 4, 16, 50, 3), seed=tf.constant([1, 2]))
-    assert len(salts) == len(set(salts)) == 2 + 3 * CONFIG.num_layers
+    seeds = []
+
+    def spy(x, rate, seed, rng_alg):
+        seeds.append(tuple(seed.numpy()))
+        return x
+
+    tf.config.run_functions_eagerly(True)  # or a compiled part hides its seed
+    monkeypatch.setattr(tf.nn.experimental, "stateless_dropout", spy)
+    try:
+        model = models.Classifier(CONFIG, 3)
+        model(pretraining_batch(3, 4, 16, 50, 3), seed=tf.constant([1, 2]))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(seeds) == len(set(seeds)) == 2 + 3 * CONFIG.num_layers
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_compiled_parts_compute_what_plain_ones_do(norm):
+    config = dataclasses.replace(CONFIG, norm=norm, dropout=0.0)
+    model, _ = model_and_weights(config)
+    batch, task = pretraining_batch(0, 4, 16, 50, 3), Pretraining(model)
+    results = []
+    for seed in (None, tf.constant([1, 2])):
+        with tf.GradientTape() as tape:
+            sums = task.sums(batch, seed)
+            loss = sums["masked_lm_loss"][0] + sums["next_sentence_loss"][0]
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        results.append([loss, *map(tf.convert_to_tensor, gradients)])
+    for plain, compiled in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_initial_weights_follow_the_seed_and_the_published_range():

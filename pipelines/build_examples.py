@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from absl import logging
@@ -30,10 +31,10 @@ class Config:
     tokenizer: str = program.flag(help="tokenizer folder, tokenizer.json or vocab.txt")
     output: str = program.flag(help="folder of the shards and the manifest")
     max_seq_length: int = program.flag(128, help="tokens of a row, special ones among them")
-    num_shards: int = program.flag(0, help="shards of the training split; 0: about 12 MB each")
+    num_shards: int = program.flag(0, help="shards of the training split; 0: about 8 MB each")
     short_seq_prob: float = program.flag(0.1, help="share of examples that aim at fewer tokens")
     held_out: float = program.flag(0.01, help="share of the documents held out, by hash")
-    sentence_objective: str = program.flag(
+    sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp", help="nsp or sop: fail where the corpus cannot give sentence pairs; none: go on"
     )
     language: str = program.flag("en", help="ISO 639-1 code for splitting sentences")

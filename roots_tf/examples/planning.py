@@ -13,7 +13,9 @@ from roots_tf import files
 from roots_tf.examples import records
 
 TASK_BYTES = 8 << 20  # text of one encode task
-SHARD_BYTES = 12 << 20  # what an automatic number of shards aims at; they vary around it
+# A reader holds a few whole shards, in several forms: with 15 MB shards it takes 0.95 GB packed.
+SHARD_BYTES = 8 << 20  # what an automatic number of shards aims at; they vary around it
+MOST_SHARD_BYTES = 20 << 20  # as estimated, which is a third too much
 BYTES_PER_TEXT_BYTE = 0.6  # of a record file, at most, with 16-bit words
 
 
@@ -108,8 +110,14 @@ def plan(paths: list[str], settings: Settings, tokenizer_fingerprint: str, size:
     if not documents:
         raise files.InputError(f"found no documents in {paths}; wanted at least one: run curate")
     word_factor = np.dtype(records.word_dtype(size)).itemsize / 2
-    wanted = text_bytes * BYTES_PER_TEXT_BYTE * word_factor / SHARD_BYTES
-    train = settings.num_shards or max(1, math.ceil(wanted))
+    total = text_bytes * BYTES_PER_TEXT_BYTE * word_factor
+    train = settings.num_shards or max(1, math.ceil(total / SHARD_BYTES))
+    if total / train > MOST_SHARD_BYTES:
+        raise files.InputError(
+            f"found num_shards {train} for {text_bytes / 1e6:.0f} MB of text; wanted at least "
+            f"{math.ceil(total / MOST_SHARD_BYTES)}, since readers load whole shards: give more, "
+            "or 0 to let the program choose"
+        )
     shards = {"train": train, "held_out": max(1, math.ceil(train * settings.held_out))}
     build = files.fingerprint([dataclasses.asdict(settings), tokenizer_fingerprint, shape, shards])
     threshold = _held_out_threshold(paths, settings, documents)

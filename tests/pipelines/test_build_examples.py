@@ -200,6 +200,12 @@ def test_what_is_no_parquet_of_documents_is_refused(vocabulary, tmp_path, what):
         build(path, vocabulary, tmp_path / "out")
 
 
+def test_shards_too_large_to_read_are_refused(built, vocabulary, tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "MOST_SHARD_BYTES", 100_000)
+    with pytest.raises(files.InputError, match=r"num_shards 3 for 1 MB of text; wanted at least 9"):
+        build(built.documents, vocabulary, tmp_path / "out", held_out=0.05)
+
+
 def test_debug_is_quick_and_small(built, vocabulary, tmp_path):
     found = build(built.documents, vocabulary, tmp_path / "out", debug=True)
     assert found.manifest["documents"] <= 200

@@ -14,7 +14,7 @@ its trainer in `tokenizers` adds up probabilities in the order of a hash map.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -22,11 +22,10 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from roots_tf import files
-from roots_tf.tokenizers import bulk
+from roots_tf.tokenizers import bulk, counting
 from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX
 
-MAX_STRETCHES = 1 << 20  # distinct ones that are counted before they are normalised
 MAX_WORD_CHARS = 100  # `max_input_chars_per_word` of google-research/bert
 
 Model = Literal["wordpiece", "bpe", "unigram"]
@@ -67,14 +66,13 @@ def train(
     """
     vocab_size += -vocab_size % multiple_of
     strips = lowercase if strip_accents is None else strip_accents
-    texts = _non_empty(texts)
-    if model == "wordpiece":
-        tokens = _wordpiece(texts, vocab_size, lowercase, strips, min_frequency, limit_alphabet)
-        backend = wordpiece(tokens, lowercase=lowercase, strip_accents=strips).backend
-    else:
-        prepare = {"bpe": _bpe, "unigram": _unigram}[model]
-        backend, trainer = prepare(vocab_size, lowercase, strips, min_frequency)
-        _learn(backend, texts, trainer)
+    prepare = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
+    backend, cut, make_trainer = prepare(lowercase, strips)
+    words = counting.count_words(texts, backend, cut)
+    if not words:
+        raise files.InputError("found no text in the input; wanted documents to train on")
+    trainer = make_trainer(words, vocab_size, min_frequency, limit_alphabet)
+    backend = _learn(backend, words, trainer)
     if missing := -backend.get_vocab_size() % multiple_of:
         backend = _with_unused(backend, missing)
     tokenizer = Tokenizer(backend)
@@ -87,80 +85,50 @@ def train(
     return tokenizer
 
 
-def _learn(backend: tokenizers.Tokenizer, texts: Iterator[str], trainer) -> None:
-    """Trains; an error of the Rust side, which raises the bare class, becomes the user's."""
+def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> tokenizers.Tokenizer:
+    """Trains the model of a tokenizer on words that were counted."""
+    bare = tokenizers.Tokenizer(backend.model)
+    bare.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     try:
-        backend.train_from_iterator(texts, trainer)
-    except files.InputError:
-        raise
-    except Exception as error:
+        bare.train_from_iterator(counting.repeated(words), trainer)
+    except Exception as error:  # the Rust side raises the bare class
         raise files.InputError(f"could not train a vocabulary: {error}") from error
+    backend.model = bare.model
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    return backend
 
 
-def _wordpiece(
-    texts, vocab_size, lowercase, strips, min_frequency, limit_alphabet
-) -> Sequence[str]:
-    """Tokens of a WordPiece vocabulary.
+def _wordpiece(lowercase: bool, strips: bool):
+    backend = wordpiece(SPECIAL_TOKENS, lowercase=lowercase, strip_accents=strips).backend
 
-    The trainer numbers the "##" characters in the order of a hash map, which is another in each
-    process, and settles ties by number. So it is given them, and words that were counted before;
-    which takes half the time, as each distinct word is normalised once.
-    """
-    normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strips)
-    words = _count_words(texts, normalizer)
-    occurrences: Counter[str] = Counter()
-    for word, count in words.items():
-        for character in word:
-            occurrences[character] += count
-    frequent = sorted(occurrences, key=lambda c: (-occurrences[c], c))[:limit_alphabet]
-    alphabet = sorted(frequent)
-    inside = set().union(*(word[1:] for word in words))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=[*SPECIAL_TOKENS, *(SUFFIX_PREFIX + c for c in alphabet if c in inside)],
-        initial_alphabet=alphabet,
-        limit_alphabet=len(alphabet),
-        continuing_subword_prefix=SUFFIX_PREFIX,
-        show_progress=False,
-    )
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    _learn(backend, _repeated(words), trainer)
-    ids = backend.get_vocab()
-    return sorted(ids, key=ids.get)
+    def make_trainer(words, vocab_size, min_frequency, limit_alphabet):
+        """The trainer with its "##" characters given.
+
+        It would number them in the order of a hash map, which is another in each process, and it
+        settles ties by number.
+        """
+        occurrences: Counter[str] = Counter()
+        for word, count in words.items():
+            for character in word:
+                occurrences[character] += count
+        frequent = sorted(occurrences, key=lambda c: (-occurrences[c], c))[:limit_alphabet]
+        alphabet = sorted(frequent)
+        inside = set().union(*(word[1:] for word in words))
+        suffixes = [SUFFIX_PREFIX + c for c in alphabet if c in inside]
+        return trainers.WordPieceTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            special_tokens=[*SPECIAL_TOKENS, *suffixes],
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+            continuing_subword_prefix=SUFFIX_PREFIX,
+            show_progress=False,
+        )
+
+    return backend, bulk.stretches, make_trainer
 
 
-def _count_words(texts: Iterator[str], normalizer) -> Counter[str]:
-    """Number of times each word of BERT's pre-tokenizer occurs in normalised texts."""
-    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    words: Counter[str] = Counter()
-    stretches: Counter[str] = Counter()
-
-    def settle():
-        for stretch, count in stretches.items():
-            normal = normalizer.normalize_str(bulk.valid_text(stretch))
-            for word, _ in pre_tokenizer.pre_tokenize_str(normal):
-                words[word] += count
-        stretches.clear()
-
-    for text in texts:
-        stretches.update(bulk.stretches(text))
-        if len(stretches) > MAX_STRETCHES:
-            settle()
-    settle()
-    return words
-
-
-def _repeated(words: Counter[str]) -> Iterator[str]:
-    """Each word as often as it was counted, in texts of some kilobytes."""
-    for word in sorted(words):
-        count = words[word]
-        for start in range(0, count, 1000):
-            yield " ".join([word] * min(1000, count - start))
-
-
-def _bpe(vocab_size, lowercase, strips, min_frequency):
+def _bpe(lowercase: bool, strips: bool):
     backend = tokenizers.Tokenizer(models.BPE())
     if lowercase or strips:
         backend.normalizer = normalizers.BertNormalizer(
@@ -168,18 +136,21 @@ def _bpe(vocab_size, lowercase, strips, min_frequency):
         )
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    return backend, trainer
+
+    def make_trainer(words, vocab_size, min_frequency, limit_alphabet):
+        del words, limit_alphabet  # 256 bytes spell everything
+        return trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+
+    return backend, counting.before_spaces, make_trainer
 
 
-def _unigram(vocab_size, lowercase, strips, min_frequency):
-    del min_frequency  # it prunes by likelihood
+def _unigram(lowercase: bool, strips: bool):
     backend = tokenizers.Tokenizer(models.Unigram())
     backend.normalizer = normalizers.BertNormalizer(
         handle_chinese_chars=False, strip_accents=strips, lowercase=lowercase
@@ -192,23 +163,17 @@ def _unigram(vocab_size, lowercase, strips, min_frequency):
         ]
     )
     backend.decoder = decoders.Metaspace(prepend_scheme="always")
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        unk_token="[UNK]",
-        show_progress=False,
-    )
-    return backend, trainer
 
+    def make_trainer(words, vocab_size, min_frequency, limit_alphabet):
+        del words, min_frequency, limit_alphabet  # it prunes by likelihood
+        return trainers.UnigramTrainer(
+            vocab_size=vocab_size,
+            special_tokens=list(SPECIAL_TOKENS),
+            unk_token="[UNK]",
+            show_progress=False,
+        )
 
-def _non_empty(texts: Iterator[str]) -> Iterator[str]:
-    """The texts, where there is at least one with something in it."""
-    empty = True
-    for text in texts:
-        empty = empty and not text.strip()
-        yield text
-    if empty:
-        raise files.InputError("found no text in the input; wanted documents to train on")
+    return backend, bulk.stretches, make_trainer
 
 
 def _with_unused(backend: tokenizers.Tokenizer, missing: int) -> tokenizers.Tokenizer:

@@ -156,3 +156,27 @@ def test_an_unknown_kind_is_refused(vocabulary, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(settings), "utf-8")
     with pytest.raises(InputError, match="WordLevel"):
         tokenizers.load(tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_words_are_counted_as_the_trainer_would(vocabulary, model):
+    from collections import Counter
+
+    from roots_tf.tokenizers import counting
+
+    backend = tokenizers.load(vocabulary(model)).backend
+    texts = [
+        *TEXT.splitlines(),
+        "a  b \u0301 c\n\n d\xa0 e",
+        "x\x1cy \x85 z",
+        " \u201chm\u201d  - ",
+    ]
+    expected = Counter(
+        word
+        for text in texts
+        for word, _ in backend.pre_tokenizer.pre_tokenize_str(
+            backend.normalizer.normalize_str(text)
+        )
+    )
+    cut = counting.before_spaces if model == "bpe" else bulk.stretches
+    assert counting.count_words(texts, backend, cut) == expected

@@ -37,7 +37,7 @@ class Config:
     """Flags of `demo`."""
 
     output: str = program.flag("roots-demo", help="folder for everything the demo writes")
-    num_steps: int = program.flag(5_000, help="pretraining updates")
+    num_steps: int = program.flag(2_000, help="pretraining updates")
     finetune_seeds: int = program.flag(1, help="runs of each fine-tuning")
     debug: bool = program.flag(False, help="a few updates of each kind: does it run at all?")
 
@@ -78,10 +78,10 @@ def main(config: Config) -> dict:
         examples=work / "examples",
         output=work / "pretrained",
         size="tiny",
-        batch_size=64,
+        batch_size=32,
         max_predictions_per_seq=10,
         num_steps=config.num_steps,
-        learning_rate=2e-3,
+        learning_rate=1.5e-3,
         dropout=0.0,
         log_every=100,
     )

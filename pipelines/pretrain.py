@@ -147,20 +147,21 @@ def main(config: Config) -> dict:
 
         held_out = batches(split="held_out", seed=0, num_epochs=1)
         held_out = held_out.take(config.evaluate_batches or -1)
-        loop.train(
-            train_step,
-            lambda start_step: batches(start_step, seed=config.seed),
-            now,
-            total_steps=config.num_steps,
-            tokens_per_step=config.batch_size * manifest["max_seq_length"],
-            steps_per_call=config.steps_per_call,
-            log_every=config.log_every,
-            evaluate_every=config.evaluate_every,
-            checkpoint_every=config.checkpoint_every,
-            evaluate_now=lambda: loop.evaluate(task, held_out),
-            checkpoints=state,
-            summaries=summaries.Summaries(output, int(now.numpy())),
-        )
+        with examples.damage_named():
+            loop.train(
+                train_step,
+                lambda start_step: batches(start_step, seed=config.seed),
+                now,
+                total_steps=config.num_steps,
+                tokens_per_step=config.batch_size * manifest["max_seq_length"],
+                steps_per_call=config.steps_per_call,
+                log_every=config.log_every,
+                evaluate_every=config.evaluate_every,
+                checkpoint_every=config.checkpoint_every,
+                evaluate_now=lambda: loop.evaluate(task, held_out),
+                checkpoints=state,
+                summaries=summaries.Summaries(output, int(now.numpy())),
+            )
     models.save(output / "model", model)
     tokenizer.save(output / "model")
     rows = [row for row in summaries.read_metrics(output) if row["group"] == "held_out"]

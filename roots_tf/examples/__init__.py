@@ -6,13 +6,13 @@ those into a `tf.data.Dataset` whose batch is a pure function of (manifest, seed
 
 from roots_tf.examples.manifest import check_objective, check_tokenizer, load
 
-__all__ = ["check_objective", "check_tokenizer", "load", "pipeline"]
+__all__ = ["check_objective", "check_tokenizer", "damage_named", "load", "pipeline"]
 
 
 def __getattr__(name):
     """Imports the reading side, and TensorFlow with it, when it is first asked for."""
-    if name == "pipeline":
-        from roots_tf.examples.reading import pipeline
+    if name in ("damage_named", "pipeline"):
+        from roots_tf.examples import reading
 
-        return pipeline
+        return getattr(reading, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

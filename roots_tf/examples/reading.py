@@ -11,6 +11,7 @@ came 36 to 186 times each. Where step N begins follows from the shards' counts i
 any step starts at once and nothing has to be saved.
 """
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,23 @@ def pipeline(
         .map(maker.make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+@contextlib.contextmanager
+def damage_named():
+    """Around a loop over batches: what the graph says of a shard becomes a user's error.
+
+    Raises:
+        InputError: a shard is damaged, foreign, or vanished while it was read.
+    """
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        about_shards = [line for line in error.message.splitlines() if manifests.SUFFIX in line]
+        if not about_shards:
+            raise
+        _, _, said = about_shards[0].rpartition("assertion failed: ")
+        raise files.InputError(said.replace("[", "").replace("]", "")) from error
 
 
 def permutation(count, seed) -> tf.Tensor:

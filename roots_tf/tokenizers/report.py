@@ -93,14 +93,21 @@ def _ratios(counts: dict[str, int]) -> dict[str, float]:
     }
 
 
+SHOWN_SOURCES = 12
+
+
 def table(report: dict) -> str:
-    """A report as a table to read: a line a source, then the longest tokens."""
+    """A report to read: a line for each of the largest sources, then the longest tokens."""
     columns = ("words", "unknown_percent", "coverage_percent", "tokens_per_word", "bytes_per_token")
     heads = ("words", "[UNK] %", "covered %", "tokens/word", "bytes/token")
     width = max(map(len, report["sources"]))
     lines = [f"{'source':<{width}} " + " ".join(f"{head:>12}" for head in heads)]
-    for source, values in report["sources"].items():
+    by_words = sorted(report["sources"].items(), key=lambda item: -item[1]["words"])
+    shown = dict(by_words[:SHOWN_SOURCES])  # the sum over all comes first
+    for source, values in shown.items():
         cells = " ".join(f"{values[column]:>12,}" for column in columns)
         lines.append(f"{source:<{width}} {cells}")
+    if hidden := len(by_words) - len(shown):
+        lines.append(f"... and {hidden} more sources, see report.json")
     longest = " ".join(json.dumps(token, ensure_ascii=False) for token in report["longest_tokens"])
     return "\n".join([*lines, f"longest tokens: {longest}"])

@@ -142,6 +142,20 @@ def test_examples_of_another_vocabulary_are_refused(work, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_damaged_shard_is_named_with_its_offset(work, tmp_path):
+    shutil.copytree(work.examples, tmp_path / "examples")
+    [shard] = (tmp_path / "examples").glob("examples-*.tfrecord")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    wrong = dataclasses.replace(
+        config(work, tmp_path / "run", num_steps=5), examples=str(tmp_path / "examples")
+    )
+    named = rf"found a missing or damaged record in {shard} at byte offset \d+ .*copy the file"
+    with pytest.raises(InputError, match=named):
+        pretrain.main(wrong)
+
+
 def test_a_mistake_is_one_line(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "pipelines.pretrain", f"--examples={tmp_path}", "--output=x"],

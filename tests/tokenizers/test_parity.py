@@ -107,7 +107,7 @@ def test_drawn_strings_with_the_published_vocabulary(minilm_parity, texts):
 
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
-@pytest.mark.parametrize("planes", [range(2), pytest.param(range(17), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("planes", [range(1), pytest.param(range(1, 17), marks=pytest.mark.slow)])
 def test_every_code_point(parities, model, planes):
     """Also those planes of which `characters` asks the normaliser about one character only."""
     for plane in planes:
@@ -120,7 +120,7 @@ def real_lines(data: Path, everything: bool) -> list[bytes]:
     lines = []
     for path in sorted(data.rglob("*.*")):
         found = path.read_bytes().split(b"\n")
-        lines += found if everything or path.parent.name == "udhr" else found[::40]
+        lines += found if everything or path.parent.name == "udhr" else found[::80]
     return lines
 
 

@@ -1,11 +1,12 @@
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from roots_tf import tokenizers
 from roots_tf.files import InputError
-from roots_tf.tokenizers import bulk, extending, training
+from roots_tf.tokenizers import bulk, counting, extending, training
 from tests.tokenizers.conftest import TEXT
 
 MODELS = ["wordpiece", "bpe", "unigram"]
@@ -160,10 +161,6 @@ def test_an_unknown_kind_is_refused(vocabulary, tmp_path):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_words_are_counted_as_the_trainer_would(vocabulary, model):
-    from collections import Counter
-
-    from roots_tf.tokenizers import counting
-
     backend = tokenizers.load(vocabulary(model)).backend
     texts = [
         *TEXT.splitlines(),

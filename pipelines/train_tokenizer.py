@@ -4,8 +4,8 @@
     roots train-tokenizer --input='udhr/*.txt' --output=vocabulary/ --model=unigram --nolowercase
 
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
-Memory holds the number of times each word occurs, not the corpus. 65 MB of novels take about a
-minute on two cores and some 300 MB. Writes `tokenizer.json`, which Hugging Face `tokenizers` and
+Memory holds the number of times each word occurs, not the corpus. 65 MB of novels take about
+half a minute on a busy core and 200 MB. Writes `tokenizer.json`, which Hugging Face `tokenizers` and
 `transformers` load, `vocab.txt` (WordPiece), `report.json`, `config.json`, and prints the report:
 
     source                     words      [UNK] %    covered %  tokens/word  bytes/token

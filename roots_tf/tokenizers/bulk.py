@@ -6,9 +6,9 @@ that was not seen before is encoded once by the reference implementation (Huggin
 `tokenizers`), and all others are looked up. The ids are those of `tokenizers` by construction, no
 Python list of ids is ever made, and TensorFlow is not imported.
 
-On 65 MB of novels, two shared cores (see `benchmarks/tokenizers.py`), bare `encode_batch_fast` does
-1.4-3.8 MB/s on both cores, tensorflow-text's FastBertTokenizer 7-15 on one, this some 8-15 on
-one, and worker processes multiply it.
+On 65 MB of novels and two cores that were busy with other work: `encode_batch_fast` on both cores
+1.6 MB/s, the graph tokenizer 6 to 9 on one stream after 5 s and 400 MB of TensorFlow, this 8.3 in
+one process after 0.2 s and some 200 MB of cache; `benchmarks/tokenizers.py` measures it again.
 """
 
 import itertools

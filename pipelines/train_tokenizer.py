@@ -4,12 +4,14 @@
     roots train-tokenizer --input='udhr/*.txt' --output=vocabulary/ --model=unigram --nolowercase
 
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
-Memory holds the number of times each word occurs, not the corpus. 65 MB of novels take about
-half a minute on a busy core and 200 MB. Writes `tokenizer.json`, which Hugging Face `tokenizers` and
-`transformers` load, `vocab.txt` (WordPiece), `report.json`, `config.json`, and prints the report:
+Memory holds the number of times each word occurs, not the corpus: 65 MB of novels take half a
+minute on a busy machine and 200 MB. Writes `tokenizer.json`, which
+Hugging Face `tokenizers` and `transformers` load, `vocab.txt` (WordPiece), `report.json` and
+`config.json`, and prints the report, of the novels:
 
-    source                     words      [UNK] %    covered %  tokens/word  bytes/token
-    Austen_Emma_1815.txt      35,102            0          100        1.269        4.387
+    source                                words      [UNK] %    covered %  tokens/word  bytes/token
+    (all)                             3,195,041          0.0        100.0        1.252        4.312
+    Morris_Wood_1894.txt                 39,835          0.0        100.0        1.203        4.174
 """
 
 import dataclasses

@@ -106,6 +106,12 @@ def main(config: Config) -> dict:
         return report
 
     strategy = strategies.make_strategy(config.strategy, config.num_devices)
+    parts = strategy.num_replicas_in_sync * config.accumulate_steps
+    if config.batch_size % parts:
+        raise files.InputError(
+            f"found --batch_size={config.batch_size}; wanted a multiple of {parts}, the replicas "
+            "times --accumulate_steps"
+        )
     with strategy.scope():
         sizes = encoder_config(config, tokenizer.size, manifest["max_seq_length"])
         model = models.Pretrainer(sizes, seed=config.seed, precision=config.precision)
@@ -158,7 +164,7 @@ def main(config: Config) -> dict:
                 log_every=config.log_every,
                 evaluate_every=config.evaluate_every,
                 checkpoint_every=config.checkpoint_every,
-                evaluate_now=lambda: loop.evaluate(task, held_out),
+                evaluate_now=loop.make_evaluate(task, held_out),
                 checkpoints=state,
                 summaries=summaries.Summaries(output, int(now.numpy())),
             )

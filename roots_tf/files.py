@@ -136,8 +136,9 @@ def read_json(path: str | Path):
 def claim(folder: str | Path, config: dict) -> dict | None:
     """Begins, or goes on with, the run of one config in a folder.
 
-    The config is saved as `config.json` when the folder is first claimed. `report.json`, which a
-    program writes last, marks a run that has finished.
+    The config is saved as `config.json` when the folder is first claimed, or while it holds nothing
+    else: a run that was refused for a mistake has no say. `report.json`, which a program writes
+    last, marks a run that has finished.
 
     Args:
         folder: where a program writes; made if missing.
@@ -151,7 +152,7 @@ def claim(folder: str | Path, config: dict) -> dict | None:
     """
     config = json.loads(json.dumps(config))  # as it will be read back: tuples are lists
     path = Path(folder, "config.json")
-    if not path.exists():
+    if not path.exists() or not any(other != path for other in Path(folder).iterdir()):
         write_json(path, config)
         return None
     before = read_json(path)

@@ -126,7 +126,9 @@ def test_fingerprints():
 
 def test_a_folder_is_claimed_by_one_config(tmp_path):
     folder = tmp_path / "run"
+    assert files.claim(folder, {"size": (1, 2), "seed": 7}) is None  # refused later: left nothing
     assert files.claim(folder, {"size": (1, 2), "seed": 0}) is None
+    (folder / "metrics.jsonl").touch()
     assert files.claim(folder, {"size": (1, 2), "seed": 0}) is None
     with pytest.raises(files.InputError, match="found seed=0; wanted seed=1"):
         files.claim(folder, {"size": (1, 2), "seed": 1})

@@ -40,14 +40,18 @@ def means(sums: Sums) -> dict[str, float]:
     }
 
 
-def evaluate(task, dataset: tf.data.Dataset) -> dict[str, float]:
-    """Means of the task's sums over a dataset, without dropout."""
+def make_evaluate(task, dataset: tf.data.Dataset) -> Callable[[], dict[str, float]]:
+    """A function that gives the means of the task's sums over a dataset, without dropout."""
     sums_of = tf.function(lambda batch: task.sums(batch))
-    total: Sums | None = None
-    for batch in dataset:
-        sums = sums_of(batch)
-        total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
-    return means(total or {})
+
+    def evaluate() -> dict[str, float]:
+        total: Sums | None = None
+        for batch in dataset:
+            sums = sums_of(batch)
+            total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
+        return means(total or {})
+
+    return evaluate
 
 
 def make_call(train_step, step: tf.Variable) -> Callable[[object, tf.Tensor], Sums]:

@@ -142,6 +142,14 @@ def test_examples_of_another_vocabulary_are_refused(work, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_mistake_does_not_claim_the_folder(work, tmp_path):
+    with pytest.raises(InputError, match="found size 'huge'; wanted one of tiny, mini"):
+        pretrain.main(config(work, tmp_path, size="huge"))
+    with pytest.raises(InputError, match="found --batch_size=8; wanted a multiple of 3"):
+        pretrain.main(config(work, tmp_path, accumulate_steps=3))
+    assert pretrain.main(config(work, tmp_path, num_steps=5))["step"] == 5
+
+
 def test_a_damaged_shard_is_named_with_its_offset(work, tmp_path):
     shutil.copytree(work.examples, tmp_path / "examples")
     [shard] = (tmp_path / "examples").glob("examples-*.tfrecord")

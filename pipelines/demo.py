@@ -82,6 +82,7 @@ def main(config: Config) -> dict:
         max_predictions_per_seq=10,
         num_steps=config.num_steps,
         learning_rate=1.5e-3,
+        initializer_range=0.06,
         dropout=0.0,
         log_every=100,
     )

@@ -38,6 +38,9 @@ class Config:
     intermediate_dim: int = program.flag(0, help="feed-forward width, for --size=custom")
     norm: Literal["post", "pre"] = program.flag("post", help="where blocks normalise; BERT: post")
     dropout: float = program.flag(0.1, help="dropout rate")
+    initializer_range: float = program.flag(
+        0.02, help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more"
+    )
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp", help="next sentence, sentence order, or none (rows packed full of text)"
     )
@@ -86,6 +89,7 @@ def encoder_config(config: Config, vocabulary_size: int, length: int) -> models.
         "max_sequence_length": length,
         "dropout": config.dropout,
         "norm": config.norm,
+        "initializer_range": config.initializer_range,
     }
     if config.size != "custom":
         return models.EncoderConfig.of_size(config.size, **fields)

@@ -71,12 +71,11 @@ def make_train_step(
 
     Returns:
         A function of (batch, step) for use inside `tf.function`. `batch` holds the examples of
-        this process's replicas; `step` is an int64 scalar. It gives the sums of the task over the
+        all replicas; `step` is an int64 scalar. It gives the sums of the task over the
         global batch, and `learning_rate`, `gradient_norm`, `clipped` and `skipped`.
     """
     strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
-    workers = max(getattr(strategy.extended, "_num_workers", 1), 1)
     variables = [variable.value for variable in task.model.trainable_variables]
 
     def forward_backward(batch, weights, dropout_seed):
@@ -92,7 +91,7 @@ def make_train_step(
     def replica_step(batch, step):
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group
-        batch = local_part(batch, replicas // workers, replica % (replicas // workers))
+        batch = local_part(batch, replicas, replica)
         weights = context.all_reduce(tf.distribute.ReduceOp.SUM, task.weights(batch))
         weights = {name: tf.maximum(weight, 1e-12) for name, weight in weights.items()}
         fold_in = tf.random.experimental.stateless_fold_in

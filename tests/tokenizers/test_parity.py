@@ -125,7 +125,7 @@ def real_lines(data: Path, everything: bool) -> list[bytes]:
 
 
 EVERYTHING = pytest.mark.parametrize(
-    "everything", [False, pytest.param(True, marks=pytest.mark.slow)]
+    "everything", [False, pytest.param(True, marks=pytest.mark.exhaustive)]
 )
 
 

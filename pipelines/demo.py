@@ -80,7 +80,7 @@ def main(config: Config) -> dict:
         size="tiny",
         batch_size=32,
         max_predictions_per_seq=10,
-        num_steps=config.num_steps,
+        duration=str(config.num_steps),
         learning_rate=1.5e-3,
         initializer_range=0.06,
         dropout=0.0,

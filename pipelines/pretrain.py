@@ -1,19 +1,27 @@
 """Train a BERT-style encoder on examples: masked language model and next sentence.
 
-    roots pretrain --examples=work/examples --output=work/pretrained --size=mini --num_steps=10000
+    roots pretrain --examples=work/examples --output=work/pretrained --size=mini --duration=10000
 
 Takes seconds with `--debug`; otherwise as long as its steps: the progress line says how long. It
 prints that line (step, loss, tokens/s, time left) and held-out scores, and writes to the output
 
     config.json     the flags                     logs/          for `tensorboard --logdir`
-    checkpoints/    to go on from                 metrics.jsonl  the same scalars, a line a step
-    model/          the trained model             report.json    the last scores
+    plan.json       what `auto` stood for         metrics.jsonl  the same scalars, a line a step
+    checkpoints/    to go on from                 report.json    the last scores
+    model/          the trained model
 
 The same command again goes on where the last checkpoint stands; when the run has finished it says
 so and does nothing. Ctrl-C and SIGTERM save a checkpoint and exit with status 130 and 143.
+
+Phases share the weights, the optimizer's moments and the count of steps; each has its own examples,
+batch, duration and schedule, as BERT's 128 tokens and then 512 (arXiv:1810.04805, A.2):
+
+    --phases="examples=work/e128 duration=90000,examples=work/e512 duration=10000 batch_size=64"
 """
 
+import contextlib
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Literal
 
@@ -21,22 +29,36 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import examples, files, models, program, tokenizers
-from roots_tf.tasks.pretraining import Pretraining
-from roots_tf.training import checkpoints, loop, optimizers, schedules, step, strategies, summaries
+from roots_tf.models import flops
+from roots_tf.tasks.pretraining import Pretraining, samples
+from roots_tf.training import (
+    automatic,
+    checkpoints,
+    durations,
+    loop,
+    optimizers,
+    schedules,
+    step,
+    strategies,
+    summaries,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `pretrain`."""
 
-    examples: str = program.flag(help="folder that build-examples wrote")
     output: str = program.flag(help="folder of the run")
+    examples: str = program.flag("", help="folder that build-examples wrote")
+    init_from: str = program.flag("", help="model folder whose weights and sizes to start from")
     size: str = program.flag("mini", help="tiny, mini, small, medium, base or large; or custom")
     num_layers: int = program.flag(0, help="layers, for --size=custom")
     hidden_dim: int = program.flag(0, help="hidden size, for --size=custom")
     num_heads: int = program.flag(0, help="attention heads, for --size=custom")
     intermediate_dim: int = program.flag(0, help="feed-forward width, for --size=custom")
-    norm: Literal["post", "pre"] = program.flag("post", help="where blocks normalise; BERT: post")
+    preset: Literal["bert", "modern"] = program.flag(
+        "bert", help="bert as published; modern: pre-norm, GeGLU, rotary positions, no biases"
+    )
     dropout: float = program.flag(0.1, help="dropout rate")
     initializer_range: float = program.flag(
         0.02, help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more"
@@ -47,24 +69,52 @@ class Config:
     masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
     mask_rate: float = program.flag(0.15, help="share of tokens to predict")
     max_predictions_per_seq: int = program.flag(20, help="most predictions in a sequence")
+    max_seq_length: int = program.flag(
+        0, help="tokens in a row, with --sentence_objective=none; 0: that of the build"
+    )
     batch_size: int = program.flag(32, help="sequences in a global batch")
-    num_steps: int = program.flag(10_000, help="updates")
+    duration: str = program.flag(
+        "10000 steps", help="a number of steps, epochs, examples or tokens, such as '3 epochs'"
+    )
     warmup_steps: int = program.flag(-1, help="updates of rising learning rate; -1: a tenth")
     learning_rate: float = program.flag(1e-4, help="highest learning rate")
+    schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = program.flag(
+        "linear", help="how the learning rate falls after the warm-up"
+    )
+    phases: tuple[str, ...] = program.flag(
+        (), help="comma-separated phases of a run, each 'flag=value flag=value'; see above"
+    )
+    optimizer: Literal["adamw", "lamb"] = program.flag("adamw", help="lamb: for large batches")
     weight_decay: float = program.flag(0.01, help="decay of matrices, none of biases and norms")
     max_grad_norm: float = program.flag(1.0, help="clip gradients to this global norm; 0: do not")
-    accumulate_steps: int = program.flag(1, help="micro-batches a step is cut into")
-    strategy: Literal["auto", "one_device", "mirrored"] = program.flag("auto", help="tf.distribute")
-    num_devices: int = program.flag(0, help="devices; 0: all. Without GPUs: logical CPU devices")
-    precision: Literal["float32", "mixed_bfloat16"] = program.flag(
-        "float32", help="type of the products; weights are float32"
+    ema_decay: float = program.flag(
+        0.0, help="keep a moving average of the weights, such as 0.999, and give that; 0: do not"
     )
-    jit_compile: bool = program.flag(False, help="compile forward and backward with XLA")
+    accumulate_steps: int = program.flag(1, help="micro-batches a step is cut into")
+    recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = program.flag(
+        "auto", help="where to train; multi_worker reads TF_CONFIG"
+    )
+    num_devices: int = program.flag(0, help="devices; 0: all. Without GPUs: logical CPU devices")
+    tpu: str = program.flag("", help="name of the TPU, or local")
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = program.flag(
+        "auto", help="type of the products; weights are float32"
+    )
+    jit_compile: Literal["auto", "true", "false"] = program.flag(
+        "auto", help="compile forward and backward whole with XLA"
+    )
     steps_per_call: int = program.flag(10, help="updates between two returns to Python")
     log_every: int = program.flag(50, help="updates between two log lines")
     evaluate_every: int = program.flag(1_000, help="updates between two held-out evaluations")
     evaluate_batches: int = program.flag(40, help="held-out batches; 0: all")
     checkpoint_every: int = program.flag(1_000, help="updates between two checkpoints")
+    histogram_every: int = program.flag(0, help="updates between histograms of weights; 0: never")
+    profile: tuple[str, ...] = program.flag(
+        (), help="two steps, such as 100,110, between which TensorFlow's profiler records"
+    )
+    peak_flops: float = program.flag(
+        0.0, help="FLOP/s of the devices together, for utilization; 0: measure products first"
+    )
     seed: int = program.flag(0, help="of initial weights, order, masks, pairs and dropout")
     debug: bool = program.flag(False, help="a model of one small layer, 20 updates")
 
@@ -76,106 +126,282 @@ DEBUG = {
     "num_heads": 2,
     "intermediate_dim": 64,
     "batch_size": 8,
-    "num_steps": 20,
+    "duration": "20",
     "log_every": 10,
     "evaluate_batches": 2,
 }
+OF_A_PHASE = ("examples", "batch_size", "duration", "warmup_steps", "learning_rate", "schedule")
+OF_A_PHASE += (
+    "max_seq_length",
+    "max_predictions_per_seq",
+    "mask_rate",
+    "masking",
+    "accumulate_steps",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A part of the run: its flags, the manifest of its examples, and the steps it takes."""
+
+    number: int
+    config: Config
+    manifest: dict
+    first_step: int
+    last_step: int
+
+    @property
+    def length(self) -> int:
+        """Tokens in a row, L."""
+        return self.config.max_seq_length or self.manifest["max_seq_length"]
+
+
+def phases_of(config: Config) -> list[Phase]:
+    """The phases; one that is the whole run where none are named."""
+    phases, first_step = [], 0
+    types = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    for number, text in enumerate(config.phases or ("",)):
+        values = dict(setting.partition("=")[::2] for setting in text.split())
+        if wrong := sorted(set(values) - set(OF_A_PHASE)):
+            raise files.InputError(
+                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(OF_A_PHASE)}"
+            )
+        try:
+            own = {name: types[name](value) for name, value in values.items()}
+        except ValueError as error:
+            raise files.InputError(f"found the phase {text!r} in --phases: {error}") from error
+        phase = dataclasses.replace(config, **own)
+        if not phase.examples:
+            raise files.InputError("found no --examples; wanted a folder that build-examples wrote")
+        manifest = examples.load(phase.examples)
+        length = phase.max_seq_length or manifest["max_seq_length"]
+        steps = durations.steps(
+            phase.duration,
+            batch_size=phase.batch_size,
+            num_examples=examples.rows_an_epoch(manifest, phase.sentence_objective, length),
+            length=length,
+        )
+        phases.append(Phase(number, phase, manifest, first_step, first_step + steps))
+        first_step += steps
+    return phases
 
 
 def encoder_config(config: Config, vocabulary_size: int, length: int) -> models.EncoderConfig:
-    """The size by name, or by the four numbers of a custom one."""
+    """The sizes: those of `--init_from`, of a name, or the four numbers of a custom one."""
+    if config.init_from:
+        found = models.describe(config.init_from)["encoder"]
+        if (found.vocabulary_size, found.max_sequence_length >= length) != (vocabulary_size, True):
+            raise files.InputError(
+                f"found {found.vocabulary_size} ids and {found.max_sequence_length} positions in "
+                f"{config.init_from}; wanted {vocabulary_size} ids and at least {length} "
+                "positions: build the examples with that model's tokenizer and length"
+            )
+        return dataclasses.replace(found, dropout=config.dropout)
     fields = {
         "vocabulary_size": vocabulary_size,
         "max_sequence_length": length,
         "dropout": config.dropout,
-        "norm": config.norm,
         "initializer_range": config.initializer_range,
     }
-    if config.size != "custom":
-        return models.EncoderConfig.of_size(config.size, **fields)
-    custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-    return models.EncoderConfig(**fields, **{name: getattr(config, name) for name in custom})
+    if config.size == "custom":
+        custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+        fields |= {name: getattr(config, name) for name in custom}
+        return models.EncoderConfig(**models.preset_fields(config.preset) | fields)
+    return models.EncoderConfig.of_size(config.size, preset=config.preset, **fields)
+
+
+def plan_of(config: Config, phases: list[Phase], strategy, workers: int) -> dict:
+    """What the flags stand for here: decided at the first start, read from `plan.json` later.
+
+    Raises:
+        InputError: the examples have been built anew since.
+    """
+    path = Path(config.output, "plan.json")
+    builds = [phase.manifest["build"] for phase in phases]
+    if path.exists():
+        plan = files.read_json(path)
+        if plan["builds"] != builds:
+            raise files.InputError(
+                f"found examples of build {builds}; wanted {plan['builds']}, which the run in "
+                f"{config.output} has begun with: choose another --output"
+            )
+        return plan
+    chosen = automatic.choose(
+        strategy, workers, config.precision, config.jit_compile, config.peak_flops
+    )
+    return chosen | {"builds": builds, "last_steps": [phase.last_step for phase in phases]}
+
+
+class Run:
+    """What is trained and what a checkpoint of it holds; made in the strategy's scope."""
+
+    def __init__(self, config: Config, plan: dict, tokenizer, length: int):
+        precision = plan["precision"]
+        self.model = models.Pretrainer(
+            encoder_config(config, tokenizer.size, length),
+            seed=config.seed,
+            precision=precision,
+            recompute=config.recompute,
+        )
+        if config.init_from:
+            models.load_weights(config.init_from, models.named_weights(self.model))
+        self.task = Pretraining(
+            self.model,
+            sentence_objective=config.sentence_objective != "none",
+            mask_id=tokenizer.mask_id,
+        )
+        self.weights = {v.path: v.value for v in self.model.trainable_variables}
+        trained = list(self.weights.values())
+        kind = {"adamw": optimizers.AdamW, "lamb": optimizers.Lamb}[config.optimizer]
+        self.optimizer = kind(trained, config.weight_decay)
+        self.average = (
+            optimizers.MovingAverage(trained, config.ema_decay) if config.ema_decay else None
+        )
+        self.loss_scale = optimizers.LossScale() if precision == "mixed_float16" else None
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        others = {"moment": self.optimizer, "average": self.average, "scale": self.loss_scale}
+        table = {"step": self.step} | self.weights
+        for name, part in others.items():
+            table |= {f"{name}_{i}": v for i, v in enumerate(part.variables if part else [])}
+        self.state = checkpoints.Checkpoints(Path(config.output, "checkpoints"), table)
+
+    def given_weights(self):
+        """Context in which the model has the weights that it is judged by and saved with."""
+        return self.average.in_use() if self.average else contextlib.nullcontext()
+
+
+def train_phase(run: Run, phase: Phase, plan: dict, tokenizer, events) -> None:
+    """Trains from where `run.step` stands to the end of the phase; in the strategy's scope.
+
+    `events` is where the chief writes what it tells; None on other workers.
+    """
+    config, strategy = phase.config, tf.distribute.get_strategy()
+    worker_index, num_workers = strategies.worker(strategy)
+    steps = phase.last_step - phase.first_step
+    rate = functools.partial(
+        schedules.SCHEDULES[config.schedule],
+        peak=config.learning_rate,
+        warmup_steps=steps // 10 if config.warmup_steps < 0 else config.warmup_steps,
+        total_steps=steps,
+    )
+    train_step = step.make_train_step(
+        run.task,
+        run.optimizer,
+        lambda at: rate(at - phase.first_step),
+        seed=config.seed,
+        max_grad_norm=config.max_grad_norm,
+        accumulate_steps=config.accumulate_steps,
+        jit_compile=plan["jit_compile"],
+        average=run.average,
+        loss_scale=run.loss_scale,
+        measure_every=config.log_every,
+    )
+    batches = functools.partial(
+        examples.pipeline,
+        config.examples,
+        batch_size=config.batch_size,
+        sentence_objective=config.sentence_objective,
+        masking=config.masking,
+        mask_rate=config.mask_rate,
+        max_predictions_per_seq=config.max_predictions_per_seq,
+        max_seq_length=phase.length,
+    )
+    evaluate_now = texts_now = None
+    if events and phase.manifest["splits"]["held_out"]["examples"]:
+        held_out = batches(split="held_out", seed=0, num_epochs=1)
+        evaluate = loop.make_evaluate(run.task, held_out.take(config.evaluate_batches or -1))
+
+        def evaluate_now():
+            with run.given_weights():
+                return evaluate()
+
+        def texts_now():
+            with run.given_weights():
+                some = next(iter(held_out))
+                return {"fill_mask": samples(run.task, some, tokenizer, count=4)}
+
+    with examples.damage_named(), strategies.lost_workers_named():
+        loop.train(
+            train_step,
+            lambda at: batches(
+                start_step=at - phase.first_step,
+                seed=config.seed + phase.number,
+                num_workers=num_workers,
+                worker_index=worker_index,
+            ),
+            run.step,
+            total_steps=phase.last_step,
+            tokens_per_step=config.batch_size * phase.length,
+            examples_per_step=config.batch_size,
+            flops_per_step=flops.step_flops(
+                run.model.config, config.batch_size, phase.length, config.max_predictions_per_seq
+            ),
+            peak_flops=plan["peak_flops"],
+            steps_per_call=config.steps_per_call,
+            log_every=config.log_every,
+            evaluate_every=config.evaluate_every,
+            checkpoint_every=config.checkpoint_every,
+            histogram_every=config.histogram_every,
+            profile=tuple(int(number) for number in config.profile) or None,
+            evaluate_now=evaluate_now,
+            texts_now=texts_now,
+            weights=run.weights,
+            checkpoints=run.state if events else None,
+            summaries=events,
+            agree=strategies.make_agree(strategy),
+        )
 
 
 def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
-    output = Path(config.output)
-    manifest = examples.load(config.examples)
-    tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))
-    examples.check_tokenizer(manifest, tokenizer)
-    if report := files.claim(output, dataclasses.asdict(config) | {"build": manifest["build"]}):
+    strategy = strategies.make_strategy(config.strategy, config.num_devices, config.tpu)
+    worker_index, num_workers = strategies.worker(strategy)
+    phases, output = phases_of(config), Path(config.output)
+    tokenizer = tokenizers.load(Path(phases[0].config.examples, "tokenizer"))
+    for phase in phases:
+        examples.check_tokenizer(phase.manifest, tokenizer)
+        parts = strategy.num_replicas_in_sync * phase.config.accumulate_steps
+        if phase.config.batch_size % parts:
+            raise files.InputError(
+                f"found --batch_size={phase.config.batch_size}; wanted a multiple of {parts}, the "
+                "replicas times --accumulate_steps"
+            )
+    chief, report = worker_index == 0, None
+    if chief:
+        report = files.claim(output, dataclasses.asdict(config))
+    elif (output / "report.json").exists():
+        report = files.read_json(output / "report.json")
+    if report:
         logging.info("%s has finished its %d steps; nothing to do", output, report["step"])
         return report
 
-    strategy = strategies.make_strategy(config.strategy, config.num_devices)
-    parts = strategy.num_replicas_in_sync * config.accumulate_steps
-    if config.batch_size % parts:
-        raise files.InputError(
-            f"found --batch_size={config.batch_size}; wanted a multiple of {parts}, the replicas "
-            "times --accumulate_steps"
-        )
     with strategy.scope():
-        sizes = encoder_config(config, tokenizer.size, manifest["max_seq_length"])
-        model = models.Pretrainer(sizes, seed=config.seed, precision=config.precision)
-        task = Pretraining(model, sentence_objective=config.sentence_objective != "none")
-        weights = {variable.path: variable.value for variable in model.trainable_variables}
-        optimizer = optimizers.AdamW(list(weights.values()), config.weight_decay)
-        now = tf.Variable(0, dtype=tf.int64, trainable=False)
-        train_step = step.make_train_step(
-            task,
-            optimizer,
-            lambda at: schedules.linear(
-                at,
-                peak=config.learning_rate,
-                warmup_steps=config.num_steps // 10
-                if config.warmup_steps < 0
-                else config.warmup_steps,
-                total_steps=config.num_steps,
-            ),
-            seed=config.seed,
-            max_grad_norm=config.max_grad_norm,
-            accumulate_steps=config.accumulate_steps,
-            jit_compile=config.jit_compile,
-        )
-        moments = {f"moment_{i}": moment for i, moment in enumerate(optimizer.variables)}
-        state = checkpoints.Checkpoints(output / "checkpoints", {"step": now} | weights | moments)
-        state.restore()
-
-        def batches(start_step=0, **options):
-            return examples.pipeline(
-                config.examples,
-                batch_size=config.batch_size,
-                sentence_objective=config.sentence_objective,
-                masking=config.masking,
-                mask_rate=config.mask_rate,
-                max_predictions_per_seq=config.max_predictions_per_seq,
-                start_step=start_step,
-                **options,
+        plan = plan_of(config, phases, strategy, num_workers)
+        run = Run(config, plan, tokenizer, max(phase.length for phase in phases))
+        run.state.restore()
+        start = int(run.step.numpy())
+        if strategies.total(strategy, start) != num_workers * start:
+            raise files.InputError(
+                f"found checkpoints of different steps on the {num_workers} workers; wanted one "
+                "--output on storage that all of them share"
             )
-
-        held_out = batches(split="held_out", seed=0, num_epochs=1)
-        held_out = held_out.take(config.evaluate_batches or -1)
-        with examples.damage_named():
-            loop.train(
-                train_step,
-                lambda start_step: batches(start_step, seed=config.seed),
-                now,
-                total_steps=config.num_steps,
-                tokens_per_step=config.batch_size * manifest["max_seq_length"],
-                steps_per_call=config.steps_per_call,
-                log_every=config.log_every,
-                evaluate_every=config.evaluate_every,
-                checkpoint_every=config.checkpoint_every,
-                evaluate_now=loop.make_evaluate(task, held_out),
-                checkpoints=state,
-                summaries=summaries.Summaries(output, int(now.numpy())),
-            )
-    models.save(output / "model", model)
+        events = None
+        if chief:
+            files.write_json(output / "plan.json", plan)
+            events = summaries.Summaries(output, start)
+        for phase in phases:
+            if int(run.step.numpy()) < phase.last_step:
+                train_phase(run, phase, plan, tokenizer, events)
+        if not chief:
+            return {"step": phases[-1].last_step}
+        with run.given_weights():
+            models.save(output / "model", run.model)
     tokenizer.save(output / "model")
     rows = [row for row in summaries.read_metrics(output) if row["group"] == "held_out"]
-    report = rows[-1] | {"unigram_entropy": manifest["unigram_entropy"]}
+    report = {"step": phases[-1].last_step} | (rows[-1] if rows else {})
+    report |= {"unigram_entropy": phases[-1].manifest["unigram_entropy"]}
     files.write_json(output / "report.json", report)
     logging.info("the model is in %s", output / "model")
     return report

@@ -7,6 +7,7 @@ run it; tests and notebooks call `main(Config(...))`.
 
 import ast
 import dataclasses
+import errno
 import importlib
 import importlib.util
 import json
@@ -17,6 +18,8 @@ import typing
 from pathlib import Path
 
 from absl import app, flags, logging
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def flag(default=dataclasses.MISSING, *, help: str):
@@ -52,8 +55,9 @@ def run(main, config_class) -> typing.NoReturn:
     """Parses the command line into a `config_class` and calls `main` with it, then exits.
 
     An exception that carries an integer `exit_status` is addressed to the user: its text is
-    printed on one line and the process exits with that status. Any other is a bug and keeps its
-    traceback. Ctrl-C, where `main` does not handle it, ends in one line too.
+    printed on one line and the process exits with that status; so is a full disk, with status 2.
+    Any other is a bug and keeps its traceback. Ctrl-C, where `main` does not handle it, ends in one
+    line too.
     """
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
@@ -69,6 +73,9 @@ def run(main, config_class) -> typing.NoReturn:
         try:
             main(config)
         except Exception as error:
+            if getattr(error, "errno", None) in _DISK_FULL:
+                where = f" writing {error.filename}" if error.filename else ""
+                _leave(f"{error.strerror}{where}: make room, then run the same command again", 2)
             status = getattr(error, "exit_status", None)
             if status is None:
                 raise

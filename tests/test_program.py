@@ -20,6 +20,7 @@ The whole docstring is shown.
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 
 from roots_tf import files, program
@@ -42,6 +43,8 @@ def main(config):
         raise RuntimeError("a bug")
     if config.crew == 99:
         raise KeyboardInterrupt
+    if config.name:
+        Path("/dev/full").write_text(config.name)
     print(program.to_json(config))
 
 
@@ -123,6 +126,14 @@ def test_a_bug_keeps_its_traceback(script):
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "RuntimeError: a bug" in done.stderr
+
+
+def test_a_full_disk_is_one_line(script):
+    done = sail(script, "--to=Lima", "--name=Rosa")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sail.py: No space left on device: make room, then run the same command again\n"
+    )
 
 
 def test_an_interrupt_is_one_line(script):

@@ -6,12 +6,19 @@ those into a `tf.data.Dataset` whose batch is a pure function of (manifest, seed
 
 from roots_tf.examples.manifest import check_objective, check_tokenizer, load
 
-__all__ = ["check_objective", "check_tokenizer", "damage_named", "load", "pipeline"]
+__all__ = [
+    "check_objective",
+    "check_tokenizer",
+    "damage_named",
+    "load",
+    "pipeline",
+    "rows_an_epoch",
+]
 
 
 def __getattr__(name):
     """Imports the reading side, and TensorFlow with it, when it is first asked for."""
-    if name in ("damage_named", "pipeline"):
+    if name in ("damage_named", "pipeline", "rows_an_epoch"):
         from roots_tf.examples import reading
 
         return getattr(reading, name)

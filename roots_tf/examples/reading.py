@@ -174,16 +174,25 @@ def _shard_order(count: int, seed: int, epoch) -> tf.Tensor:
     return permutation(count, batching.stateless_seed(seed, batching.SHARD_ORDER, epoch))
 
 
+def rows_an_epoch(manifest: dict, sentence_objective: str, max_seq_length: int) -> int:
+    """Rows that `pipeline` gives in one epoch of the training split."""
+    shards = manifests.split_of(manifest, "train")["shards"]
+    return sum(_row_counts(shards, sentence_objective == "none", max_seq_length))
+
+
+def _row_counts(shards: list[dict], packed: bool, length: int) -> list[int]:
+    if not packed:
+        return [shard["examples"] for shard in shards]
+    return [packing.count_rows(s["tokens"], s["examples"], length) for s in shards]
+
+
 def _rows(folder, manifest, part, seed, first_row, num_epochs, packed, maker) -> tf.data.Dataset:
     """All rows of one shard after the other: records, or rows packed full."""
     shards = [shard for shard in part["shards"] if shard["examples"]]
     paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
     headers = tf.constant([manifests.shard_header(manifest["build"], s["name"]) for s in shards])
     examples = tf.constant([shard["examples"] for shard in shards], tf.int64)
-    counts = [
-        packing.count_rows(s["tokens"], s["examples"], maker.length) if packed else s["examples"]
-        for s in shards
-    ]
+    counts = _row_counts(shards, packed, maker.length)
     first_slot, skipped = start_of(first_row, counts, seed)
 
     # Nothing here is Python control flow; converting it would double the time to the first batch.

@@ -1,10 +1,11 @@
 """Features in, hidden states and logits out: the encoder, its heads, and model folders."""
 
-from roots_tf.models.config import SIZES, EncoderConfig
+from roots_tf.models.config import PRESETS, SIZES, EncoderConfig, preset_fields
 from roots_tf.models.encoder import Classifier, Encoder, Pretrainer
 from roots_tf.models.folder import describe, load, load_weights, named_weights, save
 
 __all__ = [
+    "PRESETS",
     "SIZES",
     "Classifier",
     "Encoder",
@@ -14,5 +15,6 @@ __all__ = [
     "load",
     "load_weights",
     "named_weights",
+    "preset_fields",
     "save",
 ]

@@ -1,6 +1,7 @@
 """Sizes and parts of an encoder, as one frozen dataclass that is saved beside the weights."""
 
 import dataclasses
+import typing
 from typing import Literal
 
 from roots_tf.files import InputError
@@ -17,6 +18,36 @@ SIZES = {
     "large": (24, 1024),
 }
 
+# Parts by the paper they come from; what a preset leaves out is BERT's, the defaults of
+# `EncoderConfig`. Section and table numbers are those of Warner et al. 2024, "ModernBERT",
+# arXiv:2412.13663. Unlike that model, ours keeps the segment embedding, which next-sentence pairs
+# need, the norm before the first attention, and one dropout rate everywhere.
+PRESETS = {
+    "bert": {},
+    "modern": {
+        "norm": "pre",  # section 2.1.1; Xiong et al. 2020 (arXiv:2002.04745)
+        "feed_forward": "glu",  # section 2.1.1; GeGLU of Shazeer 2020 (arXiv:2002.05202)
+        "positions": "rotary",  # section 2.1.1; Su et al. 2021 (arXiv:2104.09864)
+        "bias": False,  # section 2.1.1: in linear layers but the last, and in norms
+        "window": 128,  # section 2.1.2
+        "global_every": 3,  # section 2.1.2
+        "rotary_base": 160_000.0,  # section 2.1.2, layers that see everything
+        "local_rotary_base": 10_000.0,  # section 2.1.2, layers that see a window
+        "layer_norm_epsilon": 1e-5,  # `norm_eps` of the released models
+    },
+}
+
+
+def preset_fields(name: str) -> dict:
+    """Fields of `EncoderConfig` that a preset sets.
+
+    Raises:
+        InputError: there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"found preset {name!r}; wanted one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig:
@@ -28,13 +59,23 @@ class EncoderConfig:
         hidden_dim: H.
         num_heads: N; must divide H.
         intermediate_dim: I, width of the feed-forward layer.
-        max_sequence_length: rows of the learned position embedding.
+        max_sequence_length: the longest sequence; rows of the learned position embedding.
         num_segments: rows of the segment embedding.
         dropout: rate after embeddings and sub-layers, and on attention probabilities.
         norm: "post" normalises after each residual sum (BERT); "pre" before each sub-layer, and
             once more after the last block (Xiong et al. 2020, arXiv:2002.04745).
         activation: "gelu" (by the error function) or "gelu_tanh" (the approximation in
             google-research/bert's code).
+        feed_forward: "mlp" is act(x W) U; "glu" is (act(x W) * x V) U, with W and V [H, I]
+            (Shazeer 2020, arXiv:2002.05202, section 2).
+        positions: "learned" adds a vector to each position's embedding; "rotary" turns queries and
+            keys by an angle that grows with the position (Su et al. 2021, arXiv:2104.09864).
+        rotary_base: the wavelengths of rotary positions grow from 2 pi to this times 2 pi.
+        local_rotary_base: the same in layers that see a window.
+        window: 0: a token sees its whole sequence; else it sees window / 2 tokens to each side.
+        global_every: with a window, layers 0, n, 2n, ... see the whole sequence all the same.
+        bias: False leaves out the biases of linear layers and norms, but for those of the last
+            layers: vocabulary, next sentence and classes.
         layer_norm_epsilon: added to the variance.
         initializer_range: standard deviation of the truncated normal that weights start from.
     """
@@ -49,6 +90,13 @@ class EncoderConfig:
     dropout: float = 0.1
     norm: Literal["post", "pre"] = "post"
     activation: Literal["gelu", "gelu_tanh"] = "gelu"
+    feed_forward: Literal["mlp", "glu"] = "mlp"
+    positions: Literal["learned", "rotary"] = "learned"
+    rotary_base: float = 10_000.0
+    local_rotary_base: float = 10_000.0
+    window: int = 0
+    global_every: int = 1
+    bias: bool = True
     layer_norm_epsilon: float = 1e-12
     initializer_range: float = 0.02
 
@@ -58,21 +106,51 @@ class EncoderConfig:
                 f"found hidden_dim={self.hidden_dim} and num_heads={self.num_heads}; wanted a "
                 "number of heads that divides the hidden size; change one of the two"
             )
+        if self.positions == "rotary" and self.head_dim % 2:
+            raise InputError(
+                f"found heads of size {self.head_dim} and rotary positions, which turn pairs of "
+                "numbers; wanted an even size; change hidden_dim or num_heads"
+            )
+        if self.window < 0 or self.window % 2 or self.global_every < 1:
+            raise InputError(
+                f"found window={self.window} and global_every={self.global_every}; wanted an even "
+                "window, or 0 for none, and 1 or more"
+            )
+        for name, hint in typing.get_type_hints(type(self)).items():
+            choices = typing.get_args(hint)
+            if choices and getattr(self, name) not in choices:
+                raise InputError(
+                    f"found {name}={getattr(self, name)!r}; wanted one of {', '.join(choices)}"
+                )
+
+    @property
+    def head_dim(self) -> int:
+        """D, the size of a head."""
+        return self.hidden_dim // self.num_heads
+
+    def is_local(self, layer: int) -> bool:
+        """Whether the tokens of a layer, counted from 0, see a window only."""
+        return self.window > 0 and layer % self.global_every != 0
 
     @classmethod
-    def of_size(cls, size: str, **fields) -> "EncoderConfig":
-        """The published size of that name, with other fields as given.
+    def of_size(cls, size: str, preset: str = "bert", **fields) -> "EncoderConfig":
+        """The published size of that name, of a preset's parts, with other fields as given.
+
+        A gated feed-forward layer gets two thirds of the width, so that its three matrices hold
+        as many weights as the two of an MLP (Shazeer 2020, section 3), to the nearest 64.
 
         Raises:
-            InputError: there is no size of that name.
+            InputError: there is no size or no preset of that name.
         """
         if size not in SIZES:
             raise InputError(f"found size {size!r}; wanted one of {', '.join(SIZES)}")
         num_layers, hidden_dim = SIZES[size]
+        fields = preset_fields(preset) | fields
+        gated = fields.get("feed_forward") == "glu"
         published = {
             "num_layers": num_layers,
             "hidden_dim": hidden_dim,
             "num_heads": hidden_dim // 64,
-            "intermediate_dim": 4 * hidden_dim,
+            "intermediate_dim": 64 * round(hidden_dim / 24) if gated else 4 * hidden_dim,
         }
         return cls(**published | fields)

@@ -1,7 +1,14 @@
 """Masked language model and next sentence: BERT's two losses (arXiv:1810.04805, section 3.1)."""
 
+import textwrap
+
 import keras
+import numpy as np
 import tensorflow as tf
+
+from roots_tf import tokenizers
+
+TOP, WIDTH = 3, 100  # of samples: pieces shown for a [MASK]; characters in a line of text
 
 
 class Pretraining:
@@ -10,11 +17,15 @@ class Pretraining:
     Args:
         model: a `roots_tf.models.encoder.Pretrainer`.
         sentence_objective: whether batches have `next_sentence_labels`.
+        mask_id: id of [MASK], to tell predictions apart by what the input shows; None does not.
     """
 
-    def __init__(self, model: keras.Model, sentence_objective: bool = True):
+    def __init__(
+        self, model: keras.Model, sentence_objective: bool = True, mask_id: int | None = None
+    ):
         self.model = model
         self.losses = ("masked_lm_loss",) + ("next_sentence_loss",) * sentence_objective
+        self._mask_id = mask_id
 
     def weights(self, batch):
         """Number of predictions, and of sentence pairs."""
@@ -30,8 +41,10 @@ class Pretraining:
             seed: int32 [2] for dropout, or None.
 
         Returns:
-            (sum, weight) of `masked_lm_loss`, `masked_lm_accuracy` and, with sentence pairs,
-            `next_sentence_loss`, `next_sentence_accuracy` and `next_sentence_base_rate`, the share
+            (sum, weight) of `masked_lm_loss`, `masked_lm_accuracy` and, where the mask's id is
+            known, `masked_lm_accuracy_masked`, `_random` and `_kept`: over predictions at which
+            the input shows [MASK], another token, or the label itself. With sentence pairs also
+            `next_sentence_loss`, `next_sentence_accuracy` and `next_sentence_label_1`, the share
             of label 1.
         """
         outputs = self.model(batch, seed=seed)
@@ -40,23 +53,76 @@ class Pretraining:
         logits = outputs["masked_lm_logits"]  # [B*P, V]
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
-        predictions = tf.reduce_sum(weights)
         sums = {
-            "masked_lm_loss": (tf.reduce_sum(loss * weights), predictions),
-            "masked_lm_accuracy": (tf.reduce_sum(right * weights), predictions),
+            "masked_lm_loss": _weighted(loss, weights),
+            "masked_lm_accuracy": _weighted(right, weights),
         }
+        if self._mask_id is not None:
+            shown = tf.gather(batch["token_ids"], batch["masked_lm_positions"], batch_dims=1)
+            shown = tf.reshape(shown, [-1])  # [B*P]
+            masked, kept = shown == self._mask_id, shown == labels
+            kinds = {"masked": masked, "random": ~(masked | kept), "kept": kept}
+            for name, kind in kinds.items():
+                of_kind = weights * tf.cast(kind, tf.float32)
+                sums[f"masked_lm_accuracy_{name}"] = _weighted(right, of_kind)
         if "next_sentence_loss" in self.losses:
             labels, logits = batch["next_sentence_labels"], outputs["next_sentence_logits"]
             rows = batch.get("example_weights", tf.ones_like(labels, tf.float32))  # [B]
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
-            pairs = tf.reduce_sum(rows)
             sums |= {
-                "next_sentence_loss": (tf.reduce_sum(loss * rows), pairs),
-                "next_sentence_accuracy": (tf.reduce_sum(right * rows), pairs),
-                "next_sentence_base_rate": (
-                    tf.reduce_sum(tf.cast(labels, tf.float32) * rows),
-                    pairs,
-                ),
+                "next_sentence_loss": _weighted(loss, rows),
+                "next_sentence_accuracy": _weighted(right, rows),
+                "next_sentence_label_1": _weighted(tf.cast(labels, tf.float32), rows),
             }
         return sums
+
+
+def _weighted(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.reduce_sum(values * weights), tf.reduce_sum(weights)
+
+
+def samples(
+    task: Pretraining, batch: dict[str, tf.Tensor], tokenizer: tokenizers.Tokenizer, count: int
+) -> str:
+    """What the model believes stands at each [MASK] of a few rows, as Markdown.
+
+    A row is its text and a line for each [MASK], in the order in which they stand there: the right
+    piece, then the likeliest pieces with their probabilities; a `+` marks those that the model
+    gets right. All of it is a block of code, in which no piece can mean Markdown:
+
+        [CLS] the captain looked at the [MASK] . [SEP]
+
+          + sea               sea 0.412  ship 0.103  sky 0.054
+
+    Args:
+        task: whose model is asked, without dropout.
+        batch: features [B, ...] of `roots_tf.examples.pipeline`.
+        tokenizer: of the examples.
+        count: rows to show, the first of the batch.
+    """
+    batch = {name: feature[:count] for name, feature in batch.items()}
+    rows, predictions = batch["masked_lm_ids"].shape
+    logits = task.model(batch)["masked_lm_logits"]  # [B*P, V]
+    best = tf.math.top_k(tf.nn.softmax(logits), min(TOP, tokenizer.size))
+    pieces, probabilities = (
+        part.numpy().reshape(rows, predictions, -1) for part in (best.indices, best.values)
+    )
+    shown = {name: feature.numpy() for name, feature in batch.items()}
+    lines = []
+    for row in range(rows):
+        ids = shown["token_ids"][row][shown["padding_mask"][row]]
+        lines += textwrap.wrap(tokenizer.decode(ids, skip_special_tokens=False), WIDTH) + [""]
+        at_mask = shown["token_ids"][row][shown["masked_lm_positions"][row]] == tokenizer.mask_id
+        for place in np.flatnonzero(at_mask & (shown["masked_lm_weights"][row] > 0)):
+            label = shown["masked_lm_ids"][row, place]
+            mark = "+" if pieces[row, place, 0] == label else " "
+            likeliest = "  ".join(
+                f"{tokenizer.vocabulary[piece]} {probability:.3f}"
+                for piece, probability in zip(
+                    pieces[row, place], probabilities[row, place], strict=True
+                )
+            )
+            lines.append(f"  {mark} {tokenizer.vocabulary[label]:<17} {likeliest}")
+        lines.append("")
+    return "\n".join(f"    {line}".rstrip() for line in lines)

@@ -6,11 +6,13 @@ index of a checkpoint last, so one that has an index is whole.
 """
 
 import re
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
 
+from roots_tf import files
 from roots_tf.files import InputError
 
 
@@ -20,7 +22,7 @@ class Checkpoints:
     Args:
         folder: where they are: `ckpt-<step>.index` and its data.
         variables: what they hold; the order and names must be the same at every start.
-        keep: how many of the newest stay on disk.
+        keep: how many of the newest stay on disk, beside the one with the best score.
     """
 
     def __init__(self, folder: str | Path, variables: dict[str, tf.Variable], keep: int = 2):
@@ -31,6 +33,7 @@ class Checkpoints:
         }
         self._checkpoint = tf.train.Checkpoint(**table)
         self._folder, self._keep = Path(folder), keep
+        self._best = self._folder / "best.json"
 
     def paths(self) -> dict[int, str]:
         """Prefix of every whole checkpoint by its step, ascending."""
@@ -65,24 +68,45 @@ class Checkpoints:
             )
         return None
 
-    def save(self, step: int) -> None:
+    def best(self) -> dict | None:
+        """Step and score of the best checkpoint on disk; None where no score was given."""
+        return files.read_json(self._best) if self._best.exists() else None
+
+    def save(self, step: int, score: float | None = None) -> None:
         """Writes the checkpoint of a step and removes the oldest beyond `keep`.
+
+        Args:
+            step: its number.
+            score: held-out loss at this step, if known; the checkpoint of the lowest stays.
 
         Raises:
             InputError: the disk is full or cannot be written; the checkpoints before it stand.
         """
         try:
             self._checkpoint.write(str(self._folder / f"ckpt-{step}"))
-        except (tf.errors.OpError, OSError) as error:
+            best = self.best()
+            if score is not None and (best is None or score < best["score"]):
+                files.write_json(self._best, {"step": step, "score": score})
+        except (tf.errors.OpError, OSError, InputError) as error:
             last = list(self.paths().values())[-1:] or ["none"]
             raise InputError(
                 f"could not write the checkpoint of step {step}: {_line(error)}; the last good one "
                 f"is {last[0]}: make room, then run the same command again"
             ) from error
-        for old in list(self.paths().values())[: -self._keep]:
-            Path(f"{old}.index").unlink()  # first: without it the rest is no checkpoint
-            for part in self._folder.glob(f"{Path(old).name}.data-*"):
-                part.unlink()
+        finally:
+            self._remove_pieces()
+        best = self.best()
+        for number, path in list(self.paths().items())[: -self._keep]:
+            if best is None or number != best["step"]:
+                Path(f"{path}.index").unlink()  # first: without it the rest is no checkpoint
+        self._remove_pieces()
+
+    def _remove_pieces(self) -> None:
+        """Removes what belongs to no whole checkpoint: rests of an old one or of a cut write."""
+        whole = {Path(path).name for path in self.paths().values()}
+        for piece in self._folder.glob("ckpt-*"):
+            if re.match(r"ckpt-\d+", piece.name)[0] not in whole:
+                shutil.rmtree(piece) if piece.is_dir() else piece.unlink()
 
 
 def _line(error: Exception) -> str:

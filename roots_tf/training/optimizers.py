@@ -1,12 +1,20 @@
 """Optimizers that apply one global gradient to variables that replicas share.
 
-They are called in cross-replica context, with gradients that are already summed and clipped, so
-every replica makes the same update. The update itself is TensorFlow's fused kernel.
+They are called on every replica with the same gradients, already summed over replicas, and each
+replica updates its own copy: the copies stay equal without another exchange.
 """
 
+import contextlib
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
+
+
+def _assign(variable: tf.Variable, value: tf.Tensor) -> None:
+    """Sets this replica's copy; `tf.Variable.assign` would ask the strategy to merge."""
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
 
 class AdamW:
@@ -43,44 +51,133 @@ class AdamW:
         """The moments: what a checkpoint must hold beside the weights and the step."""
         return self.first + self.second
 
-    def apply(self, gradients, rate: tf.Tensor, step: tf.Tensor, keep: tf.Tensor) -> None:
-        """Updates every variable, in cross-replica context.
+    def apply(self, gradients, scale, rate, step, keep) -> None:
+        """Updates this replica's copy of every variable.
 
         Args:
             gradients: one a variable, the same on every replica.
+            scale: what gradients are multiplied by first: clipping; float32 scalar.
             rate: learning rate, float32 scalar.
-            step: number of updates done before this one.
+            step: number of updates done before this one, integer scalar.
             keep: bool scalar; False leaves variables and moments as they are.
         """
         count = tf.cast(step, tf.float32) + 1.0
-        powers = (tf.pow(self.beta_1, count), tf.pow(self.beta_2, count))
-        extended = tf.distribute.get_strategy().extended
-        for variable, first, second, gradient in zip(
-            self.trained, self.first, self.second, gradients, strict=True
-        ):
-            decay = self.weight_decay if variable.shape.rank > 1 else 0.0
-            extended.update(
-                variable, self._update, args=(first, second, gradient, rate, powers, keep, decay)
-            )
-
-    def _update(self, variable, first, second, gradient, rate, powers, keep, decay):
-        """Updates the copy of a variable on one device."""
+        # 1 - beta**count without the rounding of a number near 1; of the betas as the kernel has
+        # them, in float32.
+        betas = np.float32([self.beta_1, self.beta_2]).tolist()
+        corrections = [-tf.math.expm1(count * math.log(beta)) for beta in betas]
 
         def update():
-            if decay:
-                variable.assign_sub(rate * decay * variable)
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
-                lr=rate,
-                beta1=self.beta_1,
-                beta2=self.beta_2,
-                epsilon=self.epsilon,
-                grad=gradient,
-            )
+            for variable, first, second, gradient in zip(
+                self.trained, self.first, self.second, gradients, strict=True
+            ):
+                self._update(variable, first, second, gradient * scale, rate, *corrections)
             return True
 
-        return tf.cond(keep, update, lambda: False)
+        tf.cond(keep, update, lambda: False)
+
+    def _update(self, variable, first, second, gradient, rate, correction_1, correction_2):
+        """Updates this replica's copy of one variable by TensorFlow's fused kernel."""
+        if self.weight_decay and variable.shape.rank > 1:
+            _assign(variable, variable * (1.0 - rate * self.weight_decay))
+        # The kernel's own correction of the start at zero is turned off (powers of 0): it rounds,
+        # and adds epsilon to the root before it corrects that.
+        root = tf.sqrt(correction_2)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=first.handle,
+            v=second.handle,
+            beta1_power=0.0,
+            beta2_power=0.0,
+            lr=rate * root / correction_1,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon * root,
+            grad=gradient,
+        )
+
+
+class Lamb(AdamW):
+    """LAMB (You et al. 2020, arXiv:1904.00962, algorithm 2), for large batches.
+
+    AdamW's direction, decay included, is scaled for each matrix to the length of its weights; the
+    paper's phi is the identity. Vectors (biases, gains) are neither decayed nor scaled, as in the
+    authors' code.
+    """
+
+    def _update(self, variable, first, second, gradient, rate, correction_1, correction_2):
+        if variable.shape.rank < 2:
+            super()._update(variable, first, second, gradient, rate, correction_1, correction_2)
+            return
+        mean = first + (1.0 - self.beta_1) * (gradient - first)
+        square = second + (1.0 - self.beta_2) * (gradient * gradient - second)
+        direction = mean / correction_1 / (tf.sqrt(square / correction_2) + self.epsilon)
+        direction += self.weight_decay * variable
+        length, update = tf.norm(variable), tf.norm(direction)
+        ratio = tf.where((length > 0.0) & (update > 0.0), length / update, 1.0)
+        _assign(variable, variable - rate * ratio * direction)
+        _assign(first, mean)
+        _assign(second, square)
+
+
+class MovingAverage:
+    """Exponential moving average of weights, for evaluation and for the model that is saved.
+
+    The decay of step s is min(decay, (1 + s) / (10 + s)), as that of
+    `tf.train.ExponentialMovingAverage`, so that short runs are not averages of their beginning.
+
+    Args:
+        variables: the weights; made in the scope of the current strategy.
+        decay: share of the average that a step leaves, such as 0.999.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable], decay: float):
+        self.trained, self.decay = list(variables), decay
+        self.variables = [tf.Variable(v, trainable=False) for v in self.trained]
+
+    def update(self, step, keep) -> None:
+        """Moves this replica's averages towards its weights; not where `keep` is False."""
+        done = tf.cast(step, tf.float32)
+        share = 1.0 - tf.minimum(self.decay, (1.0 + done) / (10.0 + done))
+        share = tf.where(keep, share, 0.0)
+        for average, variable in zip(self.variables, self.trained, strict=True):
+            _assign(average, average + share * (variable - average))
+
+    @contextlib.contextmanager
+    def in_use(self):
+        """Exchanges weights and averages, in cross-replica context, until it is left."""
+        self._exchange()
+        yield
+        self._exchange()
+
+    def _exchange(self) -> None:
+        for average, variable in zip(self.variables, self.trained, strict=True):
+            value = tf.identity(variable)
+            variable.assign(average)
+            average.assign(value)
+
+
+class LossScale:
+    """Keeps gradients in the range of float16 (Micikevicius et al. 2018, arXiv:1710.03740, 3.2).
+
+    Losses are multiplied by `value` before the backward pass. A step without finite gradients,
+    which is skipped, halves it; `patience` good steps in a row double it.
+    """
+
+    def __init__(self, value: float = 2.0**15, patience: int = 2000):
+        self.value = tf.Variable(value, trainable=False)
+        self.good_steps = tf.Variable(0, trainable=False)
+        self.patience = patience
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What a checkpoint must hold."""
+        return [self.value, self.good_steps]
+
+    def update(self, finite) -> None:
+        """After a step, on every replica: `finite` says whether its gradients were."""
+        good = tf.where(finite, self.good_steps + 1, 0)
+        grow = good >= self.patience
+        value = tf.where(finite, self.value * tf.where(grow, 2.0, 1.0), self.value / 2.0)
+        _assign(self.value, tf.maximum(value, 1.0))
+        _assign(self.good_steps, tf.where(grow, 0, good))

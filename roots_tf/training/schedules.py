@@ -1,24 +1,64 @@
-"""Learning rate as a function of the step."""
+"""Learning rate as a function of the step: a linear warm-up, then a way down.
+
+Every schedule takes the same arguments. The first update, step 0, already has a rate above 0.
+
+Args:
+    step: number of updates done before this one, integer scalar.
+    peak: learning rate at the end of the warm-up.
+    warmup_steps: length of the rise.
+    total_steps: updates of the whole run.
+
+Returns:
+    float32 scalar.
+"""
+
+import math
 
 import tensorflow as tf
 
 
 def linear(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
-    """Rises linearly from 0 over the warm-up, then falls linearly to 0 at the last step.
+    """Falls linearly to 0 at the last step (Devlin et al. 2019, arXiv:1810.04805, A.2)."""
+    return peak * tf.minimum(
+        _rise(step, warmup_steps), 1.0 - _done(step, warmup_steps, total_steps)
+    )
 
-    Devlin et al. 2019 (arXiv:1810.04805), appendix A.2. The first update, step 0, already has
-    a rate above 0.
 
-    Args:
-        step: number of updates done before this one, integer scalar.
-        peak: learning rate at the end of the warm-up.
-        warmup_steps: length of the rise.
-        total_steps: updates of the whole run.
+def cosine(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
+    """Falls to 0 along half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5)."""
+    fall = 0.5 * (1.0 + tf.cos(math.pi * _done(step, warmup_steps, total_steps)))
+    return peak * tf.minimum(_rise(step, warmup_steps), fall)
 
-    Returns:
-        float32 scalar.
+
+def inverse_sqrt(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
+    """Falls with the root of the step (Vaswani et al. 2017, arXiv:1706.03762, eq. 3).
+
+    It does not depend on `total_steps`, so that a run can be made longer.
     """
-    done = tf.cast(step, tf.float32)
-    rise = (done + 1.0) / max(warmup_steps, 1)
-    fall = (total_steps - done) / max(total_steps - warmup_steps, 1)
-    return peak * tf.clip_by_value(tf.minimum(rise, fall), 0.0, 1.0)
+    at = tf.cast(step, tf.float32) + 1.0
+    warmup = float(max(warmup_steps, 1))
+    return peak * tf.minimum(at / warmup, tf.math.rsqrt(at / warmup))
+
+
+def constant(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
+    """Stays where the warm-up ends."""
+    return peak * _rise(step, warmup_steps)
+
+
+SCHEDULES = {
+    "linear": linear,
+    "cosine": cosine,
+    "inverse_sqrt": inverse_sqrt,
+    "constant": constant,
+}
+
+
+def _rise(step, warmup_steps: int) -> tf.Tensor:
+    """Share of the warm-up that is done, at most 1."""
+    return tf.minimum((tf.cast(step, tf.float32) + 1.0) / max(warmup_steps, 1), 1.0)
+
+
+def _done(step, warmup_steps: int, total_steps: int) -> tf.Tensor:
+    """Share of the way after the warm-up that is done, 0 to 1."""
+    after = tf.cast(step, tf.float32) - warmup_steps
+    return tf.clip_by_value(after / max(total_steps - warmup_steps, 1), 0.0, 1.0)

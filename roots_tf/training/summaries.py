@@ -1,43 +1,154 @@
-"""What a run tells: TensorBoard scalars, `metrics.jsonl`, and a progress line."""
+"""What a run writes down: `metrics.jsonl`, and the same for TensorBoard under `logs/`.
+
+Each row has a `group` ("train": over the steps since the last row; "held_out": over the held-out
+batches), a global `step`, and scalars. A scalar of which nothing is known is not there.
+
+    name                         unit      meaning
+    *_loss                       nats      mean cross entropy by part: masked_lm, next_sentence,
+                                           classification; the sum of the parts is the loss
+    masked_lm_perplexity                   exp(masked_lm_loss)
+    *_accuracy                   share     right answers
+    masked_lm_accuracy_masked    share     right where the input shows [MASK],
+    masked_lm_accuracy_random    share       a random token,
+    masked_lm_accuracy_kept      share       the token itself
+    next_sentence_label_1        share     pairs that do not follow one another, or are swapped
+    next_sentence_base_rate      share     right answers of always giving the more frequent one
+    learning_rate
+    loss_scale                             factor of the loss before the backward pass (float16)
+    gradient_norm                2-norm    before clipping, mean over steps
+    clipped                      share     steps whose gradient was scaled down
+    skipped                      steps     without a finite gradient; they change no weight and
+                                           count in no other scalar but the speeds
+    spikes                       steps     with a gradient norm far above the rows before
+    parameter_norm, update_norm  2-norm    of the trained weights; of what a step added to them
+    tokens_per_second                      positions, padding included; the first row also holds
+                                           the time of tracing and compiling
+    examples_per_second                    rows of batches
+    input_wait                   share     time in which a step waited for its batch
+    flop_utilization             share     FLOP/s of the model, of those the devices can reach
+    memory_bytes                 bytes     of this process now, and
+    memory_peak_bytes            bytes       at most since its start
+    gpu_memory_bytes             bytes     of the fullest GPU now, and
+    gpu_memory_peak_bytes        bytes       at most since the start
+
+TensorBoard shows them by section, such as `loss/masked_lm_loss`, and in the held-out group texts
+and in the train group histograms of weights, where a run gives them.
+"""
 
 import json
-import sys
 import time
 from pathlib import Path
 
-import tensorflow as tf
-from absl import logging
+import numpy as np
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from roots_tf import files
 
+# What the same run gives differently each time.
+TIMED = frozenset({
+    *("tokens_per_second", "examples_per_second", "input_wait", "flop_utilization"),
+    *("memory_bytes", "memory_peak_bytes", "gpu_memory_bytes", "gpu_memory_peak_bytes"),
+})  # fmt: skip
+
 
 class Summaries:
-    """Writes scalars of global steps to `logs/<group>` for TensorBoard and to `metrics.jsonl`.
+    """Writes what a run tells at global steps, each step once.
 
     Args:
         folder: of the run.
-        step: where the run stands; lines of later steps, which an earlier process wrote before it
-            was killed, are removed, so that each step stands once.
+        step: where the run stands. Later steps, which an earlier process told before it was killed,
+            are removed from `metrics.jsonl` and superseded in TensorBoard.
     """
 
     def __init__(self, folder: str | Path, step: int):
-        self._folder = Path(folder)
-        self._lines = self._folder / "metrics.jsonl"
-        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self.logs = Path(folder, "logs")
+        self._lines = Path(folder, "metrics.jsonl")
+        self._step = step
+        self._writers: dict[str, EventFileWriter] = {}
         kept = [row for row in read_metrics(folder) if row["step"] <= step]
         files.write_text(self._lines, "".join(json.dumps(row) + "\n" for row in kept))
+        for group in {path.parent.name for path in self.logs.glob("*/events.out.tfevents.*")}:
+            self._writer(group)
+
+    def history(self, group: str, name: str) -> list[float]:
+        """Values of a scalar in all rows so far, oldest first."""
+        rows = read_metrics(self._lines.parent)
+        return [row[name] for row in rows if row["group"] == group and name in row]
 
     def write(self, group: str, step: int, scalars: dict[str, float]) -> None:
-        """Writes scalars of one step; `group` is "train" or "held_out"."""
-        if group not in self._writers:
-            logs = str(self._folder / "logs" / group)
-            self._writers[group] = tf.summary.create_file_writer(logs)
-        with self._writers[group].as_default(step=step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
-        self._writers[group].flush()
+        """Writes the scalars of one step."""
+        value = summary_pb2.Summary.Value
+        self._add(
+            group,
+            step,
+            [
+                value(tag=f"{section(name)}/{name}", simple_value=scalar)
+                for name, scalar in scalars.items()
+            ],
+        )
         with self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"group": group, "step": step} | scalars) + "\n")
+
+    def write_texts(self, group: str, step: int, texts: dict[str, str]) -> None:
+        """Writes Markdown texts by name, for TensorBoard only."""
+        self._add(group, step, [text_pb(name, text).value[0] for name, text in texts.items()])
+
+    def write_histograms(self, group: str, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Writes histograms of arrays by name, for TensorBoard only."""
+        value = summary_pb2.Summary.Value
+        self._add(
+            group,
+            step,
+            [value(tag=name, histo=_histogram(array)) for name, array in arrays.items()],
+        )
+
+    def _add(self, group: str, step: int, values: list) -> None:
+        self._event(group, step, summary=summary_pb2.Summary(value=values))
+
+    def _event(self, group: str, step: int, **content) -> None:
+        writer = self._writer(group)
+        writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
+        writer.flush()
+
+    def _writer(self, group: str) -> EventFileWriter:
+        if group not in self._writers:
+            self._writers[group] = EventFileWriter(str(self.logs / group))
+            # By this TensorBoard forgets what files before hold of this step and later ones.
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._event(group, self._step + 1, session_log=start)
+        return self._writers[group]
+
+
+def section(name: str) -> str:
+    """TensorBoard's section of a scalar.
+
+    >>> section("masked_lm_accuracy_kept")
+    'accuracy'
+    """
+    if name.endswith(("_loss", "_perplexity")):
+        return "loss"
+    if "accuracy" in name or name.endswith(("_base_rate", "_label_1")):
+        return "accuracy"
+    if "memory" in name:
+        return "memory"
+    return "speed" if name in TIMED else "optimizer"
+
+
+def _histogram(array: np.ndarray) -> summary_pb2.HistogramProto:
+    """Thirty equal buckets over the finite elements of an array."""
+    values = array[np.isfinite(array)].astype(np.float64)
+    counts, edges = np.histogram(values, bins=30)
+    return summary_pb2.HistogramProto(
+        min=values.min(initial=np.inf),
+        max=values.max(initial=-np.inf),
+        num=values.size,
+        sum=values.sum(),
+        sum_squares=np.square(values).sum(),
+        bucket_limit=edges[1:],
+        bucket=counts,
+    )
 
 
 def read_metrics(folder: str | Path) -> list[dict]:
@@ -47,42 +158,3 @@ def read_metrics(folder: str | Path) -> list[dict]:
         return []
     lines = path.read_text("utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines]
-
-
-class Progress:
-    """A line with step, loss, tokens a second and time left.
-
-    Args:
-        total_steps: steps of the whole run.
-        start_step: where this process starts.
-        tokens_per_step: positions in a global batch, padding included.
-    """
-
-    def __init__(self, total_steps: int, start_step: int, tokens_per_step: int):
-        self._total, self._last_step = total_steps, start_step
-        self._tokens = tokens_per_step
-        self._last_time = time.monotonic()
-
-    def measure(self, step: int) -> float:
-        """Tokens a second since the last call, at step `step`."""
-        now = time.monotonic()
-        seconds, steps = max(now - self._last_time, 1e-9), step - self._last_step
-        self._last_time, self._last_step = now, step
-        return steps * self._tokens / seconds
-
-    def show(self, step: int, loss: float, tokens_per_second: float) -> None:
-        """Shows where the run stands: in place on a terminal, as a log line elsewhere."""
-        left = (self._total - step) * self._tokens / max(tokens_per_second, 1e-9)
-        minutes, seconds = divmod(round(left), 60)
-        line = (
-            f"step {step:,}/{self._total:,}  loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s  "
-            f"{minutes}m{seconds:02d}s left"
-        )
-        if sys.stderr.isatty():
-            print(f"\r\033[K{line}", end="\n" if step >= self._total else "", file=sys.stderr)
-        else:
-            logging.info("%s", line)
-
-    def skip(self) -> None:
-        """Leaves the time since the last call out of the next measurement."""
-        self._last_time = time.monotonic()

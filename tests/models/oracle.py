@@ -1,4 +1,4 @@
-"""BERT in plain NumPy, as slow and obvious as the paper: one sequence, one head at a time."""
+"""Every variant of the encoder in plain NumPy, slow and obvious: a sequence, a head at a time."""
 
 import math
 
@@ -10,15 +10,23 @@ erf = np.vectorize(math.erf)
 def layer_norm(x, weights, name, epsilon):
     mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
     normal = (x - mean) / np.sqrt(variance + epsilon)
-    return normal * weights[f"{name}/gamma"] + weights[f"{name}/beta"]
+    return normal * weights[f"{name}/gamma"] + weights.get(f"{name}/beta", 0.0)
 
 
 def dense(x, weights, name):
-    return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
+    return x @ weights[f"{name}/kernel"] + weights.get(f"{name}/bias", 0.0)
 
 
 def gelu(x):
     return x * 0.5 * (1.0 + erf(x / math.sqrt(2.0)))
+
+
+def gelu_tanh(x):
+    return x * 0.5 * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def activation(config):
+    return gelu if config.activation == "gelu" else gelu_tanh
 
 
 def softmax(x):
@@ -26,24 +34,52 @@ def softmax(x):
     return powers / powers.sum(-1, keepdims=True)
 
 
-def attention(x, seen, weights, name, num_heads):
-    """x [L, H]; seen bool [L, L], query by key."""
+def rotate(x, positions, base):
+    """x [L, D] as D/2 complex numbers, each times exp(i * position * frequency)."""
+    size = x.shape[1]
+    pairs = x[:, : size // 2] + 1j * x[:, size // 2 :]
+    frequencies = base ** (-2.0 * np.arange(size // 2) / size)
+    turned = pairs * np.exp(1j * np.outer(positions, frequencies))
+    return np.concatenate([turned.real, turned.imag], -1)
+
+
+def attention(x, seen, positions, weights, name, config, local):
+    """x [L, H]; seen bool [L, L], query by key; positions [L]."""
     hidden = x.shape[1]
-    size = hidden // num_heads
+    size = hidden // config.num_heads
     kernel = weights[f"{name}/query_key_value_kernel"]
-    bias = weights[f"{name}/query_key_value_bias"]
+    bias = weights.get(f"{name}/query_key_value_bias", np.zeros(3 * hidden))
     query, key, value = (
         x @ kernel[:, i * hidden : (i + 1) * hidden] + bias[i * hidden : (i + 1) * hidden]
         for i in range(3)
     )
+    if local:
+        index = np.arange(len(x))
+        seen = seen & (np.abs(np.subtract.outer(index, index)) <= config.window // 2)
     heads = []
-    for head in range(num_heads):
+    for head in range(config.num_heads):
         part = slice(head * size, (head + 1) * size)
-        scores = query[:, part] @ key[:, part].T / math.sqrt(size)
+        q, k = query[:, part], key[:, part]
+        if config.positions == "rotary":
+            base = config.local_rotary_base if local else config.rotary_base
+            q, k = rotate(q, positions, base), rotate(k, positions, base)
+        scores = q @ k.T / math.sqrt(size)
         scores = np.where(seen, scores, scores - 1e9)
         heads.append(softmax(scores) @ value[:, part])
     context = np.concatenate(heads, -1)
-    return context @ weights[f"{name}/output_kernel"] + weights[f"{name}/output_bias"]
+    return context @ weights[f"{name}/output_kernel"] + weights.get(f"{name}/output_bias", 0.0)
+
+
+def feed_forward(x, weights, name, config):
+    wide = dense(x, weights, f"{name}/expand")
+    if config.feed_forward == "glu":
+        wide = (
+            activation(config)(wide[:, : config.intermediate_dim])
+            * (wide[:, config.intermediate_dim :])
+        )
+    else:
+        wide = activation(config)(wide)
+    return dense(wide, weights, f"{name}/contract")
 
 
 def encode(weights, config, token_ids, segment_ids, seen, positions):
@@ -51,29 +87,27 @@ def encode(weights, config, token_ids, segment_ids, seen, positions):
     epsilon, pre = config.layer_norm_epsilon, config.norm == "pre"
     x = (
         weights["encoder/embeddings/token"][token_ids]
-        + weights["encoder/embeddings/position"][positions]
         + weights["encoder/embeddings/segment"][segment_ids]
     )
+    if config.positions == "learned":
+        x = x + weights["encoder/embeddings/position"][positions]
     x = layer_norm(x, weights, "encoder/embeddings/norm", epsilon)
     for index in range(config.num_layers):
         name = f"encoder/layer_{index}"
+        local = config.window > 0 and index % config.global_every > 0
 
-        def attend(y, name=name):
-            return attention(y, seen, weights, f"{name}/attention", config.num_heads)
-
-        def feed_forward(y, name=name):
-            wide = gelu(dense(y, weights, f"{name}/expand"))
-            return dense(wide, weights, f"{name}/contract")
+        def attend(y, name=name, local=local):
+            return attention(y, seen, positions, weights, f"{name}/attention", config, local)
 
         def norm(y, which, name=name):
             return layer_norm(y, weights, f"{name}/{which}", epsilon)
 
         if pre:
             x = x + attend(norm(x, "attention_norm"))
-            x = x + feed_forward(norm(x, "output_norm"))
+            x = x + feed_forward(norm(x, "output_norm"), weights, name, config)
         else:
             x = norm(x + attend(x), "attention_norm")
-            x = norm(x + feed_forward(x), "output_norm")
+            x = norm(x + feed_forward(x, weights, name, config), "output_norm")
     return layer_norm(x, weights, "encoder/final_norm", epsilon) if pre else x
 
 
@@ -97,7 +131,7 @@ def pretraining_loss(weights, config, batch):
             batch["masked_lm_weights"][row],
             strict=True,
         ):
-            x = gelu(dense(hidden[position], weights, "masked_lm/transform"))
+            x = activation(config)(dense(hidden[position], weights, "masked_lm/transform"))
             x = layer_norm(x, weights, "masked_lm/norm", config.layer_norm_epsilon)
             logits = x @ weights["encoder/embeddings/token"].T + weights["masked_lm/bias"]
             masked -= weight * np.log(softmax(logits)[token_id])

@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
+from roots_tf.models.encoder import seen_keys
+from roots_tf.models.flops import parameters
+from roots_tf.models.layers import dropout, keep_mask
 from roots_tf.tasks.pretraining import Pretraining
 from tests.batches import pretraining_batch
 from tests.models import oracle
@@ -16,6 +19,25 @@ CONFIG = models.EncoderConfig(
     vocabulary_size=50, num_layers=2, hidden_dim=12, num_heads=3, intermediate_dim=20,
     max_sequence_length=16, dropout=0.1, initializer_range=0.3,
 )  # fmt: skip
+MODERN = dataclasses.replace(
+    CONFIG, **models.preset_fields("modern") | {"num_layers": 3, "window": 4, "global_every": 2}
+)
+VARIANTS = {
+    "bert": CONFIG,
+    "modern": MODERN,
+    "pre-norm": dataclasses.replace(CONFIG, norm="pre"),
+    "gated": dataclasses.replace(CONFIG, feed_forward="glu", activation="gelu_tanh"),
+    "rotary": dataclasses.replace(CONFIG, positions="rotary", rotary_base=100.0),
+    "windowed": dataclasses.replace(CONFIG, window=6, global_every=2),
+    "no biases": dataclasses.replace(CONFIG, bias=False),
+}
+
+
+def of_variants(*names):
+    """Runs a test with the configs of these variants, or of all."""
+    return pytest.mark.parametrize(
+        "config", [pytest.param(VARIANTS[name], id=name) for name in names or VARIANTS]
+    )
 
 
 def model_and_weights(config, seed=1):
@@ -29,9 +51,8 @@ def model_and_weights(config, seed=1):
     return model, weights
 
 
-@pytest.mark.parametrize("norm", ["post", "pre"])
-def test_losses_equal_the_oracle(norm):
-    config = dataclasses.replace(CONFIG, norm=norm)
+@of_variants()
+def test_losses_equal_the_oracle(config):
     model, weights = model_and_weights(config)
     batch = pretraining_batch(0, 4, 16, 50, 3)
     sums = Pretraining(model).sums(batch)
@@ -43,8 +64,9 @@ def test_losses_equal_the_oracle(norm):
     assert float(sums["next_sentence_loss"][1]) == 4
 
 
-def test_gradients_equal_finite_differences():
-    model, weights = model_and_weights(CONFIG)
+@of_variants("bert", "modern")
+def test_gradients_equal_finite_differences(config):
+    model, weights = model_and_weights(config)
     batch = pretraining_batch(0, 2, 16, 50, 3)
     arrays = {name: value.numpy() for name, value in batch.items()}
     task = Pretraining(model)
@@ -62,7 +84,7 @@ def test_gradients_equal_finite_differences():
             sum(
                 oracle.pretraining_loss(
                     weights | {variable.path: weights[variable.path] + step * direction},
-                    CONFIG,
+                    config,
                     arrays,
                 )
             )
@@ -74,8 +96,9 @@ def test_gradients_equal_finite_differences():
         )
 
 
-def test_padding_changes_nothing():
-    model, _ = model_and_weights(CONFIG)
+@of_variants("bert", "modern")
+def test_padding_changes_nothing(config):
+    model, _ = model_and_weights(config)
     batch = pretraining_batch(3, 4, 16, 50, 3)
     inside = batch["padding_mask"]
     changed = dict(batch, token_ids=tf.where(inside, batch["token_ids"], 7))
@@ -84,33 +107,63 @@ def test_padding_changes_nothing():
     assert not np.allclose(one, other, atol=1e-3)  # padding's own states do change
 
 
-def test_packed_documents_do_not_see_each_other():
-    model, weights = model_and_weights(CONFIG)
-    rng = np.random.default_rng(0)
-    token_ids = rng.integers(5, 50, [1, 16]).astype("int32")
-    documents = np.array([[1] * 5 + [2] * 8 + [0] * 3], "int32")
-    positions = np.array([[*range(5), *range(8), 0, 0, 0]], "int32")
+def packed_rows(token_ids, documents, positions):
+    """Features of packed rows, all of one segment."""
+    arrays = {
+        "token_ids": token_ids,
+        "segment_ids": np.zeros_like(token_ids),
+        "position_ids": positions,
+        "document_ids": documents,
+    }
+    features = {name: tf.constant(array, tf.int32) for name, array in arrays.items()}
+    return features | {"padding_mask": tf.constant(np.asarray(documents) > 0)}
 
-    def encode(ids):
-        return model.encoder(
-            {
-                "token_ids": tf.constant(ids),
-                "segment_ids": tf.zeros([1, 16], tf.int32),
-                "padding_mask": tf.constant(documents > 0),
-                "position_ids": tf.constant(positions),
-                "document_ids": tf.constant(documents),
-            }
-        ).numpy()
 
+@of_variants("bert", "modern", "windowed")
+def test_packed_documents_do_not_see_each_other(config):
+    model, weights = model_and_weights(config)
+    token_ids = np.random.default_rng(0).integers(5, 50, [1, 16])
+    documents = [[1] * 5 + [2] * 8 + [0] * 3]
+    positions = [[*range(5), *range(8), 0, 0, 0]]
     changed = token_ids.copy()
     changed[0, 2] = (changed[0, 2] + 1 - 5) % 45 + 5
-    before, after = encode(token_ids), encode(changed)
+    before, after = (
+        model.encoder(packed_rows(ids, documents, positions)).numpy()
+        for ids in (token_ids, changed)
+    )
     assert np.abs(before[0, :5] - after[0, :5]).max() > 1e-3
     np.testing.assert_array_equal(before[0, 5:13], after[0, 5:13])
     alone = oracle.encode(
-        weights, CONFIG, token_ids[0, 5:13], np.zeros(8, int), np.ones([8, 8], bool), np.arange(8)
+        weights, config, token_ids[0, 5:13], np.zeros(8, int), np.ones([8, 8], bool), np.arange(8)
     )
     np.testing.assert_allclose(before[0, 5:13], alone, atol=1e-4)
+
+
+def test_rotary_positions_matter_relative_to_one_another_only():
+    token_ids = np.random.default_rng(0).integers(5, 50, [1, 16])
+    documents, positions = np.ones([1, 16]), np.arange(16)[None]
+    moved = np.where(positions < 8, positions, positions + 3)
+    for config, relative in ((VARIANTS["rotary"], True), (CONFIG, False)):
+        config = dataclasses.replace(config, max_sequence_length=32)
+        model, _ = model_and_weights(config)
+        here, shifted, stretched = (
+            model.encoder(packed_rows(token_ids, documents, at)).numpy()
+            for at in (positions, positions + 5, moved)
+        )
+        assert np.allclose(here, shifted, atol=1e-4) == relative
+        assert not np.allclose(here, stretched, atol=1e-2)
+
+
+def test_seen_keys_are_in_the_document_and_in_the_window():
+    inside = {"padding_mask": tf.constant([[True, True, True, False]])}
+    np.testing.assert_array_equal(seen_keys(inside), [[[[1, 1, 1, 0]]]])
+    np.testing.assert_array_equal(
+        seen_keys(inside, 2)[0, 0], [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]]
+    )
+    packed = inside | {"document_ids": tf.constant([[1, 1, 2, 2]])}
+    np.testing.assert_array_equal(
+        seen_keys(packed, 2)[0, 0], [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    )
 
 
 def test_dropout_follows_its_seed():
@@ -124,26 +177,35 @@ def test_dropout_follows_its_seed():
 
 
 def test_places_of_dropout_have_masks_of_their_own(monkeypatch):
-    seeds = []
+    model, seeds = models.Classifier(CONFIG, 3), []
+    draw = tf.random.stateless_uniform
 
-    def spy(x, rate, seed, rng_alg):
+    def spy(shape, seed, *arguments):
         seeds.append(tuple(seed.numpy()))
-        return x
+        return draw(shape, seed, *arguments)
 
-    tf.config.run_functions_eagerly(True)  # or a compiled part hides its seed
-    monkeypatch.setattr(tf.nn.experimental, "stateless_dropout", spy)
-    try:
-        model = models.Classifier(CONFIG, 3)
-        model(pretraining_batch(3, 4, 16, 50, 3), seed=tf.constant([1, 2]))
-    finally:
-        tf.config.run_functions_eagerly(False)
+    monkeypatch.setattr(tf.random, "stateless_uniform", spy)
+    model(pretraining_batch(3, 4, 16, 50, 3), seed=tf.constant([1, 2]))
     assert len(seeds) == len(set(seeds)) == 2 + 3 * CONFIG.num_layers
 
 
-@pytest.mark.parametrize("norm", ["post", "pre"])
-def test_compiled_parts_compute_what_plain_ones_do(norm):
-    config = dataclasses.replace(CONFIG, norm=norm, dropout=0.0)
-    model, _ = model_and_weights(config)
+def test_dropout_keeps_its_share_and_the_mean():
+    x, seed = tf.ones([999, 333]), tf.constant([1, 2])
+    keep = keep_mask(x, 0.3, seed).numpy()
+    compiled = tf.function(lambda: keep_mask(x, 0.3, seed), jit_compile=True)
+    np.testing.assert_array_equal(compiled(), keep)
+    deviation = np.sqrt(0.3 * 0.7 / keep.size)
+    assert keep.mean() == pytest.approx(0.7, abs=4 * deviation)
+    flat = keep.ravel() - 0.7
+    for distance in (1, 2, 3, 4, 333):  # neighbours come from the halves of one random number
+        assert abs(np.mean(flat[distance:] * flat[:-distance])) < 4 * 0.21 / np.sqrt(keep.size)
+    dropped = dropout(x, 0.3, tf.constant(keep)).numpy()
+    np.testing.assert_allclose(dropped, np.where(keep, 1 / 0.7, 0.0), rtol=1e-6)
+
+
+@of_variants("bert", "modern", "gated", "no biases")
+def test_compiled_parts_compute_what_plain_ones_do(config):
+    model, _ = model_and_weights(dataclasses.replace(config, dropout=0.0))
     batch, task = pretraining_batch(0, 4, 16, 50, 3), Pretraining(model)
     results = []
     for seed in (None, tf.constant([1, 2])):
@@ -187,9 +249,30 @@ def test_published_sizes_have_the_published_number_of_weights(size, millions):
         assert model.count_params() == count + hidden + 1
 
 
-def test_mixed_precision_stays_close_and_leaves_in_float32():
-    model, _ = model_and_weights(CONFIG)
-    half = models.Pretrainer(CONFIG, precision="mixed_bfloat16")
+@pytest.mark.parametrize("preset", models.PRESETS)
+def test_presets_have_about_the_same_number_of_weights(preset):
+    for size in models.SIZES:
+        bert, config = (
+            models.EncoderConfig.of_size(size, name, vocabulary_size=30_522)
+            for name in ("bert", preset)
+        )
+        assert parameters(config) == pytest.approx(parameters(bert), rel=0.02)
+    config = models.EncoderConfig.of_size("tiny", preset, vocabulary_size=50, dropout=0.0)
+    assert config.dropout == 0.0
+    model = models.Pretrainer(config)
+    assert model.count_params() == parameters(config)
+    with_bias = {v.path for v in model.variables if v.path.endswith(("bias", "beta"))}
+    if not config.bias:
+        assert with_bias == {"next_sentence/bias", "masked_lm/bias"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("mixed_bfloat16", 0.2), ("mixed_float16", 0.03)]
+)
+@of_variants()
+def test_mixed_precision_stays_close_and_leaves_in_float32(config, precision, tolerance):
+    model, _ = model_and_weights(config)
+    half = models.Pretrainer(config, precision=precision)
     for variable, source in zip(half.variables, model.variables, strict=True):
         assert variable.dtype == "float32"
         variable.assign(source)
@@ -197,11 +280,69 @@ def test_mixed_precision_stays_close_and_leaves_in_float32():
     outputs, expected = half(batch), model(batch)
     for name, value in outputs.items():
         assert value.dtype == tf.float32
-        np.testing.assert_allclose(value, expected[name], atol=0.2)
+        np.testing.assert_allclose(value, expected[name], atol=tolerance)
 
 
-def test_heads_must_divide_the_hidden_size():
-    with pytest.raises(InputError, match="hidden_dim=12 and num_heads=5"):
-        dataclasses.replace(CONFIG, num_heads=5)
+@pytest.mark.parametrize(
+    ("variant", "precision"), [("bert", "mixed_bfloat16"), ("modern", "mixed_float16")]
+)
+def test_gradients_of_mixed_precision_point_the_same_way(variant, precision):
+    config = dataclasses.replace(VARIANTS[variant], dropout=0.0)
+    batch, gradients = pretraining_batch(3, 4, 16, 50, 3), []
+    for policy, seed in (("float32", None), (precision, tf.constant([1, 2]))):
+        model = models.Pretrainer(config, seed=1, precision=policy)
+        with tf.GradientTape() as tape:
+            loss = Pretraining(model).sums(batch, seed)["masked_lm_loss"][0]
+        found = tape.gradient(loss, [v.value for v in model.encoder.variables])
+        gradients.append(np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in found]))
+    exact, half = gradients
+    assert np.dot(exact, half) > 0.99 * np.linalg.norm(exact) * np.linalg.norm(half)
+
+
+@of_variants("bert", "modern")
+def test_the_graph_of_inference_holds_plain_ops_only(config):
+    model, batch = models.Pretrainer(config), pretraining_batch(3, 4, 16, 50, 3)
+    graph = tf.function(lambda: model(batch)).get_concrete_function().graph
+    operations = {operation.type for operation in graph.get_operations()}
+    assert "Softmax" in operations
+    assert not [name for name in operations if "Call" in name or "Xla" in name]
+
+
+def test_a_step_compiles_whole():
+    """Packed rows and windows in one XLA computation give the gradients of plain ops."""
+    model, _ = model_and_weights(dataclasses.replace(MODERN, dropout=0.0))
+    batch, task = pretraining_batch(0, 4, 16, 50, 3), Pretraining(model)
+    documents = tf.where(batch["padding_mask"], 1 + tf.range(16) // 6, 0)
+    batch |= {"document_ids": documents, "position_ids": tf.range(16) % 6 + 0 * documents}
+
+    def gradients(batch, seed=None):
+        with tf.GradientTape() as tape:
+            loss = task.sums(batch, seed)["masked_lm_loss"][0]
+        found = tape.gradient(loss, [v.value for v in model.encoder.trainable_variables])
+        return list(map(tf.convert_to_tensor, found))
+
+    whole = tf.function(gradients, jit_compile=True)(batch, tf.constant([1, 2]))
+    for expected, found in zip(gradients(batch), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_heads": 5}, "hidden_dim=12 and num_heads=5"),
+        ({"num_heads": 4, "positions": "rotary"}, "heads of size 3 and rotary"),
+        ({"window": 3}, "window=3 and global_every=1"),
+        ({"global_every": 0}, "global_every=0"),
+        ({"feed_forward": "gelu"}, "feed_forward='gelu'; wanted one of mlp, glu"),
+    ],
+)
+def test_sizes_and_parts_that_do_not_fit_are_named(fields, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(CONFIG, **fields)
+
+
+def test_unknown_sizes_and_presets_are_named():
     with pytest.raises(InputError, match="found size 'huge'"):
         models.EncoderConfig.of_size("huge", vocabulary_size=10)
+    with pytest.raises(InputError, match="found preset 'old'; wanted one of bert, modern"):
+        models.EncoderConfig.of_size("tiny", "old", vocabulary_size=10)

@@ -1,5 +1,6 @@
 """Model folders: what is written comes back, and what does not fit is named."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,15 +15,29 @@ CONFIG = models.EncoderConfig(
 )  # fmt: skip
 
 
-def test_a_model_comes_back(tmp_path):
-    model = models.Classifier(CONFIG, 3, seed=5)
+MODERN = dataclasses.replace(CONFIG, **models.preset_fields("modern"), num_layers=2)
+
+
+@pytest.mark.parametrize("config", [CONFIG, MODERN], ids=["bert", "modern"])
+def test_a_model_comes_back(tmp_path, config):
+    model = models.Classifier(config, 3, seed=5)
     models.save(tmp_path, model, labels=("a", "b", "c"))
     again = models.load(tmp_path)
     assert models.describe(tmp_path)["labels"] == ["a", "b", "c"]
-    assert again.config == CONFIG
+    assert again.config == config
     for one, other in zip(model.variables, again.variables, strict=True):
         assert one.path == other.path
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_a_folder_from_before_the_parts_were_a_choice_is_bert(tmp_path):
+    models.save(tmp_path, models.Pretrainer(CONFIG))
+    path = tmp_path / "model.json"
+    description = json.loads(path.read_text())
+    sizes = ("vocabulary_size", "num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+    kept = {name: description["encoder"][name] for name in (*sizes, "max_sequence_length", "norm")}
+    path.write_text(json.dumps(description | {"encoder": kept}))
+    assert models.load(tmp_path).config == CONFIG
 
 
 def test_names_of_weights_are_unique_and_tell_where_they_are():
@@ -31,12 +46,17 @@ def test_names_of_weights_are_unique_and_tell_where_they_are():
     assert "encoder/layer_0/attention/query_key_value_kernel" in names
 
 
-def test_an_encoder_moves_from_a_pretrained_model_to_a_classifier(tmp_path):
-    pretrained = models.Pretrainer(CONFIG, seed=1)
+@pytest.mark.parametrize("config", [CONFIG, MODERN], ids=["bert", "modern"])
+def test_an_encoder_moves_from_a_pretrained_model_to_a_classifier(tmp_path, config):
+    pretrained = models.Pretrainer(config, seed=1)
     models.save(tmp_path, pretrained)
-    model = models.Classifier(CONFIG, 2, seed=2)
-    models.load_weights(tmp_path, models.named_weights(model.encoder))
-    for one, other in zip(pretrained.encoder.variables, model.encoder.variables, strict=True):
+    model = models.Classifier(config, 2, seed=2)
+    models.load_weights(
+        tmp_path, models.named_weights(model.encoder) | models.named_weights(model.pooler)
+    )
+    moved = model.encoder.variables + model.pooler.variables
+    source = pretrained.encoder.variables + pretrained.pooler.variables
+    for one, other in zip(source, moved, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 

@@ -18,7 +18,7 @@ def config(work, data, output, **fields) -> finetune.Config:
         dev=str(news / "dev.jsonl"),
         test=str(news / "test.jsonl"),
         output=str(output),
-        **{"max_seq_length": 32, "learning_rate": 1e-2, "num_epochs": 8.0, "seeds": 2} | fields,
+        **{"max_seq_length": 32, "learning_rate": 5e-3, "num_epochs": 8.0, "seeds": 2} | fields,
     )
 
 

@@ -15,26 +15,26 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from pipelines import pretrain
+from pipelines import build_examples, pretrain
 from roots_tf.files import InputError
-from roots_tf.training.summaries import read_metrics
+from roots_tf.training.summaries import TIMED, read_metrics
 
 TINY = {
     "size": "custom", "num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64,
     "batch_size": 8, "evaluate_batches": 2, "evaluate_every": 0, "log_every": 5,
     "checkpoint_every": 10, "steps_per_call": 5, "learning_rate": 5e-3,
-    "max_predictions_per_seq": 5,
+    "max_predictions_per_seq": 5, "precision": "float32", "peak_flops": 1e11,
 }  # fmt: skip
-SPEED = "tokens_per_second"
 
 
 def config(work, output, **fields) -> pretrain.Config:
-    return pretrain.Config(examples=work.examples, output=str(output), **TINY | fields)
+    return pretrain.Config(**{"examples": work.examples, "output": str(output)} | TINY | fields)
 
 
 def command(config: pretrain.Config) -> list[str]:
     flags = []
     for name, value in dataclasses.asdict(config).items():
+        value = ",".join(value) if isinstance(value, tuple) else value
         flags.append(
             f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
         )
@@ -46,7 +46,7 @@ def weights(output) -> dict[str, np.ndarray]:
 
 
 def curve(output) -> list[dict]:
-    return [{k: v for k, v in row.items() if k != SPEED} for row in read_metrics(output)]
+    return [{k: v for k, v in row.items() if k not in TIMED} for row in read_metrics(output)]
 
 
 def wait_for(condition, process, seconds=120):
@@ -58,22 +58,22 @@ def wait_for(condition, process, seconds=120):
 
 
 def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
-    report = pretrain.main(config(work, tmp_path, num_steps=300))
+    report = pretrain.main(config(work, tmp_path, duration="300"))
     rows = [row for row in read_metrics(tmp_path) if row["group"] == "train"]
     assert [row["step"] for row in rows] == list(range(5, 301, 5))
     assert rows[0]["masked_lm_loss"] > np.log(1000) - 0.5
     assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.8
     assert report["step"] == 300
-    assert json.loads((tmp_path / "config.json").read_text())["num_steps"] == 300
+    assert json.loads((tmp_path / "config.json").read_text())["duration"] == "300"
     assert tf.io.gfile.glob(str(tmp_path / "logs" / "*" / "events*"))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
         "model.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     ]  # fmt: skip
     before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
-    assert pretrain.main(config(work, tmp_path, num_steps=300)) == report  # does nothing
+    assert pretrain.main(config(work, tmp_path, duration="300")) == report  # does nothing
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="found num_steps=300; wanted num_steps=400"):
-        pretrain.main(config(work, tmp_path, num_steps=400))
+    with pytest.raises(InputError, match="found duration='300'; wanted duration='400'"):
+        pretrain.main(config(work, tmp_path, duration="400"))
 
 
 def test_tensorboard_scalars_stand_at_global_steps(work):
@@ -82,14 +82,14 @@ def test_tensorboard_scalars_stand_at_global_steps(work):
         event.step
         for event in tf.compat.v1.train.summary_iterator(path)
         for value in event.summary.value
-        if value.tag == "masked_lm_loss"
+        if value.tag == "loss/masked_lm_loss"
     ]
     assert steps == [10, 20]
 
 
 @pytest.mark.parametrize("objective", ["nsp", "none"])
 def test_killed_and_started_again_it_ends_with_the_same_bits(work, tmp_path, objective):
-    fields = {"num_steps": 60, "dropout": 0.1, "sentence_objective": objective}
+    fields = {"duration": "60", "dropout": 0.1, "sentence_objective": objective}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     pretrain.main(config(work, whole, **fields))
     for checkpoint in ("ckpt-10.index", "ckpt-40.index"):
@@ -108,7 +108,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(work, tmp_path, obj
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_its_number(work, tmp_path, number):
-    endless = config(work, tmp_path, num_steps=1_000_000, checkpoint_every=0)
+    endless = config(work, tmp_path, duration="1_000_000", checkpoint_every=0)
     process = subprocess.Popen(command(endless), stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(read_metrics(tmp_path)) > 2, process)
     process.send_signal(number)
@@ -121,7 +121,7 @@ def test_a_signal_saves_and_exits_with_its_number(work, tmp_path, number):
 
 
 def test_replicas_train_as_one_device_does(work, tmp_path):
-    fields = {"num_steps": 10, "dropout": 0.0}
+    fields = {"duration": "10", "dropout": 0.0}
     pretrain.main(config(work, tmp_path / "one", **fields))
     mirrored = {"strategy": "mirrored", "num_devices": 2}
     pretrain.main(config(work, tmp_path / "two", **fields, **mirrored))
@@ -147,7 +147,7 @@ def test_a_mistake_does_not_claim_the_folder(work, tmp_path):
         pretrain.main(config(work, tmp_path, size="huge"))
     with pytest.raises(InputError, match="found --batch_size=8; wanted a multiple of 3"):
         pretrain.main(config(work, tmp_path, accumulate_steps=3))
-    assert pretrain.main(config(work, tmp_path, num_steps=5))["step"] == 5
+    assert pretrain.main(config(work, tmp_path, duration="5"))["step"] == 5
 
 
 def test_a_damaged_shard_is_named_with_its_offset(work, tmp_path):
@@ -157,7 +157,7 @@ def test_a_damaged_shard_is_named_with_its_offset(work, tmp_path):
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     wrong = dataclasses.replace(
-        config(work, tmp_path / "run", num_steps=5), examples=str(tmp_path / "examples")
+        config(work, tmp_path / "run", duration="5"), examples=str(tmp_path / "examples")
     )
     named = rf"found a missing or damaged record in {shard} at byte offset \d+ .*copy the file"
     with pytest.raises(InputError, match=named):
@@ -176,3 +176,74 @@ def test_a_mistake_is_one_line(tmp_path):
     assert "Traceback" not in run.stderr
     assert "wanted a folder that build-examples has finished" in run.stderr.splitlines()[-1]
     assert not Path(tmp_path, "x").exists()
+
+
+def test_phases_share_the_weights_and_the_count_of_steps(work, tmp_path):
+    first = f"examples={work.examples} duration=12 learning_rate=5e-3 warmup_steps=2"
+    second = f"examples={work.examples} duration=8 batch_size=4 learning_rate=1e-3 warmup_steps=0"
+    phases = (first, second + " schedule=constant")
+    fields = {"examples": "", "phases": phases, "log_every": 4, "histogram_every": 10}
+    report = pretrain.main(config(work, tmp_path, **fields))
+    assert report["step"] == 20
+    rows = [row for row in read_metrics(tmp_path) if row["group"] == "train"]
+    assert [row["step"] for row in rows] == [4, 8, 12, 16, 20]
+    assert rows[-1]["learning_rate"] == rows[-2]["learning_rate"] == pytest.approx(1e-3)
+    assert [r["step"] for r in read_metrics(tmp_path) if r["group"] == "held_out"] == [12, 20]
+    assert json.loads((tmp_path / "plan.json").read_text())["last_steps"] == [12, 20]
+    for wrong, message in (
+        ("size=base", "found 'size' in --phases; wanted settings of examples, batch_size"),
+        ("batch_size=four", "found the phase 'batch_size=four' in --phases"),
+        ("duration=soon", "found the duration 'soon'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            pretrain.main(config(work, tmp_path / "no", phases=(wrong,)))
+
+
+def test_a_run_starts_from_the_weights_of_another(work, tmp_path):
+    fields = {"duration": "1", "learning_rate": 0.0, "init_from": work.model}
+    pretrain.main(config(work, tmp_path / "run", **fields))
+    before = safetensors.numpy.load_file(Path(work.model, "model.safetensors"))
+    for name, value in weights(tmp_path / "run").items():
+        np.testing.assert_array_equal(value, before[name])
+    with pytest.raises(InputError, match="found no model.json in nothing"):
+        pretrain.main(config(work, tmp_path / "no", init_from="nothing"))
+
+
+def test_the_average_of_the_weights_is_scored_and_saved(work, tmp_path):
+    fields = {"duration": "20", "log_every": 20}
+    last = pretrain.main(config(work, tmp_path / "last", **fields))
+    average = pretrain.main(config(work, tmp_path / "average", ema_decay=0.9, **fields))
+    rows = [read_metrics(tmp_path / run)[0]["masked_lm_loss"] for run in ("last", "average")]
+    assert rows[0] == rows[1]  # it is trained in the same way
+    assert average["masked_lm_loss"] > last["masked_lm_loss"]  # the average lags behind
+    table = [weights(tmp_path / run)["masked_lm/bias"] for run in ("last", "average")]
+    assert np.linalg.norm(table[1]) < np.linalg.norm(table[0])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optimizer": "lamb", "schedule": "cosine", "learning_rate": 0.02},
+        {"precision": "mixed_bfloat16", "preset": "modern", "sentence_objective": "none"},
+        {"precision": "mixed_float16", "recompute": True, "accumulate_steps": 2},
+        {"precision": "auto", "jit_compile": "auto", "peak_flops": 0.0},
+    ],
+)
+def test_what_can_be_chosen_learns(work, tmp_path, fields):
+    report = pretrain.main(config(work, tmp_path, duration="60", **fields))
+    first = read_metrics(tmp_path)[0]
+    assert report["masked_lm_loss"] < first["masked_lm_loss"] - 0.2
+    assert json.loads((tmp_path / "plan.json").read_text())["peak_flops"] > 1e8
+
+
+def test_a_build_without_held_out_text_trains(work, tmp_path):
+    build_examples.main(
+        build_examples.Config(
+            input=(work.documents,), tokenizer=work.tokenizer, output=str(tmp_path / "examples"),
+            max_seq_length=32, held_out=0.0, num_workers=1,
+        )
+    )  # fmt: skip
+    fields = {"duration": "5", "examples": str(tmp_path / "examples")}
+    report = pretrain.main(config(work, tmp_path / "run", **fields))
+    assert report["step"] == 5
+    assert "masked_lm_loss" not in report

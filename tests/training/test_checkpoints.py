@@ -1,5 +1,7 @@
 """Checkpoints: everything comes back, damage is passed over, a full disk is named."""
 
+import resource
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -70,3 +72,30 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="could not write the checkpoint of step 3.*good one is"):
         Checkpoints(tmp_path / "file" / "below", variables(1.0)).save(3)
+
+
+def test_a_write_that_breaks_off_leaves_the_one_before_it(tmp_path):
+    table = {"a": tf.Variable(np.arange(100_000, dtype="float32"))}
+    checkpoints = Checkpoints(tmp_path, table)
+    checkpoints.save(1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # as a disk that fills up
+    try:
+        with pytest.raises(InputError, match="checkpoint of step 2: .*good one is .*ckpt-1: make"):
+            checkpoints.save(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["ckpt-1.data-00000-of-00001", "ckpt-1.index"]
+    assert checkpoints.restore() == 1
+
+
+def test_the_checkpoint_with_the_best_score_stays(tmp_path):
+    checkpoints = Checkpoints(tmp_path, variables(1.0), keep=1)
+    for step, score in ((1, 3.0), (2, 2.0), (3, None), (4, 2.5), (5, 2.0)):
+        checkpoints.save(step, score)
+    assert list(checkpoints.paths()) == [2, 5]
+    assert checkpoints.best() == {"step": 2, "score": 2.0}
+    checkpoints.save(6, 1.5)
+    assert list(checkpoints.paths()) == [6]
+    assert len(list(tmp_path.iterdir())) == 3  # data, index and best.json

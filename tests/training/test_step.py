@@ -17,8 +17,12 @@ CONFIG = models.EncoderConfig(
 STEPS = 6
 
 
-def train(strategy, accumulate_steps=1, jit_compile=False, config=CONFIG, max_grad_norm=0.5):
+def train(
+    strategy, accumulate_steps=1, jit_compile=False, config=CONFIG, max_grad_norm=0.5, worker=(0, 1)
+):
     """Weights, moments and sums after a few steps in which clipping is active."""
+    strategy = strategy or strategies.make_strategy("one_device")
+    index, workers = worker
     with strategy.scope():
         model = models.Pretrainer(config, seed=3)
         task = Pretraining(model)
@@ -34,7 +38,10 @@ def train(strategy, accumulate_steps=1, jit_compile=False, config=CONFIG, max_gr
         )
         call = tf.function(train_step)
         sums = [
-            call(pretraining_batch(step, 16, 24, 60, 5), tf.constant(step, tf.int64))
+            call(
+                local_part(pretraining_batch(step, 16, 24, 60, 5), workers, index),
+                tf.constant(step, tf.int64),
+            )
             for step in range(STEPS)
         ]
     state = [v.numpy() for v in [*model.trainable_variables, *optimizer.variables]]

@@ -1,0 +1,95 @@
+"""Say in words what looks wrong in a pretraining run, why it matters and what to do.
+
+    roots doctor --model_dir=work/pretrained
+
+Takes a second. Reads what `pretrain` wrote to the folder (`config.json`, `plan.json`,
+`metrics.jsonl`, `report.json`, names of checkpoints) and the manifest of its examples where that is
+still there; also of a run that is under way or was killed. Writes the findings to `doctor.json` in
+the same folder, and succeeds whatever it finds.
+"""
+
+import dataclasses
+import re
+import textwrap
+from pathlib import Path
+
+from roots_tf import examples, files, program
+from roots_tf.training import diagnosis, findings, summaries
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `doctor`."""
+
+    model_dir: str = program.flag(help="output folder of pretrain")
+    debug: bool = program.flag(False, help="the same; it is quick")
+
+
+def main(config: Config) -> list[dict]:
+    """Prints and returns the findings."""
+    run = read(config)
+    found = diagnosis.diagnose(run)
+    told = "  ".join(diagnosis.spell(diagnosis.main_numbers(run)))
+    print(f"{config.model_dir}: step {run.step:,} of {run.phases[-1].last_step:,}  {told}")
+    if [finding.name for finding in found] == ["healthy"]:
+        print("looks healthy")
+    for number, finding in enumerate(found, 1):
+        if finding.severity != "healthy":
+            print(f"\n{number}. {finding.severity}: {finding.name.replace('_', ' ')}")
+            for title in ("found", "why", "action"):
+                text = f"{title:<8}{getattr(finding, title)}"
+                print(textwrap.fill(text, 96, initial_indent="   ", subsequent_indent=" " * 11))
+    listed = [dataclasses.asdict(finding) for finding in found]
+    files.write_json(Path(config.model_dir, "doctor.json"), listed)
+    return listed
+
+
+def read(config: Config) -> findings.Run:
+    """What the folder tells.
+
+    Raises:
+        InputError: pretrain has begun no run there.
+    """
+    folder = Path(config.model_dir)
+    for name in ("config.json", "plan.json"):
+        if not (folder / name).exists():
+            raise files.InputError(
+                f"found no {folder / name}; wanted the output folder of pretrain: give the folder "
+                "that its --output named"
+            )
+    settings, plan = files.read_json(folder / "config.json"), files.read_json(folder / "plan.json")
+    if "last_steps" not in plan:
+        raise files.InputError(
+            f"found no last_steps in {folder / 'plan.json'}; wanted what pretrain writes there: "
+            "give the folder that its --output named"
+        )
+    report = folder / "report.json"
+    steps = [
+        int(match[1])
+        for path in (folder / "checkpoints").glob("*.index")
+        if (match := re.search(r"-(\d+)$", path.stem))
+    ]
+    return findings.Run(
+        phases=phases(settings, plan),
+        rows=summaries.read_metrics(folder),
+        report=files.read_json(report) if report.exists() else None,
+        checkpoint_step=max(steps, default=None),
+    )
+
+
+def phases(settings: dict, plan: dict) -> list[findings.Phase]:
+    """The phases of a run, each with the flags that hold in it."""
+    texts = settings.get("phases") or [""]
+    found, first_step = [], 0
+    for text, last_step in zip(texts, plan["last_steps"], strict=True):
+        own = dict(setting.partition("=")[::2] for setting in text.split())
+        values = settings | {name: type(settings[name])(value) for name, value in own.items()}
+        folder = values["examples"]
+        manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
+        found.append(findings.Phase(values, manifest, first_step, last_step))
+        first_step = last_step
+    return found
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,52 @@
+"""What a training step costs, counted from the sizes alone.
+
+Only matrix products count: beside them everything else is small, and rates of products are what a
+device is rated by (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
+"""
+
+from roots_tf.models.config import EncoderConfig
+
+
+def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions: int) -> float:
+    """Floating-point operations of forward and backward of `Pretrainer` over one batch.
+
+    The backward pass takes two products for each of the forward pass. Recomputation does not count,
+    so that a rate made from this is the model FLOP utilisation of Chowdhery et al. 2022
+    (arXiv:2204.02311, appendix B). Attention counts in full where a layer sees a window only, since
+    all scores are computed. Lookups in embeddings count nothing.
+
+    Args:
+        config: sizes of the encoder.
+        batch_size: B.
+        length: L.
+        predictions: P, rows a sequence that are projected to the vocabulary.
+
+    Returns:
+        FLOPs; a product of [a, b] and [b, c] is 2 a b c of them.
+    """
+    hidden, rows = config.hidden_dim, batch_size * length
+    wide = config.intermediate_dim * (3 if config.feed_forward == "glu" else 2)
+    products = 4 * rows * hidden * hidden  # query, key, value, output
+    products += 2 * rows * length * hidden  # scores, context
+    products += rows * hidden * wide
+    products *= config.num_layers
+    products += batch_size * hidden * (hidden + 2)  # pooler, next sentence
+    products += batch_size * predictions * hidden * (hidden + config.vocabulary_size)
+    return 3.0 * 2.0 * products
+
+
+def parameters(config: EncoderConfig) -> int:
+    """Weights of a `Pretrainer`; the vocabulary projection shares those of the embedding."""
+    hidden, wide, bias = config.hidden_dim, config.intermediate_dim, int(config.bias)
+    gates = 2 if config.feed_forward == "glu" else 1
+    norm = hidden * (1 + bias)
+    positions = config.max_sequence_length if config.positions == "learned" else 0
+    embeddings = (config.vocabulary_size + positions + config.num_segments) * hidden + norm
+    attention = 4 * (hidden + bias) * hidden
+    feed_forward = (hidden + bias) * gates * wide + (wide + bias) * hidden
+    blocks = config.num_layers * (attention + feed_forward + 2 * norm)
+    final_norm = norm if config.norm == "pre" else 0
+    pooler = transform = (hidden + bias) * hidden
+    next_sentence = (hidden + 1) * 2
+    masked_lm = transform + norm + config.vocabulary_size
+    return embeddings + blocks + final_norm + pooler + next_sentence + masked_lm

@@ -1,0 +1,125 @@
+"""What looks wrong in a pretraining run, told from what it wrote down; a pure function."""
+
+import statistics
+
+from roots_tf.training import data_symptoms, learning_symptoms
+from roots_tf.training.findings import Finding, Run
+
+
+def diagnose(run: Run) -> list[Finding]:
+    """What looks wrong, the serious first; where nothing does, the one finding that says so."""
+    findings = [finding for check in CHECKS if (finding := check(run))]
+    findings.sort(key=lambda finding: finding.severity != "serious")
+    return findings or [healthy(run)]
+
+
+def healthy(run: Run) -> Finding:
+    """The main numbers of a run in which nothing was found."""
+    numbers = {"step": run.step} | main_numbers(run)
+    told = ", ".join(spell(numbers))
+    return Finding("healthy", "healthy", told, "no check found anything", "nothing: go on", numbers)
+
+
+def spell(numbers: dict[str, float]) -> list[str]:
+    """Names and values as text; three digits, or more where a number has more before its point.
+
+    >>> spell({"masked_lm_loss": 3.14159, "tokens_per_second": 23263.3})
+    ['masked_lm_loss 3.14', 'tokens_per_second 23,263']
+    """
+    return [
+        f"{name} {value:,.0f}" if abs(value) >= 1000 else f"{name} {value:.3g}"
+        for name, value in numbers.items()
+    ]
+
+
+def main_numbers(run: Run) -> dict[str, float]:
+    """Last held-out scores and late speed, as far as known."""
+    held_out = [row for row in run.rows if row["group"] == "held_out"]
+    names = ("masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
+    numbers = {f"held_out_{n}": held_out[-1][n] for n in names if held_out and n in held_out[-1]}
+    extra = {"unigram_entropy": run.unigram_entropy}
+    extra |= {name: run.late(name) for name in ("tokens_per_second", "flop_utilization")}
+    return numbers | {name: value for name, value in extra.items() if value is not None}
+
+
+def no_rows(run: Run) -> Finding | None:
+    """Nothing was written down."""
+    if run.rows:
+        return None
+    return Finding(
+        "no_metrics",
+        "serious",
+        "metrics.jsonl has no rows",
+        "the run was killed before its first log line, or has not come to it",
+        "run the same command again; lower --log_every for very slow steps",
+        {},
+    )
+
+
+def unfinished(run: Run) -> Finding | None:
+    """The run did not come to its end, or its report is of an earlier one."""
+    last = run.phases[-1].last_step
+    numbers = {"step": run.step, "last_step": last}
+    if run.report is None and run.rows:
+        saved = run.checkpoint_step
+        at = "no checkpoint" if saved is None else f"the last checkpoint is of step {saved:,}"
+        return Finding(
+            "unfinished",
+            "notice",
+            f"no report.json; told up to step {run.step:,} of {last:,}, {at}",
+            "the run is under way, or was stopped or killed; the model is written at the end",
+            "if no process is at it, run the same command again: it goes on from the checkpoint",
+            numbers,
+        )
+    reported = (run.report or {}).get("step", last)
+    if max(run.checkpoint_step or 0, run.step) > reported:
+        newest = max(run.checkpoint_step or 0, run.step)
+        return Finding(
+            "stale_report",
+            "serious",
+            f"report.json is of step {reported:,}, checkpoints or metrics go on to {newest:,}",
+            "the folder holds traces of two runs, and the model may be of either",
+            "remove report.json and run the same command again, or start in an empty folder",
+            numbers | {"reported_step": reported, "newest_step": newest},
+        )
+    return None
+
+
+def few_steps(run: Run) -> Finding | None:
+    """A run too short to judge."""
+    planned = run.phases[-1].last_step
+    if planned >= learning_symptoms.ENOUGH_STEPS:
+        return None
+    return Finding(
+        "few_steps",
+        "notice",
+        f"the whole run is {planned:,} updates",
+        f"before {learning_symptoms.ENOUGH_STEPS:,} a loss says little; BERT made 1,000,000 "
+        "(arXiv:1810.04805, A.2)",
+        "take this for a trial; raise --duration",
+        {"last_step": planned},
+    )
+
+
+def slowing(run: Run) -> Finding | None:
+    """Tokens a second fall over time."""
+    speeds = run.values("train", "tokens_per_second")[1:]  # the first holds the compilation
+    if len(speeds) < 6:
+        return None
+    third = len(speeds) // 3
+    early, late = statistics.median(speeds[:third]), statistics.median(speeds[-third:])
+    if late > 0.8 * early:
+        return None
+    return Finding(
+        "slowing",
+        "notice",
+        f"{early:,.0f} tokens/s early, {late:,.0f} late",
+        "the run takes longer than it showed at first",
+        "look for another process on the machine, heat, a full memory (memory_bytes) or a disk "
+        "that is busy; the batches cost the same throughout",
+        {"early": early, "late": late},
+    )
+
+
+CHECKS = (no_rows, unfinished, few_steps, slowing)
+CHECKS += learning_symptoms.CHECKS + data_symptoms.CHECKS

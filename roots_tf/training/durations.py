@@ -1,0 +1,41 @@
+"""How long to train, as people say it."""
+
+import math
+import re
+
+from roots_tf.files import InputError
+
+UNITS = ("steps", "epochs", "examples", "tokens")
+
+
+def steps(duration: str, *, batch_size: int, num_examples: int, length: int) -> int:
+    """Number of updates that a duration stands for, rounded up.
+
+    >>> steps("3 epochs", batch_size=32, num_examples=1000, length=128)
+    94
+    >>> steps("1e6 tokens", batch_size=32, num_examples=1000, length=128)
+    245
+
+    Args:
+        duration: a number and a unit: steps (may be left out), epochs, examples or tokens.
+        batch_size: examples in a global batch.
+        num_examples: examples in an epoch.
+        length: positions in an example; padding counts as tokens.
+
+    Raises:
+        InputError: it cannot be read, or is less than one step.
+    """
+    found = re.fullmatch(r"\s*([\d_,]*\.?\d+(?:e\d+)?)\s*([a-z]*)\s*", duration.lower())
+    unit = (found[2] or "steps") if found else ""
+    unit = next((name for name in UNITS if unit in (name, name[:-1])), None)
+    if unit is None:
+        raise InputError(
+            f"found the duration {duration!r}; wanted a number of {', '.join(UNITS)}, such as "
+            "10000, '3 epochs' or '1e9 tokens'"
+        )
+    number = float(found[1].replace(",", "").replace("_", ""))
+    examples = {"epochs": num_examples, "examples": 1, "tokens": 1 / length, "steps": batch_size}
+    count = math.ceil(round(number * examples[unit] / batch_size, 6))
+    if count < 1:
+        raise InputError(f"found the duration {duration!r}; wanted at least one step")
+    return count

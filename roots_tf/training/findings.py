@@ -1,0 +1,104 @@
+"""What is known of a pretraining run, and what can be found in it."""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing to know about a run.
+
+    Attributes:
+        name: the same for the same finding in every run.
+        severity: "serious": the run is not what was wanted; "notice": worth a look; "healthy".
+        found: what was seen, with its numbers.
+        why: why it matters.
+        action: what to do.
+        numbers: those in `found`, by name.
+    """
+
+    name: str
+    severity: Literal["serious", "notice", "healthy"]
+    found: str
+    why: str
+    action: str
+    numbers: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A part of a run.
+
+    Attributes:
+        settings: the flags of the run, with the phase's own.
+        manifest: of its examples; None where it could not be read.
+        first_step: where the phase begins.
+        last_step: where it ends.
+    """
+
+    settings: dict
+    manifest: dict | None
+    first_step: int
+    last_step: int
+
+    @property
+    def steps(self) -> int:
+        """Updates of the phase."""
+        return self.last_step - self.first_step
+
+    @property
+    def warmup_steps(self) -> int:
+        """Updates of rising learning rate."""
+        given = self.settings.get("warmup_steps", -1)
+        return self.steps // 10 if given < 0 else given
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is known of a run.
+
+    Attributes:
+        phases: at least one.
+        rows: of `metrics.jsonl`, see `roots_tf.training.summaries`.
+        report: `report.json`; None where the run has not finished.
+        checkpoint_step: of the newest checkpoint; None where there is none.
+    """
+
+    phases: Sequence[Phase]
+    rows: Sequence[dict]
+    report: dict | None
+    checkpoint_step: int | None = None
+
+    @property
+    def step(self) -> int:
+        """How far it is told."""
+        return self.rows[-1]["step"] if self.rows else 0
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the last row is in."""
+        return next((p for p in self.phases if self.step <= p.last_step), self.phases[-1])
+
+    @property
+    def unigram_entropy(self) -> float | None:
+        """Nats of guessing by frequency alone on the held-out examples of the last phase."""
+        return ((self.phase.manifest or {}) | (self.report or {})).get("unigram_entropy")
+
+    def points(self, group: str, name: str) -> list[tuple[int, float]]:
+        """(step, value) of a scalar, in the last phase only: lengths and data change with it."""
+        return [
+            (row["step"], row[name])
+            for row in self.rows
+            if row["group"] == group and name in row and row["step"] > self.phase.first_step
+        ]
+
+    def values(self, group: str, name: str) -> list[float]:
+        """Values of a scalar in the last phase."""
+        return [value for _, value in self.points(group, name)]
+
+    def late(self, name: str) -> float | None:
+        """Median of a training scalar over the last half of its rows."""
+        values = self.values("train", name)
+        return statistics.median(values[len(values) // 2 :]) if values else None

@@ -1,0 +1,202 @@
+"""From what the steps counted to what a person reads: scalars, speeds, spikes, a progress line."""
+
+import dataclasses
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from absl import logging
+
+from roots_tf.training.calls import COUNTS, Result
+from roots_tf.training.step import Sums
+
+# Of small BERTs no norm was above 1.9 times the median before it, over 295 steps of one run and the
+# 98 rows of three others.
+SPIKE_FACTOR = 5.0
+SPIKE_ROWS = 20  # enough for a median that a spike does not move, few enough to follow the run
+SPIKE_LEAST_ROWS = 5  # before that, in the first rows, norms fall from their start
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What one step does; 0 where it is not known.
+
+    Attributes:
+        tokens: positions in a global batch, padding included.
+        examples: rows in a global batch.
+        flops: floating point operations of the model, forward and backward.
+        peak_flops: FLOP/s that the devices of the run can reach together.
+    """
+
+    tokens: int
+    examples: int = 0
+    flops: float = 0.0
+    peak_flops: float = 0.0
+
+
+def scalars_of(sums: Sums) -> dict[str, float]:
+    """Sums as the numbers that are told: counts, weighted means, and what follows from means.
+
+    >>> scalars_of({"masked_lm_loss": (6.0, 3.0), "skipped": (2.0, 50.0), "x": (0.0, 0.0)})
+    {'masked_lm_loss': 2.0, 'skipped': 2.0, 'masked_lm_perplexity': 7.38905609893065}
+
+    A sum of weight 0 gives nothing: nothing is known of it. The perplexity is the exponential of
+    the mean `*_lm_loss`, not a mean of exponentials; a `*_label_1` share gives the accuracy of
+    always answering the more frequent label, `*_base_rate`.
+    """
+    scalars = {}
+    for name, (value, weight) in sums.items():
+        if float(weight):
+            scalars[name] = float(value) if name in COUNTS else float(value) / float(weight)
+    for name, value in list(scalars.items()):
+        if name.endswith("_lm_loss") and value < 700:  # more has no exponential in float64
+            scalars[name.removesuffix("_loss") + "_perplexity"] = math.exp(value)
+        if name.endswith("_label_1"):
+            scalars[name.removesuffix("_label_1") + "_base_rate"] = max(value, 1 - value)
+    return scalars
+
+
+def loss_of(scalars: dict[str, float]) -> float:
+    """The loss: the sum of its parts; NaN where none is known."""
+    parts = [value for name, value in scalars.items() if name.endswith("_loss")]
+    return sum(parts) if parts else math.nan
+
+
+def speeds(work: Work, steps: int, seconds: float, input_wait: float) -> dict[str, float]:
+    """How fast steps went.
+
+    >>> speeds(Work(tokens=100, flops=3e9, peak_flops=1e12), 20, 2.0, 0.5)
+    {'tokens_per_second': 1000.0, 'input_wait': 0.25, 'flop_utilization': 0.03}
+
+    Args:
+        work: of a step.
+        steps: how many.
+        seconds: that they took.
+        input_wait: those of them in which a step waited for its batch.
+    """
+    told = {"tokens_per_second": work.tokens * steps / seconds, "input_wait": input_wait / seconds}
+    if work.examples:
+        told["examples_per_second"] = work.examples * steps / seconds
+    if work.flops and work.peak_flops:
+        # Chowdhery et al. 2022 (arXiv:2204.02311), appendix B: what is recomputed does not count.
+        told["flop_utilization"] = work.flops * steps / seconds / work.peak_flops
+    return told
+
+
+def memory() -> dict[str, float]:
+    """Bytes of this process now and at most, where Linux tells, and those of its fullest GPU."""
+    told = {}
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
+        for name, field in (("memory_bytes", "VmRSS"), ("memory_peak_bytes", "VmHWM")):
+            told[name] = 1024.0 * int(lines[field].split()[0])  # "  1234 kB"
+    gpus = [
+        tf.config.experimental.get_memory_info(f"GPU:{index}")
+        for index in range(len(tf.config.list_logical_devices("GPU")))
+    ]
+    if gpus:
+        told["gpu_memory_bytes"] = float(max(gpu["current"] for gpu in gpus))
+        told["gpu_memory_peak_bytes"] = float(max(gpu["peak"] for gpu in gpus))
+    return told
+
+
+def spike_limit(norms: Sequence[float]) -> float:
+    """The gradient norm above which a step is a spike: infinite until enough is known.
+
+    Spikes of the gradient norm often come before spikes of the loss, and with bad batches
+    (OLMo 2, arXiv:2501.00656, section 3). A run only counts them and warns: clipping
+    bounds what one such step can change, and nothing is rolled back. Where the loss does not come
+    down again after a spike, start from a checkpoint that is older with another seed, so that
+    other batches follow (Chowdhery et al. 2022, arXiv:2204.02311, section 5.1, skipped 200 to 500
+    batches, and saw no spike from the same batches elsewhere), or lower the learning rate.
+
+    >>> spike_limit([1.0, 2.0, 30.0, 3.0, 2.0])
+    10.0
+
+    Args:
+        norms: logged gradient norms, oldest first; the last `SPIKE_ROWS` count.
+    """
+    recent = norms[-SPIKE_ROWS:]
+    if len(recent) < SPIKE_LEAST_ROWS:
+        return math.inf
+    return SPIKE_FACTOR * statistics.median(recent)
+
+
+class Window:
+    """What the steps since the last row added up to.
+
+    Args:
+        work: of a step.
+    """
+
+    def __init__(self, work: Work):
+        self._work = work
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sums: dict[str, tuple[float, float]] = {}
+        self._steps, self._seconds, self._input_wait = 0, 0.0, 0.0
+
+    def add(self, result: Result, steps: int, seconds: float) -> None:
+        """Adds a call of so many steps that took so long; pauses between calls do not count."""
+        for name, (value, weight) in result.sums.items():
+            before = self._sums.get(name, (0.0, 0.0))
+            self._sums[name] = (before[0] + float(value), before[1] + float(weight))
+        self._steps += steps
+        self._seconds += seconds
+        self._input_wait += float(result.input_wait)
+
+    def close(self) -> dict[str, float]:
+        """The scalars of the window; the next one begins."""
+        told = scalars_of(self._sums)
+        told |= speeds(self._work, self._steps, self._seconds, self._input_wait) | memory()
+        self._clear()
+        return told
+
+
+def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:
+    """A line for each thing in a row of training that a person should look at."""
+    if skipped := scalars.get("skipped"):
+        logging.warning(
+            "step %d: %d steps since the last row had no finite gradient and were skipped; weights "
+            "are as if they had not been. Many of them: lower the learning rate",
+            *(step, skipped),
+        )
+    if spikes := scalars.get("spikes"):
+        logging.warning(
+            "step %d: %d steps since the last row had a gradient norm above %.3g, %g times the "
+            "median of the rows before; clipping bounds what they change. If the loss stays up, "
+            "start from an older checkpoint with another seed",
+            *(step, spikes, spike_limit, SPIKE_FACTOR),
+        )
+
+
+def show_progress(step: int, total_steps: int, scalars: dict[str, float], tokens: int) -> None:
+    """Shows where the run stands: in place on a terminal, as a log line elsewhere.
+
+    Args:
+        step: where it stands.
+        total_steps: where it, or this phase of it, ends.
+        scalars: of the last row.
+        tokens: in a step.
+    """
+    rate = scalars["tokens_per_second"]
+    minutes, seconds = divmod(round((total_steps - step) * tokens / rate), 60)
+    hours, minutes = divmod(minutes, 60)
+    left = f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
+    parts = [f"step {step:,}/{total_steps:,}", f"loss {loss_of(scalars):.3f}"]
+    parts += [f"{rate:,.0f} tokens/s"]
+    if "flop_utilization" in scalars:
+        parts += [f"{scalars['flop_utilization']:.0%} of peak"]
+    parts += [f"{scalars['input_wait']:.0%} waiting for input", f"{left} left"]
+    line = "  ".join(parts)
+    if sys.stderr.isatty():
+        # Left at its start, so that the next line, of whatever kind, takes its place.
+        end = "\n" if step >= total_steps else "\r"
+        print(f"\033[K{line}", end=end, file=sys.stderr, flush=True)
+    else:
+        logging.info("%s", line)

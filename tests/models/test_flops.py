@@ -1,0 +1,70 @@
+"""Counts from sizes, beside those of the traced model itself."""
+
+import math
+
+import pytest
+import tensorflow as tf
+
+from roots_tf import models
+from roots_tf.models import flops
+from roots_tf.tasks.pretraining import Pretraining
+from tests.batches import pretraining_batch
+
+B, L, P, V = 6, 24, 5, 60
+SIZES = {
+    "num_layers": 3, "hidden_dim": 32, "num_heads": 4, "intermediate_dim": 80,
+    "vocabulary_size": V, "max_sequence_length": L, "num_segments": 3,
+}  # fmt: skip
+MODERN = {"norm": "pre", "feed_forward": "glu", "positions": "rotary", "bias": False}
+MODERN |= {"window": 8, "global_every": 2}
+
+
+def product_flops(graph: tf.Graph) -> int:
+    """FLOPs of every matrix product in a traced graph, but the one-hot lookup of segments."""
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type not in ("MatMul", "BatchMatMulV2"):
+            continue
+        left, right = (list(tensor.shape) for tensor in operation.inputs)
+        attribute = "transpose_a" if operation.type == "MatMul" else "adj_x"
+        inner = left[-2] if operation.get_attr(attribute) else left[-1]
+        result = list(operation.outputs[0].shape)
+        if SIZES["num_segments"] not in (inner, result[-2]):
+            total += 2 * math.prod(result) * inner
+    return total
+
+
+@pytest.mark.parametrize("fields", [{}, MODERN], ids=["bert", "modern"])
+def test_counts_are_those_of_the_traced_model(fields):
+    config = models.EncoderConfig(**SIZES | fields)
+    model = models.Pretrainer(config)
+    variables = [variable.value for variable in model.trainable_variables]
+    assert flops.parameters(config) == sum(math.prod(v.shape) for v in variables)
+
+    task, seed = Pretraining(model), tf.constant([0, 1])
+
+    def forward(batch):
+        sums = task.sums(batch, seed)
+        return tf.add_n([sums[name][0] for name in task.losses])
+
+    def forward_backward(batch):
+        with tf.GradientTape() as tape:
+            loss = forward(batch)
+        return tape.gradient(loss, variables)
+
+    batch = pretraining_batch(0, B, L, V, P)
+    step = flops.step_flops(config, B, L, P)
+    traced = tf.function(forward).get_concrete_function(batch)
+    assert product_flops(traced.graph) == step / 3
+    traced = tf.function(forward_backward).get_concrete_function(batch)
+    assert product_flops(traced.graph) == step
+
+
+def test_bert_base_is_near_six_times_weights_and_tokens():
+    """6 N D of Kaplan et al., whose N leaves embeddings out and whose D is tokens."""
+    config = models.EncoderConfig.of_size("base", vocabulary_size=30_522)
+    assert flops.parameters(config) == 110_106_428  # google-research/bert's, with both heads
+    blocks = 12 * (4 * 768**2 + 2 * 768 * 3072)
+    tokens = 256 * 128
+    found = flops.step_flops(config, 256, 128, 0)
+    assert found == pytest.approx(6 * blocks * tokens, rel=0.04)  # the rest is attention scores

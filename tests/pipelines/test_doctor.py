@@ -1,0 +1,56 @@
+"""`doctor`: reads real runs, whole and killed, and names what is missing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import doctor
+from roots_tf.files import InputError
+
+
+@pytest.fixture
+def model_dir(work, tmp_path) -> Path:
+    return Path(shutil.copytree(work.pretrained, tmp_path / "run"))
+
+
+def names(found: list[dict]) -> list[str]:
+    return [finding["name"] for finding in found]
+
+
+def test_a_short_run_is_called_short(model_dir, capsys):
+    found = doctor.main(doctor.Config(model_dir=str(model_dir)))
+    assert "few_steps" in names(found)
+    assert "unfinished" not in names(found)
+    assert json.loads((model_dir / "doctor.json").read_text()) == found
+    printed = capsys.readouterr().out
+    assert f"{model_dir}: step 20 of 20  held_out_masked_lm_loss" in printed
+    assert "few steps" in printed
+
+
+def test_a_killed_run_whose_examples_are_gone(model_dir):
+    (model_dir / "report.json").unlink()
+    settings = json.loads((model_dir / "config.json").read_text())
+    settings["examples"] = str(model_dir / "gone")
+    (model_dir / "config.json").write_text(json.dumps(settings))
+    with (model_dir / "metrics.jsonl").open("a") as file:
+        file.write('{"group": "train", "st')  # as a kill leaves it
+    found = doctor.main(doctor.Config(model_dir=str(model_dir)))
+    [unfinished] = [finding for finding in found if finding["name"] == "unfinished"]
+    assert "told up to step 20 of 20, the last checkpoint is of step 20" in unfinished["found"]
+
+
+def test_flags_of_phases_count_in_their_phase():
+    settings = {"examples": "a", "batch_size": 32, "learning_rate": 1e-4}
+    settings["phases"] = ["examples=b", "learning_rate=5e-5 batch_size=8"]
+    first, second = doctor.phases(settings, {"last_steps": [90, 100]})
+    assert (first.settings["examples"], first.settings["batch_size"]) == ("b", 32)
+    assert (second.settings["learning_rate"], second.settings["batch_size"]) == (5e-5, 8)
+    assert (first.first_step, first.steps, second.first_step, second.steps) == (0, 90, 90, 10)
+    assert first.manifest is None
+
+
+def test_another_folder_is_refused(work, tmp_path):
+    with pytest.raises(InputError, match=r"found no .*config.json; wanted the output folder"):
+        doctor.main(doctor.Config(model_dir=str(tmp_path)))

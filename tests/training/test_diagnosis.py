@@ -1,0 +1,161 @@
+"""The diagnosis: each finding from literal rows that show it and nothing else."""
+
+import dataclasses
+import re
+
+import pytest
+
+from roots_tf.training import diagnosis
+from roots_tf.training.findings import Phase, Run
+
+SETTINGS = {
+    "batch_size": 256, "learning_rate": 1e-4, "warmup_steps": 100, "optimizer": "adamw",
+    "sentence_objective": "nsp", "evaluate_every": 1000,
+}  # fmt: skip
+MANIFEST = {
+    "build": "a", "max_seq_length": 128, "unigram_entropy": 6.5, "unknown_percent": 0.1,
+    "padding_percent": 5.0,
+    "splits": {"train": {"examples": 100_000, "tokens": 10_000_000}, "held_out": {"examples": 900}},
+}  # fmt: skip
+TRAIN = {
+    "next_sentence_label_1": 0.501, "gradient_norm": 0.8, "clipped": 0.3, "input_wait": 0.02,
+    "skipped": 0, "spikes": 0, "tokens_per_second": 2000.0,
+}  # fmt: skip
+HELD_OUT = {"next_sentence_accuracy": 0.8, "next_sentence_base_rate": 0.51}
+
+
+def run(settings=None, manifest=None, train=None, held_out=None, report=True, **fields) -> Run:
+    """A healthy run of 10,000 steps, a row each 500, with the changes given.
+
+    Changes of rows are constants or functions of the step.
+    """
+
+    def row(group, step, usual, changes):
+        values = usual | {
+            name: change(step) if callable(change) else change
+            for name, change in (changes or {}).items()
+        }
+        return {"group": group, "step": step} | {k: v for k, v in values.items() if v is not None}
+
+    rows = []
+    for step in range(500, 10_001, 500):
+        rows.append(row("train", step, TRAIN | {"masked_lm_loss": 6 - step / 4000}, train))
+        if step % 1000 == 0 and held_out != "none":
+            loss = {"masked_lm_loss": 6.1 - step / 4000}
+            rows.append(row("held_out", step, HELD_OUT | loss, held_out))
+    phase = Phase(SETTINGS | (settings or {}), MANIFEST | (manifest or {}), 0, 10_000)
+    return Run(
+        **{
+            "phases": [phase],
+            "rows": rows,
+            "report": {"step": 10_000} if report else None,
+            "checkpoint_step": 10_000,
+        }
+        | fields
+    )
+
+
+def splits(**held_out):
+    return {"splits": {**MANIFEST["splits"], "held_out": held_out}}
+
+
+def at(step, value, otherwise):
+    return lambda now: value if now == step else otherwise
+
+
+CASES = {
+    "unigram_plateau": (run(held_out={"masked_lm_loss": 6.4}), "serious", "6.400 .* 6.500"),
+    "input_bound": (run(train={"input_wait": 0.45}), "serious", "45 %"),
+    "no_held_out": (run(held_out="none"), "serious", "no held-out scores$"),
+    "label_imbalance": (run(train={"next_sentence_label_1": 0.7}), "notice", "70.0 %"),
+    "next_sentence_at_base_rate": (
+        run(held_out={"next_sentence_accuracy": 0.52}), "notice", "0.520.* 0.510",
+    ),
+    "unknown_tokens": (run(manifest={"unknown_percent": 7.5}), "serious", "7.5 %"),
+    "padding": (run(manifest={"padding_percent": 40.0}), "notice", "40 %"),
+    "learning_rate_high": (run({"learning_rate": 3e-3}), "notice", "0.003 with batches of 256"),
+    "learning_rate_low": (run({"learning_rate": 1e-6}), "notice", "around 0.0001"),
+    "gradient_spikes": (run(train={"spikes": at(7000, 2, 0)}), "notice", "^2 gradient spikes"),
+    "always_clipped": (run(train={"clipped": 1.0}), "notice", "100 % .* about 0.8"),
+    "skipped_steps": (run(train={"skipped": at(500, 3, 0)}), "notice", "3 steps, 0.03 %"),
+    "overfitting": (
+        run(held_out={"masked_lm_loss": lambda step: 4 + abs(step - 4000) / 10_000}),
+        "serious", r"4.000 at step 4,000 to 4.600",
+    ),
+    "many_epochs": (
+        run(manifest={"splits": {"train": {"examples": 50_000}, "held_out": {"examples": 9}}}),
+        "notice", "51 times",
+    ),
+    "long_warmup": (run({"warmup_steps": 10_000}), "serious", "10,000 of 10,000"),
+    "slowing": (
+        run(train={"tokens_per_second": lambda step: 2000 - step / 10}), "notice", "1,1.. late",
+    ),
+    "unfinished": (run(report=False), "notice", "step 10,000 .* of step 10,000"),
+    "stale_report": (run(checkpoint_step=12_000), "serious", "10,000, .* on to 12,000"),
+    "no_metrics": (run(rows=[], report=None), "serious", "no rows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_finding_alone(name):
+    case, severity, told = CASES[name]
+    [finding] = diagnosis.diagnose(case)
+    assert (finding.name, finding.severity) == (name, severity)
+    assert re.search(told, finding.found), finding.found
+    assert all([finding.why, finding.action])
+
+
+def test_a_healthy_run():
+    [finding] = diagnosis.diagnose(run())
+    assert finding.severity == "healthy"
+    usual = {
+        "step": 10_000, "held_out_masked_lm_loss": 3.6, "held_out_next_sentence_accuracy": 0.8,
+        "unigram_entropy": 6.5, "tokens_per_second": 2000.0,
+    }  # fmt: skip
+    assert finding.numbers == pytest.approx(usual)
+    assert "step 10,000, held_out_masked_lm_loss 3.6, " in finding.found
+
+
+def test_what_was_not_written_is_not_judged():
+    unknown = dict.fromkeys(TRAIN)
+    bare = run(train=unknown, held_out={"next_sentence_accuracy": None})
+    bare = dataclasses.replace(bare, phases=[dataclasses.replace(bare.phases[0], manifest=None)])
+    assert [finding.name for finding in diagnosis.diagnose(bare)] == ["healthy"]
+
+
+def test_spikes_are_found_in_the_norms_of_older_runs():
+    norms = {"spikes": None, "gradient_norm": at(8000, 3.0, 0.8)}
+    [finding] = diagnosis.diagnose(run(train=norms))
+    assert finding.name == "gradient_spikes"
+    assert "at steps 8,000" in finding.found
+
+
+def test_a_short_run_is_not_judged_by_its_loss():
+    short = run()
+    rows = [row for row in short.rows if row["step"] <= 500]
+    phase = dataclasses.replace(short.phases[0], last_step=500, manifest=MANIFEST)
+    short = Run([phase], rows, {"step": 500}, 500)
+    assert [finding.name for finding in diagnosis.diagnose(short)] == ["no_held_out", "few_steps"]
+
+
+def test_scores_of_an_earlier_phase_do_not_count():
+    """The held-out loss rises where sequences change; the second phase is judged alone."""
+    first = run()
+    later = [
+        row | {"step": row["step"] + 10_000}
+        | ({"masked_lm_loss": row["masked_lm_loss"] + 0.5} if row["group"] == "held_out" else {})
+        for row in first.rows
+    ]  # fmt: skip
+    phases = [first.phases[0], dataclasses.replace(first.phases[0], first_step=10_000)]
+    phases[1] = dataclasses.replace(phases[1], last_step=20_000)
+    both = Run(phases, [*first.rows, *later], {"step": 20_000}, 20_000)
+    found = diagnosis.diagnose(both)
+    assert [finding.name for finding in found] == ["many_epochs"]  # 51, of both phases together
+    assert found[0].numbers["epochs"] == pytest.approx(51.2)
+
+
+def test_the_serious_come_first():
+    found = diagnosis.diagnose(run(manifest={"unknown_percent": 7.5, "padding_percent": 40.0}))
+    assert [finding.name for finding in found] == ["unknown_tokens", "padding"]
+    found = diagnosis.diagnose(run({"warmup_steps": 10_000}, train={"clipped": 1.0}))
+    assert [finding.severity for finding in found] == ["serious", "notice"]

@@ -1,0 +1,290 @@
+"""The loop: what it tells, when it stops, and what it leaves."""
+
+import logging
+import os
+import signal
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+from roots_tf.training import loop, optimizers, strategies
+from roots_tf.training.checkpoints import Checkpoints
+from roots_tf.training.step import make_train_step
+from roots_tf.training.summaries import Summaries, read_metrics
+from tests.training.test_summaries import shown
+
+NO_STEPS = frozenset()
+
+
+class Regression:
+    """A line through points: the smallest task there is."""
+
+    losses = ("squared_loss",)
+
+    def __init__(self):
+        start = keras.initializers.RandomNormal(seed=0)
+        dense = keras.layers.Dense(1, kernel_initializer=start)
+        self.model = keras.Sequential([keras.Input([2]), dense])
+
+    def weights(self, batch):
+        return {"squared_loss": tf.constant(4.0)}
+
+    def sums(self, batch, seed=None):
+        error = tf.reduce_sum(tf.square(self.model(batch["x"]) - 1.0))
+        return {"squared_loss": (error, tf.constant(4.0))}
+
+
+class Run:
+    """A task, its step, and where it stands."""
+
+    def __init__(self):
+        self.strategy = strategies.make_strategy("one_device")
+        with self.strategy.scope():
+            task = Regression()
+            self.weights = {v.path: v.value for v in task.model.trainable_variables}
+            optimizer = optimizers.AdamW(list(self.weights.values()))
+            rate = tf.constant(1e-3)
+            self.train_step = make_train_step(
+                task, optimizer, lambda step: rate, seed=0, max_grad_norm=1.0
+            )
+            self.step = tf.Variable(0, dtype=tf.int64)
+
+    def train(self, total_steps, dataset=None, **options):
+        with self.strategy.scope():
+            loop.train(
+                options.pop("train_step", self.train_step),
+                dataset or batches,
+                self.step,
+                total_steps=total_steps,
+                tokens_per_step=8,
+                **options,
+            )
+
+    def checkpoints(self, folder, keep=100):
+        return Checkpoints(folder, {"step": self.step} | self.weights, keep=keep)
+
+
+def batches(start, *, bad=NO_STEPS, large=NO_STEPS, seconds=0.0, signal_at=None):
+    """Batches of steps from `start` on: NaN at bad steps, far away at large ones, slow to come."""
+
+    def values(step):
+        time.sleep(seconds)
+        step = int(step)
+        if step == signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        x = np.random.default_rng(step).normal(size=[4, 2]).astype("float32")
+        return x * (np.nan if step in bad else 1e4 if step in large else 1.0)
+
+    def batch(step):
+        return {"x": tf.ensure_shape(tf.py_function(values, [step], tf.float32), [4, 2])}
+
+    return tf.data.Dataset.range(start, 1 << 40).map(batch)
+
+
+def rows(folder, group="train"):
+    return [row for row in read_metrics(folder) if row["group"] == group]
+
+
+@pytest.mark.parametrize(
+    ("input_seconds", "step_seconds", "prefetch", "least", "most"),
+    [
+        (0.03, 0.0, 0, 0.7, 1.0),
+        (0.0, 0.03, 0, 0.0, 0.3),
+        (0.02, 0.05, 1, 0.0, 0.3),  # made while the step before runs
+        (0.06, 0.03, 1, 0.3, 0.75),  # half of it is
+    ],
+)
+def test_input_wait_is_the_share_in_which_a_step_waits(
+    tmp_path, input_seconds, step_seconds, prefetch, least, most
+):
+    run = Run()
+
+    def train_step(batch, at):
+        sums = run.train_step(batch, at)
+        with tf.control_dependencies(tf.nest.flatten(sums)):
+            slept = tf.py_function(lambda: time.sleep(step_seconds), [], [])
+        with tf.control_dependencies([slept]):
+            return tf.nest.map_structure(tf.identity, sums)
+
+    def dataset(start):
+        made = batches(start, seconds=input_seconds)
+        return made.prefetch(prefetch) if prefetch else made
+
+    options = {"steps_per_call": 10, "log_every": 10, "summaries": Summaries(tmp_path, 0)}
+    run.train(20, dataset, train_step=train_step, **options)
+    assert least <= rows(tmp_path)[1]["input_wait"] <= most  # the first row also holds tracing
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 4, 20])
+def test_rows_do_not_depend_on_the_steps_a_call(tmp_path, steps_per_call):
+    run = Run()
+    bad = {3, 4, 11}
+    run.train(
+        20,
+        lambda start: batches(start, bad=bad),
+        steps_per_call=steps_per_call,
+        log_every=10,
+        summaries=Summaries(tmp_path, 0),
+        examples_per_step=4,
+        flops_per_step=1e6,
+        peak_flops=1e9,
+    )
+    found = rows(tmp_path)
+    assert [(row["step"], row["skipped"]) for row in found] == [(10, 2.0), (20, 1.0)]
+    again = Run()  # the oracle: step by step, without a graph
+    twenty = batches(0, bad=bad).take(20).enumerate()
+    with again.strategy.scope():
+        sums = [again.train_step(batch, step) for step, batch in twenty]
+    for row, last in zip(found, (10, 20), strict=True):
+        good = [sums[step] for step in range(last - 10, last) if step not in bad]
+        for name in ("squared_loss", "gradient_norm", "clipped", "learning_rate"):
+            total, weight = np.sum([[float(x) for x in step[name]] for step in good], axis=0)
+            assert row[name] == pytest.approx(total / weight, rel=1e-5), name
+        assert row["examples_per_second"] == pytest.approx(row["tokens_per_second"] / 2)
+        utilization = row["examples_per_second"] / 4 * 1e6 / 1e9
+        assert row["flop_utilization"] == pytest.approx(utilization)
+
+
+def test_skipped_steps_in_a_row_are_counted_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "MAX_SKIPPED", 5)
+    run, summaries = Run(), Summaries(tmp_path, 0)
+    two_fours = {1, 2, 3, 4, 6, 7, 8, 9}
+    options = {"steps_per_call": 3, "log_every": 3, "summaries": summaries}
+    run.train(12, lambda start: batches(start, bad=two_fours), **options)
+    assert sum(row["skipped"] for row in rows(tmp_path)) == 8
+
+    checkpoints = run.checkpoints(tmp_path / "checkpoints")
+    options |= {"checkpoint_every": 3, "checkpoints": checkpoints}
+    five = {16, 17, 18, 19, 20}
+    before = [weight.numpy() for weight in run.weights.values()]
+    with pytest.raises(loop.DivergedError) as error:
+        run.train(100, lambda start: batches(start, bad=five), **options)
+    assert "for 5 steps in a row, up to step 21" in str(error.value)
+    # Not of step 18, among the skipped ones.
+    assert f"the last good checkpoint is {tmp_path}/checkpoints/ckpt-15." in str(error.value)
+    assert rows(tmp_path)[-1]["skipped"] == 3.0  # told, although the run ends
+    checkpoints.restore()
+    after = [weight.numpy() for weight in run.weights.values()]
+    assert not np.array_equal(before[0], after[0])
+
+
+def test_a_checkpoint_that_is_due_waits_for_a_good_step(tmp_path):
+    run = Run()
+    checkpoints = run.checkpoints(tmp_path)
+    dataset = lambda start: batches(start, bad={4, 5, 18, 19})  # noqa: E731
+    run.train(20, dataset, checkpoint_every=5, checkpoints=checkpoints)
+    assert list(checkpoints.paths()) == [7, 10, 15, 20]  # the last in any case
+
+
+def test_spikes_are_counted_and_warned_of(tmp_path, caplog):
+    run = Run()
+    dataset = lambda start: batches(start, large={3, 15, 17})  # noqa: E731
+    with caplog.at_level(logging.WARNING):
+        run.train(20, dataset, steps_per_call=4, log_every=2, summaries=Summaries(tmp_path, 0))
+    spikes = {row["step"]: row["spikes"] for row in rows(tmp_path)}
+    # Of step 3 nothing is known yet.
+    assert spikes == {step: float(step in (16, 18)) for step in range(2, 21, 2)}
+    assert sum("gradient norm above" in text for text in caplog.messages) == 2
+
+
+def test_a_run_goes_on_in_phases_and_resumes_between_them(tmp_path):
+    run, summaries = Run(), Summaries(tmp_path, 0)
+    evaluations = []
+
+    def evaluate():
+        evaluations.append(int(run.step.numpy()))
+        return {"squared_loss": 1.0}
+
+    options = {"log_every": 4, "steps_per_call": 3, "summaries": summaries}
+    run.train(6, evaluate_now=evaluate, **options)
+    run.train(10, evaluate_now=evaluate, evaluate_every=3, **options)
+    assert [row["step"] for row in rows(tmp_path)] == [4, 6, 8, 10]
+    assert [row["step"] for row in rows(tmp_path, "held_out")] == [6, 9, 10] == evaluations
+
+    def no_dataset(start):
+        raise AssertionError("the phase is over")
+
+    run.train(6, no_dataset)
+    run.train(10, no_dataset)
+    assert int(run.step.numpy()) == 10
+
+
+def test_the_score_of_a_checkpoint_is_the_held_out_loss_of_its_step(tmp_path):
+    run = Run()
+    checkpoints = run.checkpoints(tmp_path, keep=1)
+    losses = iter([np.nan, 3.0, 1.0, 2.0])
+
+    def evaluate():
+        return {"a_loss": 1.0, "b_loss": next(losses)}
+
+    options = {"evaluate_every": 2, "checkpoint_every": 1}
+    run.train(8, evaluate_now=evaluate, checkpoints=checkpoints, **options)
+    assert checkpoints.best() == {"step": 6, "score": 2.0}
+    assert list(checkpoints.paths()) == [6, 8]
+
+
+@pytest.mark.parametrize("total_steps", [100, 3])
+def test_a_signal_stops_after_a_checkpoint(tmp_path, total_steps):
+    run = Run()
+    checkpoints = run.checkpoints(tmp_path)
+    options = {"steps_per_call": 3, "checkpoints": checkpoints}
+    # Also at the end of a phase: another would follow.
+    with pytest.raises(loop.StoppedError, match="at step 3 of .*run the same command") as error:
+        run.train(total_steps, lambda start: batches(start, signal_at=1), **options)
+    assert error.value.exit_status == 128 + signal.SIGTERM
+    assert list(checkpoints.paths()) == [3]
+
+
+def test_processes_agree_on_a_signal_that_one_of_them_received():
+    run, asked = Run(), []
+
+    def agree(number):
+        asked.append(number)
+        return signal.SIGINT if len(asked) == 2 else 0
+
+    with pytest.raises(loop.StoppedError, match="at step 4 of 100$") as error:
+        run.train(100, steps_per_call=2, agree=agree)
+    assert asked == [0, 0]
+    assert error.value.exit_status == 130
+
+
+def test_texts_histograms_and_a_trace_on_request(tmp_path):
+    run = Run()
+    run.train(
+        6,
+        steps_per_call=10,
+        evaluate_every=3,
+        histogram_every=2,
+        profile=(1, 4),
+        evaluate_now=lambda: {"squared_loss": 1.0},
+        texts_now=lambda: {"samples": f"at {int(run.step.numpy())}"},
+        weights=run.weights,
+        summaries=Summaries(tmp_path, 0),
+    )
+    texts = shown(tmp_path, "held_out").Tensors("samples")
+    assert [(event.step, event.tensor_proto.string_val[0]) for event in texts] == [
+        (3, b"at 3"),
+        (6, b"at 6"),
+    ]
+    for name, weight in run.weights.items():
+        histograms = shown(tmp_path, "train").Histograms(f"weights/{name}")
+        assert [event.step for event in histograms] == [2, 4, 6]
+        assert histograms[-1].histogram_value.sum == pytest.approx(weight.numpy().sum(), abs=1e-6)
+    [trace] = (tmp_path / "logs" / "plugins" / "profile").glob("*/*.xplane.pb")
+    assert calls_in(trace) == [1, 2, 3]
+
+
+def calls_in(trace):
+    """Steps at which the calls in a profiler's trace begin."""
+    return [
+        stat.int64_value
+        for plane in xplane_pb2.XSpace.FromString(trace.read_bytes()).planes
+        for line in plane.lines
+        for event in line.events
+        for stat in event.stats
+        if plane.stat_metadata[stat.metadata_id].name == "step_num"
+    ]

@@ -37,8 +37,9 @@ SCRIPTS[OURS] = """
 import tensorflow as tf
 from roots_tf import models
 from roots_tf.tasks.pretraining import Pretraining
-from roots_tf.training import optimizers, schedules, step, strategies
+from roots_tf.training import memory, optimizers, schedules, step, strategies
 
+memory.keep_freed_memory()  # as pretrain does
 with strategies.make_strategy("one_device").scope():
     config = models.EncoderConfig.of_size(
         spec["size"], vocabulary_size=spec["vocab_size"], max_sequence_length=spec["length"])

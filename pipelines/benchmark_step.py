@@ -23,7 +23,7 @@ import tensorflow as tf
 from roots_tf import examples, files, models, program, tokenizers
 from roots_tf.models import flops
 from roots_tf.tasks.pretraining import Pretraining
-from roots_tf.training import optimizers, strategies
+from roots_tf.training import memory, optimizers, strategies
 from roots_tf.training.peak import matmul_peak
 from roots_tf.training.step import make_train_step
 
@@ -62,6 +62,7 @@ def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
+    memory.keep_freed_memory()
     strategy = strategies.make_strategy("one_device")
     dataset, length, vocabulary_size = batches(config)
     sizes = models.EncoderConfig.of_size(

@@ -20,7 +20,7 @@ from absl import logging
 from roots_tf import files, models, program, tokenizers
 from roots_tf.metrics import classification as scores
 from roots_tf.tasks import classification
-from roots_tf.training import loop, optimizers, schedules, step, summaries
+from roots_tf.training import loop, memory, optimizers, schedules, step, summaries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,7 @@ def main(config: Config) -> dict:
     """Trains once a seed and returns the report."""
     if config.debug:
         config = dataclasses.replace(config, num_epochs=1.0, seeds=1)
+    memory.keep_freed_memory()
     output = Path(config.output)
     described = models.describe(config.init_from)
     tokenizer = tokenizers.load(config.init_from)

@@ -36,6 +36,7 @@ from roots_tf.training import (
     checkpoints,
     durations,
     loop,
+    memory,
     optimizers,
     schedules,
     step,
@@ -356,6 +357,7 @@ def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
+    memory.keep_freed_memory()
     strategy = strategies.make_strategy(config.strategy, config.num_devices, config.tpu)
     worker_index, num_workers = strategies.worker(strategy)
     phases, output = phases_of(config), Path(config.output)

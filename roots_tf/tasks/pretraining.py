@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import tokenizers
+from roots_tf.tasks.cross_entropy import cross_entropy
 
 TOP, WIDTH = 3, 100  # of samples: pieces shown for a [MASK]; characters in a line of text
 
@@ -50,9 +51,7 @@ class Pretraining:
         outputs = self.model(batch, seed=seed)
         labels = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
         weights = tf.reshape(batch["masked_lm_weights"], [-1])
-        logits = outputs["masked_lm_logits"]  # [B*P, V]
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
+        loss, right = cross_entropy(outputs["masked_lm_logits"], labels)  # [B*P], [B*P]
         sums = {
             "masked_lm_loss": _weighted(loss, weights),
             "masked_lm_accuracy": _weighted(right, weights),

@@ -72,17 +72,25 @@ class Checkpoints:
         """Step and score of the best checkpoint on disk; None where no score was given."""
         return files.read_json(self._best) if self._best.exists() else None
 
-    def save(self, step: int, score: float | None = None) -> None:
+    def beside(self, step: int) -> dict | None:
+        """The JSON that was saved beside the checkpoint of a step, or None."""
+        path = self._folder / f"ckpt-{step}.json"
+        return files.read_json(path) if path.exists() else None
+
+    def save(self, step: int, score: float | None = None, beside: dict | None = None) -> None:
         """Writes the checkpoint of a step and removes the oldest beyond `keep`.
 
         Args:
             step: its number.
             score: held-out loss at this step, if known; the checkpoint of the lowest stays.
+            beside: JSON to save with it.
 
         Raises:
             InputError: the disk is full or cannot be written; the checkpoints before it stand.
         """
         try:
+            if beside is not None:
+                files.write_json(self._folder / f"ckpt-{step}.json", beside)
             self._checkpoint.write(str(self._folder / f"ckpt-{step}"))
             best = self.best()
             if score is not None and (best is None or score < best["score"]):

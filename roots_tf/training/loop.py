@@ -162,11 +162,12 @@ def train(
         return
     call = make_call(train_step, step)
     iterator = iter(make_dataset(now))
-    window = Window(Work(tokens_per_step, examples_per_step, flops_per_step, peak_flops))
+    work = Work(tokens_per_step, examples_per_step, flops_per_step, peak_flops)
+    window = Window(work, checkpoints.beside(now) if checkpoints else None)
     # Read back, so that a run that was killed counts the spikes of one that was not.
     norms = summaries.history("train", "gradient_norm") if summaries else []
     limit = spike_limit(norms)
-    skipped_in_a_row, checkpoint_owed = 0, False
+    checkpoint_owed = False
 
     def due(every: int) -> bool:
         return now == total_steps or (every > 0 and now % every == 0)
@@ -183,15 +184,9 @@ def train(
             steps = steps_to_next_event()
             began = time.monotonic()
             with tf.profiler.experimental.Trace("call", step_num=now, _r=1):
-                result = call(
-                    iterator,
-                    tf.constant(steps),
-                    tf.constant(skipped_in_a_row),
-                    tf.constant(limit, tf.float32),
-                )
-                skipped_in_a_row = int(result.skipped_in_a_row)  # waits for the device
+                result = call(iterator, steps)
             now += steps
-            window.add(result, steps, time.monotonic() - began)
+            window.add(result, time.monotonic() - began, limit)
             received = agree(signals.received)
 
             if due(log_every):
@@ -205,11 +200,11 @@ def train(
             if summaries and weights and histogram_every and due(histogram_every):
                 arrays = {f"weights/{name}": weight.numpy() for name, weight in weights.items()}
                 summaries.write_histograms("train", now, arrays)
-            if skipped_in_a_row >= MAX_SKIPPED:
+            if window.skipped_in_a_row >= MAX_SKIPPED:
                 raise DivergedError(
-                    f"gradients were not finite for {skipped_in_a_row} steps in a row, up to step "
-                    f"{now}; {_last_good(checkpoints)}. Start again with a lower learning rate, or "
-                    "in float32 if the precision was lower"
+                    f"gradients were not finite for {window.skipped_in_a_row} steps in a row, up "
+                    f"to step {now}; {_last_good(checkpoints)}. Start again with a lower learning "
+                    "rate, or in float32 if the precision was lower"
                 )
             score = None
             if evaluate_now and due(evaluate_every):
@@ -228,8 +223,8 @@ def train(
             # one that is due waits for the next good step.
             checkpoint_owed |= due(checkpoint_every)
             last = received or now == total_steps
-            if checkpoints and (last or (checkpoint_owed and not skipped_in_a_row)):
-                checkpoints.save(now, score)
+            if checkpoints and (last or (checkpoint_owed and not window.skipped_in_a_row)):
+                checkpoints.save(now, score, window.state)
                 checkpoint_owed = False
             if received:
                 raise StoppedError(

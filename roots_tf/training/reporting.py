@@ -10,8 +10,10 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from roots_tf.training.calls import COUNTS, Result
+from roots_tf.training.calls import Result
 from roots_tf.training.step import Sums
+
+COUNTS = frozenset({"skipped", "spikes"})  # sums that are told as such, not as means
 
 # Of small BERTs no norm was above 1.9 times the median before it, over 295 steps of one run and the
 # 98 rows of three others.
@@ -131,30 +133,52 @@ class Window:
 
     Args:
         work: of a step.
+        state: what `state` gave at the step where this window goes on, so that a run that was
+            killed tells the same rows as one that was not; None begins a new window.
     """
 
-    def __init__(self, work: Work):
+    def __init__(self, work: Work, state: dict | None = None):
         self._work = work
-        self._clear()
-
-    def _clear(self) -> None:
-        self._sums: dict[str, tuple[float, float]] = {}
+        state = state or {"sums": {}, "skipped_in_a_row": 0}
+        self._sums: dict[str, list[float]] = state["sums"]
+        self.skipped_in_a_row: int = state["skipped_in_a_row"]
         self._steps, self._seconds, self._input_wait = 0, 0.0, 0.0
 
-    def add(self, result: Result, steps: int, seconds: float) -> None:
-        """Adds a call of so many steps that took so long; pauses between calls do not count."""
-        for name, (value, weight) in result.sums.items():
-            before = self._sums.get(name, (0.0, 0.0))
-            self._sums[name] = (before[0] + float(value), before[1] + float(weight))
-        self._steps += steps
+    @property
+    def state(self) -> dict:
+        """What a checkpoint has to hold, as JSON."""
+        return {"sums": self._sums, "skipped_in_a_row": self.skipped_in_a_row}
+
+    def add(self, result: Result, seconds: float, spike_limit: float) -> None:
+        """Adds a call.
+
+        Args:
+            result: of the call. A step that was skipped counts in `skipped` alone, because its
+                losses may be no numbers.
+            seconds: that it took; pauses between calls do not count.
+            spike_limit: gradient norm above which a step is a spike.
+        """
+        # One step after the other, so that the sum does not depend on where calls begin and end.
+        for index in range(len(result.input_wait)):
+            step = {name: sums[index].tolist() for name, sums in result.sums.items()}
+            if skipped := step["skipped"][0] > 0:
+                step = {"skipped": step["skipped"]}
+            else:
+                step["spikes"] = [float(step["gradient_norm"][0] > spike_limit), 1.0]
+            self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
+            for name, (value, weight) in step.items():
+                before = self._sums.get(name, (0.0, 0.0))
+                self._sums[name] = [before[0] + value, before[1] + weight]
+        self._steps += len(result.input_wait)
         self._seconds += seconds
-        self._input_wait += float(result.input_wait)
+        self._input_wait += float(result.input_wait.sum())
 
     def close(self) -> dict[str, float]:
         """The scalars of the window; the next one begins."""
         told = scalars_of(self._sums)
         told |= speeds(self._work, self._steps, self._seconds, self._input_wait) | memory()
-        self._clear()
+        self._sums = {}
+        self._steps, self._seconds, self._input_wait = 0, 0.0, 0.0
         return told
 
 

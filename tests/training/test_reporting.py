@@ -1,11 +1,17 @@
 """What is told of a run, by literals."""
 
+import json
 import logging
 import math
+import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from roots_tf.training import reporting
+from roots_tf.training.calls import Result
 from roots_tf.training.reporting import Work, loss_of, scalars_of, speeds, spike_limit
 
 
@@ -71,8 +77,56 @@ def test_warnings_say_how_many(caplog):
 
 
 def test_memory_follows_what_the_process_holds():
-    before = reporting.memory()
-    block = b"x" * (200 << 20)
-    after = reporting.memory()
-    assert after["memory_bytes"] - before["memory_bytes"] > 100 << 20
-    assert after["memory_peak_bytes"] >= after["memory_bytes"] > len(block)
+    code = """
+from roots_tf.training import reporting
+before = reporting.memory()
+block = b"x" * (200 << 20)
+after = reporting.memory()
+assert after["memory_bytes"] - before["memory_bytes"] > 100 << 20
+assert after["memory_peak_bytes"] >= after["memory_bytes"] > len(block)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_rows_do_not_depend_on_where_calls_end_or_the_run_was_killed():
+    rng = np.random.default_rng(0)
+    count = 12
+    sums = {
+        "masked_lm_loss": rng.uniform(1, 9, [count, 2]),
+        "gradient_norm": np.stack([rng.uniform(0, 2, count), np.ones(count)], 1),
+        "skipped": np.stack([np.arange(count) % 5 == 3, np.ones(count)], 1),
+    }
+    sums = {name: values.astype("float32") for name, values in sums.items()}
+    sums["masked_lm_loss"][3] = np.nan  # of a skipped step
+
+    def part(first, last):
+        return Result({n: v[first:last] for n, v in sums.items()}, np.zeros(last - first))
+
+    whole = reporting.Window(Work(1))
+    whole.add(part(0, count), 1.0, spike_limit=1.5)
+    cut = reporting.Window(Work(1))
+    cut.add(part(0, 2), 1.0, spike_limit=1.5)
+    cut.add(part(2, 7), 1.0, spike_limit=1.5)
+    cut = reporting.Window(Work(1), json.loads(json.dumps(cut.state)))
+    cut.add(part(7, count), 1.0, spike_limit=1.5)
+    assert whole.state == cut.state
+    told, again = whole.close(), cut.close()
+    assert told["masked_lm_loss"] == again["masked_lm_loss"]
+    good = np.arange(count) % 5 != 3
+    loss = sums["masked_lm_loss"][good].astype("float64").sum(0)
+    assert told["masked_lm_loss"] == pytest.approx(loss[0] / loss[1])
+    assert told["skipped"] == 2.0
+    assert told["spikes"] == (sums["gradient_norm"][good, 0] > 1.5).sum() > 0
+
+
+def test_skipped_steps_in_a_row_are_counted_over_calls_and_rows():
+    window = reporting.Window(Work(1))
+    found = []
+    for skipped in ([0, 1], [1, 1], [1], [0], [1, 0, 1]):
+        table = np.float32([[number, 1] for number in skipped])
+        sums = {"skipped": table, "gradient_norm": np.ones_like(table)}
+        window.add(Result(sums, np.zeros(len(skipped))), 1.0, 9.0)
+        window.close()
+        found.append(window.skipped_in_a_row)
+    assert found == [1, 3, 4, 0, 1]

@@ -18,7 +18,13 @@ STEPS = 6
 
 
 def train(
-    strategy, accumulate_steps=1, jit_compile=False, config=CONFIG, max_grad_norm=0.5, worker=(0, 1)
+    strategy,
+    accumulate_steps=1,
+    jit_compile=False,
+    config=CONFIG,
+    max_grad_norm=0.5,
+    worker=(0, 1),
+    whole=False,
 ):
     """Weights, moments and sums after a few steps in which clipping is active."""
     strategy = strategy or strategies.make_strategy("one_device")
@@ -36,7 +42,7 @@ def train(
             accumulate_steps=accumulate_steps,
             jit_compile=jit_compile,
         )
-        call = tf.function(train_step)
+        call = tf.function(train_step, jit_compile=True if whole else None)
         sums = [
             call(
                 local_part(pretraining_batch(step, 16, 24, 60, 5), workers, index),
@@ -74,6 +80,14 @@ def test_the_update_does_not_depend_on_how_the_batch_is_cut(
         for name, (value, weight) in expected.items():
             assert found[name] == pytest.approx((value, weight), rel=1e-5), name
     assert all(step["clipped"][0] == 1.0 for step in sums)  # or the order was not put to the test
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_the_whole_step_compiles_and_gives_the_same_numbers(dropout):
+    dropping = models.EncoderConfig(**{**vars(CONFIG), "dropout": dropout})
+    strategy = strategies.make_strategy("one_device")
+    plain, compiled = (train(strategy, config=dropping, whole=whole)[0] for whole in (False, True))
+    assert relative_difference(plain, compiled) < 1e-6
 
 
 def test_dropout_differs_between_replicas_and_repeats():

@@ -1,0 +1,40 @@
+"""What is freed is kept, and not fetched from the system again."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import resource, sys
+import tensorflow as tf
+from roots_tf.training import memory
+
+if sys.argv[1] == "keep":
+    memory.keep_freed_memory()
+    memory.keep_freed_memory()  # may be called again
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+step = tf.function(lambda x: tf.reduce_sum(tf.exp(x) * 2.0))
+x = tf.random.normal([4 << 20])  # 16 MiB: 4,096 pages of 4 KiB
+for _ in range(3):
+    step(x).numpy()
+before = faults()
+for _ in range(10):
+    step(x).numpy()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to")
+def test_a_step_that_repeats_fetches_no_pages():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    found = [
+        int(subprocess.check_output([sys.executable, "-c", CODE, how], env=environment))
+        for how in ("keep", "leave")
+    ]
+    assert found[0] < 400 < 20_000 < found[1]

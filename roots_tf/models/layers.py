@@ -93,7 +93,10 @@ def dropout(x: tf.Tensor, rate: float, keep: tf.Tensor | None) -> tf.Tensor:
 
 def fold_in(seed: tf.Tensor | None, place: int) -> tf.Tensor | None:
     """A seed for one place in the model, so that two places draw different masks."""
-    return None if seed is None else tf.random.experimental.stateless_fold_in(seed, place)
+    if seed is None:
+        return None
+    folded = tf.random.experimental.stateless_fold_in(seed, place)
+    return tf.bitwise.bitwise_and(folded, tf.int32.max)  # XLA reads negative seeds another way
 
 
 def layer_norm(x, gamma, beta=None, *, epsilon: float) -> tf.Tensor:

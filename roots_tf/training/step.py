@@ -48,6 +48,12 @@ def local_part(batch: dict[str, tf.Tensor], parts: int, index) -> dict[str, tf.T
     return batch if parts == 1 else {name: part(feature) for name, feature in batch.items()}
 
 
+def fold_in(seed, number) -> tf.Tensor:
+    """A seed, int32 [2], of its own for each number."""
+    folded = tf.random.experimental.stateless_fold_in(seed, number)
+    return tf.bitwise.bitwise_and(folded, tf.int32.max)  # XLA reads negative seeds another way
+
+
 def make_train_step(
     task: Task,
     optimizer,
@@ -84,7 +90,6 @@ def make_train_step(
     strategy = tf.distribute.get_strategy()
     replicas_here = len(strategy.extended.worker_devices) if tf.distribute.has_strategy() else 1
     variables = [variable.value for variable in task.model.trainable_variables]
-    fold_in = tf.random.experimental.stateless_fold_in
     one = tf.constant(1.0)
 
     def forward_backward(batch, weights, dropout_seed, scale):

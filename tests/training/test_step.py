@@ -82,9 +82,12 @@ def test_the_update_does_not_depend_on_how_the_batch_is_cut(
     assert all(step["clipped"][0] == 1.0 for step in sums)  # or the order was not put to the test
 
 
-def test_the_whole_step_compiles_and_gives_the_same_numbers(one_device):
-    state, _ = train(None, whole=True)
-    assert relative_difference(one_device[0], state) < 1e-6
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_whole_step_compiles_and_gives_the_same_numbers(one_device, dropout):
+    dropping = models.EncoderConfig(**{**vars(CONFIG), "dropout": dropout})
+    plain = train(None, config=dropping)[0]
+    assert (relative_difference(plain, one_device[0]) > 1e-4) == (dropout > 0)
+    assert relative_difference(plain, train(None, config=dropping, whole=True)[0]) < 1e-6
 
 
 def test_dropout_differs_between_replicas_and_repeats():

@@ -43,8 +43,8 @@ def main(config):
         raise RuntimeError("a bug")
     if config.crew == 99:
         raise KeyboardInterrupt
-    if config.name:
-        Path("/dev/full").write_text(config.name)
+    if config.crew == 28:
+        Path("/dev/full").write_text("Rosa")
     print(program.to_json(config))
 
 
@@ -129,7 +129,7 @@ def test_a_bug_keeps_its_traceback(script):
 
 
 def test_a_full_disk_is_one_line(script):
-    done = sail(script, "--to=Lima", "--name=Rosa")
+    done = sail(script, "--to=Lima", "--crew=28")
     assert done.returncode == 2
     assert done.stderr == (
         "sail.py: No space left on device: make room, then run the same command again\n"

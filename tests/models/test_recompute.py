@@ -78,7 +78,7 @@ def test_gradients_are_the_same(config, options):
 # Prints by how much a step lifts the peak of the process's memory, first with recomputation. A peak
 # never falls, so the second number is that of the step which keeps everything.
 _PEAKS = """
-import json, resource
+import json, re
 import tensorflow as tf
 from roots_tf import models
 from roots_tf.tasks.pretraining import Pretraining
@@ -99,7 +99,8 @@ def make_step(recompute):
 
     return step
 
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss: a process inherits that of the one that started it.
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 steps = [make_step(recompute) for recompute in (True, False)]
 for step in steps:
     step(pretraining_batch(0, 1, 128, 200, 4))
@@ -111,4 +112,4 @@ print(json.dumps([(step(batch), peak() - before)[1] for step in steps]))
 def test_less_memory_is_taken():
     run = subprocess.run([sys.executable, "-c", _PEAKS], capture_output=True, text=True, check=True)
     recomputed, kept = json.loads(run.stdout)
-    assert recomputed < 0.75 * kept  # about a half; which tensors live at once varies
+    assert 0 < recomputed < 0.75 * kept  # about a half; which tensors live at once varies

@@ -1,7 +1,7 @@
 """Cross entropy over a vocabulary, in as few passes over the logits as it takes.
 
 Logits [predictions, V] are the largest tensor of a step. TensorFlow's own loss, its gradient and an
-argmax for the accuracy pass over them a dozen times; compiled, it is two passes forward and one
+argmax for the accuracy pass over them again and again; compiled, it is two passes forward and one
 backward.
 """
 

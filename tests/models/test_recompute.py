@@ -112,4 +112,4 @@ print(json.dumps([(step(batch), peak() - before)[1] for step in steps]))
 def test_less_memory_is_taken():
     run = subprocess.run([sys.executable, "-c", _PEAKS], capture_output=True, text=True, check=True)
     recomputed, kept = json.loads(run.stdout)
-    assert 0 < recomputed < 0.75 * kept  # about a half; which tensors live at once varies
+    assert 0 < recomputed < 0.6 * kept

@@ -1,8 +1,8 @@
 """Memory that a step gives back is kept for the next one, on CPUs.
 
 A step on a CPU makes and frees the same large tensors each time. By default the C library returns
-each to the system and gets it again page by page, zeroed: 82,000 page faults and about a
-quarter of the time of a step of BERT-tiny on 32 x 128 tokens. GPUs and TPUs have allocators of their own.
+each to the system and gets it again page by page, zeroed: 82,000 page faults and about a quarter of
+the time of a step of BERT-tiny on 32 x 128 tokens. GPUs and TPUs have allocators of their own.
 """
 
 import contextlib

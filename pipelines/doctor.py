@@ -2,8 +2,8 @@
 
     roots doctor --model_dir=work/pretrained
 
-Takes a second. Reads what `pretrain` wrote to the folder (`config.json`, `plan.json`,
-`metrics.jsonl`, `report.json`, names of checkpoints) and the manifest of its examples where that is
+Takes a second. Reads what `pretrain` wrote to the folder (`plan.json`, `metrics.jsonl`,
+`report.json`, names of checkpoints) and the manifest of its examples where that is
 still there; also of a run that is under way or was killed. Writes the findings to `doctor.json` in
 the same folder, and succeeds whatever it finds.
 """
@@ -51,17 +51,12 @@ def read(config: Config) -> findings.Run:
         InputError: pretrain has begun no run there.
     """
     folder = Path(config.model_dir)
-    for name in ("config.json", "plan.json"):
-        if not (folder / name).exists():
-            raise files.InputError(
-                f"found no {folder / name}; wanted the output folder of pretrain: give the folder "
-                "that its --output named"
-            )
-    settings, plan = files.read_json(folder / "config.json"), files.read_json(folder / "plan.json")
-    if "last_steps" not in plan:
+    path = folder / "plan.json"
+    plan = files.read_json(path) if path.exists() else {}
+    if "phases" not in plan:
         raise files.InputError(
-            f"found no last_steps in {folder / 'plan.json'}; wanted what pretrain writes there: "
-            "give the folder that its --output named"
+            f"found no {path} with the phases of a run; wanted the output folder of pretrain: give "
+            "the folder that its --output named"
         )
     report = folder / "report.json"
     steps = [
@@ -70,23 +65,20 @@ def read(config: Config) -> findings.Run:
         if (match := re.search(r"-(\d+)$", path.stem))
     ]
     return findings.Run(
-        phases=phases(settings, plan),
+        phases=phases(plan),
         rows=summaries.read_metrics(folder),
         report=files.read_json(report) if report.exists() else None,
         checkpoint_step=max(steps, default=None),
     )
 
 
-def phases(settings: dict, plan: dict) -> list[findings.Phase]:
+def phases(plan: dict) -> list[findings.Phase]:
     """The phases of a run, each with the flags that hold in it."""
-    texts = settings.get("phases") or [""]
     found, first_step = [], 0
-    for text, last_step in zip(texts, plan["last_steps"], strict=True):
-        own = dict(setting.partition("=")[::2] for setting in text.split())
-        values = settings | {name: type(settings[name])(value) for name, value in own.items()}
-        folder = values["examples"]
+    for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
+        folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
-        found.append(findings.Phase(values, manifest, first_step, last_step))
+        found.append(findings.Phase(settings, manifest, first_step, last_step))
         first_step = last_step
     return found
 

@@ -6,7 +6,7 @@ Takes seconds with `--debug`; otherwise as long as its steps: the progress line 
 prints that line (step, loss, tokens/s, time left) and held-out scores, and writes to the output
 
     config.json     the flags                     logs/          for `tensorboard --logdir`
-    plan.json       what `auto` stood for         metrics.jsonl  the same scalars, a line a step
+    plan.json       what the flags stood for      metrics.jsonl  the same scalars, a line a step
     checkpoints/    to go on from                 report.json    the last scores
     model/          the trained model
 
@@ -182,6 +182,8 @@ def phases_of(config: Config) -> list[Phase]:
             num_examples=examples.rows_an_epoch(manifest, phase.sentence_objective, length),
             length=length,
         )
+        if phase.warmup_steps < 0:
+            phase = dataclasses.replace(phase, warmup_steps=steps // 10)
         phases.append(Phase(number, phase, manifest, first_step, first_step + steps))
         first_step += steps
     return phases
@@ -230,7 +232,9 @@ def plan_of(config: Config, phases: list[Phase], strategy, workers: int) -> dict
     chosen = automatic.choose(
         strategy, workers, config.precision, config.jit_compile, config.peak_flops
     )
-    return chosen | {"builds": builds, "last_steps": [phase.last_step for phase in phases]}
+    settings = [dataclasses.asdict(phase.config) for phase in phases]
+    last_steps = [phase.last_step for phase in phases]
+    return chosen | {"builds": builds, "last_steps": last_steps, "phases": settings}
 
 
 class Run:
@@ -282,7 +286,7 @@ def train_phase(run: Run, phase: Phase, plan: dict, tokenizer, events) -> None:
     rate = functools.partial(
         schedules.SCHEDULES[config.schedule],
         peak=config.learning_rate,
-        warmup_steps=steps // 10 if config.warmup_steps < 0 else config.warmup_steps,
+        warmup_steps=config.warmup_steps,
         total_steps=steps,
     )
     train_step = step.make_train_step(

@@ -51,8 +51,7 @@ class Phase:
     @property
     def warmup_steps(self) -> int:
         """Updates of rising learning rate."""
-        given = self.settings.get("warmup_steps", -1)
-        return self.steps // 10 if given < 0 else given
+        return self.settings["warmup_steps"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,7 +84,10 @@ from roots_tf import models
 from roots_tf.tasks.pretraining import Pretraining
 from tests.batches import pretraining_batch
 
-config = models.EncoderConfig(vocabulary_size=200, num_layers=8, hidden_dim=64, num_heads=2,
+# One thread: with more, how many blocks are in memory at once is left to chance.
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.config.threading.set_intra_op_parallelism_threads(1)
+config = models.EncoderConfig(vocabulary_size=200, num_layers=12, hidden_dim=64, num_heads=2,
                               intermediate_dim=256, max_sequence_length=128, dropout=0.0)
 
 def make_step(recompute):

@@ -1,12 +1,13 @@
 """`doctor`: reads real runs, whole and killed, and names what is missing."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from pipelines import doctor
+from pipelines import doctor, pretrain
 from roots_tf.files import InputError
 
 
@@ -31,9 +32,9 @@ def test_a_short_run_is_called_short(model_dir, capsys):
 
 def test_a_killed_run_whose_examples_are_gone(model_dir):
     (model_dir / "report.json").unlink()
-    settings = json.loads((model_dir / "config.json").read_text())
-    settings["examples"] = str(model_dir / "gone")
-    (model_dir / "config.json").write_text(json.dumps(settings))
+    plan = json.loads((model_dir / "plan.json").read_text())
+    plan["phases"][0]["examples"] = str(model_dir / "gone")
+    (model_dir / "plan.json").write_text(json.dumps(plan))
     with (model_dir / "metrics.jsonl").open("a") as file:
         file.write('{"group": "train", "st')  # as a kill leaves it
     found = doctor.main(doctor.Config(model_dir=str(model_dir)))
@@ -41,16 +42,22 @@ def test_a_killed_run_whose_examples_are_gone(model_dir):
     assert "told up to step 20 of 20, the last checkpoint is of step 20" in unfinished["found"]
 
 
-def test_flags_of_phases_count_in_their_phase():
-    settings = {"examples": "a", "batch_size": 32, "learning_rate": 1e-4}
-    settings["phases"] = ["examples=b", "learning_rate=5e-5 batch_size=8"]
-    first, second = doctor.phases(settings, {"last_steps": [90, 100]})
+def test_flags_of_phases_count_in_their_phase(work):
+    phases = ("duration=90 batch_size=32", "duration=10 learning_rate=5e-5 batch_size=8")
+    config = pretrain.Config(output="run", examples=work.examples, phases=phases)
+    found = pretrain.phases_of(config)
+    settings = [dataclasses.asdict(phase.config) for phase in found]
+    settings[0]["examples"] = "b"
+    plan = {"phases": settings, "last_steps": [phase.last_step for phase in found]}
+    first, second = doctor.phases(plan)
     assert (first.settings["examples"], first.settings["batch_size"]) == ("b", 32)
     assert (second.settings["learning_rate"], second.settings["batch_size"]) == (5e-5, 8)
     assert (first.first_step, first.steps, second.first_step, second.steps) == (0, 90, 90, 10)
+    assert (first.warmup_steps, second.warmup_steps) == (9, 1)  # a tenth of each
     assert first.manifest is None
+    assert second.manifest["max_seq_length"] == 32
 
 
 def test_another_folder_is_refused(work, tmp_path):
-    with pytest.raises(InputError, match=r"found no .*config.json; wanted the output folder"):
+    with pytest.raises(InputError, match=r"found no .*plan.json .*wanted the output folder"):
         doctor.main(doctor.Config(model_dir=str(tmp_path)))

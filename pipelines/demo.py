@@ -122,7 +122,7 @@ def main(config: Config) -> dict:
         "next_sentence_base_rate": max(base_rate, 1 - base_rate),
         "finetuned_accuracy": tuned["test_accuracy"],
         "from_scratch_accuracy": from_scratch["test_accuracy"],
-        "majority_accuracy": tuned["test_majority"],
+        "majority_accuracy": tuned["test_baseline_accuracy"],
         "fill_mask": [json.loads(line) for line in printed.splitlines()],
         "saved_model": str(work / "served" / "1"),
         "tensorboard": str(work / "pretrained" / "logs"),

@@ -1,25 +1,36 @@
-"""Fine-tune a pretrained encoder to tell classes of text, over several seeds.
+"""Fine-tune a pretrained encoder on a task, over several seeds.
 
-    roots finetune --init_from=work/pretrained/model \
+    roots finetune --task=classification --init_from=work/pretrained/model \
         --train=train.tsv --dev=dev.tsv --output=work/task
 
-Files hold a line an example: text TAB label, or JSON with "text" and "label". Prints a table of
-accuracies (median over the seeds, each seed, and always answering the most frequent class) and
-writes report.json and, of the seed that is best on the dev file, a model folder `model/`.
+Tasks and what their files hold:
+
+    classification      TSV, CSV, JSON lines, Parquet: text, label; pairs also have text_pair
+    regression          the same with value instead of label
+    similarity          text, text_pair, value: the cosine of two embeddings is trained
+    multiple_choice     text, choices (or choice_0, choice_1, ...), label: index of the right one
+    tagging             CoNLL: a word and its IOB2 tag a line, an empty line between sentences
+    question_answering  SQuAD JSON, version 1.1 or 2
+
+Takes minutes to hours. Prints a table of scores (median over the seeds, lowest, highest, and what
+a trivial answer scores) and writes report.json and, of the seed that is best on the dev file, a
+model folder `model/` and `dev_predictions.jsonl`, with `--test` also `test_predictions.jsonl`.
 `--random_init` trains the same model from random weights: what pretraining is worth.
 """
 
 import dataclasses
+import json
 import statistics
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import files, models, program, tokenizers
-from roots_tf.metrics import classification as scores
-from roots_tf.tasks import classification
+from roots_tf import files, models, program, tasks, tokenizers
+from roots_tf.metrics import plots
+from roots_tf.tasks import finetuning
+from roots_tf.tasks.rows import Batcher, Rows, train_batches
 from roots_tf.training import loop, memory, optimizers, schedules, step, summaries
 
 
@@ -28,21 +39,69 @@ class Config:
     """Flags of `finetune`. The defaults are in the ranges of BERT's appendix A.3."""
 
     init_from: str = program.flag(help="model folder to start from, with its tokenizer")
-    train: str = program.flag(help="labelled file: .tsv (text TAB label) or .jsonl (text, label)")
-    dev: str = program.flag(help="labelled file that picks the best seed")
+    train: str = program.flag(help="labelled file to learn from")
+    dev: str = program.flag(help="labelled file that picks the best epoch and the best seed")
     output: str = program.flag(help="folder of the run")
+    task: Literal[tuple(tasks.KINDS)] = program.flag("classification", help="what is learned")
     test: str = program.flag("", help="labelled file for a last score; none: dev scores only")
+    columns: tuple[str, ...] = program.flag(
+        (), help="names of columns that differ: text=sentence,label=gold"
+    )
     random_init: bool = program.flag(False, help="start from random weights of the same sizes")
-    max_seq_length: int = program.flag(128, help="tokens of a text, [CLS] and [SEP] among them")
-    batch_size: int = program.flag(32, help="texts in a batch")
+    max_seq_length: int = program.flag(128, help="tokens of a row, [CLS] and [SEP] among them")
+    stride: int = program.flag(
+        0,
+        help="tokens between the starts of two windows of a long text; 0: classes and numbers "
+        "come from the start of a text alone, tags and answers from windows that overlap by half",
+    )
+    batch_size: int = program.flag(32, help="examples in a batch")
     num_epochs: float = program.flag(3.0, help="times over the training file")
+    patience: int = program.flag(
+        0, help="stop after so many epochs without a better dev score, and keep the best; 0: never"
+    )
     learning_rate: float = program.flag(5e-5, help="highest learning rate")
+    layer_decay: float = program.flag(
+        1.0, help="learning rate of a block over that of the next one up (ELECTRA: 0.8 to 0.9)"
+    )
+    frozen_layers: int = program.flag(
+        -1, help="0: embeddings stay as they are; n: so do the first n blocks; -1: all is trained"
+    )
     warmup_share: float = program.flag(0.1, help="share of the updates with a rising rate")
     weight_decay: float = program.flag(0.01, help="decay of matrices, none of biases and norms")
     max_grad_norm: float = program.flag(1.0, help="clip gradients to this global norm; 0: do not")
     dropout: float = program.flag(-1.0, help="dropout rate; -1: that of the pretrained model")
+    balance: bool = program.flag(False, help="weigh classes so that each counts alike")
     seeds: int = program.flag(3, help="runs, of seeds 0, 1, ...")
     debug: bool = program.flag(False, help="256 examples, one epoch, one seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What every seed learns from and is scored on.
+
+    Attributes:
+        kind: of task, with what it learned from the training file.
+        examples: by split, as `kind.read` gives them.
+        rows: the same as rows of tokens.
+        baselines: scores of a trivial answer, of every split but "train".
+        tokenizer: that of the pretrained model.
+    """
+
+    kind: tasks.FineTuning
+    examples: dict
+    rows: dict[str, Rows]
+    baselines: dict[str, dict]
+    tokenizer: tokenizers.Tokenizer
+
+    def predict(self, model, split: str, batch_size: int) -> list[dict]:
+        """Predictions of a split."""
+        rows = self.rows[split]
+        outputs = tasks.predict(self.kind, model, rows, batch_size, self.tokenizer.pad_id)
+        return self.kind.predictions(self.examples[split], rows, outputs)
+
+    def score(self, split: str, predictions: list[dict]) -> dict:
+        """Scores of predictions."""
+        return self.kind.scores(self.examples[split], predictions)
 
 
 def main(config: Config) -> dict:
@@ -51,76 +110,98 @@ def main(config: Config) -> dict:
         config = dataclasses.replace(config, num_epochs=1.0, seeds=1)
     memory.keep_freed_memory()
     output = Path(config.output)
-    described = models.describe(config.init_from)
+    encoder = models.describe(config.init_from)["encoder"]
     tokenizer = tokenizers.load(config.init_from)
     if report := files.claim(output, dataclasses.asdict(config)):
         logging.info("%s has finished; nothing to do", output)
         return report
-    encoder = described["encoder"]
-    length = min(config.max_seq_length, encoder.max_sequence_length)
     if config.dropout >= 0:
         encoder = dataclasses.replace(encoder, dropout=config.dropout)
-
-    paths = {"train": config.train, "dev": config.dev}
-    paths |= {"test": config.test} if config.test else {}
-    examples = {split: classification.read(path) for split, path in paths.items()}
-    if config.debug:
-        examples = {
-            split: classification.Labelled(texts[:256], labels[:256])
-            for split, (texts, labels) in examples.items()
-        }
-    names = tuple(sorted(set(examples["train"].labels)))
-    features = {
-        split: classification.encode(found.texts, tokenizer, length)
-        | {"label_ids": classification.label_ids(found, names, paths[split])}
-        for split, found in examples.items()
-    }
-    labels = {split: of_split["label_ids"] for split, of_split in features.items()}
-
-    runs, best = [], -1.0
+    data = read(config, min(config.max_seq_length, encoder.max_sequence_length), tokenizer)
+    kind, runs, best = data.kind, [], float("-inf")
     for seed in range(config.seeds):
-        model = models.Classifier(encoder, len(names), seed=seed)
-        if not config.random_init:
-            pretrained = models.named_weights(model.encoder) | models.named_weights(model.pooler)
-            models.load_weights(config.init_from, pretrained)
-        _train(config, model, features["train"], seed, output / f"seed_{seed}")
-        run = {"seed": seed}
-        for split in features.keys() - {"train"}:
-            batches = classification.batches_in_order(features[split], config.batch_size)
-            predictions = classification.predict(model, batches).argmax(-1)
-            run[f"{split}_accuracy"] = scores.accuracy(labels[split], predictions)
-        logging.info("%s", "  ".join(f"{name} {value:.4g}" for name, value in run.items()))
+        model = kind.make_model(encoder, seed)
+        if not config.random_init and not models.load_encoder(config.init_from, model):
+            logging.warning("%s has no pooler; it starts at random", config.init_from)
+        written = summaries.Summaries(output / f"seed_{seed}", 0)
+        train(config, data, model, seed, written)
+        found = {split: data.predict(model, split, config.batch_size) for split in data.baselines}
+        draw(kind, data.examples["dev"], found["dev"], written)
+        run = {"seed": seed} | {split: data.score(split, rows) for split, rows in found.items()}
+        score = run["dev"][kind.score]
+        run["degenerate"] = score <= data.baselines["dev"][kind.score]
         runs.append(run)
-        if run["dev_accuracy"] > best:
-            best = run["dev_accuracy"]
-            models.save(output / "model", model, labels=names)
-            tokenizer.save(output / "model")
-
-    report = {"labels": list(names), "seeds": runs}
-    for split in sorted(features.keys() - {"train"}):
-        accuracies = [run[f"{split}_accuracy"] for run in runs]
-        report[f"{split}_accuracy"] = statistics.median(accuracies)
-        report[f"{split}_accuracy_range"] = [min(accuracies), max(accuracies)]
-        report[f"{split}_majority"] = scores.majority_baseline(labels["train"], labels[split])
-        print(
-            f"{split}: accuracy {report[f'{split}_accuracy']:.3f} (median of {len(runs)}: "
-            f"{min(accuracies):.3f} to {max(accuracies):.3f}), "
-            f"most frequent class {report[f'{split}_majority']:.3f}, {len(names)} classes"
-        )
+        logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
+        if score > best:
+            best = score
+            save(output, data, model, found)
+    report = {"task": kind.name, "labels": list(kind.labels), "seeds": runs}
+    report |= summarise(runs, data.baselines)
+    show(report, sorted(data.baselines))
     files.write_json(output / "report.json", report)
     return report
 
 
-def _train(config: Config, model, features: dict[str, np.ndarray], seed: int, folder: Path) -> None:
-    """One run of fine-tuning."""
-    count = len(features["label_ids"])
+def read(config: Config, length: int, tokenizer: tokenizers.Tokenizer) -> Data:
+    """Reads the files; the kind of task learns its labels from the training file.
+
+    Raises:
+        InputError: something is wrong with a file, or a flag does not go with the task.
+    """
+    columns = dict(text.partition("=")[::2] for text in config.columns)
+    kind = tasks.KINDS[config.task](max_seq_length=length, stride=config.stride)
+    paths = {"train": config.train, "dev": config.dev}
+    paths |= {"test": config.test} if config.test else {}
+    examples = {split: kind.read(path, columns) for split, path in paths.items()}
+    if config.debug:
+        examples = {split: finetuning.head(found, 256) for split, found in examples.items()}
+    kind = kind.learn(examples["train"])
+    if config.balance:
+        if config.task != "classification":
+            raise files.InputError(
+                f"found --balance with --task={config.task}; wanted it with classification alone"
+            )
+        ids = finetuning.label_ids(examples["train"], kind.answer, kind.labels)
+        weights = finetuning.balanced_weights(ids, len(kind.labels))
+        kind = dataclasses.replace(kind, label_weights=weights)
+    rows = {split: kind.rows(found, tokenizer) for split, found in examples.items()}
+    scored = [split for split in ("dev", "test") if split in examples]
+    baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
+    return Data(kind, examples, rows, baselines, tokenizer)
+
+
+def save(output: Path, data: Data, model, found: dict[str, list[dict]]) -> None:
+    """Writes the model folder and the predictions of a seed."""
+    kind = data.kind
+    models.save(
+        output / "model",
+        model,
+        labels=kind.labels,
+        num_labels=kind.num_outputs,
+        pooler=False,
+        task=tasks.describe(kind),
+    )
+    data.tokenizer.save(output / "model")
+    for split, rows in found.items():
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        files.write_text(output / f"{split}_predictions.jsonl", "".join(lines))
+
+
+class _NoBetterError(Exception):
+    """The dev score has not grown for as many epochs as patience lasts."""
+
+
+def train(config: Config, data: Data, model, seed: int, written: summaries.Summaries) -> None:
+    """One run of fine-tuning; with patience it leaves the weights of the best epoch."""
+    kind, rows = data.kind, data.rows["train"]
+    count = len(rows) // rows.group
     batch_size = min(config.batch_size, count)
     total = max(1, round(config.num_epochs * count / batch_size))
-    task = classification.Classification(model)
+    multipliers = rate_multipliers(model, config.layer_decay, config.frozen_layers)
     weights = [variable.value for variable in model.trainable_variables]
     train_step = step.make_train_step(
-        task,
-        optimizers.AdamW(weights, config.weight_decay),
+        tasks.Objective(kind, model),
+        optimizers.AdamW(weights, config.weight_decay, multipliers=multipliers),
         lambda at: schedules.linear(
             at,
             peak=config.learning_rate,
@@ -130,14 +211,104 @@ def _train(config: Config, model, features: dict[str, np.ndarray], seed: int, fo
         seed=seed,
         max_grad_norm=config.max_grad_norm,
     )
-    loop.train(
-        train_step,
-        lambda start: classification.train_batches(features, batch_size, seed, start),
-        tf.Variable(0, dtype=tf.int64, trainable=False),
-        total_steps=total,
-        tokens_per_step=features["token_ids"].shape[1] * batch_size,
-        summaries=summaries.Summaries(folder, 0),
-    )
+    scores, kept = [], []
+
+    def evaluate_epoch() -> dict[str, float]:
+        found = data.score("dev", data.predict(model, "dev", config.batch_size))
+        scores.append(found[kind.score])
+        if scores[-1] > max(scores[:-1], default=float("-inf")):
+            kept[:] = [variable.numpy() for variable in weights]
+        elif len(scores) - 1 - scores.index(max(scores)) >= config.patience:
+            raise _NoBetterError
+        return {name: value for name, value in found.items() if isinstance(value, float)}
+
+    batcher = Batcher(rows, kind.max_seq_length, data.tokenizer.pad_id)
+    try:
+        loop.train(
+            train_step,
+            lambda start: train_batches(rows, batcher, batch_size, seed, start),
+            tf.Variable(0, dtype=tf.int64, trainable=False),
+            total_steps=total,
+            tokens_per_step=round(rows.lengths.mean() * rows.group * batch_size),
+            evaluate_every=round(count / batch_size),
+            evaluate_now=evaluate_epoch if config.patience else None,
+            summaries=written,
+        )
+    except _NoBetterError:
+        logging.info("no better %s for %d epochs: stopped", kind.score, config.patience)
+    for variable, value in zip(weights, kept, strict=False):
+        variable.assign(value)
+
+
+def draw(kind, examples, predictions: list[dict], written: summaries.Summaries) -> None:
+    """Confusion matrix and curves of precision and recall for TensorBoard, where there are some."""
+    if (charts := kind.charts(examples, predictions)) is None:
+        return
+    table = plots.confusion_markdown(charts.confusion, kind.labels)
+    written.write_image("dev", 0, "confusion", plots.confusion_image(charts.confusion))
+    written.write_texts("dev", 0, {"confusion": table})
+    written.write_pr_curves("dev", 0, charts.curves)
+
+
+def rate_multipliers(model, decay: float, frozen: int) -> list[float]:
+    """Freezes what is not to be trained; multiplier of the learning rate of what is.
+
+    The head has 1, the last block `decay`, the one below it `decay` squared, and so on down to the
+    embeddings (Clark et al. 2020, ELECTRA, arXiv:2003.10555, appendix B).
+
+    Returns:
+        One a trainable variable, in the order of `model.trainable_variables`.
+
+    Raises:
+        InputError: there are fewer blocks than are to be frozen.
+    """
+    layers = model.config.num_layers
+    if frozen > layers:
+        raise files.InputError(
+            f"found frozen_layers={frozen}; wanted at most {layers}, the blocks of the model"
+        )
+
+    def depth(variable) -> int:
+        """0 for embeddings, 1 for the first block, blocks + 1 above them."""
+        parts = variable.path.split("/")
+        if parts[:2] == ["encoder", "embeddings"]:
+            return 0
+        if parts[0] == "encoder" and parts[1].startswith("layer_"):
+            return int(parts[1].removeprefix("layer_")) + 1
+        return layers + 1
+
+    for variable in model.variables:
+        variable.trainable = depth(variable) > frozen
+    return [decay ** (layers + 1 - depth(v)) for v in model.trainable_variables]
+
+
+def summarise(runs: list[dict], baselines: dict[str, dict]) -> dict:
+    """Median, range and baseline of every score: `test_f1`, `test_f1_range`, `test_baseline_f1`."""
+    found = {}
+    for split, baseline in sorted(baselines.items()):
+        for name, value in baseline.items():
+            if isinstance(value, dict):
+                continue
+            values = [run[split][name] for run in runs]
+            found[f"{split}_{name}"] = statistics.median(values)
+            found[f"{split}_{name}_range"] = [min(values), max(values)]
+            found[f"{split}_baseline_{name}"] = value
+    return found
+
+
+def show(report: dict, splits: list[str]) -> None:
+    """Prints the table of scores, and names seeds that learned nothing."""
+    print(f"{'':<28} {'median':>8} {'lowest':>8} {'highest':>8} {'trivial':>8}")
+    for split in splits:
+        for name in (key for key in report["seeds"][0][split] if f"{split}_{key}" in report):
+            lowest, highest = report[f"{split}_{name}_range"]
+            values = (report[f"{split}_{name}"], lowest, highest)
+            numbers = " ".join(
+                f"{value:>8.3f}" for value in (*values, report[f"{split}_baseline_{name}"])
+            )
+            print(f"{split + ' ' + name:<28} {numbers}")
+    if failed := [run["seed"] for run in report["seeds"] if run["degenerate"]]:
+        print(f"no better on dev than a trivial answer: seeds {failed}")
 
 
 if __name__ == "__main__":

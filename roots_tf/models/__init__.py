@@ -1,8 +1,16 @@
 """Features in, hidden states and logits out: the encoder, its heads, and model folders."""
 
 from roots_tf.models.config import PRESETS, SIZES, EncoderConfig, preset_fields
-from roots_tf.models.encoder import Classifier, Encoder, Pretrainer
-from roots_tf.models.folder import describe, load, load_weights, named_weights, save
+from roots_tf.models.encoder import Encoder, PooledEncoder, Pretrainer
+from roots_tf.models.folder import (
+    describe,
+    load,
+    load_encoder,
+    load_weights,
+    named_weights,
+    save,
+)
+from roots_tf.models.heads import Classifier, TokenClassifier, mean_pool
 
 __all__ = [
     "PRESETS",
@@ -10,10 +18,14 @@ __all__ = [
     "Classifier",
     "Encoder",
     "EncoderConfig",
+    "PooledEncoder",
     "Pretrainer",
+    "TokenClassifier",
     "describe",
     "load",
+    "load_encoder",
     "load_weights",
+    "mean_pool",
     "named_weights",
     "preset_fields",
     "save",

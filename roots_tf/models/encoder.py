@@ -22,7 +22,6 @@ from roots_tf.models.layers import (
 
 SEEDS_A_MODEL = 1_000_000  # initial weights of model seed s draw from seeds s * this and up
 HEAD_SEEDS = 900_000  # where those of the heads start
-POOLED = 1_000_003  # place of the dropout before a classifier; blocks have 0 to 4 * layers
 
 
 class Embeddings(Weights):
@@ -50,7 +49,10 @@ class Embeddings(Weights):
         """Ids to rows; arguments as for `Encoder.call`."""
         token_ids, segment_ids = features["token_ids"], features["segment_ids"]
         length = tf.shape(token_ids)[1]
-        x = tf.gather(self.token, token_ids)  # [B, L, H]
+        if "token_embeddings" in features:
+            x = tf.cast(features["token_embeddings"], tf.float32)  # [B, L, H]
+        else:
+            x = tf.gather(self.token, token_ids)  # [B, L, H]
         if self.position is not None and "position_ids" in features:
             x += tf.gather(self.position, features["position_ids"])
         elif self.position is not None:
@@ -141,21 +143,26 @@ class Encoder(keras.Model):
 
         Args:
             features: `token_ids`, `segment_ids` and `padding_mask` [B, L]; packed rows also have
-                `position_ids` and `document_ids` [B, L].
+                `position_ids` and `document_ids` [B, L]. With `token_embeddings` [B, L, H] these
+                stand for the rows of the token table.
             seed: int32 [2] turns dropout on and decides its masks; None is inference.
 
         Returns:
             [B, L, H] in the compute type.
         """
-        local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
-        views = {local: make_view(self.config, features, local) for local in set(local_layers)}
         x = self.embeddings(features, seed=seed)
-        for block, local in zip(self.blocks, local_layers, strict=True):
-            run = functools.partial(block, view=views[local], seed=seed)
+        for block, view in zip(self.blocks, self.views(features), strict=True):
+            run = functools.partial(block, view=view, seed=seed)
             x = tf.recompute_grad(run)(x) if self.recompute and seed is not None else run(x)
         if self.final_norm is not None:
             x = self.final_norm(x, training=seed is not None)
         return tf.reshape(x, tf.concat([tf.shape(features["token_ids"]), [-1]], 0))
+
+    def views(self, features) -> list[View]:
+        """What the tokens see in each layer; layers of one kind share it."""
+        local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
+        views = {local: make_view(self.config, features, local) for local in set(local_layers)}
+        return [views[local] for local in local_layers]
 
 
 class Pooler(Dense):
@@ -168,6 +175,40 @@ class Pooler(Dense):
     def call(self, hidden_states):
         """[B, L, H] -> [B, H]."""
         return tf.tanh(super().call(hidden_states[:, 0]))
+
+
+class PooledEncoder(keras.Model):
+    """An encoder by itself, with its pooler where it has one.
+
+    Args:
+        config: its sizes.
+        pooler: whether there is a pooler.
+        seed, precision, recompute: as for `Encoder`.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        pooler: bool = True,
+        seed: int = 0,
+        precision: str = "float32",
+        recompute: bool = False,
+    ):
+        super().__init__(name="encoder", dtype=precision)
+        self.config = config
+        self.encoder = Encoder(config, seed, precision, recompute)
+        first = seed * SEEDS_A_MODEL + HEAD_SEEDS
+        self.pooler = Pooler(config, seed=first + 1, dtype=precision) if pooler else None
+        self.built = True
+
+    def call(self, features, seed=None):
+        """`hidden_states` [B, L, H] and, with a pooler, `pooled` [B, H], in the compute type.
+
+        Arguments as for `Encoder.call`.
+        """
+        hidden_states = self.encoder(features, seed=seed)
+        pooled = {"pooled": self.pooler(hidden_states)} if self.pooler else {}
+        return {"hidden_states": hidden_states} | pooled
 
 
 class MaskedLMHead(Weights):
@@ -253,35 +294,3 @@ class Pretrainer(keras.Model):
                 self.next_sentence(self.pooler(hidden_states)), tf.float32
             ),
         }
-
-
-class Classifier(keras.Model):
-    """An encoder, its pooler and one linear layer over classes (arXiv:1810.04805, section 4.1).
-
-    Arguments as for `Encoder`, and `num_labels`, the number of classes.
-    """
-
-    def __init__(
-        self,
-        config: EncoderConfig,
-        num_labels: int,
-        seed: int = 0,
-        precision: str = "float32",
-        recompute: bool = False,
-    ):
-        super().__init__(name="classifier", dtype=precision)
-        self.config, self.num_labels = config, num_labels
-        common = {"scale": config.initializer_range, "dtype": precision}
-        first = seed * SEEDS_A_MODEL + HEAD_SEEDS
-        self.encoder = Encoder(config, seed, precision, recompute)
-        self.pooler = Pooler(config, seed=first + 1, dtype=precision)
-        self.output_layer = Dense(
-            config.hidden_dim, num_labels, name="classes", seed=first + 3, **common
-        )
-        self.built = True
-
-    def call(self, features, seed=None):
-        """Class logits, float32 [B, labels]; arguments as for `Encoder.call`."""
-        pooled, rate = self.pooler(self.encoder(features, seed=seed)), self.config.dropout
-        pooled = dropout(pooled, rate, keep_mask(pooled, rate, fold_in(seed, POOLED)))
-        return tf.cast(self.output_layer(pooled), tf.float32)

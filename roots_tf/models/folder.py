@@ -10,7 +10,22 @@ import safetensors.numpy
 from roots_tf import files
 from roots_tf.files import InputError
 from roots_tf.models.config import EncoderConfig
-from roots_tf.models.encoder import Classifier, Pretrainer
+from roots_tf.models.encoder import PooledEncoder, Pretrainer
+from roots_tf.models.heads import Classifier, TokenClassifier
+
+# Makes a model from its sizes, what else `model.json` says, and the precision.
+KINDS = {
+    "pretrainer": lambda config, said, precision: Pretrainer(config, precision=precision),
+    "encoder": lambda config, said, precision: PooledEncoder(
+        config, said["pooler"], precision=precision
+    ),
+    "classifier": lambda config, said, precision: Classifier(
+        config, said.get("num_labels") or len(said["labels"]), precision=precision
+    ),
+    "token_classifier": lambda config, said, precision: TokenClassifier(
+        config, said.get("num_labels") or len(said["labels"]), precision=precision
+    ),
+}
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
@@ -18,13 +33,16 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     return {variable.path: variable for variable in model.variables}
 
 
-def save(folder: str | Path, model: keras.Model, labels: tuple[str, ...] = ()) -> None:
+def save(
+    folder: str | Path, model: keras.Model, labels: tuple[str, ...] = (), **description
+) -> None:
     """Writes a model folder; `model.json`, which makes it complete, comes last.
 
     Args:
         folder: where to; made if missing.
-        model: a `Pretrainer` or a `Classifier`.
+        model: of one of `KINDS`, which is its name.
         labels: names of a classifier's classes.
+        **description: what else `model.json` says, as JSON values.
 
     Raises:
         InputError: the folder cannot be written.
@@ -32,10 +50,12 @@ def save(folder: str | Path, model: keras.Model, labels: tuple[str, ...] = ()) -
     weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
     with files.atomic_path(Path(folder, "model.safetensors")) as temporary:
         safetensors.numpy.save_file(weights, temporary)
+        temporary.chmod(0o644)  # safetensors writes for its owner only, and a server may be another
     description = {
         "kind": model.name,
         "encoder": dataclasses.asdict(model.config),
         "labels": list(labels),
+        **description,
     }
     files.write_json(Path(folder, "model.json"), description)
 
@@ -66,15 +86,12 @@ def load(folder: str | Path, precision: str = "float32") -> keras.Model:
         InputError: the folder holds no model, or its weights do not fit the description.
     """
     description = describe(folder)
-    config, kind = description["encoder"], description["kind"]
-    if kind == "pretrainer":
-        model = Pretrainer(config, precision=precision)
-    elif kind == "classifier":
-        model = Classifier(config, len(description["labels"]), precision=precision)
-    else:
+    kind = description["kind"]
+    if kind not in KINDS:
         raise InputError(
-            f"found a model of kind {kind!r} in {folder}; wanted pretrainer or classifier"
+            f"found a model of kind {kind!r} in {folder}; wanted one of {', '.join(KINDS)}"
         )
+    model = KINDS[kind](description["encoder"], description, precision)
     load_weights(folder, named_weights(model))
     return model
 
@@ -103,3 +120,36 @@ def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> No
                 f"{tuple(variable.shape)}: the sizes of the two models differ"
             )
         variable.assign(stored[name])
+
+
+def load_encoder(folder: str | Path, model: keras.Model) -> bool:
+    """Assigns the encoder of a model folder, and its pooler where both models have one.
+
+    Returns:
+        Whether a pooler of the model, if it has one, was in the folder too.
+
+    Raises:
+        InputError: a weight of the encoder is missing or of another shape.
+    """
+    wanted = {
+        name: variable
+        for name, variable in named_weights(model).items()
+        if name.startswith(("encoder/", "pooler/"))
+    }
+    stored = _stored_names(Path(folder, "model.safetensors"))
+    poolers = {name for name in wanted if name.startswith("pooler/")}
+    if lacking := not poolers <= stored:
+        wanted = {name: wanted[name] for name in wanted.keys() - poolers}
+    load_weights(folder, wanted)
+    return not lacking
+
+
+def _stored_names(path: Path) -> set[str]:
+    """Names of the weights in a file."""
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            return set(file.keys())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(
+            f"could not read {path}: {error}; copy or train the model again"
+        ) from error

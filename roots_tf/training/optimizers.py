@@ -30,6 +30,7 @@ class AdamW:
         beta_1: decay of the mean of gradients.
         beta_2: decay of the mean of squared gradients.
         epsilon: added to the root of the second moment.
+        multipliers: of the learning rate of each variable; None: 1.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class AdamW:
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
+        multipliers: Sequence[float] | None = None,
     ):
         self.trained = list(variables)
+        self.multipliers = [1.0] * len(self.trained) if multipliers is None else multipliers
         self.weight_decay = weight_decay
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.first = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.trained]
@@ -68,10 +71,11 @@ class AdamW:
         corrections = [-tf.math.expm1(count * math.log(beta)) for beta in betas]
 
         def update():
-            for variable, first, second, gradient in zip(
-                self.trained, self.first, self.second, gradients, strict=True
+            for variable, first, second, gradient, multiplier in zip(
+                self.trained, self.first, self.second, gradients, self.multipliers, strict=True
             ):
-                self._update(variable, first, second, gradient * scale, rate, *corrections)
+                own_rate = rate if multiplier == 1.0 else rate * multiplier
+                self._update(variable, first, second, gradient * scale, own_rate, *corrections)
             return True
 
         tf.cond(keep, update, lambda: False)

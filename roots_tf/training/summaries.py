@@ -40,9 +40,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.pr_curve import metadata as pr_curve
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util import tensor_util
 
 from roots_tf import files
 
@@ -102,6 +105,39 @@ class Summaries:
             group,
             step,
             [value(tag=name, histo=_histogram(array)) for name, array in arrays.items()],
+        )
+
+    def write_image(self, group: str, step: int, name: str, image: np.ndarray) -> None:
+        """Writes a picture, uint8 [H, W, 3], for TensorBoard only."""
+        height, width, channels = image.shape
+        picture = summary_pb2.Summary.Image(
+            height=height,
+            width=width,
+            colorspace=channels,
+            encoded_image_string=tf.io.encode_png(image).numpy(),
+        )
+        self._add(group, step, [summary_pb2.Summary.Value(tag=name, image=picture)])
+
+    def write_pr_curves(self, group: str, step: int, curves: dict[str, np.ndarray]) -> None:
+        """Writes precision and recall over thresholds, for TensorBoard only.
+
+        Args:
+            group: as for `write`.
+            step: likewise.
+            curves: by name, as `roots_tf.metrics.plots.pr_curve` gives them, [6, thresholds].
+        """
+        value = summary_pb2.Summary.Value
+        self._add(
+            group,
+            step,
+            [
+                value(
+                    tag=f"precision_recall/{name}",
+                    metadata=pr_curve.create_summary_metadata(name, "", curve.shape[1]),
+                    tensor=tensor_util.make_tensor_proto(curve),
+                )
+                for name, curve in curves.items()
+            ],
         )
 
     def _add(self, group: str, step: int, values: list) -> None:

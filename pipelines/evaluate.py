@@ -1,0 +1,54 @@
+"""Score a fine-tuned model on a labelled file.
+
+    roots evaluate --model=work/task/model --input=test.tsv --output=scores.json
+
+Takes seconds and then as long as the model does. Reads what finetune reads; prints the scores of
+the task and writes them as JSON.
+"""
+
+import dataclasses
+
+from roots_tf import files, models, program, tasks, tokenizers
+from roots_tf.tasks import finetuning
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `evaluate`."""
+
+    model: str = program.flag(help="model folder that finetune wrote")
+    input: str = program.flag(help="labelled file")
+    output: str = program.flag(help="JSON file of scores")
+    columns: tuple[str, ...] = program.flag(
+        (), help="names of columns that differ: text=sentence,label=gold"
+    )
+    batch_size: int = program.flag(64, help="rows computed at once")
+    debug: bool = program.flag(False, help="the first 256 examples only")
+
+
+def main(config: Config) -> dict:
+    """Writes and returns the scores."""
+    kind = tasks.restore(models.describe(config.model))
+    tokenizer = tokenizers.load(config.model)
+    columns = dict(text.partition("=")[::2] for text in config.columns)
+    examples = kind.read(config.input, columns)
+    if config.debug:
+        examples = finetuning.head(examples, 256)
+    rows = kind.rows(examples, tokenizer)
+    outputs = tasks.predict(
+        kind, models.load(config.model), rows, config.batch_size, tokenizer.pad_id
+    )
+    scores = kind.scores(examples, kind.predictions(examples, rows, outputs))
+    for name, value in scores.items():
+        if isinstance(value, dict):
+            for label, parts in value.items():
+                shown = "  ".join(f"{key} {number:.3f}" for key, number in parts.items())
+                print(f"  {label:<16} {shown}")
+        else:
+            print(f"{name:<24} {value:.4f}")
+    files.write_json(config.output, scores)
+    return scores
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,51 @@
+"""Answer new examples with a fine-tuned model.
+
+    roots predict --model=work/task/model --input=new.txt --output=answers.jsonl
+
+Takes seconds and then as long as the model does. Reads what finetune reads, without the answers: a
+text a line (`.txt`), or TSV, CSV, JSON lines, Parquet, CoNLL, SQuAD by task. Writes a JSON object
+an example: label and probabilities; value; tags and entities, or an answer, with their place in the
+text in characters.
+"""
+
+import dataclasses
+import json
+
+from absl import logging
+
+from roots_tf import files, models, program, tasks, tokenizers
+from roots_tf.tasks import finetuning
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `predict`."""
+
+    model: str = program.flag(help="model folder that finetune wrote")
+    input: str = program.flag(help="file of examples")
+    output: str = program.flag(help="file of answers, JSON lines")
+    columns: tuple[str, ...] = program.flag((), help="names of columns that differ: text=sentence")
+    batch_size: int = program.flag(64, help="rows computed at once")
+    debug: bool = program.flag(False, help="the first 16 examples only")
+
+
+def main(config: Config) -> list[dict]:
+    """Writes and returns one answer an example, in the order of the file."""
+    kind = tasks.restore(models.describe(config.model))
+    tokenizer = tokenizers.load(config.model)
+    columns = dict(text.partition("=")[::2] for text in config.columns)
+    examples = kind.read(config.input, columns, labelled=False)
+    if config.debug:
+        examples = finetuning.head(examples, 16)
+    model = models.load(config.model)
+    rows = kind.rows(examples, tokenizer, labelled=False)
+    outputs = tasks.predict(kind, model, rows, config.batch_size, tokenizer.pad_id)
+    predictions = kind.predictions(examples, rows, outputs)
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
+    files.write_text(config.output, "".join(lines))
+    logging.info("%s holds %d answers", config.output, len(predictions))
+    return predictions
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

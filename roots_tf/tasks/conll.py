@@ -1,0 +1,117 @@
+"""Sentences of tagged words from CoNLL files: a word a line with its tag, a blank line between."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from roots_tf.files import InputError
+from roots_tf.tasks import tables
+
+_TAG = re.compile(r"O|[BIESLU]-\S+")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:")  # of WikiANN: "en:", "zh-classical:"
+
+
+class Sentence(NamedTuple):
+    """Words, the IOB2 tag of each, and the line of the first, counted from 1."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    line: int
+
+
+def read(path: str | Path) -> list[Sentence]:
+    """Reads a file of tagged words, such as CoNLL-2003's (Tjong Kim Sang & De Meulder 2003, 2).
+
+        U.N.     B-ORG
+        official O          ->  Sentence(("U.N.", "official", "Ekeus"), ("B-ORG", "O", "B-PER"), 1)
+        Ekeus    B-PER
+
+    A line has two or more columns, parted by tabs or by spaces: the word is the first, the tag the
+    last. `-DOCSTART-` lines end a sentence and are left out, as are comments: lines that start with
+    `# ` and do not end in a tag. WikiANN writes the language before each word (`en:Sioux`); where
+    every word of the file starts with the same one, it is cut off.
+
+    Tags may be IOB2, IOB1, BIOES or BILOU; they are returned as IOB2.
+
+    Raises:
+        InputError: the file cannot be read or holds no sentence, a line has another number of
+            columns than the first or no word, or a tag is of no such scheme. The message names file
+            and line.
+    """
+    blocks = [[]]  # of (line, word, tag)
+    width = 0
+    for number, line in enumerate(tables.read_text(path).split("\n"), 1):
+        line = line.rstrip("\r ")
+        if not line.strip() or line.startswith("-DOCSTART-"):
+            blocks.append([])
+            continue
+        fields = line.split("\t") if "\t" in line else [part for part in line.split(" ") if part]
+        if line.startswith("# ") and not _TAG.fullmatch(fields[-1]):
+            continue
+        width = width or len(fields)
+        if len(fields) != width or width < 2:
+            raise InputError(
+                f"found {len(fields)} columns in {path}, line {number}: {line[:80]!r}; wanted "
+                f"{max(width, 2)}, parted by tabs or spaces, a word first and its tag last"
+            )
+        if not fields[0].strip():
+            raise InputError(f"found no word in {path}, line {number}: {line[:80]!r}; wanted one")
+        if not _TAG.fullmatch(fields[-1]):
+            raise InputError(
+                f"found tag {fields[-1]!r} in {path}, line {number}; wanted O, B-TYPE or I-TYPE "
+                "(IOB2, IOB1, BIOES or BILOU)"
+            )
+        blocks[-1].append((number, fields[0], fields[-1]))
+    blocks = [block for block in blocks if block]
+    if not blocks:
+        raise InputError(f"found no sentence in {path}; wanted a word and its tag a line")
+    cut = _language_length([word for block in blocks for _, word, _ in block])
+    return [
+        Sentence(
+            tuple(word[cut:] for _, word, _ in block),
+            tuple(to_iob2([tag for _, _, tag in block])),
+            block[0][0],
+        )
+        for block in blocks
+    ]
+
+
+def to_iob2(tags: list[str]) -> list[str]:
+    """Tags of a sentence in IOB2, where each entity begins with B-, from IOB1, BIOES or BILOU.
+
+    >>> to_iob2(["I-PER", "I-PER", "B-PER", "I-LOC", "O", "S-LOC", "B-LOC", "E-LOC"])
+    ['B-PER', 'I-PER', 'B-PER', 'B-LOC', 'O', 'B-LOC', 'B-LOC', 'I-LOC']
+    """
+    found, inside = [], None  # the type of the entity that may go on
+    for tag in tags:
+        prefix, _, kind = tag.partition("-")
+        if prefix == "O":
+            inside = None
+            found.append(tag)
+            continue
+        begins = prefix in "BSU" or kind != inside
+        found.append(f"{'B' if begins else 'I'}-{kind}")
+        inside = None if prefix in "ESLU" else kind
+    return found
+
+
+def text_of(sentence: Sentence) -> tuple[str, list[int], list[int]]:
+    """The words with a space between, and where each starts and ends in characters, end exclusive.
+
+    >>> text_of(Sentence(("U.N.", "official"), ("B-ORG", "O"), 1))
+    ('U.N. official', [0, 5], [4, 13])
+    """
+    starts, ends, end = [], [], -1
+    for word in sentence.words:
+        starts.append(end + 1)
+        end = starts[-1] + len(word)
+        ends.append(end)
+    return " ".join(sentence.words), starts, ends
+
+
+def _language_length(words: list[str]) -> int:
+    """Length of the language code that every word starts with; 0 where there is none."""
+    match = _LANGUAGE.match(words[0])
+    if match and all(word.startswith(match[0]) and word != match[0] for word in words):
+        return match.end()
+    return 0

@@ -1,0 +1,148 @@
+"""The right one of several choices: SWAG, exams (Devlin et al. 2019, section 4.4)."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from roots_tf.files import InputError
+from roots_tf.metrics import classification as metrics
+from roots_tf.tasks import tables
+from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.rows import cut
+
+_LISTS = (".jsonl", ".json", ".parquet")  # formats that can hold a list of choices in one field
+MOST = 16  # columns of choices that are looked for in a table
+
+
+@dataclasses.dataclass(frozen=True)
+class MultipleChoice(FineTuning):
+    """Each choice is scored as the second segment after the text; the softmax is over choices.
+
+    Attributes:
+        num_choices: of every example.
+    """
+
+    num_choices: int = 0
+
+    name = "multiple_choice"
+    score = "accuracy"
+    losses = ("choice_loss",)
+
+    @property
+    def num_outputs(self):
+        """One a choice."""
+        return 1
+
+    def read(self, path, columns, labelled=True):
+        """Tables with `text`, the choices, and `label`, the index of the right one from 0.
+
+        Choices are a list `choices` in JSON lines and Parquet, columns `choice_0`, `choice_1`, ...
+        in TSV and CSV.
+        """
+        answer = (self.answer,) if labelled else ()
+        if Path(path).suffix in _LISTS:
+            table = tables.read(path, ("text", "choices", *answer), (), columns)
+        else:
+            further = tuple(f"choice_{i}" for i in range(2, MOST))
+            required = ("text", "choice_0", "choice_1", *answer)
+            table = tables.read(path, required, further, columns)
+            given = [
+                table.columns[f"choice_{i}"] for i in range(MOST) if f"choice_{i}" in table.columns
+            ]
+            table.columns["choices"] = [list(row) for row in zip(*given, strict=True)]
+        listed = [
+            choices if isinstance(choices, list) else [] for choices in table.columns["choices"]
+        ]
+        count = self.num_choices or len(listed[0])
+        for row, choices in enumerate(listed):
+            if len(choices) != count or count < 2 or not all(isinstance(c, str) for c in choices):
+                raise InputError(
+                    f"found {len(choices)} choices in {table.where(row)}; wanted a list of {count} "
+                    "texts, as in the first example, and two or more"
+                )
+        return table
+
+    def learn(self, examples):
+        """This with the number of choices."""
+        if self.stride:
+            raise InputError(
+                f"found stride={self.stride} for multiple choice; wanted 0: each choice is one row"
+            )
+        return dataclasses.replace(self, num_choices=len(examples.columns["choices"][0]))
+
+    def rows(self, examples, tokenizer, labelled=True):
+        """A row a choice, [CLS] text [SEP] choice [SEP], in groups."""
+        texts = [text for text in tables.strings(examples, "text") for _ in range(self.num_choices)]
+        choices = [choice for choices in examples.columns["choices"] for choice in choices]
+        first = tokenizer.encode(texts)
+        rows = cut(*tokenizer.encode(choices), tokenizer, self.max_seq_length, first=first)
+        rows.group = self.num_choices
+        if labelled:
+            rows.of_rows["label_ids"] = np.repeat(self._label_ids(examples), self.num_choices)
+        return rows
+
+    def weights(self, batch):
+        """Number of examples."""
+        return {"choice_loss": tf.cast(tf.shape(batch["label_ids"])[0], tf.float32)}
+
+    def sums(self, model, batch, seed=None):
+        """(sum, weight) of `choice_loss`, in nats, and of `choice_accuracy`."""
+        logits, labels = self._logits(model, batch, seed), batch["label_ids"]  # [B, C], [B]
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
+        weight = self.weights(batch)["choice_loss"]
+        return {
+            "choice_loss": (tf.reduce_sum(loss), weight),
+            "choice_accuracy": (tf.reduce_sum(right), weight),
+        }
+
+    def outputs(self, model, batch):
+        """`probabilities` float32 [B, C]."""
+        return {"probabilities": tf.nn.softmax(self._logits(model, batch, None))}
+
+    def predictions(self, examples, rows, outputs):
+        """`choice`, the index of the likeliest, its `text`, and `probabilities`."""
+        return [
+            {
+                "text": text,
+                "choice": int(chances.argmax()),
+                "choice_text": choices[int(chances.argmax())],
+                "probabilities": chances.tolist(),
+            }
+            for text, choices, chances in zip(
+                examples.columns["text"],
+                examples.columns["choices"],
+                outputs["probabilities"],
+                strict=True,
+            )
+        ]
+
+    def scores(self, examples, predictions):
+        """Accuracy."""
+        found = np.array([row["choice"] for row in predictions])
+        return {"accuracy": metrics.accuracy(self._label_ids(examples), found)}
+
+    def baseline(self, train, examples):
+        """Scores of always choosing the place that is most often right in training."""
+        frequent = int(np.bincount(self._label_ids(train)).argmax())
+        return self.scores(examples, [{"choice": frequent}] * len(examples.lines))
+
+    def _logits(self, model, batch, seed):
+        """Logits of the choices, float32 [B, C]."""
+        rows = {
+            name: tf.reshape(batch[name], [-1, tf.shape(batch[name])[-1]])  # [B*C, L]
+            for name in ("token_ids", "segment_ids", "padding_mask")
+        }
+        return tf.reshape(model(rows, seed=seed), [-1, self.num_choices])
+
+    def _label_ids(self, examples) -> np.ndarray:
+        """Index of the right choice of each example, int32."""
+        for row, label in enumerate(examples.columns[self.answer]):
+            if not str(label).isdigit() or int(label) >= self.num_choices:
+                raise InputError(
+                    f"found label {label!r} in {examples.where(row)}; wanted the index of "
+                    f"the right choice, 0 to {self.num_choices - 1}"
+                )
+        return np.array([int(label) for label in examples.columns[self.answer]], np.int32)

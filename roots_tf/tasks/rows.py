@@ -1,0 +1,240 @@
+"""Rows of tokens of different lengths: cut from texts, and batched with little padding."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from roots_tf import files
+from roots_tf.tokenizers import Tokenizer, packing
+
+_TEXTS_AT_ONCE = 1024  # so that padding to the full length never stands in memory for all of them
+_STEP = 32  # batches are padded to a multiple of this: few shapes to compile, little padding
+
+
+@dataclasses.dataclass
+class Rows:
+    """Rows of token ids, one after the other, and what goes with each row or each token.
+
+    A long text may give several rows, its windows. Some tasks look at a group of rows as one
+    example: the choices of a question, the two sides of a comparison.
+
+    Attributes:
+        token_ids: int32 [tokens], [CLS] and [SEP] among them, no padding.
+        row_splits: int64 [rows + 1].
+        second: int32 [rows], where in its row the second segment begins; its end without one.
+        texts: int32 [rows], the text that a row is from.
+        pieces: int64 [rows], index among the text's pieces of the first one in the row.
+        group: rows an example.
+        of_rows: arrays [rows, ...] that a batch takes along, such as `label_ids`.
+        of_tokens: arrays [tokens] likewise, padded with -1.
+    """
+
+    token_ids: np.ndarray
+    row_splits: np.ndarray
+    second: np.ndarray
+    texts: np.ndarray
+    pieces: np.ndarray
+    group: int = 1
+    of_rows: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    of_tokens: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.row_splits) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, int64 [rows]."""
+        return np.diff(self.row_splits)
+
+
+def windows(row_splits: np.ndarray, room: int, stride: int) -> np.ndarray:
+    """Windows of at most `room` ids over texts; the last one of a text ends where the text does.
+
+    >>> windows(np.array([0, 3, 10]), room=4, stride=2)
+    array([[ 0,  0,  3],
+           [ 1,  3,  7],
+           [ 1,  5,  9],
+           [ 1,  6, 10]])
+
+    Args:
+        row_splits: int64 [texts + 1].
+        room: ids in a window.
+        stride: ids from the start of a window to that of the next; 0 gives the first one only.
+
+    Returns:
+        int64 [windows, 3]: text, and start and end among the ids of all texts.
+    """
+    found = []
+    for text, (start, end) in enumerate(zip(row_splits[:-1], row_splits[1:], strict=True)):
+        starts = range(start, end, stride) if stride else [start]
+        for at in starts:
+            last = at + room >= end
+            # A full window at the end gives its tokens more to look at than a short rest would.
+            begin = max(start, end - room) if last and stride else at
+            found.append((text, begin, min(begin + room, end)))
+            if last:
+                break
+        if start == end and stride:
+            found.append((text, start, end))
+    return np.array(found, np.int64).reshape(-1, 3)
+
+
+def cut(
+    ids: np.ndarray,
+    row_splits: np.ndarray,
+    tokenizer: Tokenizer,
+    length: int,
+    stride: int = 0,
+    first: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Rows:
+    """Rows [CLS] window [SEP], or [CLS] first [SEP] window [SEP].
+
+    Args:
+        ids: int32 [total] of all texts.
+        row_splits: int64 [texts + 1].
+        tokenizer: has the ids of the special tokens.
+        length: tokens of a row at most.
+        stride: see `windows`; 0 cuts texts off. With a `first`, a stride needs `length` to have
+            room beside the longest first text.
+        first: ids and row splits of the texts that stand before each window, as many as texts.
+            Without a stride both are cut, the longer one first, as `packing.pack` does.
+
+    Returns:
+        Rows without labels.
+
+    Raises:
+        InputError: there is no room beside special tokens and the longest first text, or the
+            stride is longer than a window.
+    """
+    before = 2 if first is None else 3 + int(np.diff(first[1]).max(initial=0))
+    if stride and length <= before:
+        raise files.InputError(
+            f"found max_seq_length={length}; wanted more than {before}, which special tokens and "
+            "the longest first text take"
+        )
+    room = length - before if stride else max(1, int(np.diff(row_splits).max(initial=1)))
+    if stride > room:
+        raise files.InputError(
+            f"found stride={stride} and windows of {room} tokens; wanted a stride of at most that, "
+            "or tokens between two windows are never looked at"
+        )
+    found = windows(row_splits, room, stride)
+    parts = []
+    for begin in range(0, len(found), _TEXTS_AT_ONCE):
+        some = found[begin : begin + _TEXTS_AT_ONCE]
+        second = None
+        window = _ragged(ids, some[:, 1], some[:, 2])
+        if first is not None:
+            starts = first[1][some[:, 0]]
+            second, window = window, _ragged(first[0], starts, first[1][some[:, 0] + 1])
+        features = packing.pack(window, second, length, tokenizer)
+        mask = features["padding_mask"].numpy()
+        in_second = features["segment_ids"].numpy()
+        lengths = mask.sum(-1)
+        parts.append((features["token_ids"].numpy()[mask], lengths, lengths - in_second.sum(-1)))
+    token_ids, lengths, seconds = (
+        np.concatenate([part[i] for part in parts]) if parts else np.zeros(0, np.int32)
+        for i in range(3)
+    )
+    splits = np.zeros(len(found) + 1, np.int64)
+    np.cumsum(lengths, out=splits[1:])
+    return Rows(
+        token_ids=token_ids.astype(np.int32),
+        row_splits=splits,
+        second=seconds.astype(np.int32),
+        texts=found[:, 0].astype(np.int32),
+        pieces=found[:, 1] - row_splits[found[:, 0]],
+    )
+
+
+def _ragged(ids: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tf.RaggedTensor:
+    """The ids from each start to its end."""
+    index = ragged_range(starts, ends)
+    splits = np.concatenate([[0], np.cumsum(ends - starts)])
+    return tf.RaggedTensor.from_row_splits(ids[index], splits, validate=False)
+
+
+def ragged_range(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """start, start + 1, ... of each pair, one after the other.
+
+    >>> ragged_range(np.array([5, 0]), np.array([8, 2]))
+    array([5, 6, 7, 0, 1])
+    """
+    lengths = ends - starts
+    first = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
+
+
+class Batcher:
+    """Gathers batches of rows in the graph.
+
+    A batch holds `token_ids`, `segment_ids` and `padding_mask` [B, L], or [B, group, L], where L
+    is the length of the longest row up to a multiple of 32 (or `longest`, if that is less), and
+    the arrays of rows and tokens; those of rows come once an example, of its first row.
+    """
+
+    def __init__(self, rows: Rows, longest: int, pad_id: int):
+        self._group, self._longest, self._pad_id = rows.group, longest, pad_id
+        ragged = {"token_ids": rows.token_ids} | rows.of_tokens
+        self._ragged = {
+            name: tf.RaggedTensor.from_row_splits(values, rows.row_splits, validate=False)
+            for name, values in ragged.items()
+        }
+        self._second = tf.constant(rows.second)
+        self._of_rows = {name: tf.constant(values) for name, values in rows.of_rows.items()}
+
+    def __call__(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The batch of some examples, int32 or int64 [B]."""
+        group = tf.range(self._group, dtype=examples.dtype)
+        rows = tf.reshape(examples[:, None] * self._group + group, [-1])  # [B * group]
+        ragged = {name: tf.gather(tensor, rows) for name, tensor in self._ragged.items()}
+        lengths = tf.cast(ragged["token_ids"].row_lengths(), tf.int32)  # [B * group]
+        longest = -(-tf.reduce_max(lengths) // _STEP) * _STEP
+        longest = tf.minimum(longest, self._longest)
+        place = tf.range(longest)
+        padding_mask = place < lengths[:, None]
+        in_second = (place >= tf.gather(self._second, rows)[:, None]) & padding_mask
+        batch = {"padding_mask": padding_mask, "segment_ids": tf.cast(in_second, tf.int32)}
+        for name, tensor in ragged.items():
+            padding = tf.constant(self._pad_id if name == "token_ids" else -1, tensor.dtype)
+            dense = tensor.to_tensor(padding)  # [B * group, longest of these rows]
+            missing = longest - tf.shape(dense)[1]
+            batch[name] = tf.pad(dense, [[0, 0], [0, missing]], constant_values=padding)
+        if self._group > 1:
+            batch = {
+                name: tf.reshape(feature, [-1, self._group, longest])  # [B, group, L]
+                for name, feature in batch.items()
+            }
+        first = examples * self._group
+        return batch | {name: tf.gather(array, first) for name, array in self._of_rows.items()}
+
+
+def train_batches(
+    rows: Rows, batcher: Batcher, batch_size: int, seed: int, start_step: int = 0
+) -> tf.data.Dataset:
+    """Endless batches; that of step s is a pure function of (rows, seed, s).
+
+    Every example comes once an epoch, in an order of its own each epoch.
+    """
+    count = len(rows) // rows.group
+
+    def examples_of(epoch):
+        keys = tf.random.stateless_uniform(
+            [count], [seed, epoch], None, None, tf.int64, alg="philox"
+        )
+        return tf.data.Dataset.from_tensors(tf.argsort(keys))
+
+    first = start_step * batch_size
+    epochs = tf.data.Dataset.range(first // count, 1 << 40)
+    examples = epochs.flat_map(examples_of).unbatch().skip(first % count)
+    return examples.batch(batch_size, drop_remainder=True).map(batcher).prefetch(tf.data.AUTOTUNE)
+
+
+def batches_by_length(rows: Rows, batch_size: int) -> Iterator[np.ndarray]:
+    """Examples of similar length, int64 [up to batch_size]; each example once, longest first."""
+    longest = rows.lengths.reshape(-1, rows.group).max(-1)
+    order = np.argsort(-longest, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]

@@ -1,0 +1,96 @@
+"""Questions about texts from SQuAD's JSON, versions 1.1 and 2.0."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from roots_tf.files import InputError
+from roots_tf.tasks import tables
+
+
+class Answer(NamedTuple):
+    """A span of a context: its text and its first character."""
+
+    text: str
+    start: int
+
+
+class Question(NamedTuple):
+    """A question, the text that holds its answers (none: the text has no answer), the article."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+    title: str
+
+
+def read(path: str | Path) -> list[Question]:
+    """Reads questions in the layout of SQuAD 1.1 (Rajpurkar et al. 2016, arXiv:1606.05250) or 2.0
+    (Rajpurkar et al. 2018, arXiv:1806.03822), whose unanswerable questions have no answers.
+
+    Raises:
+        InputError: the file cannot be read, is no JSON of that layout or holds no question; two
+            questions have the same id; an answer does not stand in its context where it is said to.
+            The message names the file and the question.
+    """
+    content = tables.parse_json(tables.read_text(path), str(path))
+    questions = []
+    for i, article in enumerate(_get(content, "data", list, f"{path}")):
+        at = f"{path}, data[{i}]"
+        paragraphs = _get(article, "paragraphs", list, at)
+        title = _get(article, "title", str, at) if "title" in article else ""
+        for j, paragraph in enumerate(paragraphs):
+            where = f"{at}.paragraphs[{j}]"
+            context = _get(paragraph, "context", str, where)
+            for k, item in enumerate(_get(paragraph, "qas", list, where)):
+                questions.append(_question(item, context, title, path, f"{where}.qas[{k}]"))
+    if not questions:
+        raise InputError(f"found no question in {path}; wanted SQuAD's layout with questions")
+    seen = set()
+    for question in questions:
+        if question.id in seen:
+            raise InputError(
+                f"found two questions {question.id} in {path}; wanted ids of their own"
+            )
+        seen.add(question.id)
+    return questions
+
+
+def _question(item, context: str, title: str, path, where: str) -> Question:
+    name = _get(item, "id", str | int, where)
+    where = f"question {name} of {path}"
+    question = _get(item, "question", str, where)
+    if not question.strip():
+        raise InputError(f"found an empty question in {where}; wanted its text")
+    answers = []
+    for answer in [] if item.get("is_impossible") else _get(item, "answers", list, where):
+        text = _get(answer, "text", str, where)
+        start = _get(answer, "answer_start", int, where)
+        if not text.strip():
+            raise InputError(f"found an empty answer in {where}; wanted words of its context")
+        if start < 0 or not context.startswith(text, start):
+            raise InputError(
+                f"found answer {text[:80]!r} in {where}, which is not at its answer_start {start} "
+                f"({_places(context, text)}); wanted the offset in characters of its context"
+            )
+        answers.append(Answer(text, start))
+    return Question(str(name), question, context, tuple(answers), title)
+
+
+def _places(context: str, text: str) -> str:
+    """Says where a text stands in a context."""
+    first, last = context.find(text), context.rfind(text)
+    if first < 0:
+        return "nor anywhere in the context"
+    return f"it is at {first}" + (f" and up to {last}" if last > first else "")
+
+
+def _get(value, name: str, kind, where: str):
+    """A field of a JSON object, of the type that the layout has there."""
+    if not isinstance(value, dict) or not isinstance(value.get(name), kind):
+        names = {list: "a list", str: "a string", int: "a whole number"}
+        raise InputError(
+            f"found no {name!r} that is {names.get(kind, 'a string')} in {where}; wanted SQuAD's "
+            "layout: data, paragraphs, context, qas, id, question, answers, text, answer_start"
+        )
+    return value[name]

@@ -1,0 +1,98 @@
+"""Spans: from characters to tokens of windows and back."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from roots_tf.tasks import finetuning
+from roots_tf.tasks.question_answering import QuestionAnswering
+
+
+def write(path, context: str, question: str, answer: str | None):
+    answers = [] if answer is None else [{"text": answer, "answer_start": context.index(answer)}]
+    qas = [{"id": "1", "question": question, "answers": answers}]
+    article = {"title": "t", "paragraphs": [{"context": context, "qas": qas}]}
+    path.write_text(json.dumps({"version": "1.1", "data": [article]}))
+    return path
+
+
+def certain(rows) -> dict[str, list]:
+    """Outputs of a model that is sure of the right span of each window."""
+    found = []
+    for length, span in zip(rows.lengths, rows.of_rows["spans"], strict=True):
+        logits = np.zeros((length, 2))
+        logits[span, [0, 1]] = 9.0
+        found.append(logits)
+    return {"logits": found}
+
+
+def test_the_span_of_an_answer(tmp_path, tokenizer):
+    kind = QuestionAnswering(max_seq_length=24)
+    examples = kind.read(write(tmp_path / "a.json", "It was Anna.", "Who was?", "Anna"), {})
+    rows = kind.rows(examples, tokenizer)
+    pieces = [tokenizer.vocabulary[i] for i in rows.token_ids]
+    assert " ".join(pieces) == "[CLS] who was ? [SEP] i ##t was a ##n ##n ##a . [SEP]"
+    assert rows.of_rows["spans"].tolist() == [[8, 11]]
+    (answer,) = kind.predictions(examples, rows, certain(rows))
+    assert (answer["answer"], answer["start"], answer["end"]) == ("Anna", 7, 11)
+
+
+def test_a_window_without_the_answer_points_at_cls(tmp_path, tokenizer):
+    context = "x " * 30 + "Anna " + "y " * 30
+    kind = QuestionAnswering(max_seq_length=24)
+    examples = kind.read(write(tmp_path / "a.json", context, "Who was?", "Anna"), {})
+    rows = kind.rows(examples, tokenizer)
+    spans = rows.of_rows["spans"]
+    assert len(rows) > 3
+    assert spans[0].tolist() == spans[-1].tolist() == [0, 0]
+    for row in np.flatnonzero(spans[:, 0]):
+        own = rows.token_ids[rows.row_splits[row] :][spans[row, 0] : spans[row, 1] + 1]
+        assert [tokenizer.vocabulary[i] for i in own] == ["a", "##n", "##n", "##a"]
+    assert (spans[:, 0] > 0).any()
+
+
+@pytest.mark.parametrize("length", [128, 384])
+def test_what_is_certain_comes_back_from_real_questions(data, tokenizer, length):
+    kind = QuestionAnswering(max_seq_length=length)
+    examples = kind.read(data / "xquad" / "xquad.en.json", {})
+    examples = finetuning.head(examples, 200)
+    rows = kind.rows(examples, tokenizer)
+    predictions = kind.predictions(examples, rows, certain(rows))
+    # Answers of more than 30 pieces, here letters, are out of reach, and so are those that start
+    # within a word.
+    reachable = [
+        (question, row)
+        for question, row in zip(examples.questions, predictions, strict=True)
+        if len(question.answers[0].text) <= 30
+    ]
+    assert len(reachable) > 150
+    same = [row["answer"] == question.answers[0].text for question, row in reachable]
+    assert np.mean(same) > 0.98
+    for question, row in zip(examples.questions, predictions, strict=True):
+        assert question.context[row["start"] : row["end"]] == row["answer"]
+    assert 0.0 < kind.baseline(examples, examples)["f1"] < 0.5
+
+
+def test_no_answer_where_training_had_such_questions(tmp_path, tokenizer):
+    kind = QuestionAnswering(max_seq_length=24)
+    examples = kind.read(write(tmp_path / "a.json", "It was Anna.", "Why?", None), {})
+    kind = kind.learn(examples)
+    assert not kind.answerable
+    rows = kind.rows(examples, tokenizer)
+    assert rows.of_rows["spans"].tolist() == [[0, 0]]
+    (answer,) = kind.predictions(examples, rows, certain(rows))
+    assert (answer["answer"], answer["start"]) == ("", -1)
+    assert kind.scores(examples, [answer])["exact_match"] == 1.0
+
+
+def test_the_loss_is_the_mean_of_start_and_end():
+    logits = tf.constant([[[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]]])  # the last token is padding
+    batch = {
+        "padding_mask": tf.constant([[True, True, False]]),
+        "spans": tf.constant([[0, 1]]),
+    }
+    sums = QuestionAnswering().sums(lambda batch, seed: logits, batch)
+    loss = (np.log1p(np.exp(-1.0)) + np.log1p(np.exp(-2.0))) / 2
+    assert [float(x) for x in sums["answer_loss"]] == pytest.approx([loss, 1.0])

@@ -29,6 +29,8 @@ def flag(default=dataclasses.MISSING, *, help: str):
         default: value of the flag when it is not given; its type is the field's annotation, one of
             `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`.
         help: what `--help` prints.
+
+    A field that ends in "_", such as `from_`, makes the flag without it, `--from`.
     """
     return dataclasses.field(default=default, metadata={"help": help})
 
@@ -66,7 +68,8 @@ def run(main, config_class) -> typing.NoReturn:
     def call_main(arguments):
         if rest := arguments[1:]:
             _leave(f"found {rest} beside the flags; wanted --flag=value (quote patterns)", 2)
-        values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(config_class)}
+        fields = dataclasses.fields(config_class)
+        values = {field.name: flags.FLAGS[_flag_name(field)].value for field in fields}
         config = config_class(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         )
@@ -106,15 +109,20 @@ def _leave(message, status: int) -> typing.NoReturn:
     sys.exit(status)
 
 
+def _flag_name(field: dataclasses.Field) -> str:
+    """The field's name; without the underscore of one that else were a keyword, such as `from_`."""
+    return field.name.removesuffix("_")
+
+
 def _define(field: dataclasses.Field, hint) -> None:
     """Defines the absl flag of one field, and shows it under `--help`."""
-    required = field.default is dataclasses.MISSING
+    name, required = _flag_name(field), field.default is dataclasses.MISSING
     default = None if required else field.default
     text = field.metadata["help"]
     if typing.get_origin(hint) is typing.Literal:
-        flags.DEFINE_enum(field.name, default, typing.get_args(hint), text)
+        flags.DEFINE_enum(name, default, typing.get_args(hint), text)
     elif hint == tuple[str, ...]:
-        flags.DEFINE_list(field.name, None if required else list(default), text)
+        flags.DEFINE_list(name, None if required else list(default), text)
     else:
         define = {
             str: flags.DEFINE_string,
@@ -122,10 +130,10 @@ def _define(field: dataclasses.Field, hint) -> None:
             float: flags.DEFINE_float,
             bool: flags.DEFINE_bool,
         }[hint]
-        define(field.name, default, text)
+        define(name, default, text)
     if required:
-        flags.mark_flag_as_required(field.name)
-    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[field.name])
+        flags.mark_flag_as_required(name)
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
 
 def programs() -> dict[str, str]:

@@ -116,3 +116,28 @@ def test_a_difference_is_refused_and_leaves_nothing(classifier, tmp_path, monkey
 def test_an_existing_version_is_not_overwritten(classifier, served):
     with pytest.raises(InputError, match="wanted a new version"):
         export.main(export.Config(model=classifier, output=served.removesuffix("/1")))
+
+
+def test_a_task_that_is_not_served_is_named(classifier, tmp_path):
+    config = models.describe(classifier)["encoder"]
+    cases = [
+        (models.TokenClassifier(config, 3), {"labels": LABELS}, "a model for token_classifier"),
+        (models.Classifier(config, 1), {"task": {"name": "regression"}}, "a model for regression"),
+    ]
+    for number, (model, description, message) in enumerate(cases):
+        folder = tmp_path / str(number)
+        models.save(folder, model, **{"num_labels": model.num_labels} | description)
+        with pytest.raises(InputError, match=message):
+            export.main(export.Config(model=str(folder), output=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_format_is_written_by_its_flag(classifier, tmp_path):
+    bert, preset = str(tmp_path / "bert"), str(tmp_path / "preset")
+    path = export.main(export.Config(model=classifier, output=bert, format="huggingface"))
+    config = json.loads(Path(path, "config.json").read_text("utf-8"))
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    assert config["id2label"] == {"0": "no", "1": "perhaps", "2": "yes"}
+    with pytest.raises(InputError, match="activation='gelu'"):
+        export.main(export.Config(model=classifier, output=preset, format="keras_hub"))
+    assert sorted(tmp_path.iterdir()) == [Path(bert)]

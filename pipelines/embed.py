@@ -1,0 +1,200 @@
+"""Turn texts into vectors, one a text.
+
+    roots embed --model=work/minilm --input=notes.txt --output=notes.parquet --l2_normalize
+    roots embed --model=work/pretrained/model --input='documents/*.parquet' --output=vectors.npy
+
+Reads plain text with a text a line (blank lines are left out), JSON lines or Parquet with a column
+`text`. A `.parquet` has the columns `text` and `embedding`, a `.npy` is float32 [texts, H], both in
+the order of the input. Some thousand texts are in memory at a time, and those of similar length
+are computed together. `--pooling=mean` takes the mean over the tokens, `cls` the first token,
+`pooler` the layer that next-sentence training or a classifier put on the first token.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import tensorflow as tf
+from absl import logging
+
+from roots_tf import files, models, program, tokenizers
+from roots_tf.corpus import reading
+from roots_tf.corpus.tally import Tally
+from roots_tf.models import heads
+from roots_tf.tasks import rows
+
+TEXTS_AT_ONCE = 8192  # sorted by length and written together
+CHARS_AT_ONCE = 1 << 26
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `embed`."""
+
+    model: str = program.flag(help="model folder that pretrain, finetune or import wrote")
+    input: tuple[str, ...] = program.flag(help="files, folders or globs of texts")
+    output: str = program.flag(help="file to write: .parquet or .npy")
+    pooling: Literal["mean", "cls", "pooler"] = program.flag(
+        "mean", help="which vector of the tokens'"
+    )
+    l2_normalize: bool = program.flag(False, help="scale each vector to length 1")
+    text_field: str = program.flag("text", help="field of JSON lines, column of Parquet")
+    max_seq_length: int = program.flag(0, help="tokens of a text at most; 0: what the model takes")
+    batch_size: int = program.flag(64, help="texts in a batch")
+    precision: Literal["float32", "mixed_bfloat16"] = program.flag(
+        "float32", help="what products are computed in; vectors are float32"
+    )
+    debug: bool = program.flag(False, help="the first 100 texts only")
+
+
+def main(config: Config) -> dict:
+    """Writes the vectors and returns their number and size."""
+    writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
+    if writer is None:
+        raise files.InputError(f"found --output={config.output}; wanted a .parquet or a .npy")
+    tokenizer = tokenizers.load(config.model)
+    model = _load(config)
+    longest = model.config.max_sequence_length
+    length = min(config.max_seq_length or longest, longest)
+    embed = make_embed(model, config.pooling, config.l2_normalize)
+    count, start = 0, time.monotonic()
+    with files.atomic_path(config.output) as temporary:
+        with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
+            for texts in _chunks(config):
+                some = rows.cut(*tokenizer.encode(texts), tokenizer, length)
+                vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
+                batcher = rows.Batcher(some, length, tokenizer.pad_id)
+                for examples in rows.batches_by_length(some, config.batch_size):
+                    vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
+                output.write(texts, vectors)
+                count += len(texts)
+                rate = count / (time.monotonic() - start)
+                logging.info("%d texts, %.0f a second", count, rate)
+        if not count:
+            raise files.InputError(
+                f"found no text in {', '.join(config.input)}; wanted at least one"
+            )
+    return {"texts": count, "hidden_dim": model.config.hidden_dim}
+
+
+def make_embed(model, pooling: str, l2_normalize: bool):
+    """A function from features [B, L] to vectors float32 [B, H]."""
+    feature = {
+        "token_ids": tf.TensorSpec([None, None], tf.int32),
+        "segment_ids": tf.TensorSpec([None, None], tf.int32),
+        "padding_mask": tf.TensorSpec([None, None], tf.bool),
+    }
+
+    @tf.function(input_signature=[feature])
+    def embed(features):
+        hidden_states = model.encoder(features)  # [B, L, H]
+        if pooling == "mean":
+            vectors = heads.mean_pool(hidden_states, features["padding_mask"])
+        else:
+            pooled = model.pooler(hidden_states) if pooling == "pooler" else hidden_states[:, 0]
+            vectors = tf.cast(pooled, tf.float32)
+        return tf.math.l2_normalize(vectors, -1) if l2_normalize else vectors
+
+    return embed
+
+
+def _load(config: Config):
+    """The model.
+
+    Raises:
+        InputError: it has no pooler that was trained, and that one is wanted.
+    """
+    untrained = models.describe(config.model).get("untrained", ())
+    model = models.load(config.model, config.precision)
+    if config.pooling == "pooler" and (model.pooler is None or "pooler" in untrained):
+        raise files.InputError(
+            f"found no trained pooler in {config.model}; wanted --pooling=mean or cls"
+        )
+    return model
+
+
+def _chunks(config: Config) -> Iterator[list[str]]:
+    """Texts of the input, some at a time.
+
+    Raises:
+        InputError: a record has no text, or one is longer than a reader holds: the vectors would
+            not be those of the records one by one.
+    """
+    tally = Tally()
+    paths = files.expand(config.input)
+    documents = reading.read_documents(
+        paths, layout="line", text_field=config.text_field, tally=tally
+    )
+    chunk, chars = [], 0
+    for document in itertools.islice(documents, 100 if config.debug else None):
+        chunk.append(document.text)
+        chars += len(document.text)
+        if len(chunk) == TEXTS_AT_ONCE or chars > CHARS_AT_ONCE:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk
+    problems = {reason: count for reason, (count, _) in tally.dropped.items()}
+    if "documents_cut_at_max_chars" in tally.notes:
+        problems["too_long"] = tally.notes["documents_cut_at_max_chars"]
+    if problems:
+        raise files.InputError(
+            f"found records that have no vector: {problems}; wanted a text in each of at most "
+            f"{reading.MAX_DOCUMENT_CHARS} characters: mend or remove them"
+        )
+
+
+class _Parquet:
+    """A table of texts and vectors."""
+
+    def __init__(self, path: Path, size: int):
+        embedding = pyarrow.list_(pyarrow.float32(), size)
+        self._schema = pyarrow.schema([("text", pyarrow.string()), ("embedding", embedding)])
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
+
+    def write(self, texts: list[str], vectors: np.ndarray) -> None:
+        """Appends rows."""
+        # JSON can spell an unpaired surrogate, which no UTF-8 can.
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
+        values = pyarrow.array(vectors.reshape(-1))
+        embeddings = pyarrow.FixedSizeListArray.from_arrays(values, vectors.shape[1])
+        table = pyarrow.table([pyarrow.array(texts), embeddings], schema=self._schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+
+
+class _Npy:
+    """An array; numpy leaves room in the header for the number of rows to grow."""
+
+    def __init__(self, path: Path, size: int):
+        self._file, self._shape = path.open("wb"), [0, size]
+        self._write_header()
+
+    def _write_header(self) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": tuple(self._shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def write(self, texts: list[str], vectors: np.ndarray) -> None:
+        """Appends rows."""
+        self._file.write(vectors.astype("<f4").tobytes())
+        self._shape[0] += len(texts)
+
+    def close(self) -> None:
+        """Writes the number of rows and ends the file."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,87 @@
+"""Take in a checkpoint: a Hugging Face folder, google-research/bert's, or a keras-hub preset.
+
+    roots import --from=bert-base-uncased/ --output=work/bert_base
+    roots import --from=uncased_L-12_H-768_A-12/ --output=work/bert_base
+
+Takes seconds. Which of the three it is, and whether there are heads, is read from the files:
+
+    config.json, model.safetensors, tokenizer.json or vocab.txt      Hugging Face's BERT
+    bert_config.json, bert_model.ckpt.*, vocab.txt                   google-research/bert
+    config.json, model.weights.h5, assets/tokenizer/vocabulary.txt   keras-hub's save_to_preset
+
+Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
+vocabulary head but no next-sentence head gets one of random weights.
+"""
+
+# ruff: noqa: N999  (the name of the program is a keyword)
+import dataclasses
+from pathlib import Path
+
+from absl import logging
+
+from roots_tf import files, models, program, tasks
+from roots_tf.export import hugging_face, keras_hub, tensorflow1
+from roots_tf.export.new_folder import new_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `import`."""
+
+    from_: str = program.flag(help="folder of the checkpoint")
+    output: str = program.flag(help="model folder to write")
+    debug: bool = program.flag(False, help="read and check the checkpoint, write nothing")
+
+
+def main(config: Config) -> dict:
+    """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
+    found = recognise(config.from_).read(config.from_)
+    description, encoder = dict(found.description), found.model.config
+    if found.task:
+        kind = tasks.KINDS[found.task]
+        labels = tuple(description["labels"])
+        described = kind(max_seq_length=encoder.max_sequence_length, labels=labels)
+        description["task"] = tasks.describe(described)
+    if found.unused:
+        logging.warning("left out %d weights: %s", len(found.unused), ", ".join(found.unused))
+    if untrained := description.get("untrained"):
+        logging.warning("not in the checkpoint, so of random weights: %s", ", ".join(untrained))
+    if config.debug:
+        return description
+    with new_folder(config.output) as temporary:
+        found.tokenizer.save(temporary)
+        models.save(temporary, found.model, **description)
+    logging.info(
+        "%s: %s of %d layers, hidden size %d, %d tokens",
+        *(config.output, found.model.name, encoder.num_layers, encoder.hidden_dim),
+        found.tokenizer.size,
+    )
+    return files.read_json(Path(config.output, "model.json"))
+
+
+def recognise(folder: str):
+    """Module of `roots_tf.export` that reads a folder.
+
+    Raises:
+        InputError: the folder is missing, or holds nothing of the kind.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise files.InputError(f"found no folder {folder}; wanted that of a checkpoint")
+    if (path / "model.json").exists():
+        raise files.InputError(f"found a model folder in {folder} already; use it as it is")
+    if (path / "bert_config.json").exists():
+        return tensorflow1
+    config = path / "config.json"
+    if not config.exists():
+        raise files.InputError(
+            f"found neither config.json nor bert_config.json in {folder}; wanted a folder of "
+            "Hugging Face transformers, google-research/bert or keras-hub"
+        )
+    described = files.read_json(config)
+    is_preset = isinstance(described, dict) and "registered_name" in described
+    return keras_hub if is_preset else hugging_face
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,281 @@
+"""Folders of Hugging Face transformers: `config.json`, `model.safetensors` and the tokenizer."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from roots_tf import files, models, tokenizers
+from roots_tf.export import incoming, weight_names
+from roots_tf.export.new_folder import new_folder
+from roots_tf.files import InputError
+
+# Both names of an activation where transformers has several; the first is the one written.
+_ACTIVATIONS = {
+    "gelu": ("gelu", "gelu_python"),
+    "gelu_tanh": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"),
+}
+_SIZES = {  # fields of `EncoderConfig` and of transformers' `BertConfig`
+    "vocabulary_size": "vocab_size",
+    "num_layers": "num_hidden_layers",
+    "hidden_dim": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "intermediate_dim": "intermediate_size",
+    "max_sequence_length": "max_position_embeddings",
+    "num_segments": "type_vocab_size",
+}
+_RATES = {  # those that older configs may leave out, with the default of `BertConfig`
+    "dropout": ("hidden_dropout_prob", 0.1),
+    "layer_norm_epsilon": ("layer_norm_eps", 1e-12),
+    "initializer_range": ("initializer_range", 0.02),
+}
+# What a task is called there; tasks by the names of `roots_tf.tasks.KINDS`.
+_HEADS = {
+    "classification": "BertForSequenceClassification",
+    "regression": "BertForSequenceClassification",
+    "tagging": "BertForTokenClassification",
+    "question_answering": "BertForQuestionAnswering",
+    "multiple_choice": "BertForMultipleChoice",
+}
+_ANSWERS = "qa_outputs."  # the head of question answering; that of other tasks is `classifier.`
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def read(folder: str | Path) -> incoming.Incoming:
+    """The model of a folder.
+
+    Args:
+        folder: has `config.json`, `model.safetensors` and a tokenizer.
+
+    Raises:
+        InputError: the weights are a pickle, are damaged or do not fit `config.json`; or the model
+            is no BERT, or has parts that ours lacks.
+    """
+    folder = Path(folder)
+    path = folder / "config.json"
+    config = files.read_json(path)
+    encoder = encoder_config(config, str(path))
+    stored, source = _read_weights(folder), str(folder / "model.safetensors")
+    _check_tied(stored, source)
+    task, labels, num_labels = _task(config, stored, str(path))
+    return incoming.build(
+        "hugging_face",
+        encoder,
+        stored,
+        tokenizers.load(folder),
+        source,
+        task=task,
+        labels=labels,
+        num_labels=num_labels,
+    )
+
+
+def encoder_config(config: dict, source: str) -> models.EncoderConfig:
+    """The sizes that a `config.json` gives; `bert_config.json` of google-research has the same.
+
+    Ours has one rate of dropout everywhere, that of `hidden_dropout_prob`.
+
+    Raises:
+        InputError: it is of another model than BERT, or has parts that ours lacks.
+    """
+    if not isinstance(config, dict):
+        raise InputError(f"found no JSON object in {source}; wanted the config of a BERT model")
+    wanted = {  # with the value where the file has none
+        "model_type": ("bert", "bert"),
+        "position_embedding_type": ("absolute", "absolute"),
+        "is_decoder": (False, False),
+        "add_cross_attention": (False, False),
+    }
+    for name, (default, value) in wanted.items():
+        if (found := config.get(name, default)) != value:
+            raise InputError(f"found {name}={found!r} in {source}; wanted {value!r}, as BERT has")
+    if missing := [name for name in _SIZES.values() if not isinstance(config.get(name), int)]:
+        raise InputError(
+            f"found no number {missing[0]} in {source}; wanted the config of a BERT model"
+        )
+    found = config.get("hidden_act", "gelu")
+    activation = [ours for ours, theirs in _ACTIVATIONS.items() if found in theirs]
+    if not activation:
+        known = ", ".join(name for names in _ACTIVATIONS.values() for name in names)
+        raise InputError(f"found hidden_act={found!r} in {source}; wanted one of {known}")
+    return models.EncoderConfig(
+        activation=activation[0],
+        **{ours: config[theirs] for ours, theirs in _SIZES.items()},
+        **{ours: config.get(theirs, default) for ours, (theirs, default) in _RATES.items()},
+    )
+
+
+def _read_weights(folder: Path) -> dict[str, np.ndarray]:
+    """Weights by the names of the table, whatever transformers wrote before them."""
+    path = folder / "model.safetensors"
+    if not path.exists():
+        pickles = sorted(file.name for kind in _PICKLES for file in folder.glob(kind))
+        found = (
+            f"only {pickles[0]}, a pickle, which can run code as it is read,"
+            if pickles
+            else ("no model.safetensors")
+        )
+        raise InputError(
+            f"found {found} in {folder}; wanted model.safetensors: where the model comes from "
+            "trusted hands, load it in transformers and save_pretrained(..., "
+            "safe_serialization=True)"
+        )
+    try:
+        stored = safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError, KeyError) as error:
+        raise InputError(f"could not read {path}: {error}; copy it again") from error
+    renamed = {}
+    for name, array in stored.items():
+        name = name.removeprefix("bert.")
+        # Early releases kept the names of TensorFlow.
+        name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+        name = name.replace(_ANSWERS, "classifier.")
+        if not name.endswith("embeddings.position_ids"):  # 0, 1, 2, ...
+            renamed[name] = array
+    return renamed
+
+
+def _check_tied(stored: dict[str, np.ndarray], source: str) -> None:
+    """Takes out the copies that some files hold of tied weights.
+
+    Raises:
+        InputError: a copy differs.
+    """
+    copies = {
+        "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    }
+    for copy, of in copies.items():
+        if copy in stored and not np.array_equal(stored.pop(copy), stored.get(of)):
+            raise InputError(
+                f"found {copy} other than {of} in {source}; wanted the two to be one, as in BERT: "
+                "an output embedding of its own has no place here"
+            )
+
+
+def _task(config: dict, stored: dict[str, np.ndarray], source: str):
+    """Task, names of the labels and number of outputs of a head; ("", (), 0) without one."""
+    architecture = (config.get("architectures") or [""])[0]
+    tasks = [task for task, name in _HEADS.items() if name == architecture]
+    head = stored.get("classifier.weight")
+    if not tasks or head is None:
+        return "", (), 0
+    task, num_labels = tasks[0], len(head)
+    names = config.get("id2label") or {}
+    labels = tuple(names[key] for key in sorted(names, key=int))
+    labels = labels or tuple(f"LABEL_{i}" for i in range(num_labels))
+    problem = config.get("problem_type")
+    if problem == "regression" or (task == "classification" and num_labels == 1):
+        task = "regression"
+    elif problem not in (None, "single_label_classification"):
+        raise InputError(
+            f"found problem_type={problem!r} in {source}; wanted one label a text, or a number"
+        )
+    if task in ("classification", "tagging") and len(labels) != num_labels:
+        raise InputError(
+            f"found {len(labels)} names in id2label of {source} and {num_labels} rows in "
+            "classifier.weight; wanted as many"
+        )
+    return task, labels if task in ("classification", "tagging") else (), num_labels
+
+
+def write(folder: str | Path, source: str | Path) -> Path:
+    """Writes a folder that transformers loads.
+
+    Args:
+        folder: where to; must not exist, or be empty.
+        source: model folder.
+
+    Returns:
+        The path of `folder`.
+
+    Raises:
+        InputError: the model has parts that BERT of transformers lacks, or `folder` is not new.
+    """
+    described = models.describe(source)
+    config, tokenizer = described["encoder"], tokenizers.load(source)
+    refuse_other_parts(config, str(source), "Hugging Face's BERT")
+    task, kind = described.get("task", {}), described["kind"]
+    if "name" not in task and kind in ("classifier", "token_classifier"):
+        task = {"name": "classification" if kind == "classifier" else "tagging"}
+    untrained = set(described.get("untrained", ()))
+    architecture = _HEADS.get(task.get("name"), "BertModel")
+    if kind == "pretrainer":
+        architecture = "BertForMaskedLM" if untrained else "BertForPreTraining"
+        # BertForMaskedLM has neither of the two.
+        untrained |= {"pooler", "next_sentence"} if untrained else set()
+
+    model = models.load(source)
+    weights = {
+        name: variable.numpy()
+        for name, variable in models.named_weights(model).items()
+        if name.split("/")[0] not in untrained
+    }
+    if task.get("name") == "regression":  # there the head gives values in their own unit
+        weights["classes/kernel"] *= np.float32(task["deviation"])
+        weights["classes/bias"] *= np.float32(task["deviation"])
+        weights["classes/bias"] += np.float32(task["mean"])
+    theirs = weight_names.from_ours("hugging_face", weights, config.num_layers)
+    if architecture != "BertModel":
+        theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
+
+    written = {"architectures": [architecture], "model_type": "bert"}
+    written |= {name: getattr(config, ours) for ours, name in _SIZES.items()}
+    written |= {name: getattr(config, ours) for ours, (name, _) in _RATES.items()}
+    written |= {
+        "hidden_act": _ACTIVATIONS[config.activation][0],
+        "attention_probs_dropout_prob": config.dropout,
+        "position_embedding_type": "absolute",
+        "pad_token_id": tokenizer.pad_id,
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+    } | _labels(described, task.get("name"))
+    with new_folder(folder) as temporary:
+        path = temporary / "model.safetensors"
+        safetensors.numpy.save_file(theirs, path, {"format": "pt"})
+        path.chmod(0o644)  # safetensors writes for its owner only
+        tokenizer.save(temporary)
+        files.write_json(temporary / "config.json", written)
+    return Path(folder)
+
+
+def _with_prefix(name: str, architecture: str) -> str:
+    """A name of the table as models with a head write it."""
+    if name.startswith("classifier."):
+        answers = architecture == "BertForQuestionAnswering"
+        return name.replace("classifier.", _ANSWERS) if answers else name
+    return name if name.startswith("cls.") else f"bert.{name}"
+
+
+def _labels(described: dict, task: str | None) -> dict:
+    """Fields of the config about the outputs of a head."""
+    if task == "regression":
+        return {"id2label": {"0": "LABEL_0"}, "problem_type": "regression"}
+    if not described["labels"]:
+        return {}
+    names = {"id2label": {str(i): label for i, label in enumerate(described["labels"])}}
+    names["label2id"] = {label: i for i, label in enumerate(described["labels"])}
+    one = {"problem_type": "single_label_classification"} if task == "classification" else {}
+    return names | one
+
+
+def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, **wanted) -> None:
+    """Checks that a model is of the parts of BERT, or of those of `wanted` besides.
+
+    Raises:
+        InputError: it is not; names the parts.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    parts = {name: defaults[name] for name in ("norm", "feed_forward", "positions", "window")}
+    parts |= {"bias": True} | wanted
+    found = {name: getattr(config, name) for name in parts if getattr(config, name) != parts[name]}
+    if found:
+        have = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        takes = ", ".join(f"{name}={parts[name]!r}" for name in found)
+        raise InputError(
+            f"found {have} in the model of {source}; {target} has {takes} only: choose another "
+            "--format"
+        )

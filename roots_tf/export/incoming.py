@@ -1,0 +1,94 @@
+"""A checkpoint of another format as a model of ours."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from roots_tf import models
+from roots_tf.export import weight_names
+from roots_tf.files import InputError
+from roots_tf.tokenizers import Tokenizer
+
+
+class Incoming(NamedTuple):
+    """What a reader of checkpoints gives.
+
+    Attributes:
+        model: with the weights of the checkpoint.
+        tokenizer: that of the checkpoint.
+        description: what `models.save` is to write besides: `labels`, `pooler`, `num_labels`;
+            and `untrained`, the layers that the checkpoint lacks and that have initial weights.
+        task: name of the task that the head was trained for; "" without a head.
+        unused: names of weights that no part of the model takes.
+    """
+
+    model: keras.Model
+    tokenizer: Tokenizer
+    description: dict
+    task: str
+    unused: tuple[str, ...]
+
+
+def build(
+    layout: weight_names.Format,
+    config: models.EncoderConfig,
+    stored: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    source: str,
+    *,
+    task: str = "",
+    labels: tuple[str, ...] = (),
+    num_labels: int = 0,
+) -> Incoming:
+    """Makes the model that the weights are of: of one kind of `models.folder.KINDS`.
+
+    A vocabulary head makes it a `Pretrainer`, for which next sentence and pooler may be missing;
+    a task makes it a model with a head over `num_labels` classes; else it is an encoder.
+
+    Args:
+        layout: names of the weights.
+        config: sizes of the encoder.
+        stored: weights by name.
+        tokenizer: of the checkpoint.
+        source: file or folder, for messages.
+        task: what a head `classes` was trained for, or "".
+        labels: names of its classes, if they have any.
+        num_labels: its outputs.
+
+    Raises:
+        InputError: a weight is missing or of another shape, or the vocabulary is larger than the
+            embedding.
+    """
+    if tokenizer.size > config.vocabulary_size:
+        raise InputError(
+            f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
+            f"{source}; wanted no more tokens than rows: the tokenizer is of another model"
+        )
+    parts, untrained = weight_names.parts_in(layout, stored), []
+    description = {"labels": list(labels)}
+    if task:
+        head = models.Classifier if "pooler" in parts else models.TokenClassifier
+        model = head(config, num_labels)
+        description["num_labels"] = num_labels
+    elif "masked_lm" in parts:
+        model = models.Pretrainer(config)
+        untrained = sorted({"pooler", "next_sentence"} - parts)
+        description["untrained"] = untrained
+    else:
+        model = models.PooledEncoder(config, pooler="pooler" in parts)
+        description["pooler"] = "pooler" in parts
+    variables = {
+        name: variable
+        for name, variable in models.named_weights(model).items()
+        if name.split("/")[0] not in untrained
+    }
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    weights = weight_names.to_ours(layout, stored, shapes, config.num_layers, source)
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+    where = weight_names.weights_of(layout, config.num_layers)
+    used = {theirs for name in variables for theirs in where[name].names}
+    unused = tuple(sorted(set(stored) - used))
+    return Incoming(model, tokenizer, description, task, unused)

@@ -1,0 +1,33 @@
+"""A folder that appears whole or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from roots_tf.files import InputError
+
+
+@contextlib.contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Gives an empty temporary folder beside `folder`; on success it is renamed to it.
+
+    Raises:
+        InputError: something stands under that name already, or it cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"found {folder}; wanted a new folder: remove it or choose another name")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"could not write {folder}: {error.strerror or error}; nothing was left under that "
+            "name: make room or choose another folder, then run the same command again"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

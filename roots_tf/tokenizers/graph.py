@@ -83,18 +83,26 @@ def build(tokenizer) -> GraphTokenizer:
     return kinds[tokenizer.kind](tokenizer)
 
 
-class _Table:
+class Table:
     """Entries of all code points, and the sequences that some become.
 
     Args:
         changes: code points that do not stay as they are, and what they become.
         classes: class of each resulting code point.
         isolate_spaced: whether " c " becomes one isolated c; the spaces are separators anyway.
+        more: other strings that something becomes; `self.more` holds their entries.
     """
 
-    def __init__(self, changes: dict[int, str], classes: np.ndarray, isolate_spaced: bool):
+    def __init__(self, changes: dict[int, str], classes: np.ndarray, isolate_spaced: bool, more=()):
         def entry(code: int) -> int:
             return code | int(classes[code]) << _CODE_BITS
+
+        def entry_of(output: str) -> int:
+            if not output:
+                return _REMOVED
+            if len(output) == 1:
+                return entry(ord(output))
+            return _SEVERAL | sequences.setdefault(output, len(sequences))
 
         entries = np.arange(characters.NUM_CODE_POINTS, dtype=np.int32)
         entries |= classes.astype(np.int32) << _CODE_BITS
@@ -102,12 +110,9 @@ class _Table:
         for code, output in changes.items():
             if isolate_spaced and len(output) == 3 and output[0] == output[2] == " ":
                 entries[code] = ord(output[1]) | characters.ISOLATED << _CODE_BITS
-            elif not output:
-                entries[code] = _REMOVED
-            elif len(output) == 1:
-                entries[code] = entry(ord(output))
             else:
-                entries[code] = _SEVERAL | sequences.setdefault(output, len(sequences))
+                entries[code] = entry_of(output)
+        self.more = np.array([entry_of(output) for output in more], np.int32)
         self.entries = entries
         sequences.setdefault("\0", len(sequences))  # an empty table cannot be gathered from
         self.counts = np.array([len(sequence) for sequence in sequences], np.int32)
@@ -126,13 +131,13 @@ class _Table:
 
     def expand(self, entries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Entries without flags, and the index of the entry that each came from."""
-        flagged = _has(entries, _REMOVED | _SEVERAL)
+        flagged = has(entries, _REMOVED | _SEVERAL)
 
         def each():
-            several = _has(entries, _SEVERAL)
+            several = has(entries, _SEVERAL)
             number = tf.where(several, entries & _CODE_MASK, 0)
             count = tf.where(several, tf.gather(self.counts, number), 1)
-            count = tf.where(_has(entries, _REMOVED), 0, count)
+            count = tf.where(has(entries, _REMOVED), 0, count)
             source = tf.repeat(tf.range(tf.size(entries)), count)
             within = tf.range(tf.size(source)) - tf.gather(tf.cumsum(count, exclusive=True), source)
             from_sequence = tf.gather(several, source)
@@ -164,8 +169,8 @@ class Normalizer:
                 "wanted BertNormalizer or none"
             )
         changes = {} if settings is None else characters.changes(normalizer)
-        self._table = _Table(changes, classes, isolate_spaced=True)
-        self._special = _SpecialTokens(added_tokens)
+        self._table = Table(changes, classes, isolate_spaced=True)
+        self._special = SpecialTokens(added_tokens)
         self._strips = False
         if settings is not None:
             strips = settings["strip_accents"]
@@ -199,8 +204,8 @@ class Normalizer:
             + [c for c, output in decomposed.items() if kept & set(map(ord, output))],
             _REORDERS,
         )
-        self._before = _Table(decomposed, np.zeros_like(classes), isolate_spaced=False)
-        self._after = _Table(finished, classes, isolate_spaced=False)
+        self._before = Table(decomposed, np.zeros_like(classes), isolate_spaced=False)
+        self._after = Table(finished, classes, isolate_spaced=False)
         self._marks = characters.paged(marks.astype(np.int32))
 
     def __call__(self, texts: tf.Tensor) -> tuple[Characters, tf.Tensor]:
@@ -215,16 +220,19 @@ class Normalizer:
         entries = self._table.look_up(codes)
         special = self._special.classes(codes, original_splits)
         entries = tf.where(special > 0, codes + special * _CLASS_UNIT, entries)
-        if self._strips:
-            entries, sources = tf.cond(
-                tf.reduce_any(_has(entries, _REORDERS)),
-                lambda: self._reordered(codes, special, original_splits),
-                lambda: self._table.expand(entries),
-            )
-        else:
-            entries, sources = self._table.expand(entries)
+        entries, sources = self._expanded(entries, codes, special, original_splits)
         splits = tf.searchsorted(sources, original_splits)
         return Characters(entries & _CODE_MASK, _class(entries), sources, splits), original_splits
+
+    def _expanded(self, entries, codes, special, row_splits) -> tuple[tf.Tensor, tf.Tensor]:
+        """Entries of normalised characters, and the index of the original that each came from."""
+        if not self._strips:
+            return self._table.expand(entries)
+        return tf.cond(
+            tf.reduce_any(has(entries, _REORDERS)),
+            lambda: self._reordered(codes, special, row_splits),
+            lambda: self._table.expand(entries),
+        )
 
     def _reordered(self, codes, special, row_splits) -> tuple[tf.Tensor, tf.Tensor]:
         """Entries and their sources where combining marks that stay may have to be sorted."""
@@ -247,7 +255,7 @@ class Normalizer:
         return finished, tf.gather(sources, kept)
 
 
-class _SpecialTokens:
+class SpecialTokens:
     """Finds special tokens in raw text, leftmost first, longest first."""
 
     def __init__(self, added_tokens):
@@ -356,5 +364,6 @@ def _class(entries: tf.Tensor) -> tf.Tensor:
     return tf.bitwise.bitwise_and(tf.bitwise.right_shift(entries, _CODE_BITS), 3)
 
 
-def _has(entries: tf.Tensor, flags: int) -> tf.Tensor:
+def has(entries: tf.Tensor, flags: int) -> tf.Tensor:
+    """Whether entries have one of the flags."""
     return tf.bitwise.bitwise_and(entries, flags) != 0

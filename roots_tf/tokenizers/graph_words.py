@@ -4,11 +4,12 @@ Text repeats its words, so the distinct words of a batch are found first, and th
 or search run over those alone.
 """
 
+import base64
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from roots_tf.tokenizers import characters, graph
+from roots_tf.tokenizers import characters, graph, graph_charsmap
 
 
 class Words(NamedTuple):
@@ -39,12 +40,15 @@ class GraphWords(graph.GraphTokenizer):
 
     def __init__(self, tokenizer, classes):
         super().__init__(name="tokenizer")
-        self._normalize = graph.Normalizer(
-            tokenizer.settings["normalizer"],
-            tokenizer.backend.normalizer,
-            classes,
-            tokenizer.added_tokens,
-        )
+        settings = tokenizer.settings["normalizer"]
+        if settings is not None and settings["type"] == "Precompiled":
+            self._normalize = graph_charsmap.CharsmapNormalizer(
+                base64.b64decode(settings["precompiled_charsmap"]), classes, tokenizer.added_tokens
+            )
+        else:
+            self._normalize = graph.Normalizer(
+                settings, tokenizer.backend.normalizer, classes, tokenizer.added_tokens
+            )
         self._special_tokens = [token["content"] for token in tokenizer.added_tokens]
         self._special_token_ids = [token["id"] for token in tokenizer.added_tokens]
 

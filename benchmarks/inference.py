@@ -5,7 +5,7 @@
 
 The checkpoint is a Hugging Face folder of a BERT. The sentences are real and of mixed length: the
 test part of SST-2 and the stories of the dev part of BBC News, cut into sentences, in that order.
-Ours does what `roots embed` does: sentences of similar length together, padded to a multiple of 32.
+Ours does what `roots embed` does: sentences of similar length together, padded a little.
 Hugging Face's BertModel under `torch.inference_mode` pads each batch to its longest sentence, with
 the sentences as they come, or longest first, as sentence-transformers does. All tokenise, and take
 the mean over the tokens. A bfloat16 is `--precision=mixed_bfloat16` of ours, and autocast there.
@@ -13,8 +13,8 @@ the mean over the tokens. A bfloat16 is `--precision=mixed_bfloat16` of ours, an
 Every contender is a process that stays alive; all encode all sentences in turns, with a tokenizer
 loaded anew each time, outside the clock. Prints the median over `--rounds`, the spread (largest
 less smallest over the median), the ratio to ours in float32, and the largest difference between a
-vector, scaled to length 1, and that of ours in float32. A round of 6,000 sentences takes some
-minutes on two processors.
+vector, scaled to length 1, and that of ours in float32. A turn of all sentences takes minutes on
+two processors; `--sentences` takes fewer, spread over all.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ embed = make_embed(model, "mean", False)
 def encode(tokenizer, sentences):
     some = rows.cut(*tokenizer.encode(sentences), tokenizer, spec["length"])
     vectors = np.empty([len(sentences), model.config.hidden_dim], np.float32)
-    batcher = rows.Batcher(some, spec["length"], tokenizer.pad_id)
+    batcher = rows.Batcher(some, spec["length"], tokenizer.pad_id, rows.PREDICT_MULTIPLE)
     for examples in rows.batches_by_length(some, spec["batch_size"]):
         vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
     return vectors

@@ -10,7 +10,8 @@ from roots_tf import files
 from roots_tf.tokenizers import Tokenizer, packing
 
 _TEXTS_AT_ONCE = 1024  # so that padding to the full length never stands in memory for all of them
-_STEP = 32  # batches are padded to a multiple of this: few shapes to compile, little padding
+TRAIN_MULTIPLE = 16  # of padded lengths: each further length is compiled once
+PREDICT_MULTIPLE = 8  # nothing is compiled, so that less padding costs nothing
 
 
 @dataclasses.dataclass
@@ -171,12 +172,13 @@ class Batcher:
     """Gathers batches of rows in the graph.
 
     A batch holds `token_ids`, `segment_ids` and `padding_mask` [B, L], or [B, group, L], where L
-    is the length of the longest row up to a multiple of 32 (or `longest`, if that is less), and
-    the arrays of rows and tokens; those of rows come once an example, of its first row.
+    is the length of the longest row up to a `multiple` (or `longest`, if that is less), and the
+    arrays of rows and tokens; those of rows come once an example, of its first row.
     """
 
-    def __init__(self, rows: Rows, longest: int, pad_id: int):
+    def __init__(self, rows: Rows, longest: int, pad_id: int, multiple: int = TRAIN_MULTIPLE):
         self._group, self._longest, self._pad_id = rows.group, longest, pad_id
+        self._multiple = multiple
         ragged = {"token_ids": rows.token_ids} | rows.of_tokens
         self._ragged = {
             name: tf.RaggedTensor.from_row_splits(values, rows.row_splits, validate=False)
@@ -191,7 +193,7 @@ class Batcher:
         rows = tf.reshape(examples[:, None] * self._group + group, [-1])  # [B * group]
         ragged = {name: tf.gather(tensor, rows) for name, tensor in self._ragged.items()}
         lengths = tf.cast(ragged["token_ids"].row_lengths(), tf.int32)  # [B * group]
-        longest = -(-tf.reduce_max(lengths) // _STEP) * _STEP
+        longest = -(-tf.reduce_max(lengths) // self._multiple) * self._multiple
         longest = tf.minimum(longest, self._longest)
         place = tf.range(longest)
         padding_mask = place < lengths[:, None]

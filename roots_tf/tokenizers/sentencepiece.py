@@ -58,7 +58,13 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
         )
     )
     if charsmap:
-        backend.normalizer = normalizers.Precompiled(charsmap)
+        try:
+            backend.normalizer = normalizers.Precompiled(charsmap)
+        except Exception as error:  # the Rust side raises the bare class
+            raise files.InputError(
+                f"found a damaged character map of {len(charsmap)} bytes in "
+                f"{path} ({error}); wanted the `.model` file as `spm_train` writes it"
+            ) from error
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )

@@ -70,19 +70,20 @@ def test_a_stride_that_would_leave_tokens_out_is_refused():
         cut(np.arange(9), splits(9), SPECIAL, 12, stride=1, first=long)
 
 
-def test_a_batch_is_padded_to_a_multiple_of_32():
+def test_a_batch_is_padded_to_a_multiple_of_16():
     rows = cut(np.arange(10, 60), splits(2, 40, 8), SPECIAL, 64)
     rows.of_rows["label_ids"] = np.array([5, 6, 7], np.int32)
     rows.of_tokens["marks"] = np.arange(len(rows.token_ids), dtype=np.int32)
     batcher = Batcher(rows, 64, 0)
     batch = batcher(tf.constant([2, 0]))
-    assert batch["token_ids"].shape == (2, 32)
+    assert batch["token_ids"].shape == (2, 16)
     assert batch["token_ids"][1, :5].numpy().tolist() == [2, 10, 11, 3, 0]
     assert batch["marks"][1, :5].numpy().tolist() == [0, 1, 2, 3, -1]
     assert batch["padding_mask"].numpy().sum(-1).tolist() == [10, 4]
     assert batch["label_ids"].numpy().tolist() == [7, 5]
-    assert batcher(tf.constant([1]))["token_ids"].shape == (1, 64)
+    assert batcher(tf.constant([1]))["token_ids"].shape == (1, 48)
     assert Batcher(rows, 44, 0)(tf.constant([1]))["token_ids"].shape == (1, 44)
+    assert Batcher(rows, 64, 0, 4)(tf.constant([2]))["token_ids"].shape == (1, 12)
 
 
 def test_groups_stay_together():

@@ -112,6 +112,7 @@ print(json.dumps([(step(batch), peak() - before)[1] for step in steps]))
 """
 
 
+@pytest.mark.slow
 def test_less_memory_is_taken():
     run = subprocess.run([sys.executable, "-c", _PEAKS], capture_output=True, text=True, check=True)
     recomputed, kept = json.loads(run.stdout)

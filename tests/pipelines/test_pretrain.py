@@ -87,6 +87,7 @@ def test_tensorboard_scalars_stand_at_global_steps(work):
     assert steps == [10, 20]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["nsp", "none"])
 def test_killed_and_started_again_it_ends_with_the_same_bits(work, tmp_path, objective):
     fields = {"duration": "60", "dropout": 0.1, "sentence_objective": objective}
@@ -120,6 +121,7 @@ def test_a_signal_saves_and_exits_with_its_number(work, tmp_path, number):
     assert int(index.stem.removeprefix("ckpt-")) >= read_metrics(tmp_path)[-1]["step"]
 
 
+@pytest.mark.slow
 def test_replicas_train_as_one_device_does(work, tmp_path):
     fields = {"duration": "10", "dropout": 0.0}
     pretrain.main(config(work, tmp_path / "one", **fields))

@@ -60,8 +60,10 @@ class Classification(FineTuning):
         ]
 
     def scores(self, examples, predictions):
-        """Accuracy, F1 (macro and micro) and Matthews' correlation."""
-        return metrics.scores(*self._wanted_and_found(examples, predictions), len(self.labels))
+        """Accuracy, F1 (macro and micro), Matthews' correlation; precision and recall by class."""
+        ids, count = self._wanted_and_found(examples, predictions), len(self.labels)
+        by_class = dict(zip(self.labels, metrics.by_class(*ids, count), strict=True))
+        return metrics.scores(*ids, count) | {"by_class": by_class}
 
     def charts(self, examples, predictions):
         """Confusion matrix, and precision and recall of each class."""

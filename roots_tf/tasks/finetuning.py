@@ -232,15 +232,7 @@ def balanced_weights(ids: np.ndarray, count: int) -> tuple[float, ...]:
 
 def _read_lines(path: str | Path) -> Table:
     """A text a line."""
-    try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"found no file {path}; wanted a text a line") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"found bytes that are not UTF-8 in {path} at offset {error.start}; convert it first"
-        ) from error
-    kept = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    kept = list(tables.lines_of(tables.read_text(path)))
     if not kept:
         raise InputError(f"found no text in {path}; wanted a text a line")
     return Table({"text": [line for _, line in kept]}, [number for number, _ in kept], str(path))

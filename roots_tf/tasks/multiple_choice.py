@@ -10,7 +10,7 @@ from roots_tf.files import InputError
 from roots_tf.metrics import classification as metrics
 from roots_tf.tasks import tables
 from roots_tf.tasks.finetuning import FineTuning
-from roots_tf.tasks.rows import cut
+from roots_tf.tasks.rows import cut, ungrouped
 
 _LISTS = (".jsonl", ".json", ".parquet")  # formats that can hold a list of choices in one field
 MOST = 16  # columns of choices that are looked for in a table
@@ -126,16 +126,12 @@ class MultipleChoice(FineTuning):
 
     def baseline(self, train, examples):
         """Scores of always choosing the place that is most often right in training."""
-        frequent = int(np.bincount(self._label_ids(train)).argmax())
-        return self.scores(examples, [{"choice": frequent}] * len(examples.lines))
+        ids = (self._label_ids(part) for part in (train, examples))
+        return {"accuracy": metrics.majority_baseline(*ids)}
 
     def _logits(self, model, batch, seed):
         """Logits of the choices, float32 [B, C]."""
-        rows = {
-            name: tf.reshape(batch[name], [-1, tf.shape(batch[name])[-1]])  # [B*C, L]
-            for name in ("token_ids", "segment_ids", "padding_mask")
-        }
-        return tf.reshape(model(rows, seed=seed), [-1, self.num_choices])
+        return tf.reshape(model(ungrouped(batch), seed=seed), [-1, self.num_choices])
 
     def _label_ids(self, examples) -> np.ndarray:
         """Index of the right choice of each example, int32."""

@@ -10,8 +10,25 @@ from roots_tf.tasks import tables
 from roots_tf.tasks.finetuning import FineTuning, shown
 
 
+class Valued(FineTuning):
+    """Tasks whose answer is a number, in the column `value`."""
+
+    score = "spearman"
+    answer = "value"
+
+    def scores(self, examples, predictions):
+        """Pearson's and Spearman's correlation, mean squared and mean absolute error."""
+        found = np.array([row["value"] for row in predictions])
+        return metrics.scores(tables.numbers(examples, self.answer), found)
+
+    def baseline(self, train, examples):
+        """Scores of always answering the mean of the training file."""
+        mean = float(tables.numbers(train, self.answer).mean())
+        return self.scores(examples, [{"value": mean}] * len(examples.lines))
+
+
 @dataclasses.dataclass(frozen=True)
-class Regression(FineTuning):
+class Regression(Valued):
     """One number a text; a long text has the mean of its windows.
 
     Attributes:
@@ -23,9 +40,7 @@ class Regression(FineTuning):
     deviation: float = 1.0
 
     name = "regression"
-    score = "spearman"
     losses = ("regression_loss",)
-    answer = "value"
 
     @property
     def num_outputs(self):
@@ -62,13 +77,3 @@ class Regression(FineTuning):
         means = sums / np.bincount(rows.texts, minlength=len(examples.lines))
         values = means * self.deviation + self.mean
         return [shown(examples, i) | {"value": float(value)} for i, value in enumerate(values)]
-
-    def scores(self, examples, predictions):
-        """Pearson's and Spearman's correlation, mean squared and mean absolute error."""
-        found = np.array([row["value"] for row in predictions])
-        return metrics.scores(tables.numbers(examples, self.answer), found)
-
-    def baseline(self, train, examples):
-        """Scores of always answering the mean of the training file."""
-        mean = float(tables.numbers(train, self.answer).mean())
-        return self.scores(examples, [{"value": mean}] * len(examples.lines))

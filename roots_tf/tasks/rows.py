@@ -213,6 +213,14 @@ class Batcher:
         return batch | {name: tf.gather(array, first) for name, array in self._of_rows.items()}
 
 
+def ungrouped(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The rows of groups as a batch of rows, for a model: [B, group, L] -> [B * group, L]."""
+    return {
+        name: tf.reshape(batch[name], [-1, tf.shape(batch[name])[-1]])
+        for name in ("token_ids", "segment_ids", "padding_mask")
+    }
+
+
 def train_batches(
     rows: Rows, batcher: Batcher, batch_size: int, seed: int, start_step: int = 0
 ) -> tf.data.Dataset:

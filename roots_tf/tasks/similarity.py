@@ -9,14 +9,14 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
-from roots_tf.metrics import regression as metrics
 from roots_tf.tasks import tables
-from roots_tf.tasks.finetuning import FineTuning, shown
-from roots_tf.tasks.rows import cut
+from roots_tf.tasks.finetuning import shown
+from roots_tf.tasks.regression import Valued
+from roots_tf.tasks.rows import cut, ungrouped
 
 
 @dataclasses.dataclass(frozen=True)
-class Similarity(FineTuning):
+class Similarity(Valued):
     """Cosine of mean embeddings, trained to the value of a pair by squared error.
 
     Attributes:
@@ -27,9 +27,7 @@ class Similarity(FineTuning):
     highest: float = 1.0
 
     name = "similarity"
-    score = "spearman"
     losses = ("similarity_loss",)
-    answer = "value"
 
     def read(self, path, columns, labelled=True):
         """Tables with `text`, `text_pair` and `value`."""
@@ -92,22 +90,9 @@ class Similarity(FineTuning):
             for i, cosine in enumerate(outputs["cosines"])
         ]
 
-    def scores(self, examples, predictions):
-        """Pearson's and Spearman's correlation, mean squared and mean absolute error."""
-        found = np.array([row["value"] for row in predictions])
-        return metrics.scores(tables.numbers(examples, self.answer), found)
-
-    def baseline(self, train, examples):
-        """Scores of always answering the mean of the training file."""
-        mean = float(tables.numbers(train, self.answer).mean())
-        return self.scores(examples, [{"value": mean}] * len(examples.lines))
-
     def _cosines(self, model, batch, seed):
         """Cosine between the two rows of each pair, float32 [B]."""
-        rows = {
-            name: tf.reshape(batch[name], [-1, tf.shape(batch[name])[-1]])  # [B*2, L]
-            for name in ("token_ids", "segment_ids", "padding_mask")
-        }
+        rows = ungrouped(batch)
         hidden_states = model(rows, seed=seed)["hidden_states"]
         pooled = models.mean_pool(hidden_states, rows["padding_mask"])  # [B*2, H]
         unit = tf.nn.l2_normalize(pooled, -1)

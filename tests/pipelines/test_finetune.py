@@ -44,7 +44,11 @@ def test_it_tells_topics_of_real_news_and_repeats(work, data, tmp_path):
         evaluate.Config(model=model, input=test, output=str(tmp_path / "scores.json"))
     )
     best = max(report["seeds"], key=lambda run: run["dev"]["accuracy"])
+    by_class = scores.pop("by_class"), best["test"].pop("by_class")
     assert scores == pytest.approx(best["test"], abs=1e-6)
+    assert by_class[0].keys() == by_class[1].keys() == set(report["labels"])
+    for label in report["labels"]:
+        assert by_class[0][label] == pytest.approx(by_class[1][label], abs=1e-6)
     answers = predict.main(
         predict.Config(model=model, input=test, output=str(tmp_path / "answers.jsonl"))
     )

@@ -79,7 +79,7 @@ def test_what_is_certain_comes_back_from_real_sentences(data, tokenizer, length)
 def test_plain_text_is_cut_into_words(tmp_path, small, tokenizer):
     kind, _ = small
     path = tmp_path / "new.txt"
-    path.write_text("Who was Anna?\n\n  \nIn York.\n")
+    path.write_text("Who was Anna?\n\n  \nIn\u2028York.\n", "utf-8")
     examples = kind.read(path, {}, labelled=False)
     words = [
         [text[a:b] for a, b in zip(starts, ends, strict=True)]

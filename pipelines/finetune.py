@@ -177,8 +177,6 @@ def save(output: Path, data: Data, model, found: dict[str, list[dict]]) -> None:
         output / "model",
         model,
         labels=kind.labels,
-        num_labels=kind.num_outputs,
-        pooler=False,
         task=tasks.describe(kind),
     )
     data.tokenizer.save(output / "model")

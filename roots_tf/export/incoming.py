@@ -18,8 +18,8 @@ class Incoming(NamedTuple):
     Attributes:
         model: with the weights of the checkpoint.
         tokenizer: that of the checkpoint.
-        description: what `models.save` is to write besides: `labels`, `pooler`, `num_labels`;
-            and `untrained`, the layers that the checkpoint lacks and that have initial weights.
+        description: what `models.save` is to write besides: `labels`, and `untrained`, the layers
+            that the checkpoint lacks and that have initial weights.
         task: name of the task that the head was trained for; "" without a head.
         unused: names of weights that no part of the model takes.
     """
@@ -71,14 +71,12 @@ def build(
     if task:
         head = models.Classifier if "pooler" in parts else models.TokenClassifier
         model = head(config, num_labels)
-        description["num_labels"] = num_labels
     elif "masked_lm" in parts:
         model = models.Pretrainer(config)
         untrained = sorted({"pooler", "next_sentence"} - parts)
         description["untrained"] = untrained
     else:
         model = models.PooledEncoder(config, pooler="pooler" in parts)
-        description["pooler"] = "pooler" in parts
     variables = {
         name: variable
         for name, variable in models.named_weights(model).items()

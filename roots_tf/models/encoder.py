@@ -199,6 +199,7 @@ class PooledEncoder(keras.Model):
         self.encoder = Encoder(config, seed, precision, recompute)
         first = seed * SEEDS_A_MODEL + HEAD_SEEDS
         self.pooler = Pooler(config, seed=first + 1, dtype=precision) if pooler else None
+        self.description = {"pooler": pooler}  # what `model.json` says besides its sizes
         self.built = True
 
     def call(self, features, seed=None):

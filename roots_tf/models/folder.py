@@ -20,10 +20,10 @@ KINDS = {
         config, said["pooler"], precision=precision
     ),
     "classifier": lambda config, said, precision: Classifier(
-        config, said.get("num_labels") or len(said["labels"]), precision=precision
+        config, said["num_labels"], precision=precision
     ),
     "token_classifier": lambda config, said, precision: TokenClassifier(
-        config, said.get("num_labels") or len(said["labels"]), precision=precision
+        config, said["num_labels"], precision=precision
     ),
 }
 
@@ -55,6 +55,7 @@ def save(
         "kind": model.name,
         "encoder": dataclasses.asdict(model.config),
         "labels": list(labels),
+        **getattr(model, "description", {}),
         **description,
     }
     files.write_json(Path(folder, "model.json"), description)

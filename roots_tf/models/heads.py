@@ -30,6 +30,7 @@ class Headed(keras.Model):
     ):
         super().__init__(name=self.kind, dtype=precision)
         self.config, self.num_labels = config, num_labels
+        self.description = {"num_labels": num_labels}  # what `model.json` says besides its sizes
         first = seed * SEEDS_A_MODEL + HEAD_SEEDS
         common = {"scale": config.initializer_range, "dtype": precision}
         self.encoder = Encoder(config, seed, precision, recompute)

@@ -1,12 +1,18 @@
-"""Write a model for other programs: a SavedModel that takes text, Hugging Face's, or keras-hub's.
+"""Write a model for other programs: a SavedModel that takes text, LiteRT, Hugging Face, keras-hub.
 
     roots export --model=work/task/model --output=work/served
+    roots export --model=work/minilm --output=work/served --pooling=mean --l2_normalize
+    roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
     roots export --model=work/pretrained/model --output=work/bert --format=huggingface
 
-saved_model takes half a minute, for TensorFlow Serving and `tf.saved_model.load`. Writes
-`<output>/1/` with the signatures `serving_default` (strings) and `ids` (token ids), loads it in a
-fresh process and compares its answers with the Python model's; on a difference nothing is left
-under that name. Loading it needs `import tensorflow_text`, whose ops it lists in `ops.json`.
+saved_model takes a minute, for TensorFlow Serving, `roots serve` and `tf.saved_model.load`. Writes
+`<output>/1/`, once it has given the same answers in a fresh process as `roots predict` does; on a
+difference nothing is left under that name. Its signatures take strings (`serving_default`),
+serialised tf.Example (`examples`) and token ids (`ids`); those of an encoder give a vector a text,
+`tokens` one a token, and `fill_mask` what a pretrained model believes. Beside the graph stand a
+model card, requests for warm-up, REST and gRPC, and the ops that are not TensorFlow's own.
+
+litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
 
 huggingface takes seconds. Writes what `transformers.AutoModel.from_pretrained(<output>)` loads.
 
@@ -14,65 +20,179 @@ keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(
 """
 
 import dataclasses
+import functools
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import tensorflow as tf
 from absl import logging
 
-from roots_tf import files, models, program, tokenizers
-from roots_tf.export import hugging_face, keras_hub, saved_model
+from roots_tf import models, program, tasks, tokenizers
+from roots_tf.export import (
+    card,
+    hugging_face,
+    keras_hub,
+    litert,
+    requests,
+    saved_model,
+    serving,
+)
+from roots_tf.export import serving_spans as spans
+from roots_tf.files import InputError
+from roots_tf.tasks.rows import cut
+
+SERVED = {
+    "classification": serving.Classes,
+    "regression": serving.Value,
+    "similarity": serving.Likeness,
+    "multiple_choice": serving.Choice,
+    "tagging": spans.Tags,
+    "question_answering": spans.Answers,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `export`."""
 
-    model: str = program.flag(help="model folder that pretrain, finetune or import wrote")
+    model: str = program.flag(help="model folder that pretrain, finetune, distill or import wrote")
     output: str = program.flag(help="folder to write; of a SavedModel, folder of its versions")
-    format: Literal["saved_model", "huggingface", "keras_hub"] = program.flag(
+    format: Literal["saved_model", "litert", "huggingface", "keras_hub"] = program.flag(
         "saved_model", help="what to write"
     )
     version: int = program.flag(1, help="saved_model: number of this version")
     max_seq_length: int = program.flag(
-        0, help="saved_model: tokens of a text at most; 0: what the model takes"
+        0, help="saved_model: tokens of a row at most; 0: as in training. litert: of every row"
+    )
+    pooling: Literal["mean", "cls", "pooler"] = program.flag(
+        "mean", help="saved_model: which vector of an encoder's tokens is the text's"
+    )
+    l2_normalize: bool = program.flag(False, help="saved_model: scale vectors to length 1")
+    precision: Literal["float32", "mixed_bfloat16"] = program.flag(
+        "float32", help="saved_model: what products are computed in; outputs are float32"
+    )
+    quantize: litert.Quantize = program.flag(
+        "none", help="litert: weights of half the size, or a quarter and products in int8"
     )
     approximate_gelu: bool = program.flag(
         False, help="keras_hub: take a model of the exact GELU, which that library approximates"
     )
-    debug: bool = program.flag(False, help="saved_model: texts of at most 16 tokens")
+    debug: bool = program.flag(False, help="saved_model: rows of at most 16 tokens")
 
 
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
-    if config.format == "huggingface":
-        path = hugging_face.write(config.output, config.model)
-    elif config.format == "keras_hub":
-        path = keras_hub.write(config.output, config.model, config.approximate_gelu)
-    else:
+    if config.format == "saved_model":
         path = _saved_model(config)
-    done = "answers as the Python model does" if config.format == "saved_model" else "is written"
-    logging.info("%s %s", path, done)
-    return str(path)
+        logging.info("%s answers as the Python model does", path)
+        return str(path)
+    if config.format == "litert":
+        said = litert.write(config.output, config.model, config.quantize, config.max_seq_length)
+        card.write(config.output, config.model, _command(config))
+        logging.info("%s: %s", config.output, said)
+    elif config.format == "huggingface":
+        hugging_face.write(config.output, config.model)
+    else:
+        keras_hub.write(config.output, config.model, config.approximate_gelu)
+    logging.info("%s is written", config.output)
+    return config.output
 
 
-def _saved_model(config: Config):
+def _saved_model(config: Config) -> Path:
     """Writes a SavedModel, once its answers are checked, and returns its path."""
+    requests.check_name(Path(config.output).resolve().name)
     described = models.describe(config.model)
-    kind, labels = described["kind"], tuple(described["labels"])
-    if kind == "token_classifier" or (kind == "classifier" and not labels):
-        task = described.get("task", {}).get("name", kind)
-        raise files.InputError(
-            f"found a model for {task} in {config.model}; wanted one that gives a text a class or "
-            "an embedding, as that is what is served: choose --format=huggingface"
+    model = models.load(config.model, config.precision)
+    tokenizer = tokenizers.load(config.model)
+    longest = described["encoder"].max_sequence_length
+    kind = _kind(described)
+    usual = kind.max_seq_length if kind else longest
+    length = 16 if config.debug else min(config.max_seq_length or usual, longest)
+    if kind is None:
+        if config.pooling == "pooler" and not _has_pooler(described):
+            raise InputError(
+                f"found no trained pooler in {config.model}; wanted --pooling=mean or cls"
+            )
+        served = serving.Embedding(
+            model, tokenizer, length, pooling=config.pooling, l2_normalize=config.l2_normalize
+        )
+        answer = functools.partial(embeddings, served)
+    else:
+        kind = dataclasses.replace(kind, max_seq_length=length)
+        served = serve(kind, model, tokenizer)
+        answer = functools.partial(predictions, kind, model, tokenizer)
+    texts = saved_model.checked_texts(served)
+    return saved_model.export(
+        served,
+        saved_model.Expected(texts, answer(texts)),
+        config.output,
+        config.version,
+        functools.partial(card.write, source=config.model, command=_command(config)),
+    )
+
+
+def _kind(described: dict) -> tasks.FineTuning | None:
+    """The task of a model; None of an encoder."""
+    if "task" in described:
+        return tasks.restore(described)
+    name = {"classifier": "classification", "token_classifier": "tagging"}.get(described["kind"])
+    if name is None:
+        return None
+    if not described["labels"]:
+        raise InputError(
+            f"found a {described['kind']} without a task or names of labels; wanted a model that "
+            "finetune or import wrote"
         )
     longest = described["encoder"].max_sequence_length
-    length = 16 if config.debug else min(config.max_seq_length or longest, longest)
-    serving = saved_model.Serving(
-        models.load(config.model),
-        tokenizers.load(config.model),
-        length,
-        labels,
-    )
-    return saved_model.export(serving, config.output, config.version)
+    return tasks.KINDS[name](max_seq_length=longest, labels=tuple(described["labels"]))
+
+
+def _has_pooler(described: dict) -> bool:
+    """Whether a model without a task has a trained pooler."""
+    return described.get("pooler", True) and "pooler" not in described.get("untrained", ())
+
+
+def serve(kind: tasks.FineTuning, model, tokenizer) -> serving.Serving:
+    """What is saved of a fine-tuned model."""
+    labels = {"labels": kind.labels} if kind.name in ("classification", "tagging") else {}
+    task = tasks.describe(kind)
+    return SERVED[kind.name](model, tokenizer, kind.max_seq_length, task, **labels)
+
+
+def predictions(kind: tasks.FineTuning, model, tokenizer, texts: dict[str, list]) -> list[dict]:
+    """What `predict` answers to texts."""
+    examples = kind.unlabelled(texts)
+    rows = kind.rows(examples, tokenizer, labelled=False)
+    outputs = tasks.predict(kind, model, rows, len(rows), tokenizer.pad_id)
+    return kind.predictions(examples, rows, outputs)
+
+
+def embeddings(served: serving.Embedding, texts: dict[str, list]) -> list[dict]:
+    """Vectors of texts, one by one, by the tokenizer that training uses."""
+    tokenizer, answers = served.tokenizer, []
+    for text in texts["text"]:
+        row = cut(*tokenizer.encode([text]), tokenizer, served.length)
+        ids = row.token_ids[None]
+        features = {
+            "token_ids": tf.constant(ids),
+            "segment_ids": tf.zeros_like(ids),
+            "padding_mask": tf.constant(np.ones_like(ids, bool)),
+        }
+        answers.append({"embedding": served.of_rows(features)["embedding"][0].numpy().tolist()})
+    return answers
+
+
+def _command(config: Config) -> str:
+    """The command that gives this config, with the names of its folders alone."""
+    words = ["roots export"]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in ("model", "output"):
+            value = Path(value).name
+        if value != field.default:
+            words.append(f"--{field.name}={str(value).lower() if value is True else value}")
+    return " ".join(words)
 
 
 if __name__ == "__main__":

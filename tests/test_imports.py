@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "examples": BASE | {"tokenizers"},
     "tasks": BASE | {"examples", "tokenizers", "models", "generation", "metrics"},
     "export": BASE | {"tokenizers", "models", "generation"},
+    "serving": {"files"},
 }
 WITHOUT_TENSORFLOW = {"corpus", "metrics"}
 

@@ -1,11 +1,4 @@
-"""A SavedModel that takes text: tokenizer, packing and model in one graph.
-
-    serving_default   text: string [B]                             -> outputs by the kind of model
-    ids               token_ids int32 [B, L], padding_mask [B, L]  -> the same outputs
-
-A classifier gives `label` string [B], `score` float32 [B] and `probabilities` float32 [B, labels];
-a pretrained encoder gives `embedding` float32 [B, H], the mean over the tokens of each text.
-"""
+"""A `Serving` as a SavedModel, written once it answers in a fresh process as Python does."""
 
 import json
 import os
@@ -13,24 +6,40 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf.export import operations, requests
+from roots_tf.export.serving import Serving
 from roots_tf.files import InputError
-from roots_tf.tokenizers import Tokenizer, packing
 
-# Loads a SavedModel as a server does: nothing but TensorFlow and the ops of tensorflow-text.
+# Loads a SavedModel as a server does: nothing but TensorFlow and the ops of tensorflow-text. Asks
+# by text, by serialised examples of the same texts, and by ids.
 _LOAD_AND_RUN = """
 import json, sys
 import numpy as np, tensorflow as tf, tensorflow_text
-signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-texts = json.load(open(sys.argv[2], encoding="utf-8"))
-outputs = signature(text=tf.constant(texts))
-np.savez(sys.argv[3], **{name: value.numpy() for name, value in outputs.items()})
+folder, texts, ids, answers = sys.argv[1:]
+texts = json.load(open(texts, encoding="utf-8"))
+def feature(value):
+    values = [text.encode() for text in (value if isinstance(value, list) else [value])]
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+def serialised(row):
+    row = {name: feature(value) for name, value in zip(texts, row)}
+    return tf.train.Example(features=tf.train.Features(feature=row)).SerializeToString()
+rows = [serialised(row) for row in zip(*texts.values())]
+sent = {
+    "serving_default": {name: tf.constant(value) for name, value in texts.items()},
+    "examples": {"examples": tf.constant(rows)},
+    "ids": {name: tf.constant(value) for name, value in np.load(ids).items()},
+}
+signatures = tf.saved_model.load(folder).signatures
+found = {f"{name}/{key}": output.numpy() for name in sent
+         for key, output in signatures[name](**sent[name]).items()}
+np.savez(answers, **found)
 assert not any(name.startswith("roots_tf") for name in sys.modules)
 """
 
@@ -44,80 +53,47 @@ CHECKED_TEXTS = (
     "word " * 2_000,
     "x" * 5_000,
 )
+TOLERANCES = {"float32": 1e-5, "mixed_bfloat16": 3e-2}
 
 
-class Serving(tf.Module):
-    """What is saved.
+class Expected(NamedTuple):
+    """What texts are answered in Python.
 
-    Args:
-        model: a `Pretrainer` or a `Classifier`.
-        tokenizer: the one that the model was trained with.
-        max_seq_length: tokens of a text at most; the rest is cut off.
-        labels: names of a classifier's classes.
+    Attributes:
+        texts: columns of texts, by the names of the inputs.
+        answers: an object a text, as `Serving.predictions` gives them.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        tokenizer: Tokenizer,
-        max_seq_length: int,
-        labels: tuple[str, ...] = (),
-    ):
-        super().__init__()
-        self._model, self._tokenizer, self._length = model, tokenizer, max_seq_length
-        self._labels = tuple(labels)
-        self._graph = tokenizer.graph()
-        # A SavedModel keeps what hangs on the module by attribute; lists inside Keras do not.
-        self.model_variables = [variable.value for variable in model.variables]
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def serve_text(self, text):
-        """`serving_default`: string [B]."""
-        features = packing.pack(self._graph.tokenize(text), None, self._length, self._tokenizer)
-        # Columns that are padding in every row cost time and change nothing.
-        used = tf.reduce_max(tf.reduce_sum(tf.cast(features["padding_mask"], tf.int32), -1))
-        used = tf.maximum(used, 1)  # of a batch of none
-        return self.outputs({name: feature[:, :used] for name, feature in features.items()})
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.int32, name="token_ids"),
-            tf.TensorSpec([None, None], tf.int32, name="padding_mask"),
-        ]
-    )
-    def serve_ids(self, token_ids, padding_mask):
-        """`ids`: token ids with [CLS] and [SEP], and 1 where they are no padding."""
-        inside = padding_mask != 0
-        return self.outputs(
-            {
-                # Whatever stands on the padding must not index beyond the embedding.
-                "token_ids": tf.where(inside, token_ids, self._tokenizer.pad_id),
-                "segment_ids": tf.zeros_like(token_ids),
-                "padding_mask": inside,
-            }
-        )
-
-    def outputs(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Named outputs of features [B, L]."""
-        if self._labels:
-            probabilities = tf.nn.softmax(self._model(features))  # [B, labels]
-            return {
-                "label": tf.gather(tf.constant(self._labels), tf.argmax(probabilities, -1)),
-                "score": tf.reduce_max(probabilities, -1),
-                "probabilities": probabilities,
-            }
-        hidden_states = tf.cast(self._model.encoder(features), tf.float32)  # [B, L, H]
-        inside = tf.cast(features["padding_mask"], tf.float32)[:, :, None]  # [B, L, 1]
-        return {"embedding": tf.reduce_sum(hidden_states * inside, 1) / tf.reduce_sum(inside, 1)}
+    texts: dict[str, list]
+    answers: list[dict]
 
 
-def export(serving: Serving, folder: str | Path, version: int = 1) -> Path:
-    """Writes `<folder>/<version>`, after a fresh process has given the same answers from it.
+def checked_texts(serving: Serving) -> dict[str, list]:
+    """Columns of texts to check a model with."""
+    columns = {}
+    for place, (name, shape) in enumerate(serving.inputs.items()):
+        texts = list(CHECKED_TEXTS[place:] + CHECKED_TEXTS[:place])  # another one in each column
+        if shape:
+            texts = [[CHECKED_TEXTS[i], *texts][: shape[0]] for i in range(len(texts))]
+        columns[name] = texts
+    return columns
+
+
+def export(
+    serving: Serving,
+    expected: Expected,
+    folder: str | Path,
+    version: int,
+    write_beside: Callable[[Path], None],
+) -> Path:
+    """Writes `<folder>/<version>`, after a fresh process has given the expected answers from it.
 
     Args:
         serving: what to save.
-        folder: the model's folder, as TF Serving names it.
+        expected: answers that do not come from the graph.
+        folder: the model's folder; its name is the model's to TensorFlow Serving.
         version: number of the version.
+        write_beside: writes what else belongs into the folder that it is given.
 
     Returns:
         Path of the SavedModel.
@@ -131,11 +107,12 @@ def export(serving: Serving, folder: str | Path, version: int = 1) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
     try:
-        signatures = {"serving_default": serving.serve_text, "ids": serving.serve_ids}
-        tf.saved_model.save(serving, str(temporary), signatures=signatures)
-        operations = custom_operations(temporary)
-        files.write_json(temporary / "ops.json", {"not_core_tensorflow": operations})
-        check(serving, temporary)
+        tf.saved_model.save(serving, str(temporary), signatures=serving.signatures())
+        operations.write(temporary)
+        ids = _ids(serving, expected.texts)
+        check(serving, temporary, expected, ids)
+        requests.write(temporary, target.parent.name, _requests(serving, expected.texts, ids))
+        write_beside(temporary)
         temporary.rename(target)
     except OSError as error:
         raise InputError(f"could not write {target}: {error.strerror}; make room") from error
@@ -144,56 +121,114 @@ def export(serving: Serving, folder: str | Path, version: int = 1) -> Path:
     return target
 
 
-def custom_operations(saved_model: str | Path) -> list[str]:
-    """Names of the ops of a SavedModel that are not TensorFlow's own, sorted."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    message = saved_model_pb2.SavedModel()
-    message.ParseFromString(Path(saved_model, "saved_model.pb").read_bytes())
-    names = set()
-    for meta_graph in message.meta_graphs:
-        graph = meta_graph.graph_def
-        names |= {node.op for node in graph.node}
-        names |= {node.op for function in graph.library.function for node in function.node_def}
-    return sorted(name for name in names if not hasattr(tf.raw_ops, name))
-
-
-def check(serving: Serving, saved_model: str | Path) -> None:
-    """Compares a saved model, loaded in a fresh process, with the Python model in this one.
+def check(serving: Serving, saved_model: Path, expected: Expected, ids: dict) -> None:
+    """Compares a saved model, loaded in a fresh process, with what is expected.
 
     Raises:
-        InputError: an output differs by more than 1e-5.
+        InputError: an answer differs by more than the tolerance of the precision.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        texts, answers = Path(scratch, "texts.json"), Path(scratch, "answers.npz")
-        texts.write_text(json.dumps(CHECKED_TEXTS), "utf-8")
+        texts, rows, answers = (Path(scratch, n) for n in ("texts.json", "ids.npz", "answers.npz"))
+        texts.write_text(json.dumps(expected.texts), "utf-8")
+        np.savez(rows, **ids)
         run = subprocess.run(
-            [sys.executable, "-c", _LOAD_AND_RUN, str(saved_model), str(texts), str(answers)],
+            [sys.executable, "-c", _LOAD_AND_RUN, *map(str, (saved_model, texts, rows, answers))],
             capture_output=True,
             text=True,
             cwd=scratch,
         )
         if run.returncode:
             raise InputError(f"the saved model does not load in a fresh process: {run.stderr}")
-        found = dict(np.load(answers, allow_pickle=True))
-    wanted = _bulk_answers(serving)
-    for name, expected in wanted.items():
-        same = (
-            np.allclose(found[name], expected, atol=1e-5)
-            if expected.dtype == np.float32
-            else np.array_equal(found[name], expected)
-        )
-        if not same:
-            raise InputError(
-                f"the saved model's {name} differs from the Python model's: found {found[name]}; "
-                f"wanted {expected}. Nothing was exported"
-            )
+        found: dict[str, dict] = {"serving_default": {}, "examples": {}, "ids": {}}
+        for name, values in np.load(answers, allow_pickle=True).items():
+            signature, _, output = name.partition("/")
+            found[signature][output] = values
+    precise = serving.model.dtype_policy.name == "float32"
+    tolerance = TOLERANCES[serving.model.dtype_policy.name]
+    for signature in ("serving_default", "examples"):
+        given = serving.predictions(found[signature], expected.texts)
+        for text, (a, b) in enumerate(zip(given, expected.answers, strict=True)):
+            if where := difference(a, b, tolerance, precise):
+                raise InputError(
+                    f"the saved model's {signature} answers text {text} another way than Python "
+                    f"({where}): nothing was exported"
+                )
+    by_ids = serving.of_ids(_features(ids))
+    for name, value in by_ids.items():
+        if where := difference(found["ids"][name].tolist(), _listed(value), tolerance, precise):
+            raise InputError(f"the saved model's ids give another {name} than Python ({where})")
 
 
-def _bulk_answers(serving: Serving) -> dict[str, np.ndarray]:
-    """Outputs for `CHECKED_TEXTS` by the road that training takes: the bulk tokenizer."""
-    tokenizer = serving._tokenizer
-    ids, row_splits = tokenizer.encode(CHECKED_TEXTS)
-    ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
-    features = packing.pack(ragged, None, serving._length, tokenizer)
-    return {name: value.numpy() for name, value in serving.outputs(features).items()}
+def _listed(value: tf.Tensor):
+    return value.numpy().tolist()
+
+
+def difference(found, wanted, tolerance: float, precise: bool) -> str:
+    """Where two JSON values differ first; "" if they do not.
+
+    Numbers may differ by `tolerance`, absolutely or relatively. Other values must be the same where
+    the model is `precise`; where it is not, a class may change with the last bits.
+    """
+    if isinstance(found, dict):
+        parts = [(name, found[name], wanted[name]) for name in found]
+    elif isinstance(found, list):
+        if len(found) != len(wanted):
+            return f"found {len(found)}; wanted {len(wanted)} values" if precise else ""
+        parts = [(str(i), a, b) for i, (a, b) in enumerate(zip(found, wanted, strict=True))]
+    elif isinstance(wanted, float):
+        same = abs(found - wanted) <= tolerance * max(1.0, abs(wanted))  # not of NaN
+        return "" if same else f"found {found}; wanted {wanted}"
+    else:
+        return "" if found == wanted or not precise else f"found {found!r}; wanted {wanted!r}"
+    for name, a, b in parts:
+        if where := difference(a, b, tolerance, precise):
+            return f"{name}: {where}"
+    return ""
+
+
+def _ids(serving: Serving, texts: dict[str, list]) -> dict[str, np.ndarray]:
+    """Inputs of the signature `ids` for texts, with ids that do not exist on the padding."""
+    features = serving.features({name: tf.constant(column) for name, column in texts.items()})
+    inside = features["padding_mask"].numpy()
+    ids = {"token_ids": np.where(inside, features["token_ids"], 2**31 - 1)}
+    if serving.has_segments:
+        ids["segment_ids"] = np.where(inside, features["segment_ids"], 7)
+    return {name: value.astype(np.int32) for name, value in ids.items()} | {
+        "padding_mask": inside.astype(np.int32)
+    }
+
+
+def _features(ids: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    """Features of the inputs of `ids`."""
+    inside = ids["padding_mask"] != 0
+    zeros = np.zeros_like(ids["token_ids"])
+    return {
+        "token_ids": tf.constant(np.where(inside, ids["token_ids"], 0)),
+        "segment_ids": tf.constant(np.where(inside, ids.get("segment_ids", zeros), 0)),
+        "padding_mask": tf.constant(inside),
+    }
+
+
+def _requests(serving: Serving, texts: dict[str, list], ids: dict) -> dict[str, dict]:
+    """An example of a request to each signature: the second and third text."""
+    few = {name: column[1:3] for name, column in texts.items()}
+    rows = ids["padding_mask"][1:3]
+    length = rows.sum(-1).max()
+    inside = rows[..., :length]
+    sent = {
+        "serving_default": few,
+        "examples": {"examples": [_serialised(few, i) for i in range(2)]},
+        "ids": {name: value[1:3, ..., :length] * inside for name, value in ids.items()},
+    }
+    further = serving.signatures().keys() - sent.keys()
+    return sent | {name: {"text": few["text"]} for name in sorted(further)}
+
+
+def _serialised(texts: dict[str, list], row: int) -> bytes:
+    """One row of texts as a tf.Example."""
+    features = {}
+    for name, column in texts.items():
+        values = column[row] if isinstance(column[row], list) else [column[row]]
+        listed = tf.train.BytesList(value=[text.encode() for text in values])
+        features[name] = tf.train.Feature(bytes_list=listed)
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

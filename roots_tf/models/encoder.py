@@ -207,7 +207,10 @@ class PooledEncoder(keras.Model):
 
         Arguments as for `Encoder.call`.
         """
-        hidden_states = self.encoder(features, seed=seed)
+        return self.head(self.encoder(features, seed=seed))
+
+    def head(self, hidden_states, seed=None):
+        """The encoder's output, [B, L, H], and what the pooler makes of it; nothing is drawn."""
         pooled = {"pooled": self.pooler(hidden_states)} if self.pooler else {}
         return {"hidden_states": hidden_states} | pooled
 

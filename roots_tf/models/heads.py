@@ -12,7 +12,8 @@ PLACE = 1_000_003  # of the dropout before the last layer; blocks have 0 to 4 * 
 
 def mean_pool(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:
     """Mean over the tokens that are not padding, in float32: [B, L, H], [B, L] -> [B, H]."""
-    weights = tf.cast(padding_mask, tf.float32)[:, :, None]  # [B, L, 1]
+    # Not [:, :, None]: LiteRT has no such slice of tensors whose sizes are not known.
+    weights = tf.expand_dims(tf.cast(padding_mask, tf.float32), -1)  # [B, L, 1]
     total = tf.reduce_sum(tf.cast(hidden_states, tf.float32) * weights, 1)  # [B, H]
     return total / tf.maximum(tf.reduce_sum(weights, 1), 1.0)
 
@@ -54,7 +55,11 @@ class Classifier(Headed):
 
     def call(self, features, seed=None):
         """Logits, float32 [B, labels]; arguments as for `Encoder.call`."""
-        return self.project(self.pooler(self.encoder(features, seed=seed)), seed)
+        return self.head(self.encoder(features, seed=seed), seed)
+
+    def head(self, hidden_states, seed=None):
+        """Logits from the encoder's output: [B, L, H] -> [B, labels]."""
+        return self.project(self.pooler(hidden_states), seed)
 
 
 class TokenClassifier(Headed):
@@ -64,8 +69,11 @@ class TokenClassifier(Headed):
 
     def call(self, features, seed=None):
         """Logits, float32 [B, L, labels]; arguments as for `Encoder.call`."""
-        hidden_states = self.encoder(features, seed=seed)  # [B, L, H]
+        return self.head(self.encoder(features, seed=seed), seed)
+
+    def head(self, hidden_states, seed=None):
+        """Logits from the encoder's output: [B, L, H] -> [B, L, labels]."""
         rows = tf.reshape(hidden_states, [-1, self.config.hidden_dim])  # [B*L, H]
         logits = self.project(rows, seed)  # [B*L, labels]
-        shape = tf.concat([tf.shape(features["token_ids"]), [-1]], 0)
+        shape = tf.concat([tf.shape(hidden_states)[:2], [-1]], 0)
         return tf.reshape(logits, shape)  # [B, L, labels]

@@ -44,12 +44,14 @@ class FineTuning:
             texts off, or, in tasks that answer with places in a text, is half a window.
         labels: names of the classes, in the order of the logits.
         label_weights: weight of each class in the loss; none: all the same.
+        pairs: whether the examples of the training file have a `text_pair`.
     """
 
     max_seq_length: int = 128
     stride: int = 0
     labels: tuple[str, ...] = ()
     label_weights: tuple[float, ...] = ()
+    pairs: bool = False
 
     name: ClassVar[str]
     score: ClassVar[str]  # decides between epochs and between seeds; higher is better
@@ -73,10 +75,16 @@ class FineTuning:
         Raises:
             InputError: something is wrong with the file; names the line.
         """
-        if not labelled and Path(path).suffix == ".txt":
+        if not (labelled or self.pairs) and Path(path).suffix == ".txt":
             return _read_lines(path)
-        required = ("text", self.answer) if labelled else ("text",)
+        required = ("text", "text_pair") if self.pairs else ("text",)
+        if labelled:
+            required = (*required, self.answer)
         return tables.read(path, required, ("text_pair",), columns)
+
+    def unlabelled(self, columns: dict[str, list]):
+        """Examples without answers from texts in memory, by the names of their columns."""
+        return Table(columns, list(range(1, len(columns["text"]) + 1)), "memory")
 
     def learn(self, examples) -> "FineTuning":
         """This with what the training file says: the names of the labels, sorted."""
@@ -86,7 +94,7 @@ class FineTuning:
                 f"found one label, {names[0]!r}, in {examples.path}; wanted two or more to tell "
                 "apart"
             )
-        return dataclasses.replace(self, labels=names)
+        return dataclasses.replace(self, labels=names, pairs="text_pair" in examples.columns)
 
     def make_model(self, config: EncoderConfig, seed: int = 0) -> keras.Model:
         """A model with random weights."""

@@ -51,17 +51,21 @@ class QuestionAnswering(FineTuning):
         """SQuAD files; unlabelled also tables with columns `question` and `context`."""
         if not labelled and Path(path).suffix in (".jsonl", ".csv", ".tsv", ".parquet"):
             table = tables.read(path, ("question", "context"), ("id",), columns)
-            names = table.columns.get("id", table.lines)
-            texts = (tables.strings(table, name) for name in ("question", "context"))
-            parts = zip(names, *texts, strict=True)
-            return Questions(
-                [
-                    squad.Question(str(name), question, context, (), "")
-                    for name, question, context in parts
-                ],
-                [],
-            )
+            texts = {name: tables.strings(table, name) for name in ("question", "context")}
+            return self.unlabelled(texts | {"id": table.columns.get("id", table.lines)})
         return Questions(squad.read(path), [])
+
+    def unlabelled(self, columns):
+        """Questions in memory."""
+        questions, contexts = columns["question"], columns["context"]
+        names = columns.get("id", range(1, len(questions) + 1))
+        return Questions(
+            [
+                squad.Question(str(name), question, context, (), "")
+                for name, question, context in zip(names, questions, contexts, strict=True)
+            ],
+            [],
+        )
 
     def learn(self, examples):
         """This with whether all questions have answers."""
@@ -82,13 +86,13 @@ class QuestionAnswering(FineTuning):
         ids, splits = _cut_off(ids, splits, MAX_QUESTION)
         pieces = tokenizer.encode_with_offsets([each.context for each in examples.questions])
         examples.pieces[:] = [pieces]
-        room = self.max_seq_length - 3 - int(np.diff(splits).max())
+        room = self.max_seq_length - 3 - np.diff(splits)
         rows = cut(
             pieces.ids,
             pieces.row_splits,
             tokenizer,
             self.max_seq_length,
-            self.stride or max(1, room // 2),
+            self.stride or np.maximum(1, room // 2),
             first=(ids, splits),
         )
         if labelled:

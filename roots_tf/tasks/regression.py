@@ -51,7 +51,12 @@ class Regression(Valued):
         """This with the mean and the deviation of the values."""
         values = tables.numbers(examples, self.answer)
         deviation = float(values.std()) or 1.0
-        return dataclasses.replace(self, mean=float(values.mean()), deviation=deviation)
+        return dataclasses.replace(
+            self,
+            mean=float(values.mean()),
+            deviation=deviation,
+            pairs="text_pair" in examples.columns,
+        )
 
     def targets(self, examples):
         """Values with mean 0 and deviation 1."""

@@ -1,6 +1,7 @@
 """Rows of tokens of different lengths: cut from texts, and batched with little padding."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,7 +51,7 @@ class Rows:
         return np.diff(self.row_splits)
 
 
-def windows(row_splits: np.ndarray, room: int, stride: int) -> np.ndarray:
+def windows(row_splits: np.ndarray, room: int | np.ndarray, stride: int | np.ndarray) -> np.ndarray:
     """Windows of at most `room` ids over texts; the last one of a text ends where the text does.
 
     >>> windows(np.array([0, 3, 10]), room=4, stride=2)
@@ -61,14 +62,17 @@ def windows(row_splits: np.ndarray, room: int, stride: int) -> np.ndarray:
 
     Args:
         row_splits: int64 [texts + 1].
-        room: ids in a window.
-        stride: ids from the start of a window to that of the next; 0 gives the first one only.
+        room: ids in a window, of each text or of all.
+        stride: ids from the start of a window to that of the next, of each text or of all; 0 gives
+            the first one only.
 
     Returns:
         int64 [windows, 3]: text, and start and end among the ids of all texts.
     """
     found = []
-    for text, (start, end) in enumerate(zip(row_splits[:-1], row_splits[1:], strict=True)):
+    rooms, strides = (np.broadcast_to(given, len(row_splits) - 1) for given in (room, stride))
+    for text, (start, end) in enumerate(itertools.pairwise(row_splits)):
+        room, stride = rooms[text], strides[text]
         starts = range(start, end, stride) if stride else [start]
         for at in starts:
             last = at + room >= end
@@ -87,7 +91,7 @@ def cut(
     row_splits: np.ndarray,
     tokenizer: Tokenizer,
     length: int,
-    stride: int = 0,
+    stride: int | np.ndarray = 0,
     first: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Rows:
     """Rows [CLS] window [SEP], or [CLS] first [SEP] window [SEP].
@@ -98,7 +102,7 @@ def cut(
         tokenizer: has the ids of the special tokens.
         length: tokens of a row at most.
         stride: see `windows`; 0 cuts texts off. With a `first`, a stride needs `length` to have
-            room beside the longest first text.
+            room beside each first text.
         first: ids and row splits of the texts that stand before each window, as many as texts.
             Without a stride both are cut, the longer one first, as `packing.pack` does.
 
@@ -106,20 +110,20 @@ def cut(
         Rows without labels.
 
     Raises:
-        InputError: there is no room beside special tokens and the longest first text, or the
-            stride is longer than a window.
+        InputError: there is no room beside special tokens and a first text, or the stride is
+            longer than a window.
     """
-    before = 2 if first is None else 3 + int(np.diff(first[1]).max(initial=0))
-    if stride and length <= before:
+    before = 2 if first is None else 3 + np.diff(first[1])  # of each text
+    if np.any(stride) and length <= np.max(before, initial=0):
         raise files.InputError(
-            f"found max_seq_length={length}; wanted more than {before}, which special tokens and "
-            "the longest first text take"
+            f"found max_seq_length={length}; wanted more than {np.max(before)}, which special "
+            "tokens and the longest first text take"
         )
-    room = length - before if stride else max(1, int(np.diff(row_splits).max(initial=1)))
-    if stride > room:
+    room = length - before if np.any(stride) else max(1, np.diff(row_splits).max(initial=1))
+    if np.any(stride > room):
         raise files.InputError(
-            f"found stride={stride} and windows of {room} tokens; wanted a stride of at most that, "
-            "or tokens between two windows are never looked at"
+            f"found stride={np.max(stride)} and windows of {np.min(room)} tokens; wanted a stride "
+            "of at most that, or tokens between two windows are never looked at"
         )
     found = windows(row_splits, room, stride)
     parts = []

@@ -54,11 +54,8 @@ class Tagging(FineTuning):
             )
         if not labelled and suffix in _TEXTS:
             table = super().read(path, columns, labelled=False)
-            texts = tables.strings(table, "text")
-            spans = [np.array([m.span() for m in re.finditer(r"\w+|[^\w\s]", t)]) for t in texts]
-            spans = [found.reshape(-1, 2) for found in spans]
-            starts, ends = ([found[:, i] for found in spans] for i in range(2))
-            return Words(texts, starts, ends, [()] * len(texts), table.lines, table.path)
+            words = self.unlabelled({"text": tables.strings(table, "text")})
+            return words._replace(lines=table.lines, path=table.path)
         sentences = conll.read(path)
         parts = [conll.text_of(sentence) for sentence in sentences]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
@@ -67,6 +64,15 @@ class Tagging(FineTuning):
         return Words(
             texts, list(map(np.array, starts)), list(map(np.array, ends)), tags, lines, str(path)
         )
+
+    def unlabelled(self, columns):
+        """Texts in memory, whose words are cut at spaces and punctuation."""
+        texts = columns["text"]
+        spans = [np.array([m.span() for m in re.finditer(r"\w+|[^\w\s]", t)]) for t in texts]
+        spans = [found.reshape(-1, 2) for found in spans]
+        starts, ends = ([found[:, i] for found in spans] for i in range(2))
+        lines = list(range(1, len(texts) + 1))
+        return Words(texts, starts, ends, [()] * len(texts), lines, "memory")
 
     def learn(self, examples):
         """This with the tags of the training file, "O" first."""

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines import export
+from roots_tf import models, tokenizers
 from roots_tf.tokenizers import packing
 
 # PyTorch's triton and TensorFlow each bring an LLVM, and the second one to load ends the process.
@@ -103,3 +105,24 @@ def torch_inputs(features) -> dict:
         theirs: torch.tensor(features[ours].numpy().astype(np.int64))
         for ours, theirs in names.items()
     }
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory) -> str:
+    """Model folder of a classifier, whose weights are so large that texts get other answers."""
+    folder = tmp_path_factory.mktemp("classifier")
+    tokenizer = tokenizers.tokenizer.wordpiece(VOCABULARY, lowercase=True)
+    config = models.EncoderConfig(
+        vocabulary_size=tokenizer.size, num_layers=2, hidden_dim=16, num_heads=2,
+        intermediate_dim=32, max_sequence_length=24, initializer_range=0.5,
+    )  # fmt: skip
+    models.save(folder, models.Classifier(config, 3, seed=1), ("no", "perhaps", "yes"))
+    tokenizer.save(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def exported(classifier, tmp_path_factory) -> str:
+    """That classifier as a SavedModel."""
+    folder = tmp_path_factory.mktemp("exported")
+    return export.main(export.Config(model=classifier, output=str(folder)))

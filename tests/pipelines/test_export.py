@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import models, tokenizers
-from roots_tf.export import saved_model
 from roots_tf.files import InputError
 from roots_tf.tokenizers import packing
 
@@ -72,7 +71,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(served):
 
 def test_only_the_ops_that_a_server_links_are_needed(served):
     operations = json.loads(Path(served, "ops.json").read_text("utf-8"))
-    assert operations == {"not_core_tensorflow": ["FastWordpieceTokenizeWithOffsets"]}
+    assert operations["not_core_tensorflow"] == ["FastWordpieceTokenizeWithOffsets"]
 
 
 def test_saved_model_cli_shows_the_signatures(served):
@@ -103,12 +102,14 @@ def test_a_pretrained_encoder_gives_the_mean_of_its_tokens(work, tmp_path):
 
 
 def test_a_difference_is_refused_and_leaves_nothing(classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        saved_model,
-        "_bulk_answers",
-        lambda serving: {"score": np.zeros(len(saved_model.CHECKED_TEXTS), "float32")},
-    )
-    with pytest.raises(InputError, match="score differs"):
+    def wrong(*args):
+        rows = predictions(*args)
+        rows[3]["probabilities"]["yes"] += 1e-4
+        return rows
+
+    predictions = export.predictions
+    monkeypatch.setattr(export, "predictions", wrong)
+    with pytest.raises(InputError, match="text 3 another way than Python .probabilities: yes"):
         export.main(export.Config(model=classifier, output=str(tmp_path / "out")))
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -118,18 +119,38 @@ def test_an_existing_version_is_not_overwritten(classifier, served):
         export.main(export.Config(model=classifier, output=served.removesuffix("/1")))
 
 
-def test_a_task_that_is_not_served_is_named(classifier, tmp_path):
+def test_what_cannot_be_served_is_named(classifier, work, tmp_path):
     config = models.describe(classifier)["encoder"]
-    cases = [
-        (models.TokenClassifier(config, 3), {"labels": LABELS}, "a model for token_classifier"),
-        (models.Classifier(config, 1), {"task": {"name": "regression"}}, "a model for regression"),
-    ]
-    for number, (model, description, message) in enumerate(cases):
-        folder = tmp_path / str(number)
-        models.save(folder, model, **{"num_labels": model.num_labels} | description)
-        with pytest.raises(InputError, match=message):
-            export.main(export.Config(model=str(folder), output=str(tmp_path / "out")))
+    models.save(tmp_path / "model", models.TokenClassifier(config, 3))
+    tokenizers.load(classifier).save(tmp_path / "model")
+    with pytest.raises(InputError, match="found a token_classifier without a task or names"):
+        export.main(export.Config(model=str(tmp_path / "model"), output=str(tmp_path / "out")))
+    models.save(tmp_path / "bare", models.PooledEncoder(config, pooler=False))
+    tokenizers.load(classifier).save(tmp_path / "bare")
+    with pytest.raises(InputError, match="found no trained pooler"):
+        export.main(
+            export.Config(
+                model=str(tmp_path / "bare"), output=str(tmp_path / "out"), pooling="pooler"
+            )
+        )
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_are_saved_once(classifier, served):
+    stored = tf.train.load_checkpoint(f"{served}/variables/variables").get_variable_to_shape_map()
+    shapes = sorted(tuple(shape) for shape in stored.values() if shape)
+    wanted = sorted(tuple(variable.shape) for variable in models.load(classifier).variables)
+    assert shapes == wanted
+
+
+def test_what_stands_beside_the_graph(classifier, served):
+    card = Path(served, "README.md").read_text("utf-8")
+    assert "`serving_default`" in card and "`perhaps`" in card
+    assert f"roots export --model={Path(classifier).name} --output=" in card
+    body = json.loads(Path(served, "requests", "serving_default.json").read_text("utf-8"))
+    signature = tf.saved_model.load(served).signatures[body["signature_name"]]
+    sent = {name: tf.constant(value) for name, value in body["inputs"].items()}
+    assert signature(**sent)["label"].shape == (2,)
 
 
 def test_each_format_is_written_by_its_flag(classifier, tmp_path):
@@ -141,3 +162,8 @@ def test_each_format_is_written_by_its_flag(classifier, tmp_path):
     with pytest.raises(InputError, match="activation='gelu'"):
         export.main(export.Config(model=classifier, output=preset, format="keras_hub"))
     assert sorted(tmp_path.iterdir()) == [Path(bert)]
+
+
+def test_a_name_that_no_url_takes_is_refused_first(classifier, tmp_path):
+    with pytest.raises(InputError, match="found 'my model' as a model's name"):
+        export.main(export.Config(model=classifier, output=str(tmp_path / "my model")))

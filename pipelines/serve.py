@@ -1,0 +1,75 @@
+"""Serve an exported model over HTTP, with the REST API of TensorFlow Serving.
+
+    roots serve --model=work/served
+    curl -d '{"instances": ["A fine text."]}' localhost:8501/v1/models/served:predict
+
+Loading takes ten seconds, and a first computation of each signature, the warm-up, as long as the
+model does; then `localhost:8501/healthz` answers 200. Serves the highest version in the folder, as
+export writes it, until SIGTERM or Ctrl-C; then it answers what has come, and exits (a second one
+ends it at once). Requests that come together are computed together. `/v1/models/NAME/metadata`
+tells the signatures, `/monitoring/prometheus/metrics` requests, latencies, batches and memory.
+
+Needs the extra `serving`. There is no encryption and no password: what faces the world is a proxy.
+"""
+
+import asyncio
+import dataclasses
+
+from absl import logging
+
+from roots_tf import files, program
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of `serve`."""
+
+    model: str = program.flag(help="folder of a model's versions, as export writes it")
+    name: str = program.flag("", help="name of the model in URLs; none: the folder's name")
+    host: str = program.flag("127.0.0.1", help="address to listen at; 0.0.0.0: every one")
+    port: int = program.flag(8501, help="port to listen at; 0: one that is free")
+    max_batch_size: int = program.flag(32, help="rows computed at once")
+    batch_timeout_ms: float = program.flag(
+        2.0, help="milliseconds a request waits for others, where the last batch held several"
+    )
+    max_queue: int = program.flag(1024, help="rows that may wait; beyond, requests get 503")
+    max_body_bytes: int = program.flag(1 << 20, help="bytes of a request; beyond, it gets 413")
+    max_text_bytes: int = program.flag(100_000, help="bytes of a text; beyond, it gets 400")
+
+
+def main(config: Config) -> None:
+    """Serves until it is told to stop."""
+    for name in ("max_batch_size", "max_queue", "max_body_bytes", "max_text_bytes"):
+        if (found := getattr(config, name)) < 1:
+            raise files.InputError(f"found --{name}={found}; wanted 1 or more")
+    if not config.batch_timeout_ms >= 0:
+        raise files.InputError(
+            f"found --batch_timeout_ms={config.batch_timeout_ms}; wanted 0 or more"
+        )
+    try:
+        from roots_tf.serving import server
+        from roots_tf.serving.model import Model
+    except ModuleNotFoundError as error:
+        raise files.InputError(
+            f"found no package {error.name}, which serving needs; wanted the extra: "
+            "pip install 'roots-tf[serving]'"
+        ) from error
+    # A port that is taken shows before the model is loaded, which takes long.
+    with server.listen(config.host, config.port) as listener:
+        model = Model(config.model, config.name)
+        host, port = listener.getsockname()[:2]
+        host = f"[{host}]" if ":" in host else host
+        logging.info("serving at http://%s:%d/v1/models/%s", host, port, model.name)
+        serving = server.Server(
+            model,
+            max_batch_size=config.max_batch_size,
+            batch_timeout=config.batch_timeout_ms / 1000,
+            max_queue=config.max_queue,
+            max_body_bytes=config.max_body_bytes,
+            max_text_bytes=config.max_text_bytes,
+        )
+        asyncio.run(serving.run(listener))
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

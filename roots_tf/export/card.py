@@ -1,0 +1,188 @@
+"""The model card of an export: `README.md` with the head that model cards of Hugging Face have.
+
+What a card should say is from Mitchell et al. 2019, "Model Cards for Model Reporting"
+(arXiv:1810.03993), section 4. What only a person knows is left to be filled in, and says so.
+"""
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from roots_tf import files, models
+from roots_tf.export import operations, requests
+
+_TO_FILL = "**To be filled in by a person:**"
+# By the name of the task, or the kind of a model without one: pipeline_tag of huggingface.co/tasks,
+# and what the model is for.
+_USES = {
+    "classification": ("text-classification", "gives a text, or a pair of texts, one of {labels}"),
+    "regression": ("text-classification", "gives a text, or a pair of texts, a number"),
+    "tagging": ("token-classification", "gives the words of a text one of {labels} each"),
+    "question_answering": (
+        "question-answering",
+        "finds the answer to a question in a text that is given with it",
+    ),
+    "multiple_choice": ("multiple-choice", "chooses among texts the one that follows another"),
+    "similarity": ("sentence-similarity", "says how alike two texts are"),
+    "pretrainer": ("fill-mask", "turns texts into vectors and guesses masked words"),
+    "encoder": ("feature-extraction", "turns texts into vectors"),
+}
+_OF_KIND = {"classifier": "classification", "token_classifier": "tagging"}
+
+
+def write(folder: str | Path, source: str | Path, command: str) -> Path:
+    """Writes `README.md` into the folder of an export.
+
+    Args:
+        folder: of the export; of a SavedModel, that of the version. Where it holds a SavedModel the
+            card lists inputs and outputs by signature, and the servers that have its ops.
+        source: model folder that was exported. `report.json` and `config.json` of the run that
+            trained it stand beside it where pretrain or finetune wrote it.
+        command: what wrote the export.
+
+    Returns:
+        Path of the card.
+
+    Raises:
+        InputError: `source` is no model folder.
+    """
+    described, trained = models.describe(source), _run(source)
+    name = described.get("task", {}).get("name")
+    name = name or _OF_KIND.get(described["kind"], described["kind"])
+    pipeline_tag, use = _USES[name]
+    count = f"{len(described['labels'])} labels" if described["labels"] else "several labels"
+    head = {
+        "license": None,  # a name of huggingface.co/docs/hub/repositories-licenses
+        "library_name": "tensorflow",
+        "pipeline_tag": pipeline_tag,
+        "tags": ["bert", "tensorflow", name.replace("_", "-")],
+    }
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
+    title = Path(source).resolve()
+    title = title.parent if title.name == "model" else title
+    lines += [f"# {title.name}", "", f"This model {use.format(labels=count)}.", ""]
+    lines += _intended_use(described, name)
+    if Path(folder, "saved_model.pb").exists():
+        lines += _signatures(folder)
+    lines += _sizes(described) + _training(trained)
+    lines += [
+        "## How it was written",
+        "",
+        "```",
+        command,
+        "```",
+        "",
+        f"TensorFlow {tf.__version__}.",
+    ]
+    lines += [
+        "",
+        "## Licence",
+        "",
+        f"{_TO_FILL} the licence, here and in the head of this file.",
+        "",
+    ]
+    path = Path(folder, "README.md")
+    files.write_text(path, "\n".join(lines))
+    return path
+
+
+def _run(source: str | Path) -> tuple[dict, dict]:
+    """Config and report of the run that trained a model; empty without one."""
+    folder = Path(source).resolve()
+    paths = [folder.with_name(name) for name in ("config.json", "report.json")]
+    # Files of that name stand beside many a folder; only of a run is the model called so.
+    if folder.name != "model" or not all(path.exists() for path in paths):
+        return {}, {}
+    config, report = map(files.read_json, paths)
+    return config, report
+
+
+def _intended_use(described: dict, name: str) -> list[str]:
+    """What goes in, and what has to be known before use."""
+    task = described.get("task", {})
+    longest = task.get("max_seq_length", described["encoder"].max_sequence_length)
+    in_parts = task.get("stride") or name in ("tagging", "question_answering")
+    rest = "longer texts are read in parts" if in_parts else "what is longer is cut off"
+    lines = ["## Intended use", ""]
+    lines += [f"Texts like those it learned from, of up to {longest} tokens; {rest}."]
+    if described["labels"]:
+        lines += ["", f"Labels: {', '.join(f'`{label}`' for label in described['labels'])}."]
+    return [*lines, "", f"{_TO_FILL} language, and uses that it is not fit for.", ""]
+
+
+def _signatures(saved_model: str | Path) -> list[str]:
+    """Inputs and outputs of a SavedModel, and who can load it."""
+    lines = ["## Inputs and outputs", ""]
+    for name, signature in requests.signatures(saved_model).items():
+        lines += [f"`{name}`", "", "| | name | type | shape |", "| --- | --- | --- | --- |"]
+        for side in ("inputs", "outputs"):
+            tensors = getattr(signature, side)
+            for key in sorted(tensors):
+                dtype = tf.as_dtype(tensors[key].dtype).name
+                dims = tf.TensorShape(tensors[key].tensor_shape)
+                shape = "any" if dims.rank is None else [d or "any" for d in dims.as_list()]
+                shape = shape if shape == "any" else ", ".join(map(str, shape)) or "a number"
+                lines.append(f"| {side.removesuffix('s')} | `{key}` | {dtype} | {shape} |")
+        lines.append("")
+    names = operations.custom(saved_model)
+    if names:
+        needed = ", ".join(f"`{name}`" for name in names)
+        lines += [f"Loading it needs `import tensorflow_text`, for the ops {needed}."]
+    if release := operations.first_serving_version(names):
+        lines += [f"TensorFlow Serving has them from release {release} on."]
+    return [*lines, ""] if names else lines
+
+
+def _sizes(described: dict) -> list[str]:
+    """The encoder."""
+    encoder = described["encoder"]
+    rows = {
+        "layers": encoder.num_layers,
+        "hidden size": encoder.hidden_dim,
+        "attention heads": encoder.num_heads,
+        "feed-forward size": encoder.intermediate_dim,
+        "vocabulary": encoder.vocabulary_size,
+        "positions": f"{encoder.max_sequence_length}, {encoder.positions}",
+        "norm, feed-forward": f"{encoder.norm}, {encoder.feed_forward} of {encoder.activation}",
+    }
+    return ["## Sizes", "", "| | |", "| --- | --- |", *_rows(rows), ""]
+
+
+def _training(run: tuple[dict, dict]) -> list[str]:
+    """Data and scores, where the files of a run say so."""
+    config, report = run
+    lines = ["## Training data", ""]
+    places = ("train", "dev", "test", "examples", "init_from")
+    settings = (
+        *("num_epochs", "duration", "batch_size", "learning_rate", "max_seq_length"),
+        *("masking", "sentence_objective"),
+    )
+    # Names of files only: folders say more of a machine than of a model.
+    rows = {key: f"`{Path(config[key]).name}`" for key in places if config.get(key)}
+    rows |= {key: config[key] for key in settings if config.get(key)}
+    if rows:
+        lines += ["| | |", "| --- | --- |", *_rows(rows), ""]
+    lines += [f"{_TO_FILL} where the texts are from, and what they leave out.", "", "## Scores", ""]
+    if "seeds" in report:
+        runs = len(report["seeds"])
+        lines += [f"Median of {runs} runs, and what a trivial answer scores.", ""]
+        lines += ["| | score | lowest | highest | trivial |", "| --- | --- | --- | --- | --- |"]
+        for key in (key for key in report if f"{key}_range" in report):
+            split, _, score = key.partition("_")
+            lowest, highest = report[f"{key}_range"]
+            values = (report[key], lowest, highest, report[f"{split}_baseline_{score}"])
+            numbers = " | ".join(f"{value:.4f}" for value in values)
+            lines.append(f"| {split} {score.replace('_', ' ')} | {numbers} |")
+    elif report:
+        numbers = {key: value for key, value in report.items() if isinstance(value, int | float)}
+        shown = {k.replace("_", " "): f"{v:.6g}" for k, v in numbers.items()}
+        lines += ["On texts held out of pretraining.", "", "| | |", "| --- | --- |", *_rows(shown)]
+    else:
+        lines += [f"{_TO_FILL} no report of a run stands beside the model."]
+    return [*lines, ""]
+
+
+def _rows(cells: dict) -> list[str]:
+    """Rows of a table of two columns."""
+    return [f"| {name.replace('_', ' ')} | {value} |" for name, value in cells.items()]

@@ -1,0 +1,188 @@
+"""A model for LiteRT, once called TensorFlow Lite: token ids in, on a phone or a small board.
+
+`model.tflite` has one signature, `serving_default`, of int32 [B, L]:
+
+    token_ids      with [CLS] and [SEP], [PAD] on padding
+    segment_ids    1 on the second text of a pair, else 0
+    padding_mask   1 on tokens, 0 on padding
+
+and one output: `embedding` [B, H], the mean over the tokens, of a model without a head; `value` [B]
+of a regression, in the unit of the training file; `logits` [B, labels], of a tagger [B, L, labels]
+and of question answering [B, L, 2] for start and end. Texts are cut into tokens outside, by any
+reader of the `tokenizer.json` beside it.
+"""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Literal, get_args
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from roots_tf import files, models, tokenizers
+from roots_tf.export.new_folder import new_folder
+from roots_tf.files import InputError
+from roots_tf.tokenizers import packing
+
+Quantize = Literal["none", "float16", "int8"]
+SIGNATURE = "serving_default"
+TOLERANCE = 1e-4  # of float32 weights; in units of the largest output where that is more than 1
+CHECKED_TEXTS = (
+    "",
+    "A short one.",
+    "Return the number of times that the value occurs in the list.",
+    "The film is a delight from its first minute to its last, and the score is better still.",
+    "Nothing here works: two hours of noise, a plot with holes, and no one to care about.",
+    "Ünïcödé — “quotes”, 漢字 and numbers such as 1,024.",
+    "word " * 600,
+)
+
+
+class Answers(tf.Module):
+    """What is converted.
+
+    Args:
+        model: of a kind of `models.folder.KINDS`.
+        task: what `model.json` says of the task that it was fine-tuned for; {} without one.
+        pad_id: id that stands on padding.
+        length: tokens of a row; 0: as many as are given.
+    """
+
+    def __init__(self, model: keras.Model, task: dict, pad_id: int, length: int):
+        super().__init__()
+        self._task, self._pad_id = task, pad_id
+        # A SavedModel keeps what hangs on the module by attribute: the variables, which lists
+        # inside Keras would hide; and not the model too, or each weight would be kept twice.
+        self.model_variables = [variable.value for variable in model.variables]
+        object.__setattr__(self, "_model", model)
+        # One row at a time where shapes are fixed: all that a phone asks, and the fast path.
+        shape = [1, length] if length else [None, None]
+        names = ("token_ids", "segment_ids", "padding_mask")
+        specs = [tf.TensorSpec(shape, tf.int32, name=name) for name in names]
+        self.serve = tf.function(self.__call__, input_signature=specs)
+
+    def __call__(self, token_ids, segment_ids, padding_mask):
+        """Rows [B, L] to one output by name."""
+        inside = padding_mask != 0
+        features = {
+            # Whatever stands on the padding must not index beyond the embedding.
+            "token_ids": tf.where(inside, token_ids, self._pad_id),
+            "segment_ids": tf.where(inside, segment_ids, 0),
+            "padding_mask": inside,
+        }
+        if not hasattr(self._model, "num_labels"):
+            return {"embedding": models.mean_pool(self._model.encoder(features), inside)}
+        logits = self._model(features)
+        if self._task.get("name") == "regression":
+            return {"value": logits[:, 0] * self._task["deviation"] + self._task["mean"]}
+        return {"logits": logits}
+
+
+def write(
+    folder: str | Path, source: str | Path, quantize: Quantize = "none", length: int = 0
+) -> dict:
+    """Writes a folder with `model.tflite`, the tokenizer and `litert.json`, which is returned.
+
+    Args:
+        folder: where to; must not exist, or be empty.
+        source: model folder.
+        quantize: "float16" halves the weights; "int8" quarters the matrices and multiplies in
+            int8, with ranges found as it runs ("dynamic range": no examples are needed).
+        length: tokens of a row, for rows one at a time of that length; 0: batches and lengths as
+            they are given.
+
+    Returns:
+        `bytes` of the file; `output`, its name; and how it differs from the model's over
+        `CHECKED_TEXTS`: `largest_output`, `largest_difference`; `least_cosine` between the two
+        answers to a text; and, of classes, `label_agreement`, the share of texts, or of tokens,
+        with the same best label.
+
+    Raises:
+        InputError: a setting is wrong, `folder` is not new, or a file without quantisation answers
+            otherwise than the model.
+    """
+    described = models.describe(source)
+    longest = described["encoder"].max_sequence_length
+    if quantize not in get_args(Quantize):
+        raise InputError(f"found quantize={quantize!r}; wanted {', '.join(get_args(Quantize))}")
+    if length and not 3 <= length <= longest:
+        raise InputError(f"found a length of {length}; wanted 3 to {longest}, or 0 for any")
+    tokenizer = tokenizers.load(source)
+    answers = Answers(models.load(source), described.get("task", {}), tokenizer.pad_id, length)
+    with new_folder(folder) as temporary:
+        content = convert(answers, quantize)
+        said = {"quantize": quantize, "length": length, "bytes": len(content)}
+        said |= compare(answers, content, _rows(tokenizer, length or longest, padded=length > 0))
+        tolerance = TOLERANCE * max(1.0, said["largest_output"])
+        if quantize == "none" and said["largest_difference"] > tolerance:
+            raise InputError(
+                f"the file's {said['output']} differs from the model's by "
+                f"{said['largest_difference']:.1e}; wanted at most {tolerance:.1e}. Nothing was "
+                "exported"
+            )
+        (temporary / "model.tflite").write_bytes(content)
+        tokenizer.save(temporary)
+        files.write_json(temporary / "litert.json", said)
+    return said
+
+
+def convert(answers: Answers, quantize: Quantize) -> bytes:
+    """The bytes of a `.tflite`; arguments as above."""
+    with tempfile.TemporaryDirectory() as scratch:
+        tf.saved_model.save(answers, scratch, signatures={SIGNATURE: answers.serve})
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[SIGNATURE])
+        if quantize != "none":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+
+
+def runner(content: bytes):
+    """A function from the three inputs, by name, to the outputs, by name."""
+    with warnings.catch_warnings():
+        # It ships with the TensorFlow that is pinned; `ai-edge-litert` goes on with it.
+        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+        interpreter = tf.lite.Interpreter(model_content=content)
+    return interpreter.get_signature_runner(SIGNATURE)
+
+
+def compare(answers: Answers, content: bytes, rows: list[dict[str, np.ndarray]]) -> dict:
+    """How far a file's outputs are from the model's; what is returned is told in `write`.
+
+    Args:
+        answers: the model.
+        content: the bytes of its file.
+        rows: inputs [1, L], one a text.
+    """
+    run, outputs, differences, cosines, same = runner(content), [], [], [], []
+    for inputs in rows:
+        ((name, wanted),) = ((key, value.numpy()) for key, value in answers(**inputs).items())
+        found = run(**inputs)[name]
+        kept = inputs["padding_mask"] != 0
+        if wanted.ndim == 3:  # an answer a token
+            wanted, found = wanted[kept], found[kept]
+        outputs.append(float(np.abs(wanted).max()))
+        differences.append(float(np.abs(found - wanted).max()))
+        lengths = np.linalg.norm(wanted) * np.linalg.norm(found)
+        cosines.append(float((wanted * found).sum() / lengths))
+        same += np.ravel(wanted.argmax(-1) == found.argmax(-1)).tolist()
+    said = {"output": name, "largest_output": max(outputs), "largest_difference": max(differences)}
+    if name != "value":
+        said["least_cosine"] = min(cosines)
+    return said | ({"label_agreement": float(np.mean(same))} if name == "logits" else {})
+
+
+def _rows(tokenizer: tokenizers.Tokenizer, length: int, padded: bool) -> list[dict]:
+    """Inputs of the file for each of `CHECKED_TEXTS`, padded to `length` or not at all."""
+    rows = []
+    for text in CHECKED_TEXTS:
+        ids, splits = tokenizer.encode([text])
+        ragged = tf.RaggedTensor.from_row_splits(ids, splits)
+        features = packing.pack(ragged, None, length, tokenizer)
+        used = length if padded else int(tf.reduce_sum(tf.cast(features["padding_mask"], tf.int32)))
+        rows.append({key: value.numpy()[:, :used] for key, value in features.items()})
+        rows[-1]["padding_mask"] = rows[-1]["padding_mask"].astype(np.int32)
+    return rows

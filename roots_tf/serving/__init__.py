@@ -1,0 +1,1 @@
+"""An exported model behind HTTP, with the REST API of TensorFlow Serving."""

@@ -1,0 +1,169 @@
+"""The SavedModel that is served: the highest version in a folder of versions."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the ops that a SavedModel of text uses
+from absl import logging
+from google.protobuf import json_format, message
+from tensorflow.core.protobuf import saved_model_pb2
+
+from roots_tf.files import InputError
+from roots_tf.serving import rest
+from roots_tf.serving.rest import ApiError, Signature
+
+# tensorflow/serving, model_servers/http_server.cc, ToHTTPStatusCode. What is not here is 500.
+HTTP_STATUS = {
+    tf.errors.INVALID_ARGUMENT: 400,
+    tf.errors.OUT_OF_RANGE: 400,
+    tf.errors.FAILED_PRECONDITION: 400,
+    tf.errors.RESOURCE_EXHAUSTED: 429,
+    tf.errors.UNIMPLEMENTED: 501,
+}
+
+
+class Model:
+    """A loaded version of a model.
+
+    Args:
+        folder: its versions, `1/`, `2/` and so on, as `export` writes them.
+        name: under which it is served; none: the folder's.
+
+    Raises:
+        InputError: there is no version, or the highest cannot be loaded.
+    """
+
+    def __init__(self, folder: str, name: str = ""):
+        self.name = name or Path(folder).resolve().name
+        if not re.fullmatch(r"[^/:]+", self.name):
+            raise InputError(f"found the name {self.name!r}; wanted one without '/' and ':'")
+        self.version, self._path = highest_version(folder)
+        try:
+            self._definitions = _definitions(self._path)
+            self._loaded = tf.saved_model.load(str(self._path))
+        except Exception as error:  # a damaged file shows itself in many ways
+            raise InputError(
+                f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again"
+            ) from error
+        names = sorted(set(self._definitions) & set(self._loaded.signatures))
+        if not names:
+            raise InputError(
+                f"found no signature in {self._path}; wanted one or more: export it again"
+            )
+        self.signatures = {name: _signature(self._definitions[name]) for name in names}
+
+    def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs of a signature; floating point numbers come as float32 or float64.
+
+        Raises:
+            ApiError: TensorFlow refuses the inputs.
+        """
+        specs = self.signatures[signature].inputs
+        tensors = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
+        try:
+            outputs = self._loaded.signatures[signature](**tensors)
+        except tf.errors.OpError as error:
+            raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
+        return {name: _array(output) for name, output in sorted(outputs.items())}
+
+    def warm_up(self, batch_size: int) -> None:
+        """Computes every signature once for one row and once for `batch_size` rows."""
+        for name, signature in self.signatures.items():
+            for rows in (1, batch_size)[: 1 + signature.by_rows]:
+                try:
+                    inputs = self._example(name)
+                    if signature.by_rows:
+                        inputs = {k: np.resize(a, (rows, *a.shape[1:])) for k, a in inputs.items()}
+                    self.compute(name, inputs)
+                except ApiError as error:
+                    logging.info("%s is not warmed up: %s", name, error)
+
+    def _example(self, signature: str) -> dict[str, np.ndarray]:
+        """Inputs of a signature: those of the request that `export` wrote, or ones."""
+        path = self._path / "requests" / f"{signature}.json"
+        if path.exists():
+            return rest.read(path.read_bytes(), self.signatures, sys.maxsize).inputs
+        return {name: _ones(spec) for name, spec in self.signatures[signature].inputs.items()}
+
+    def metadata(self) -> dict:
+        """What TensorFlow Serving answers to `GET .../metadata`."""
+        definitions = {
+            name: json_format.MessageToDict(
+                definition,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+            for name, definition in sorted(self._definitions.items())
+        }
+        return {
+            "model_spec": {"name": self.name, "signature_name": "", "version": str(self.version)},
+            "metadata": {"signature_def": {"signature_def": definitions}},
+        }
+
+
+def highest_version(folder: str) -> tuple[int, Path]:
+    """Number and path of the highest version in a model's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    if Path(folder, "saved_model.pb").exists():
+        raise InputError(
+            f"found a SavedModel itself in {folder}; wanted the folder of its versions, "
+            f"{Path(folder).resolve().parent}"
+        )
+    found = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    versions = {int(path.name): path for path in found if re.fullmatch("[0-9]{1,18}", path.name)}
+    if not versions:
+        raise InputError(
+            f"found no version of a model in {folder}; wanted a folder that export wrote, with "
+            "the folder 1 in it"
+        )
+    return max(versions.items())
+
+
+def _definitions(path: Path) -> dict:
+    """The SignatureDef of each signature, as the file has them."""
+    stored = saved_model_pb2.SavedModel()
+    try:
+        stored.ParseFromString(Path(path, "saved_model.pb").read_bytes())
+    except message.DecodeError as error:
+        raise ValueError(f"saved_model.pb is damaged ({error})") from error
+    return dict(stored.meta_graphs[0].signature_def)
+
+
+def _signature(definition) -> Signature:
+    """What a SignatureDef takes."""
+    inputs = {
+        name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name)
+        for name, info in sorted(definition.inputs.items())
+    }
+    outputs = [tf.TensorShape(info.tensor_shape) for info in definition.outputs.values()]
+    by_rows = all(spec.shape.rank and spec.shape[0] is None for spec in inputs.values())
+    # Of an output of unknown rank, it shows when it is computed.
+    by_rows &= all(o.rank is None or (o.rank and o[0] is None) for o in outputs)
+    return Signature(inputs, bool(by_rows))
+
+
+def _array(output: tf.Tensor) -> np.ndarray:
+    """An output as NumPy and JSON know it."""
+    if output.dtype.is_floating and output.dtype != tf.float64:
+        output = tf.cast(output, tf.float32)
+    # Of a scalar, `numpy()` is no array, and of strings it must not become one of fixed width.
+    return np.asarray(output.numpy(), object if output.dtype == tf.string else None)
+
+
+def _ones(spec: tf.TensorSpec) -> np.ndarray:
+    """An input of one row."""
+    shape = [size or 1 for size in spec.shape.as_list()] if spec.shape.rank else []
+    return np.full(shape, b"1" if spec.dtype == tf.string else 1, spec.dtype.as_numpy_dtype)
+
+
+def _reason(error: Exception) -> str:
+    """What TensorFlow says of an error, on one line and without the places in the graph."""
+    text = getattr(error, "message", None) or str(error)
+    text = text.rpartition("<stack traces unavailable>")[2].partition("\n\t [[")[0]
+    return " ".join(text.split())[:500] or type(error).__name__

@@ -1,0 +1,287 @@
+"""JSON in, tensors out, and back: the predict API of TensorFlow Serving.
+
+A request names a signature and gives its inputs by rows or by columns:
+
+    {"instances": ["a text", "another"]}                        {"predictions": [...]}
+    {"instances": [{"token_ids": [2, 7], "padding_mask": [1, 1]}]}
+    {"inputs": {"text": ["a text", "another"]}}                 {"outputs": ...}
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and "JSON mapping".
+"""
+
+import base64
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+
+DEFAULT_SIGNATURE = "serving_default"
+MAX_RANK = 32  # of an input whose rank the signature leaves open; NumPy takes 64
+
+
+class ApiError(Exception):
+    """An answer that is an error: `status` of HTTP, and a message of one line for the client."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """What a signature takes.
+
+    Args:
+        inputs: `tf.TensorSpec` by name.
+        by_rows: whether every input and output has one entry a row, so that the rows of several
+            requests can be computed together.
+    """
+
+    inputs: dict
+    by_rows: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A request that is well-formed.
+
+    Args:
+        signature: its name.
+        inputs: an array by name; strings are objects of `bytes`.
+        rows: entries of each input's first axis; None where they are no rows of a batch.
+        row_format: whether it came as `instances`, and is to be answered so.
+    """
+
+    signature: str
+    inputs: dict[str, np.ndarray]
+    rows: int | None
+    row_format: bool
+
+
+def read(body: bytes, signatures: dict[str, Signature], max_text_bytes: int) -> Call:
+    """The call in the body of a predict request.
+
+    Args:
+        body: JSON in UTF-8; the tokens NaN and Infinity are numbers, as in TensorFlow Serving.
+        signatures: those of the model.
+        max_text_bytes: bytes of a string at most.
+
+    Raises:
+        ApiError: 400, whatever is wrong with it; 501, an input of a type that JSON cannot hold.
+    """
+    request = _parse(body)
+    name = request.get("signature_name", "")
+    if not isinstance(name, str) or (name or DEFAULT_SIGNATURE) not in signatures:
+        raise ApiError(
+            400,
+            f"found signature_name {_show(name)}; wanted one of {', '.join(sorted(signatures))}",
+        )
+    name = name or DEFAULT_SIGNATURE
+    signature = signatures[name]
+    row_format = "instances" in request
+    if row_format == ("inputs" in request):
+        found = "both" if row_format else "none"
+        raise ApiError(400, f"found {found} of 'instances' and 'inputs'; wanted one of them")
+    columns = (
+        _by_rows(request["instances"], list(signature.inputs))
+        if row_format
+        else _by_columns(request["inputs"], list(signature.inputs))
+    )
+    inputs = {
+        key: _tensor(columns[key], spec, key, max_text_bytes)
+        for key, spec in signature.inputs.items()
+    }
+    sizes = {array.shape[:1] for array in inputs.values()}
+    rows = sizes.pop()[0] if signature.by_rows and len(sizes) == 1 else None
+    if rows == 0:
+        raise ApiError(400, "found no rows; wanted one or more")
+    return Call(name, inputs, rows, row_format)
+
+
+def write(outputs: dict[str, np.ndarray], row_format: bool) -> bytes:
+    """The body of the answer: an output alone is not named.
+
+    Strings that are no UTF-8 get U+FFFD, unless the output's name ends in `_bytes`; those are
+    written in base 64.
+
+    Raises:
+        ApiError: 400, outputs that are not one a row were asked for by rows.
+    """
+    shapes = {name: array.shape for name, array in outputs.items()}
+    if row_format and (len({shape[:1] for shape in shapes.values()}) != 1 or () in shapes.values()):
+        raise ApiError(
+            400, f"found outputs of shapes {shapes}; wanted one row each: ask with 'inputs'"
+        )
+    columns = {name: _values(array, name) for name, array in outputs.items()}
+    [*only] = columns.values()
+    if row_format:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*only, strict=True)]
+        answer = {"predictions": only[0] if len(only) == 1 else rows}
+    else:
+        answer = {"outputs": only[0] if len(only) == 1 else columns}
+    return json.dumps(answer, ensure_ascii=False).encode("utf-8")
+
+
+def _parse(body: bytes) -> dict:
+    """The JSON object in a body."""
+    try:
+        request = json.loads(body.decode("utf-8"))
+    except RecursionError:
+        raise ApiError(400, "found JSON nested too deeply; wanted the lists of a tensor") from None
+    except ValueError as error:  # also of UTF-8, and of a number of thousands of digits
+        raise ApiError(400, f"found no JSON in UTF-8: {error}") from None
+    if not isinstance(request, dict):
+        raise ApiError(400, f"found {_show(request)}; wanted a JSON object")
+    return request
+
+
+def _by_rows(instances, names: list[str]) -> dict[str, list]:
+    """Columns of `instances`, a list of values, or of objects with a value for each input."""
+    if not isinstance(instances, list) or not instances:
+        raise ApiError(400, f"found {_show(instances)} as 'instances'; wanted a list of rows")
+    if len(names) == 1 and not _is_named(instances[0]):
+        return {names[0]: instances}
+    for row, instance in enumerate(instances):
+        if not isinstance(instance, dict) or instance.keys() != set(names):
+            found = _show(sorted(instance) if isinstance(instance, dict) else instance)
+            raise ApiError(
+                400,
+                f"found {found} in row {row} of 'instances'; wanted an object of {_show(names)}",
+            )
+    return {name: [instance[name] for instance in instances] for name in names}
+
+
+def _by_columns(inputs, names: list[str]) -> dict:
+    """Columns of `inputs`, an object of tensors, or the tensor of the only input."""
+    if not _is_named(inputs):
+        if len(names) != 1:
+            raise ApiError(
+                400, f"found {_show(inputs)} as 'inputs'; wanted an object of {_show(names)}"
+            )
+        return {names[0]: inputs}
+    if inputs.keys() != set(names):
+        raise ApiError(
+            400, f"found {_show(sorted(inputs))} in 'inputs'; wanted an object of {_show(names)}"
+        )
+    return inputs
+
+
+def _is_named(value) -> bool:
+    """Whether it is an object of named inputs, and no string in base 64."""
+    return isinstance(value, dict) and value.keys() != {"b64"}
+
+
+def _tensor(value, spec, name: str, max_text_bytes: int) -> np.ndarray:
+    """The array of nested lists, of the type and shape that a `tf.TensorSpec` wants."""
+    shape, inner = [], value
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    wanted = [None] * len(shape) if spec.shape.rank is None else spec.shape.as_list()
+    fits = len(shape) == len(wanted) and len(shape) <= MAX_RANK
+    if not fits or any(w not in (None, s) for s, w in zip(shape, wanted, strict=True)):
+        raise ApiError(400, f"found {name} of shape {_show(shape)}; wanted {_show(wanted)}")
+    flat = [value]
+    for size in shape:
+        if any(not isinstance(part, list) or len(part) != size for part in flat):
+            raise ApiError(
+                400, f"found lists of different lengths in {name}; wanted shape {_show(shape)}"
+            )
+        flat = list(itertools.chain.from_iterable(flat))
+    try:
+        return _array(flat, spec.dtype.as_numpy_dtype, max_text_bytes).reshape(shape)
+    except (ValueError, OverflowError) as error:
+        wanted = spec.dtype.name if spec.dtype.name != "string" else 'text, or {"b64": its bytes}'
+        raise ApiError(400, f"found {error} in {name}; wanted {wanted}") from None
+
+
+def _array(flat: list, dtype, max_text_bytes: int) -> np.ndarray:
+    """Values of JSON as an array of one axis.
+
+    Raises:
+        ValueError: a value is not of that type; names it.
+        ApiError: 501, JSON cannot hold the type.
+    """
+    kind = np.dtype(dtype).kind
+    if kind == "O":
+        return np.array([_text(value, max_text_bytes) for value in flat], dtype=object)
+    allowed = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}.get(kind)
+    if allowed is None:
+        raise ApiError(501, f"found an input of type {np.dtype(dtype)}; wanted one that JSON holds")
+    if not allowed.issuperset(map(type, flat)):
+        raise ValueError(_show(next(value for value in flat if type(value) not in allowed)))
+    if kind in "iu":
+        limits = np.iinfo(dtype)
+        for extreme in (min(flat, default=0), max(flat, default=0)):
+            if not limits.min <= extreme <= limits.max:
+                raise ValueError(_show(extreme))
+    with np.errstate(over="ignore"):
+        array = np.array(flat, np.float64 if kind == "f" else dtype).astype(dtype)
+    if kind == "f" and np.isinf(array).sum() > sum(map(_is_infinite, flat)):
+        raise ValueError("a number too large")
+    return array
+
+
+def _is_infinite(number) -> bool:
+    return number in (float("inf"), float("-inf"))
+
+
+def _text(value, max_text_bytes: int) -> bytes:
+    """The bytes of a JSON string, or of an object that holds them in base 64."""
+    try:
+        if isinstance(value, str):
+            text = value.encode("utf-8")
+        else:
+            [(key, digits)] = value.items()
+            digits = digits.rstrip("=")
+            text = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=key == "b64")
+    except (AttributeError, ValueError):  # no string; a lone surrogate; not base 64
+        raise ValueError(_show(value)) from None
+    if len(text) > max_text_bytes:
+        raise ApiError(
+            400, f"found a text of {len(text)} bytes; wanted at most {max_text_bytes}: cut it"
+        )
+    return text
+
+
+def _values(array: np.ndarray, name: str):
+    """An output as JSON values."""
+    if array.dtype == np.float32:
+        return _short(array).tolist()
+    if array.dtype != object:
+        return array.tolist()
+    values = np.empty(array.size, object)
+    for i, text in enumerate(array.flat):
+        values[i] = (
+            {"b64": base64.b64encode(text).decode("ascii")}
+            if name.endswith("_bytes")
+            else text.decode("utf-8", "replace")
+        )
+    return values.reshape(array.shape).tolist()
+
+
+def _short(array: np.ndarray) -> np.ndarray:
+    """A float64 that prints a float32 with six digits, or with nine where six do not tell it.
+
+    All digits of the float64 as such would be twice as many, and noise. Source:
+    tensorflow/serving, util/json_tensor.cc, WriteDecimal.
+    """
+    found = array.astype(np.float64)
+    with np.errstate(all="ignore"):  # zero, infinity and NaN stay as they are
+        magnitude = np.floor(np.log10(np.abs(found)))
+        for digits in (9, 6):
+            scale = 10.0 ** (digits - 1 - magnitude)
+            rounded = np.round(found * scale) / scale
+            found = np.where(rounded.astype(np.float32) == array, rounded, found)
+    return found
+
+
+def _show(value) -> str:
+    """A JSON value for a message: short, and of ASCII."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+        return "a list"
+    shown = json.dumps(value)
+    return shown if len(shown) <= 200 else shown[:200] + "..."

@@ -31,7 +31,7 @@ def cut(
     tokenizer,
     length: int,
     stride: int | tf.Tensor = 0,
-    most: int = 1,
+    most: int = 1 << 30,
     first: tf.RaggedTensor | None = None,
 ) -> Rows:
     """Rows [CLS] window [SEP], or [CLS] first [SEP] window [SEP].
@@ -42,7 +42,7 @@ def cut(
         length: tokens of a row at most.
         stride: ids from the start of a window to that of the next, one number or int32 [B]; 0
             cuts texts off.
-        most: windows of a text at most; what comes after them is cut off.
+        most: ids of a text that windows begin in; what comes after them is cut off.
         first: int32 [B, None], texts before the windows. With a stride they leave room for them;
             without one both are cut, the longer one first.
     """
@@ -59,7 +59,8 @@ def cut(
         room = length - (2 if first is None else 3) - first_lengths  # [B]
         sizes = tf.cast(ids.row_lengths(), tf.int32)
         further = tf.maximum(sizes - room, 0)
-        count = tf.minimum(-(-further // stride) + 1, most)  # [B] windows
+        # [B] windows, at least one.
+        count = tf.minimum(-(-further // stride) + 1, tf.maximum(most // stride, 1))
         splits = tf.concat([[0], tf.cumsum(count)], 0)
         texts = graph.row_of(splits, splits[-1])
         number = tf.range(splits[-1]) - tf.gather(splits, texts)

@@ -19,7 +19,7 @@ from roots_tf.export import graph_rows
 from roots_tf.tokenizers import Tokenizer
 
 TOKENS_AT_ONCE = 2048
-MOST_WINDOWS = 64  # of a text
+MOST_TOKENS = 16_384  # of a text that is read in windows
 MASKS_AT_ONCE = 256  # rows of the vocabulary in memory
 
 
@@ -108,7 +108,7 @@ class Serving(tf.Module):
     def cut(self, ids, first=None) -> graph_rows.Rows:
         """Rows of ids, by the stride of the task."""
         stride = self.task.get("stride", 0)
-        return graph_rows.cut(ids, self.tokenizer, self.length, stride, MOST_WINDOWS, first)
+        return graph_rows.cut(ids, self.tokenizer, self.length, stride, MOST_TOKENS, first)
 
     def features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Features of texts as the signature `ids` takes them."""

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.export import graph_places, graph_rows
-from roots_tf.export.serving import MOST_WINDOWS, Serving
+from roots_tf.export.serving import MOST_TOKENS, Serving
 from roots_tf.tokenizers import graph
 
 MAX_QUESTION = 64  # pieces of a question, as in training
@@ -52,7 +52,7 @@ class Tags(Serving):
         """Words, tags and entities."""
         ids, _, piece_ends = self.graph.tokenize_with_offsets(inputs["text"])
         stride = self.task["stride"] or max(1, (self.length - 2) // 2)
-        rows = graph_rows.cut(ids, self.tokenizer, self.length, stride, MOST_WINDOWS)
+        rows = graph_rows.cut(ids, self.tokenizer, self.length, stride, MOST_TOKENS)
         words = graph_places.words(inputs["text"])
         first_piece_of = graph_places.first_pieces(piece_ends, words)
         tags, chances = self._tags(rows, ids.row_splits, first_piece_of, tf.shape(words.places)[0])
@@ -216,7 +216,7 @@ class Answers(Serving):
         stride = tf.maximum(1, room // 2)
         if self.task["stride"]:
             stride = tf.minimum(self.task["stride"], room)
-        return graph_rows.cut(ids, self.tokenizer, self.length, stride, MOST_WINDOWS, first)
+        return graph_rows.cut(ids, self.tokenizer, self.length, stride, MOST_TOKENS, first)
 
     def predictions(self, outputs, texts):
         """`answer`, `start`, `end` and `score`."""

@@ -30,7 +30,7 @@ def test_rows_are_those_of_training(lengths, data):
     room = 16 - (3 + max(firsts) if firsts else 2)
     stride = data.draw(st.integers(0, room))
     ids = ragged(lengths, 100)
-    found = graph_rows.cut(ids, SPECIAL, 16, stride, 1000, first)
+    found = graph_rows.cut(ids, SPECIAL, 16, stride, first=first)
     wanted = rows.cut(
         ids.values.numpy(), ids.row_splits.numpy(), SPECIAL, 16, stride,
         firsts and (first.values.numpy(), first.row_splits.numpy()),
@@ -45,8 +45,8 @@ def test_rows_are_those_of_training(lengths, data):
     assert mask.shape[1] == max(wanted.lengths)
 
 
-def test_no_more_windows_than_asked_for():
-    found = graph_rows.cut(ragged([100, 1], 0), SPECIAL, 7, stride=2, most=3)
+def test_a_text_is_read_to_where_it_is_asked_for():
+    found = graph_rows.cut(ragged([100, 1], 0), SPECIAL, 7, stride=2, most=6)
     assert found.texts.numpy().tolist() == [0, 0, 0, 1]
     assert found.pieces.numpy().tolist() == [0, 2, 4, 0]
 

@@ -113,21 +113,21 @@ class Table:
             else:
                 entries[code] = entry_of(output)
         self.more = np.array([entry_of(output) for output in more], np.int32)
-        self.entries = entries
+        self._entries = entries
         sequences.setdefault("\0", len(sequences))  # an empty table cannot be gathered from
         self.counts = np.array([len(sequence) for sequence in sequences], np.int32)
         self.firsts = np.cumsum(self.counts, dtype=np.int32) - self.counts
         self.values = np.array([entry(ord(c)) for s in sequences for c in s], np.int32)
-        self.paged = characters.paged(entries)
+        self._differences = _differences(entries)
 
     def flag(self, code_points, flag: int) -> None:
         """Sets a flag on the entries of code points."""
-        self.entries[list(code_points)] |= flag
-        self.paged = characters.paged(self.entries)
+        self._entries[list(code_points)] |= flag
+        self._differences = _differences(self._entries)
 
     def look_up(self, codes: tf.Tensor) -> tf.Tensor:
         """Entries of code points."""
-        return look_up(self.paged, codes)
+        return look_up(self._differences, codes) + codes
 
     def expand(self, entries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Entries without flags, and the index of the entry that each came from."""
@@ -146,6 +146,11 @@ class Table:
             return tf.where(from_sequence, value, tf.gather(entries, source)), source
 
         return tf.cond(tf.reduce_any(flagged), each, lambda: (entries, tf.range(tf.size(entries))))
+
+
+def _differences(entries: np.ndarray) -> characters.PagedTable:
+    """Entries minus code points, which are alike where characters are, so that pages fold."""
+    return characters.paged(entries - np.arange(len(entries), dtype=np.int32))
 
 
 class Normalizer:

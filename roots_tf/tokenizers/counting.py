@@ -13,9 +13,13 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
+import pyarrow
+import pyarrow.feather
 import tokenizers
 
+from roots_tf import files
 from roots_tf.tokenizers import bulk
 
 MAX_STRETCHES = 1 << 18  # distinct ones that are counted before they are normalised; some 30 MB
@@ -48,6 +52,19 @@ def count_words(
             settle()
     settle()
     return words
+
+
+def save(words: Counter[str], path: str | Path) -> None:
+    """Writes counts to an Arrow file, for `load`."""
+    table = pyarrow.table({"word": list(words), "count": list(words.values())})
+    with files.atomic_path(path) as temporary:
+        pyarrow.feather.write_feather(table, str(temporary), compression="zstd")
+
+
+def load(path: str | Path) -> dict[str, int]:
+    """Reads what `save` wrote."""
+    table = pyarrow.feather.read_table(str(path), memory_map=False)
+    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 def repeated(words: Counter[str]) -> Iterator[str]:

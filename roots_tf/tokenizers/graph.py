@@ -20,6 +20,8 @@ _REMOVED = 1 << 23  # becomes nothing
 _SEVERAL = 1 << 24  # becomes a sequence, whose number stands in the place of the code point
 _REORDERS = 1 << 25  # becomes a combining mark that stays
 
+BYTES_AT_ONCE = 1 << 22  # of text; the arrays of a tokenizer take some forty times as much
+
 
 class Characters(NamedTuple):
     """Normalised characters of a batch, flat over its texts."""
@@ -47,7 +49,7 @@ class GraphTokenizer(tf.Module):
         Returns:
             int32 [B, None], without special tokens around.
         """
-        return self._ragged(texts, with_offsets=False)[0]
+        return self._in_parts(texts, with_offsets=False)[0]
 
     @tf.autograph.experimental.do_not_convert
     def tokenize_with_offsets(
@@ -61,9 +63,38 @@ class GraphTokenizer(tf.Module):
         Returns:
             Three int32 [B, None]; starts and ends count code points of the text as given.
         """
-        return self._ragged(texts, with_offsets=True)
+        return self._in_parts(texts, with_offsets=True)
 
-    def _ragged(self, texts: tf.Tensor, with_offsets: bool):
+    def _in_parts(self, texts: tf.Tensor, with_offsets: bool) -> list[tf.RaggedTensor]:
+        """`_ragged` of about `BYTES_AT_ONCE` after the other, which bounds the memory."""
+        sizes = tf.strings.length(texts)
+        part = tf.cumsum(sizes, exclusive=True) // BYTES_AT_ONCE  # [B]
+        arrays = [
+            tf.TensorArray(tf.int32, 0, dynamic_size=True, infer_shape=False)
+            for _ in range(4 if with_offsets else 2)
+        ]
+
+        def body(index, start, arrays):
+            # No text at all is a part, too: a concatenation of nothing has no shape.
+            end = tf.reduce_sum(tf.searchsorted(part, part[start : start + 1], side="right"))
+            found = self._ragged(texts[start:end], with_offsets)
+            lengths = tf.cast(found[0].row_lengths(), tf.int32)
+            values = [lengths, *(ragged.flat_values for ragged in found)]
+            arrays = [array.write(index, v) for array, v in zip(arrays, values, strict=True)]
+            return index + 1, end, arrays
+
+        _, _, arrays = tf.while_loop(
+            lambda index, start, arrays: (index == 0) | (start < tf.size(part)),
+            body,
+            (tf.constant(0), tf.constant(0), arrays),
+            parallel_iterations=1,
+        )
+        lengths, *values = (tf.ensure_shape(array.concat(), [None]) for array in arrays)
+        splits = tf.concat([[0], tf.cumsum(lengths)], 0)
+        return [rows(flat, splits) for flat in values]
+
+    def _ragged(self, texts: tf.Tensor, with_offsets: bool) -> tuple[tf.RaggedTensor, ...]:
+        """Ids, and with offsets starts and ends, of texts [B]: int32 [B, None] each."""
         raise NotImplementedError
 
 

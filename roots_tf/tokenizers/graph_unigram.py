@@ -203,7 +203,7 @@ class GraphUnigram(graph_words.GraphWords):
             1,
         )
         steps = tf.size(active)
-        best = tf.TensorArray(tf.int32, steps, element_shape=[None], infer_shape=False)
+        best = _array(steps + 1).write(steps, tf.zeros([0], tf.int32))
         shapes = (tf.TensorShape([]), tf.TensorShape([None, None]), tf.TensorShape(None))
         best = tf.while_loop(
             lambda place, *_: place < steps,
@@ -213,6 +213,13 @@ class GraphUnigram(graph_words.GraphWords):
             parallel_iterations=1,
         )[-1]
         return best.concat()
+
+
+def _array(size: tf.Tensor | int) -> tf.TensorArray:
+    """For parts of a vector. One is written empty: nothing at all could not be concatenated."""
+    return tf.TensorArray(
+        tf.int32, size, dynamic_size=True, element_shape=[None], infer_shape=False
+    )
 
 
 def _path(best, bases, lengths, active) -> tuple[tf.Tensor, tf.Tensor]:
@@ -228,16 +235,13 @@ def _path(best, bases, lengths, active) -> tuple[tf.Tensor, tf.Tensor]:
         more = left > 0
         return step + 1, tf.boolean_mask(word, more), tf.boolean_mask(left, more), ends, sizes
 
-    arrays = [
-        tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None], infer_shape=False)
-        for _ in range(2)
-    ]
+    arrays = [_array(1).write(0, tf.zeros([0], tf.int32)) for _ in range(2)]
     word = tf.cast(tf.where(lengths > 0)[:, 0], tf.int32)
     unknown = tf.TensorShape([None])
     *_, ends, sizes = tf.while_loop(
         lambda step, word, *_: tf.size(word) > 0,
         body,
-        (0, word, tf.gather(lengths, word), *arrays),
+        (1, word, tf.gather(lengths, word), *arrays),
         shape_invariants=(tf.TensorShape([]), unknown, unknown, *[tf.TensorShape(None)] * 2),
         parallel_iterations=1,
     )

@@ -23,6 +23,12 @@ class Sample:
         self._chars_per_source = chars_per_source
         self._max_sources = max_sources
 
+    def merge(self, texts: dict[str, list[str]]) -> None:
+        """Adds the texts of a sample of a later part of the corpus."""
+        for source, some in texts.items():
+            for text in some:
+                self.add(text, source)
+
     def add(self, text: str, source: str) -> None:
         """Keeps the text, or the start of it, if there is room."""
         if source not in self.texts and len(self.texts) >= self._max_sources:

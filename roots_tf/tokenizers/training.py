@@ -14,7 +14,7 @@ its trainer in `tokenizers` adds up probabilities in the order of a hash map.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -31,8 +31,23 @@ MAX_WORD_CHARS = 100  # `max_input_chars_per_word` of google-research/bert
 Model = Literal["wordpiece", "bpe", "unigram"]
 
 
+def count(
+    texts: Iterable[str],
+    *,
+    model: Model = "wordpiece",
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+) -> Counter[str]:
+    """Counts the words of a corpus, or of a part of one, as `train` with the same settings does.
+
+    The counts of all parts, added up, are those of the whole.
+    """
+    backend, cut, _ = _parts(model, lowercase, strip_accents)
+    return counting.count_words(texts, backend, cut)
+
+
 def train(
-    texts: Iterator[str],
+    texts: Iterable[str] | Counter[str],
     folder: str | Path,
     *,
     model: Model = "wordpiece",
@@ -46,7 +61,8 @@ def train(
     """Trains a tokenizer and writes its folder.
 
     Args:
-        texts: the corpus, read once; what is held is the number of times each word occurs.
+        texts: the corpus, read once; what is held is the number of times each word occurs. Or
+            these numbers, from `count` with the same settings.
         folder: where the tokenizer goes.
         model: kind of the vocabulary.
         vocab_size: ids, at most; a small corpus gives fewer.
@@ -65,10 +81,9 @@ def train(
         InputError: the corpus holds no words, or `vocab_size` has no room for the characters.
     """
     vocab_size += -vocab_size % multiple_of
-    strips = lowercase if strip_accents is None else strip_accents
-    prepare = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
-    backend, cut, make_trainer = prepare(lowercase, strips)
-    words = counting.count_words(texts, backend, cut)
+    backend, cut, make_trainer = _parts(model, lowercase, strip_accents)
+    counted = isinstance(texts, Counter)
+    words = texts if counted else counting.count_words(texts, backend, cut)
     if not words:
         raise files.InputError("found no text in the input; wanted documents to train on")
     trainer = make_trainer(words, vocab_size, min_frequency, limit_alphabet)
@@ -83,6 +98,12 @@ def train(
         )
     tokenizer.save(folder)
     return tokenizer
+
+
+def _parts(model: Model, lowercase: bool, strip_accents: bool | None):
+    """A tokenizer without a vocabulary, how its texts are cut for counting, and its trainer."""
+    prepare = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
+    return prepare(lowercase, lowercase if strip_accents is None else strip_accents)
 
 
 def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> tokenizers.Tokenizer:

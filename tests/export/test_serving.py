@@ -143,6 +143,45 @@ def test_bytes_that_are_no_text_are_answered(name):
         assert value.dtype == object or np.isfinite(value).all()
 
 
+@pytest.mark.slow
+def test_ten_thousand_strings_in_batches_of_1_to_512():
+    strings = [b"the ship " * 116_509, b"\xe6\xbc " * 350_000]  # a megabyte each
+
+    @settings(max_examples=10_000, deadline=None, database=None, derandomize=True)
+    @given(st.one_of(texts, st.binary()))
+    def collect(text):
+        strings.append(text if isinstance(text, bytes) else text.encode())
+
+    collect()
+    assert len(strings) >= 10_000
+    random = np.random.default_rng(0)
+
+    def answers(order):
+        """Rows of flat numbers and strings, by index of the text."""
+        found = {}
+        while len(order):
+            now = random.choice([1, 7, 64, 512], p=[0.02, 0.08, 0.1, 0.8])
+            some, order = order[:now], order[now:]
+            outputs = ask("windows", {"text": [strings[i] for i in some]})
+            for row, i in enumerate(some):
+                found[i] = {key: np.asarray(value[row]) for key, value in outputs.items()}
+        return found
+
+    once = answers(np.arange(len(strings)))
+    again = answers(random.permutation(len(strings)))
+    for i, first in once.items():
+        for key, value in first.items():
+            other = again[i][key]
+            if value.ndim:  # as wide as the widest of the batch
+                least = min(len(value), len(other))
+                value, other = value[:least], other[:least]
+            if value.dtype.kind == "f":
+                assert np.isfinite(value).all()
+                np.testing.assert_allclose(value, other, atol=1e-5)
+            else:
+                assert (value == other).all(), (strings[i], key)
+
+
 @each_kind
 def test_serialised_examples_are_answered_alike(name):
     inputs = columns(name, SENTENCES)

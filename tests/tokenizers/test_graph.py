@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from roots_tf import tokenizers
 from roots_tf.files import InputError
+from roots_tf.tokenizers import graph as graph_module
 
 TEXTS = ["Unaffable [MASK], isn't it?", "", "日本 über\u0301 \0 \U0001d16d\U0001d165", "x" * 300]
 TEXT_OPS = {"FastWordpieceTokenizeWithOffsets"}
@@ -24,6 +25,19 @@ def test_mapped_batched_and_eager(vocabulary, model):
     assert [row for batch in dataset for row in batch.to_list()] == eager
     ids, splits = tokenizer.encode(TEXTS)
     assert eager == [ids[a:b].tolist() for a, b in zip(splits[:-1], splits[1:], strict=True)]
+
+
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+def test_texts_in_parts(vocabulary, model, monkeypatch):
+    graph = tokenizers.load(vocabulary(model)).graph()
+    texts = tf.constant([*TEXTS * 3, "\u00e9" * 40, ""])
+    whole = [rows.to_list() for rows in graph.tokenize_with_offsets(texts)]
+    for size in (1, 7, 700):
+        monkeypatch.setattr(graph_module, "BYTES_AT_ONCE", size)
+        assert [rows.to_list() for rows in graph.tokenize_with_offsets(texts)] == whole
+        assert graph.tokenize(texts).to_list() == whole[0]
+        assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
+        assert tf.function(graph.tokenize)(tf.constant(["", ""])).to_list() == [[], []]
 
 
 def test_saved_model_in_another_process(vocabulary, tmp_path):

@@ -6,12 +6,14 @@ Reads the Parquet documents that `curate` writes. Memory is a few hundred megaby
 whatever the size of the corpus; the disk holds at most 0.6 bytes a byte of text, and as much again
 while it runs. Two cores do several megabytes of text a second. Prints a summary and writes
 manifest.json, the shards, the tokenizer and the unigram counts into the output folder. The same
-command continues a build that was killed; a finished one is left as it is.
+command continues a build that was killed; a finished one is left as it is. With
+`--scheduler=tcp://...` the tasks run on the workers of a Dask cluster that see the same files, and
+write the same bytes (see `files.executor`).
 """
 
 import dataclasses
+import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Literal
@@ -21,6 +23,8 @@ from absl import logging
 
 from roots_tf import files, program, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
+
+SCRATCH = ".build"  # folder of what is only needed until the shards are whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,9 @@ class Config:
     language: str = program.flag("en", help="ISO 639-1 code for splitting sentences")
     seed: int = program.flag(0, help="of every random choice")
     num_workers: int = program.flag(0, help="processes; 0: one a processor")
+    scheduler: str = program.flag(
+        "", help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine"
+    )
     debug: bool = program.flag(False, help="200 documents, in this process")
 
 
@@ -56,19 +63,21 @@ def main(config: Config) -> None:
         language=config.language,
         max_documents=200 if config.debug else 0,
     )
-    paths = files.expand(config.input)
+    # Workers of a cluster have another working folder.
+    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    output = Path(config.output).absolute()
     plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
-    output, scratch = Path(config.output), Path(config.output, ".build")
     if _finished(output, plan.build):
         logging.info("%s is already built; nothing to do", output)
         return
     (output / manifest.NAME).unlink(missing_ok=True)  # a folder with one is whole
     files.write_text(output / "config.json", program.to_json(config))
     tokenizer.save(output / manifest.TOKENIZER)
-    with files.local_executor(1 if config.debug else config.num_workers) as executor:
-        described = _build(config, settings, plan, tokenizer, scratch, executor)
+    where = (1, "") if config.debug else (config.num_workers, config.scheduler)
+    with files.executor(*where, output) as executor:
+        described = _build(config, output, settings, plan, tokenizer, executor)
     files.write_json(output / manifest.NAME, described)
-    shutil.rmtree(scratch)
+    shutil.rmtree(output / SCRATCH)
     seconds = time.monotonic() - began
     print(summary.table(described))
     logging.info("%.1f MB/s of text", described["text_bytes"] / 1e6 / seconds)
@@ -86,10 +95,10 @@ def _finished(output: Path, build: str) -> bool:
     return True
 
 
-def _build(config, settings, plan, tokenizer, scratch, executor) -> dict:
+def _build(config, output, settings, plan, tokenizer, executor) -> dict:
     """Both stages; returns the manifest."""
     tasks = plan.tasks[:1] if config.debug else plan.tasks
-    output = config.output
+    output, scratch = str(output), output / SCRATCH
     fixed = {
         "settings": dataclasses.asdict(settings),
         "threshold": plan.threshold,
@@ -104,7 +113,7 @@ def _build(config, settings, plan, tokenizer, scratch, executor) -> dict:
         ],
         scratch,
         executor,
-        _progress("encode"),
+        program.progress("encode"),
     )
     summary.check_pairs(encoded, config.sentence_objective)
     fixed = {
@@ -124,7 +133,7 @@ def _build(config, settings, plan, tokenizer, scratch, executor) -> dict:
         [(i, name, len(tasks), str(scratch), output, fixed) for i, name in enumerate(names)],
         scratch,
         executor,
-        _progress("gather"),
+        program.progress("gather"),
     )
     for stale in set(Path(output).glob(f"*{manifest.SUFFIX}")) - {Path(output, n) for n in names}:
         stale.unlink()  # of an earlier build with other flags
@@ -136,22 +145,6 @@ def _build(config, settings, plan, tokenizer, scratch, executor) -> dict:
     with files.atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, unigrams["train"])
     return summary.describe(plan, settings, tokenizer, encoded, shards, unigrams)
-
-
-def _progress(stage: str):
-    """Reports finished tasks: on one line of a terminal, else a line every ten seconds."""
-    last = 0.0
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            print(f"\r{stage}: {done}/{total} tasks", end=end, file=sys.stderr, flush=True)
-        elif done == total or time.monotonic() - last >= 10:
-            last = time.monotonic()
-            logging.info("%s: %d/%d tasks", stage, done, total)
-
-    return report
 
 
 if __name__ == "__main__":

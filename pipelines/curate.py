@@ -1,45 +1,56 @@
-"""Clean text, JSON lines or Parquet into exactly de-duplicated document shards.
+"""Curate a corpus: text, JSON lines, Parquet, HTML, WARC, MediaWiki dumps to clean documents.
 
     roots curate --input='novels/*.txt' --output=documents/ --documents=file
     roots curate --input=news.jsonl.gz,more/ --output=documents/ --text_field=body
+    roots curate --input='crawl/*.warc.gz' --output=trial/ --recipe=web --sample=1000
 
-Plain text is cut into documents at blank lines, by file or by line (`--documents`). A document is
-repaired (encoding marks, line ends, Unicode NFC, control and invisible characters), hard-wrapped
-lines are joined into paragraphs, and it is kept or dropped with a reason; of equal documents the
-first is kept. The output is a folder:
+A recipe is a list of steps with their parameters in one TOML file: `books` (the default: repair,
+hard-wrapped lines joined, what is no prose out, exact duplicates out), `web` (everything, needs
+`pip install 'roots-tf[curation]'`), or the path of your own, best a copy of one of these. Every
+step keeps, changes or drops a document, and gives a reason. The output is a folder:
 
-    documents-00000-of-00016.parquet   columns id, text (a paragraph a line), source
-    report.json                        documents and bytes in and out, dropped by reason, samples
-    config.json                        the flags
+    documents-00000-of-00016.parquet   id, text (a paragraph a line), source, language, metadata
+    report.html                        what each step did, to read: counts, histograms, samples
+    report.json                        the same, for programs
+    config.json                        the flags and the recipe
+    _dropped/                          with --keep_dropped: what was dropped, by which step and why
 
-The bytes of the shards follow from the input and the flags, whatever the number of workers. The
-same command goes on where a killed one stopped, and does nothing once it has finished. Memory: at
-most 250 MB a worker, whatever the size of the input, and 100 bytes a document of one shard.
+The bytes of the shards follow from the set of the documents in the input, the recipe and the number
+of shards; not from workers, nor from how the input is divided into files. The same command goes on
+where a killed one stopped, and does nothing once it has finished. Memory: 250 MB a worker, or three
+times the text of a shard where that is more; by default a shard is of at most 128 MB of input,
+however large it is.
 
-Two busy cores read 67 MB of novels in 8 s, 14 MB of docstrings in 2 s. With `--documents` left out,
-that is with a paragraph a document, the novels print:
+With --documents left out, that is with a paragraph a document, the English novels print:
 
-    documents in                144,233      66.7 MB
-      too_short                  55,200       2.8 MB
-      duplicate                       3       0.0 MB
-      repeated_paragraphs             1       0.0 MB
-    documents out                89,029      63.8 MB
-    8.3 s; 4.4 MB/s a process
+                                documents        MB  seconds    MB/s
+    read                          144,233      66.7      1.7    39.1
+    extract                       144,233      66.7      0.5   126.3
+    repair                        144,233      66.7      2.7    25.0
+    join_lines                    144,233      66.6      5.8    11.6
+    basic_quality                 144,233      66.6      4.7    14.2
+      too_short                   -55,200      -2.8
+      repeated_paragraphs              -1      -0.0
+    exact_duplicates               89,032      63.8      2.0    32.2
+      duplicate                        -3      -0.0
+    documents out                  89,029      63.8
+    13.0 s; 2.8 MB/s a process
 """
 
 import dataclasses
-import sys
+import os
 import time
 from pathlib import Path
 
 from absl import logging
 
 from roots_tf import files, program
-from roots_tf.corpus import cleaning, curation, reading
+from roots_tf.corpus import curation, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)
-TASKS = 64  # as many as the sizes allow; what is cut where decides the output, workers do not
+TASKS = 64  # as many as the sizes allow
+SAMPLE_PLACES = 256
 DEBUG_TASKS = 4
 
 
@@ -49,54 +60,70 @@ class Config:
 
     input: tuple[str, ...] = program.flag(help="files, folders or globs of text")
     output: str = program.flag(help="folder of the document shards")
+    recipe: str = program.flag("books", help="books, web or the path of a TOML file of steps")
+    sample: int = program.flag(
+        0, help="try the recipe on at most so many documents, evenly from the input; 0 is all"
+    )
+    keep_dropped: bool = program.flag(
+        False, help="keep dropped documents, with step and reason, in the folder _dropped"
+    )
     documents: reading.Layout = program.flag(
         "blank_lines", help="what a document is in plain text: parted by blank lines, file or line"
     )
     text_field: str = program.flag("text", help="field (column) of the text in JSON (Parquet)")
     source_field: str = program.flag("source", help="field of the source; else the file's name")
-    join_lines: bool = program.flag(True, help="join hard-wrapped lines into paragraphs")
-    min_chars: int = program.flag(
-        cleaning.Rules().min_chars, help="drop documents of fewer characters"
-    )
     max_document_chars: int = program.flag(
         reading.MAX_DOCUMENT_CHARS, help="cut longer documents; bounds the memory"
     )
-    num_shards: int = program.flag(16, help="files of the output")
+    num_shards: int = program.flag(0, help="files of the output; 0 follows from the input's size")
     num_workers: int = program.flag(0, help="processes; 0 is one a processor")
+    scheduler: str = program.flag(
+        "", help="of Dask: tcp://host:port, tls://host:port or a scheduler file; else this machine"
+    )
     debug: bool = program.flag(False, help="read the first 8 MB only")
 
 
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()
-    output = Path(config.output)
-    paths = files.expand(config.input)
-    if config.num_shards < 1 or config.max_document_chars < 1000:
-        raise files.InputError("wanted --num_shards of 1, --max_document_chars of 1000 or more")
+    output = Path(config.output).absolute()  # workers of a cluster stand in another folder
+    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    if min(config.num_shards, config.sample) < 0 or config.max_document_chars < 1000:
+        raise files.InputError(
+            "wanted --num_shards and --sample of 0 or more, --max_document_chars of 1000 or more"
+        )
+    steps = recipe.load(config.recipe)
     _refuse_other_folders(output)
-    # The workers change nothing in the output, so a run may go on with another number of them.
-    identity = {k: v for k, v in dataclasses.asdict(config).items() if k != "num_workers"}
+    # Who works changes nothing in the output, so a run may go on with others.
+    identity = {**dataclasses.asdict(config), "recipe": [step._asdict() for step in steps]}
+    del identity["num_workers"], identity["scheduler"]
     inputs = {"files": len(paths), "signature": curation.signature(paths)}
     done = files.claim(output, identity)
     _refuse_other_input(output, inputs)
     if done:
-        logging.info("%s has finished; nothing to do (see report.json)", output)
+        logging.info("%s has finished; nothing to do (see report.html)", output)
         print(_table(done))
         return
     size = sum(Path(path).stat().st_size for path in paths)
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
+    if config.sample:  # from the midst of files too, which often begin with a title page
+        task_bytes = max(size // SAMPLE_PLACES, 1 << 16)
     tasks = reading.plan(paths, config.documents, task_bytes)
     plan = curation.Plan(
         tasks[:DEBUG_TASKS] if config.debug else tasks,
         curation.Reading(
             config.documents, config.text_field, config.source_field, config.max_document_chars
         ),
-        cleaning.Rules(join_lines=config.join_lines, min_chars=config.min_chars),
-        config.num_shards,
+        steps,
+        config.num_shards or curation.shards_for(paths),
+        config.sample,
+        config.keep_dropped,
     )
-    with files.local_executor(config.num_workers) as executor:
-        report = curation.curate(plan, output, executor, _progress)
-    report = {"inputs": inputs, **report, "seconds": round(time.monotonic() - start, 1)}
+    with files.executor(config.num_workers, config.scheduler, output) as executor:
+        report = curation.curate(plan, output, executor, program.progress)
+    seconds = round(time.monotonic() - start, 1)
+    report = {"inputs": inputs, "recipe": config.recipe, **report, "seconds": seconds}
+    files.write_text(output / "report.html", report_page.render(report))
     files.write_json(output / "report.json", report)
     curation.forget_work(output)
     print(_table(report))
@@ -122,33 +149,26 @@ def _refuse_other_input(output: Path, inputs: dict) -> None:
         )
 
 
-def _progress(stage: str):
-    """Reports finished tasks: on one line of a terminal, else a line every ten seconds."""
-    last = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            print(f"\r{stage}: {done}/{total} tasks", end=end, file=sys.stderr, flush=True)
-        elif time.monotonic() - last >= 10:
-            last = time.monotonic()
-            logging.info("%s: %d/%d tasks", stage, done, total)
-
-    return report
-
-
 def _table(report: dict) -> str:
     """The counts of a report as lines for people."""
-    rows = [("documents in", report["documents_in"], report["bytes_in"])]
-    for reason, dropped in report["dropped"].items():
-        rows.append((f"  {reason}", dropped["documents"], dropped["bytes"]))
-    rows.append(("documents out", report["documents_out"], report["bytes_out"]))
-    lines = [f"{name:<24}{documents:>11,}{size / 1e6:>10.1f} MB" for name, documents, size in rows]
-    lines += [f"{note:<24}{times:>11,}" for note, times in report["notes"].items()]
+    lines = [f"{'':<26}{'documents':>11}{'MB':>10}{'seconds':>9}{'MB/s':>8}"]
+    for step in report["steps"]:
+        size, seconds = step["bytes_in"] / 1e6, step["seconds"]
+        speed = f"{size / seconds:>8.1f}" if seconds >= 0.01 else ""
+        lines.append(
+            f"{step['name']:<26}{step['documents_in']:>11,}{size:>10.1f}{seconds:>9.1f}{speed}"
+        )
+        for reason, dropped in step["dropped"].items():
+            lines.append(
+                f"  {reason:<24}{-dropped['documents']:>11,}{-dropped['bytes'] / 1e6:>10.1f}"
+            )
+        lines += [f"  {note:<24}{times:>11,}" for note, times in step["notes"].items()]
+    size = report["bytes_out"] / 1e6
+    lines.append(f"{'documents out':<26}{report['documents_out']:>11,}{size:>10.1f}")
     work = sum(report["task_seconds"].values())
     speed = report["bytes_in"] / 1e6 / max(work, 1e-3)
-    lines.append(f"{report['seconds']} s; {speed:.1f} MB/s a process")
+    sample = f"a sample of {report['sample']} documents; " if report["sample"] else ""
+    lines.append(f"{sample}{report['seconds']} s; {speed:.1f} MB/s a process")
     return "\n".join(lines)
 
 

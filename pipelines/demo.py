@@ -50,7 +50,7 @@ def main(config: Config) -> dict:
         logging.info("%s has finished; nothing to do (remove it to run the demo again)", work)
         print(_table(report))
         return report
-    with files.local_executor(0) as executor:
+    with files.executor(0) as executor:
         found = docstrings.write_docstrings(work / "docstrings", executor)
     logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)
 

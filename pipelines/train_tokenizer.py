@@ -4,10 +4,12 @@
     roots train-tokenizer --input='udhr/*.txt' --output=vocabulary/ --model=unigram --nolowercase
 
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
-Memory holds the number of times each word occurs, not the corpus: 65 MB of novels take half a
-minute on a busy machine and 200 MB. Writes `tokenizer.json`, which
-Hugging Face `tokenizers` and `transformers` load, `vocab.txt` (WordPiece), `report.json` and
-`config.json`, and prints the report, of the novels:
+Words are counted by one process a processor, or with `--scheduler=tcp://...` by the workers of a
+Dask cluster that see the same files (see `files.executor`); then one process learns from the
+counts. A killed run counts on from what was counted. Memory holds the number of times each word
+occurs, not the corpus: 65 MB of novels take half a minute on a busy machine and 200 MB a process.
+Writes `tokenizer.json`, which Hugging Face `tokenizers` and `transformers` load, `vocab.txt`
+(WordPiece), `report.json` and `config.json`, and prints the report, of the novels:
 
     source                                words      [UNK] %    covered %  tokens/word  bytes/token
     (all)                             3,195,041          0.0        100.0        1.252        4.312
@@ -16,10 +18,11 @@ Hugging Face `tokenizers` and `transformers` load, `vocab.txt` (WordPiece), `rep
 
 import dataclasses
 import itertools
+import os
 import resource
-import sys
+import shutil
 import time
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +30,13 @@ from absl import logging
 
 from roots_tf import files, program
 from roots_tf.corpus import reading
-from roots_tf.tokenizers import report, training
+from roots_tf.tokenizers import counting, report, training
+
+# As in `curate`: seconds of work each, as many as the sizes allow.
+TASK_BYTES = range(2 << 20, 64 << 20)
+TASKS = 64
+WORK = ".work"  # folder of the counts of the parts
+SAMPLED_TASKS = 64  # the texts for the report come from the first 4 GB of the input at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,37 +59,46 @@ class Config:
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )
-    debug: bool = program.flag(False, help="read 1,000 documents only")
+    num_workers: int = program.flag(0, help="processes that count; 0: one a processor")
+    scheduler: str = program.flag(
+        "", help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine"
+    )
+    debug: bool = program.flag(False, help="read 1,000 documents only, in this process")
 
 
 def main(config: Config) -> None:
-    """Streams the documents through the trainer, then measures the vocabulary on a sample."""
+    """Counts the words, learns from them, then measures the vocabulary on a sample."""
     start = time.monotonic()
-    output = Path(config.output)
-    documents = reading.read_documents(files.expand(config.input), layout=config.layout)
-    if config.debug:
-        documents = itertools.islice(documents, 1000)
-    sample = report.Sample()
+    output = Path(config.output).absolute()  # workers of a cluster have another working folder
+    settings = {
+        "model": config.model,
+        "lowercase": config.lowercase,
+        "strip_accents": {"auto": None, "true": True, "false": False}[config.strip_accents],
+    }
+    words, sample = _count(config, settings, output)
     tokenizer = training.train(
-        _texts(documents, sample),
+        words,
         output,
-        model=config.model,
+        **settings,
         vocab_size=config.vocab_size,
-        lowercase=config.lowercase,
-        strip_accents={"auto": None, "true": True, "false": False}[config.strip_accents],
         multiple_of=config.multiple_of,
         min_frequency=config.min_frequency,
         limit_alphabet=config.limit_alphabet,
     )
+    peaks = [
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     measured = {
         "vocab_size": tokenizer.size,
         "fingerprint": tokenizer.fingerprint,
         "seconds": round(time.monotonic() - start, 1),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": max(peaks) // 1024,  # of the largest process on this machine
         **report.measure(tokenizer, sample),
     }
     files.write_json(output / "report.json", measured)
     files.write_text(output / "config.json", program.to_json(config))
+    shutil.rmtree(output / WORK)
     print(report.table(measured))
     logging.info(
         "%s: %d ids in %.1f s, %d MB of memory at most",
@@ -91,18 +109,87 @@ def main(config: Config) -> None:
     )
 
 
-def _texts(documents: Iterator[reading.Document], sample: report.Sample) -> Iterator[str]:
-    """Texts of the documents; keeps some for the report and shows how far it is."""
-    interval = 1 if sys.stderr.isatty() else 10  # seconds
-    shown, characters, number = time.monotonic(), 0, 0
-    for number, document in enumerate(documents, 1):
-        characters += len(document.text)
-        sample.add(document.text, document.source)
-        if time.monotonic() - shown > interval:
-            shown = time.monotonic()
-            logging.info("read %d documents, %.1f M characters", number, characters / 1e6)
-        yield document.text
-    logging.info("read %d documents, %.1f M characters; learning", number, characters / 1e6)
+def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.Sample]:
+    """Counts of the words of all documents, and texts of them for the report."""
+    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    stats = [os.stat(path) for path in paths]
+    inputs = files.fingerprint([[stat.st_size, stat.st_mtime_ns] for stat in stats])
+    share = sum(stat.st_size for stat in stats) // TASKS
+    task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
+    plan = reading.plan(paths, config.layout, task_bytes)
+    limit = 1000 if config.debug else None
+    tasks = [
+        (
+            [list(span) for span in spans],
+            config.layout,
+            settings,
+            limit,
+            inputs,
+            str(output / WORK),
+            i,
+        )
+        for i, spans in enumerate(plan[:1] if config.debug else plan)
+    ]
+    where = (1, "") if config.debug else (config.num_workers, config.scheduler)
+    with files.executor(*where, output) as executor:
+        counted = files.run_stage(
+            count_part, tasks, output / WORK, executor, program.progress("count")
+        )
+    logging.info(
+        "read %d documents, %.1f M characters; learning",
+        sum(part["documents"] for part in counted),
+        sum(part["characters"] for part in counted) / 1e6,
+    )
+    words, sample = Counter(), report.Sample()
+    for part in counted:
+        words.update(counting.load(part["words"]))
+        sample.merge(files.read_json(part["sample"]))
+    return words, sample
+
+
+def count_part(
+    spans: list[list],
+    layout: reading.Layout,
+    settings: dict,
+    limit: int | None,
+    inputs: str,
+    work: str,
+    index: int,
+) -> dict:
+    """Counts the words of some spans of the input; a stage's task.
+
+    Args:
+        spans: `reading.Span`s.
+        layout: what one document is in plain text.
+        settings: of `training.count`.
+        limit: documents at most; None: all.
+        inputs: stands for the sizes and times of the files; other files make it another task.
+        work: folder of what it writes.
+        index: number of the task.
+
+    Returns:
+        `documents` and `characters` that were read, paths of the `words` and of the `sample`.
+    """
+    del inputs
+    sample = report.Sample() if index < SAMPLED_TASKS else report.Sample(0, 0)
+    found = {"documents": 0, "characters": 0}
+
+    def texts():
+        documents = (
+            document
+            for span in spans
+            for document in reading.read_span(reading.Span(*span), layout)
+        )
+        for document in itertools.islice(documents, limit):
+            found["documents"] += 1
+            found["characters"] += len(document.text)
+            sample.add(document.text, document.source)
+            yield document.text
+
+    paths = {name: str(Path(work, f"{name}-{index:06d}")) for name in ("words", "sample")}
+    counting.save(training.count(texts(), **settings), paths["words"])
+    files.write_json(paths["sample"], sample.texts)
+    return {**found, **paths}
 
 
 if __name__ == "__main__":

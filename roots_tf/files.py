@@ -3,7 +3,7 @@
 A stage is a pure function from files to files, cut into tasks. Each task writes under a temporary
 name, renames, and leaves a completion marker; a stage that is run again does only the tasks that
 have no marker. Tasks run through the standard `concurrent.futures.Executor` interface, so the same
-stage runs on a process pool or on a cluster's executor.
+stage runs on a process pool or, through Dask `distributed`, on a cluster.
 """
 
 import concurrent.futures
@@ -11,11 +11,15 @@ import contextlib
 import errno
 import glob
 import hashlib
+import importlib.metadata
 import json
 import multiprocessing
 import os
+import platform
 import signal
+import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +28,8 @@ _CANNOT_WRITE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
 }
+CONNECT_SECONDS = 10  # until a scheduler that does not answer counts as unreachable
+WORKER_SECONDS = 60  # that the first worker of a scheduler has to come
 
 
 class InputError(ValueError):
@@ -87,7 +93,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Workers on two machines may have one process id, and a lost one may still write.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -181,17 +188,38 @@ def fingerprint(value) -> str:
 
 
 @contextlib.contextmanager
-def local_executor(num_workers: int) -> Iterator[concurrent.futures.Executor | None]:
-    """A pool of processes on this machine; None, that is the calling process, for one worker.
+def executor(
+    num_workers: int, scheduler: str = "", folder: str | Path = "."
+) -> Iterator[concurrent.futures.Executor | None]:
+    """Where the tasks of stages run: processes of this machine, or the workers of a cluster.
+
+    Dask's scheduler asks nobody who they are: whoever reaches one at `tcp://` runs what they like
+    on its workers. Let it listen on loopback or in a closed network, or use TLS: the certificates
+    are those of Dask's configuration (`distributed.comm.tls`), at both ends.
 
     Args:
-        num_workers: processes; 0 means one a processor.
+        num_workers: processes on this machine; 0 means one a processor; for 1 None is given, that
+            is the calling process.
+        scheduler: of Dask `distributed`: `tcp://host:port`, `tls://host:port` or the path of a
+            scheduler file; "" is this machine.
+        folder: of the output; the workers of a cluster must see it under the same absolute path.
 
     Raises:
-        InputError: the number is negative.
+        InputError: a negative number of workers, or one beside a scheduler, which has its own;
+            the library is not installed; no answer from the scheduler; its workers are none, of
+            another version, or do not see the folder.
     """
     if num_workers < 0:
         raise InputError(f"found --num_workers={num_workers}; wanted 0 (one a processor) or more")
+    if scheduler and num_workers:
+        raise InputError(
+            f"found --num_workers={num_workers} beside --scheduler={scheduler}; wanted one of "
+            "them: a scheduler has its own workers"
+        )
+    if scheduler:
+        with _cluster(scheduler, folder) as cluster:
+            yield cluster
+        return
     num_workers = num_workers or os.cpu_count()
     if num_workers == 1:
         yield None
@@ -200,6 +228,84 @@ def local_executor(num_workers: int) -> Iterator[concurrent.futures.Executor | N
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(num_workers, context, _begin_worker) as pool:
         yield pool
+
+
+@contextlib.contextmanager
+def _cluster(scheduler: str, folder: str | Path) -> Iterator[concurrent.futures.Executor]:
+    """The workers of a Dask scheduler."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError(
+            "found no library distributed, which --scheduler wants: pip install 'roots-tf[cluster]'"
+        ) from error
+    if "://" not in scheduler and not Path(scheduler).is_file():
+        raise InputError(
+            f"found no scheduler file {scheduler}; wanted tcp://host:port, tls://host:port, or the "
+            "file that `dask scheduler --scheduler-file=` writes"
+        )
+    where = {"address" if "://" in scheduler else "scheduler_file": scheduler}
+    try:
+        client = distributed.Client(**where, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"could not reach the scheduler {scheduler} ({error}); is `dask scheduler` running "
+            "there, and for tls:// are the certificates those of Dask's configuration?"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKER_SECONDS)
+        except TimeoutError as error:
+            raise InputError(
+                f"found no worker at {scheduler} in {WORKER_SECONDS} s; start some with "
+                "`dask worker ADDRESS --nworkers=N --nthreads=1`, then run the same command again"
+            ) from error
+        _check_workers(client, Path(folder).absolute())
+        yield client.get_executor()
+
+
+def _check_workers(client, folder: Path) -> None:
+    """Refuses workers whose files would be others, or elsewhere.
+
+    Raises:
+        InputError: a worker has another version, or does not see the folder.
+    """
+    probe = folder / f".probe.{uuid.uuid4().hex}.tmp"
+    with atomic_path(probe) as temporary:
+        temporary.touch()
+    try:
+        found = client.run(_describe, str(probe))
+    except ImportError as error:
+        raise InputError(
+            f"a worker could not import roots_tf ({error}); install the same version on all"
+        ) from error
+    finally:
+        probe.unlink()
+    here = _describe(str(folder))
+    for worker, there in found.items():
+        if not there.pop("sees"):
+            raise InputError(
+                f"the worker {worker} does not see {folder}; wanted a file system that all workers "
+                "share, at the same path: choose an --output there"
+            )
+        for name, version in there.items():
+            if version != here[name]:
+                raise InputError(
+                    f"the worker {worker} has {name} {version}; wanted {here[name]}, as here: "
+                    "install the same on all, since output must not depend on who wrote it"
+                )
+
+
+def _describe(path: str) -> dict:
+    """Whether this process sees a path, and the versions that decide the bytes it writes."""
+    package = Path(__file__).parent
+    sources = {str(p.relative_to(package)): sha256(p) for p in sorted(package.rglob("*.py"))}
+    return {
+        "sees": Path(path).exists(),
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        "code of roots_tf": fingerprint(sources),
+        **{name: importlib.metadata.version(name) for name in ("numpy", "pyarrow")},
+    }
 
 
 def _begin_worker() -> None:
@@ -234,7 +340,8 @@ def run_stage(
         What the function returned for each task, in the order of `tasks`.
 
     Raises:
-        InputError: a worker process was killed. What was finished stays finished.
+        InputError: a worker process was killed (of a cluster: a task killed worker after worker),
+            or the scheduler was lost. What was finished stays finished.
     """
     name = f"{function.__module__}.{function.__qualname__}"
     paths = [Path(markers, f"{fingerprint([name, task])}.json") for task in tasks]
@@ -263,13 +370,22 @@ def run_stage(
                 futures[executor.submit(function, *tasks[index])] = index
             for future in concurrent.futures.as_completed(futures):
                 finish(futures[future], future.result())
-        except concurrent.futures.BrokenExecutor as error:
+        except _lost() as error:
             keep_finished()
+            cancelled = isinstance(error, concurrent.futures.CancelledError)
             raise InputError(
-                f"a worker process was killed ({len(results)} of {len(tasks)} tasks are finished "
-                "and kept); if memory ran out use fewer workers, then run the same command again"
+                f"{'the scheduler was lost' if cancelled else 'a worker process was killed'} "
+                f"({len(results)} of {len(tasks)} tasks are finished and kept); if memory ran out "
+                "use fewer workers, then run the same command again"
             ) from error
         finally:
             for future in futures:
                 future.cancel()
     return [results[index] for index in range(len(tasks))]
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    """What a future raises whose process has died; Dask tries a task four times before."""
+    lost = (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError)
+    dask = sys.modules.get("distributed")
+    return (*lost, dask.KilledWorker) if dask else lost

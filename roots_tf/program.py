@@ -14,6 +14,7 @@ import json
 import pkgutil
 import signal
 import sys
+import time
 import typing
 from pathlib import Path
 
@@ -99,6 +100,22 @@ def run(main, config_class) -> typing.NoReturn:
     # program's own module.
     sys.modules["__main__"].__doc__ = sys.modules[config_class.__module__].__doc__
     app.run(call_main)
+
+
+def progress(stage: str):
+    """Shows how many tasks of a stage are finished: on a line of a terminal, else every 10 s."""
+    last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            print(f"\r{stage}: {done}/{total} tasks", end=end, file=sys.stderr, flush=True)
+        elif time.monotonic() - last >= 10:
+            last = time.monotonic()
+            logging.info("%s: %d/%d tasks", stage, done, total)
+
+    return report
 
 
 def _leave(message, status: int) -> typing.NoReturn:

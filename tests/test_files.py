@@ -172,7 +172,7 @@ def test_a_stage_runs_each_task_once(tmp_path, workers):
     tasks = [(number, str(tmp_path)) for number in range(5)]
     seen = []
     for _ in range(2):
-        with files.local_executor(workers) as executor:
+        with files.executor(workers) as executor:
             results = files.run_stage(
                 square, tasks, tmp_path / "markers", executor, lambda *n: seen.append(n)
             )
@@ -188,7 +188,7 @@ def test_a_stage_runs_each_task_once(tmp_path, workers):
 def test_an_error_in_a_task_reaches_the_user(tmp_path, workers):
     tasks = [(number, str(tmp_path)) for number in range(5)]
     with (
-        files.local_executor(workers) as executor,
+        files.executor(workers) as executor,
         pytest.raises(files.InputError, match="^three is no number$"),
     ):
         files.run_stage(fail_on_three, tasks, tmp_path / "markers", executor)
@@ -197,13 +197,13 @@ def test_an_error_in_a_task_reaches_the_user(tmp_path, workers):
 def test_a_killed_worker_undoes_nothing(tmp_path):
     tasks = [(number, str(tmp_path)) for number in range(6)]
     with (
-        files.local_executor(2) as executor,
+        files.executor(2) as executor,
         pytest.raises(files.InputError, match="a worker process was killed .*run the same command"),
     ):
         files.run_stage(die_on_three, tasks, tmp_path / "markers", executor)
     finished = len(list((tmp_path / "markers").glob("*.json")))
     assert finished == 5
-    with files.local_executor(2) as executor:
+    with files.executor(2) as executor:
         results = files.run_stage(die_on_three, tasks, tmp_path / "markers", executor)
     assert [result["square"] for result in results] == [0, 1, 4, 9, 16, 25]
     assert calls(tmp_path) == {str(number): "x" for number in range(6)}
@@ -216,7 +216,7 @@ def test_other_executors_serve_as_well(tmp_path):
 
 
 def test_a_negative_number_of_workers():
-    with pytest.raises(files.InputError, match="num_workers=-1"), files.local_executor(-1):
+    with pytest.raises(files.InputError, match="num_workers=-1"), files.executor(-1):
         pass
 
 
@@ -224,7 +224,7 @@ PARENT = """
 import os, time
 from roots_tf import files
 if __name__ == "__main__":
-    with files.local_executor(2) as executor:
+    with files.executor(2) as executor:
         print(*{executor.submit(os.getpid).result() for _ in range(20)}, flush=True)
         time.sleep(60)
 """

@@ -24,8 +24,9 @@ def test_programs_run_from_the_wheel_alone(tmp_path):
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     for package in ("roots_tf", "pipelines"):
-        for path in (ROOT / package).rglob("*.py"):
-            assert str(path.relative_to(ROOT)) in names
+        for path in (ROOT / package).rglob("*.*"):
+            if path.suffix in (".py", ".toml", ".css"):
+                assert str(path.relative_to(ROOT)) in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
     metadata = next(tmp_path.glob(f"site/roots_tf-{roots_tf.__version__}.dist-info"))
     assert "roots = roots_tf.program:roots" in (metadata / "entry_points.txt").read_text()

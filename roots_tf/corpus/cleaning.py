@@ -1,11 +1,15 @@
-"""A clean document: one way to write a text, a paragraph a line; or the reason to drop it."""
+"""Steps that make a clean document, one way to write a text, or give the reason to drop it."""
 
+import dataclasses
+import functools
+import math
 import re
 import unicodedata
-from typing import NamedTuple
 
 from roots_tf.corpus import paragraphs
 from roots_tf.corpus.decoding import REPLACEMENT
+from roots_tf.corpus.documents import Document
+from roots_tf.files import InputError
 
 _REMOVED = None
 _CONTROLS = {code: _REMOVED for code in (*range(9), *range(14, 32), 127)}
@@ -37,59 +41,137 @@ def repair(text: str) -> str:
     >>> repair("\\ufeffcafe\\u0301\\r\\nnai\\u00adve\\x00 \\x93yes\\x94\\u00a0\\u200b")
     'café\\nnaive “yes” '
     """
+    return _repair(text)[0]
+
+
+def _repair(text: str) -> tuple[str, int]:
+    """The repaired text, and how many characters were replaced or left out."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _TO_REPAIR.sub(lambda found: _REPAIRS[ord(found[0])] or "", text)
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    text, repaired = _TO_REPAIR.subn(lambda found: _REPAIRS[ord(found[0])] or "", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text), repaired
 
 
-class Rules(NamedTuple):
-    """What a document is cleaned with, and what it must be like to be kept."""
+@dataclasses.dataclass(frozen=True)
+class Repair:
+    """Control, invisible and unusual space characters out, Unicode NFC, single spaces.
 
-    join_lines: bool = True
+    Measures `characters_repaired`, without those that NFC and single spaces change.
+
+    Args:
+        mojibake: also mends text that was decoded as another encoding than it was written in
+            ("cafÃ©"), a line at a time, by ftfy (Speer 2019, doi 10.5281/zenodo.2591652).
+    """
+
+    mojibake: bool = False
+
+    def __call__(self, document: Document, measured: dict[str, float]) -> Document:
+        """See `documents.DocumentStep`."""
+        text = document.text
+        if self.mojibake and not text.isascii():
+            fixed = _fix_encoding(text)
+            measured["mojibake"] = float(fixed != text)
+            text = fixed
+        text, repaired = _repair(text)
+        measured["characters_repaired"] = repaired
+        text = text.replace("\t", " ")
+        while "  " in text:
+            text = text.replace("  ", " ")
+        return document._replace(text=text, source=_repair_source(document.source))
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinLines:
+    """A paragraph a line, no blank lines.
+
+    Measures `line_breaks_taken_out`.
+
+    Args:
+        hard_wrapped: joins lines that were wrapped at a width; otherwise a line is a paragraph.
+    """
+
+    hard_wrapped: bool = True
+
+    def __call__(self, document: Document, measured: dict[str, float]) -> Document:
+        """See `documents.DocumentStep`."""
+        if self.hard_wrapped:
+            text = paragraphs.join_lines(document.text)
+        else:
+            text = "\n".join(filter(None, map(str.strip, document.text.split("\n"))))
+        measured["line_breaks_taken_out"] = document.text.count("\n") - text.count("\n")
+        return document._replace(text=text)
+
+
+@dataclasses.dataclass(frozen=True)
+class BasicQuality:
+    """Drops what is no prose in any language, however short its paragraphs.
+
+    Reasons: `too_short`, `unreadable` (U+FFFD), `mostly_not_words` (tables, numbers, code),
+    `repeated_paragraphs`.
+    """
+
     # Two short English sentences, the least that makes a pair for next-sentence prediction. Gopher
     # (Rae et al. 2021, A.1.1) asks for 50 words, which few docstrings and no dialogue have.
     min_chars: int = 100
     # Gopher, A.1.1: "80% of words in a document contain at least one alphabetic character".
-    min_share_of_words_with_letters: float = 0.8
+    min_words_with_letters: float = 0.8
     # Gopher, table A1: duplicate line fraction.
-    max_share_of_repeated_paragraphs: float = 0.3
+    max_repeated_paragraphs: float = 0.3
     # One letter in a hundred that could not be read spoils every second sentence.
-    max_share_of_unreadable: float = 0.01
+    max_unreadable: float = 0.01
+
+    def limits(self, language: str) -> dict[str, tuple[float, float]]:
+        """The lowest and highest value kept of each measure."""
+        return {
+            "characters": (max(self.min_chars, 1), math.inf),
+            "unreadable": (-math.inf, self.max_unreadable),
+            "words_with_letters": (self.min_words_with_letters, math.inf),
+            "repeated_paragraphs": (-math.inf, self.max_repeated_paragraphs),
+        }
+
+    def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
+        """See `documents.DocumentStep`."""
+        text = document.text
+        measured["characters"] = len(text)
+        if len(text) < self.min_chars or not text:
+            return "too_short"
+        measured["unreadable"] = text.count(REPLACEMENT) / len(text)
+        if measured["unreadable"] > self.max_unreadable:
+            return "unreadable"
+        words = text.split()
+        mixed = [word for word in words if not word.isalpha()]
+        pure = len(words) - len(mixed)
+        mixed = [word for word in mixed if word.strip(_PAUSES)]
+        with_letters = pure + sum(
+            word[0].isalpha() or any(map(str.isalpha, word)) for word in mixed
+        )
+        if total := pure + len(mixed):
+            measured["words_with_letters"] = with_letters / total
+            if with_letters < self.min_words_with_letters * total:
+                return "mostly_not_words"
+        lines = text.split("\n")
+        repeated = len(lines) - len(set(lines))
+        measured["repeated_paragraphs"] = repeated / len(lines)
+        if repeated > self.max_repeated_paragraphs * len(lines):
+            return "repeated_paragraphs"
+        return document
 
 
-def clean(text: str, rules: Rules) -> str:
-    """A document as it is stored: repaired, every paragraph on a line, no blank lines.
-
-    >>> clean("\\ufeffThe sea was calm.\\r\\n\\r\\n  The  sky\\tclear.\\r\\n", Rules())
-    'The sea was calm.\\nThe sky clear.'
-    """
-    text = repair(text).replace("\t", " ")
-    while "  " in text:
-        text = text.replace("  ", " ")
-    if rules.join_lines:
-        return paragraphs.join_lines(text)
-    return "\n".join(filter(None, map(str.strip, text.split("\n"))))
+@functools.lru_cache(1024)  # documents of one file follow each other
+def _repair_source(source: str) -> str:
+    return " ".join(repair(source).split())
 
 
-def reason_to_drop(text: str, rules: Rules) -> str | None:
-    """Why a clean document is of no use; None for one to keep.
-
-    Returns:
-        `too_short`, `unreadable` (U+FFFD), `mostly_not_words` (tables, numbers, code),
-        `repeated_paragraphs` or None.
-    """
-    if len(text) < rules.min_chars or not text:
-        return "too_short"
-    if text.count(REPLACEMENT) > rules.max_share_of_unreadable * len(text):
-        return "unreadable"
-    mixed = [word for word in text.split() if not word.isalpha()]
-    pure = text.count(" ") + text.count("\n") + 1 - len(mixed)
-    mixed = [word for word in mixed if word.strip(_PAUSES)]
-    wanted = rules.min_share_of_words_with_letters * (pure + len(mixed)) - pure
-    if wanted > 0 and sum(any(map(str.isalpha, word)) for word in mixed) < wanted:
-        return "mostly_not_words"
-    lines = text.split("\n")
-    if len(lines) - len(set(lines)) > rules.max_share_of_repeated_paragraphs * len(lines):
-        return "repeated_paragraphs"
-    return None
+def _fix_encoding(text: str) -> str:
+    """Lines that look like mojibake, mended."""
+    try:
+        import ftfy
+    except ImportError as error:
+        raise InputError(
+            "found no ftfy, which the step repair with mojibake = true needs; "
+            "pip install 'roots-tf[curation]'"
+        ) from error
+    return "\n".join(
+        line if line.isascii() or not ftfy.badness.is_bad(line) else ftfy.fix_encoding(line)
+        for line in text.split("\n")
+    )

@@ -1,31 +1,43 @@
 """Exact de-duplication in bounded memory: documents go to files, split by hash, and meet there.
 
 Texts that differ only in case and in where lines break count as equal. A task writes its documents
-in groups, one a range of hashes; then each range is read from the files of all tasks in their
-order, the first of equal documents is kept, and the range is a shard of the output. Memory holds a
-part of a task, and then the hashes, not the texts, of one shard.
+in groups, one a range of hashes; then each range is read from the files of all tasks and sorted. Of
+equal documents the last in order of text is kept, which is that with fewer capitals and line
+breaks, and of one text that of the first source. So the result follows from the set of documents,
+whatever file, task or place each came from. Memory holds a part of a task, and then one range: a
+shard of the output.
 """
 
+import dataclasses
 import hashlib
+import re
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.ipc
-import pyarrow.parquet
 
 from roots_tf import files
-from roots_tf.corpus.tally import Tally
+from roots_tf.corpus import dropped
+from roots_tf.corpus.decoding import REPLACEMENT
+from roots_tf.corpus.documents import Document
+from roots_tf.corpus.tally import SAMPLES, Tally
 
 SPILL_CHARS = 32_000_000  # that a writer holds before it writes a group
-ROW_GROUP_CHARS = 8_000_000  # that a reader of the output holds
+COMPACT_BYTES = 64_000_000  # of documents that are held before equal ones are looked for
+BATCH_BYTES = 8_000_000  # of text in a record batch, which is what a later stage holds
 
 SCHEMA = pyarrow.schema(
-    [("id", pyarrow.string()), ("text", pyarrow.string()), ("source", pyarrow.string())]
+    [(name, pyarrow.string()) for name in ("id", "text", "source", "language", "metadata")]
 )
-_SPILLED = pyarrow.schema(
-    [("key", pyarrow.binary(16)), ("text", pyarrow.string()), ("source", pyarrow.string())]
+_SPILLED = pyarrow.schema([("key", pyarrow.binary(16)), *SCHEMA])
+# Offsets of 64 bits: a shard may be more than the 2 GB that those of 32 bits can reach.
+_HELD = pyarrow.schema(
+    [("key", pyarrow.binary(16)), *((n, pyarrow.large_string()) for n in SCHEMA.names)]
 )
+_SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can spell them, UTF-8 cannot
 
 
 def key(text: str) -> bytes:
@@ -48,6 +60,11 @@ def shard_of(document_key: bytes, num_shards: int) -> int:
     return int.from_bytes(document_key[:4], "big") * num_shards >> 32
 
 
+@dataclasses.dataclass(frozen=True)
+class ExactDuplicates:
+    """Drops all but one of the documents that share a `key`."""
+
+
 class SpillWriter:
     """Writes documents to one file, grouped by the shard that they belong to.
 
@@ -56,7 +73,7 @@ class SpillWriter:
 
     def __init__(self, path: str | Path, num_shards: int):
         self._path = path
-        self._groups = [([], [], []) for _ in range(num_shards)]
+        self._groups = [[[] for _ in _SPILLED] for _ in range(num_shards)]
         self._chars = 0
 
     def __enter__(self):
@@ -64,13 +81,15 @@ class SpillWriter:
         self._file = pyarrow.ipc.new_file(str(self._path), _SPILLED, options=options)
         return self
 
-    def add(self, text: str, source: str) -> None:
-        """Adds one document."""
+    def add(self, document: Document) -> None:
+        """Adds one document; lone surrogates become U+FFFD."""
+        text, source, language, _, metadata = map(_encodable, document)
         document_key = key(text)
         group = self._groups[shard_of(document_key, len(self._groups))]
-        for column, value in zip(group, (document_key, text, source), strict=True):
+        values = (document_key, identifier(text), text, source, language, metadata)
+        for column, value in zip(group, values, strict=True):
             column.append(value)
-        self._chars += len(text)
+        self._chars += len(text) + len(metadata)
         if self._chars >= SPILL_CHARS:
             self._spill()
 
@@ -91,46 +110,107 @@ class SpillWriter:
         self._file.close()
 
 
-def spilled(paths: Sequence[str], shard: int, num_shards: int) -> Iterator[tuple[bytes, str, str]]:
-    """Keys, texts and sources of one shard's documents, in the order of the files."""
+def _encodable(text: str) -> str:
+    return text if text.isascii() else _SURROGATES.sub(REPLACEMENT, text)
+
+
+def spilled(paths: Sequence[str], shard: int, num_shards: int) -> Iterator[pyarrow.RecordBatch]:
+    """The documents of one shard, with their keys, in the order of the files."""
     for path in paths:
         with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
             for group in range(shard, file.num_record_batches, num_shards):
-                batch = file.get_batch(group)
-                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+                yield file.get_batch(group).cast(_HELD)
 
 
-def write_shard(paths: Sequence[str], shard: int, num_shards: int, output: str) -> dict:
-    """Writes one shard of the documents that are unlike any earlier one; a stage's task.
+def write_unique(
+    parts: Sequence[str], shard: int, num_shards: int, drop: bool, output: str, kept_dropped: str
+) -> dict:
+    """Writes one shard of the documents, sorted by id, without equal ones; a stage's task.
 
     Args:
-        paths: files of `SpillWriter`, in the order of the input.
+        parts: files of `SpillWriter`.
         shard: which shard, from 0.
         num_shards: of how many; as the files were written.
-        output: the Parquet file.
+        drop: whether equal documents are dropped.
+        output: the Arrow file, columns as in `SCHEMA`.
+        kept_dropped: the Parquet file of the dropped documents; "" for none.
 
     Returns:
-        The tally as JSON; the reason of what was dropped is `duplicate`.
+        `tally` as JSON, where the reason of what was dropped is `duplicate`; `seconds`.
     """
-    tally = Tally()
-    seen: set[bytes] = set()
-    rows, chars = [], 0
+    start = time.perf_counter()
+    with dropped.Writer(kept_dropped) as on_drop:
+        tally = Tally(on_drop("exact_duplicates"))
+        held, num_bytes, limit = [], 0, COMPACT_BYTES
+        for batch in spilled(parts, shard, num_shards):
+            tally.documents_in += len(batch)
+            tally.bytes_in += _num_bytes(batch)
+            held.append(batch)
+            num_bytes += batch.nbytes
+            if drop and num_bytes > limit:  # a page that is there a million times needs no room
+                held = _without_equal(pyarrow.Table.from_batches(held), tally).to_batches()
+                num_bytes = sum(batch.nbytes for batch in held)
+                limit = max(COMPACT_BYTES, 2 * num_bytes)
+        table = pyarrow.Table.from_batches(held, _HELD)
+        del held
+        table = _without_equal(table, tally) if drop else table.combine_chunks()
+    table = table.select(SCHEMA.names)
+    sizes = pyarrow.compute.binary_length(table["text"])
+    tally.documents_out, tally.bytes_out = len(table), _num_bytes(table)
+    order = _order(table, *SCHEMA.names)
+    for row in table.take(order[:SAMPLES]).to_pylist():
+        tally.sample("kept", "", _document(row), {}, row["id"])
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
     with (
         files.atomic_path(output) as temporary,
-        pyarrow.parquet.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+        pyarrow.ipc.new_file(str(temporary), SCHEMA, options=options) as file,
     ):
-        for document_key, text, source in spilled(paths, shard, num_shards):
-            tally.read(text)
-            if document_key in seen:
-                tally.drop("duplicate", text, source)
-                continue
-            seen.add(document_key)
-            tally.keep(text)
-            rows.append({"id": identifier(text), "text": text, "source": source})
-            chars += len(text)
-            if chars >= ROW_GROUP_CHARS:
-                writer.write_table(pyarrow.Table.from_pylist(rows, SCHEMA))
-                rows, chars = [], 0
-        if rows:
-            writer.write_table(pyarrow.Table.from_pylist(rows, SCHEMA))
-    return tally.to_json()
+        for begin, end in _ranges(sizes.take(order).to_pylist()):
+            batch = table.take(order[begin:end]).cast(SCHEMA).combine_chunks()
+            file.write_batch(batch.to_batches()[0])
+    tally.seconds = time.perf_counter() - start
+    return {"tally": tally.to_json(), "seconds": round(tally.seconds, 3)}
+
+
+def _num_bytes(table: pyarrow.Table | pyarrow.RecordBatch) -> int:
+    return pyarrow.compute.sum(pyarrow.compute.binary_length(table["text"])).as_py() or 0
+
+
+def _without_equal(table: pyarrow.Table, tally: Tally) -> pyarrow.Table:
+    """Documents of different keys; the others are counted as dropped."""
+    table = table.combine_chunks()
+    table = table.take(_order(table, "key", "-text", "source", "language", "metadata"))
+    keys = table["key"]
+    first = pyarrow.compute.not_equal(keys[1:], keys[:-1]).to_pylist()
+    again = [row for row, new in enumerate(first, 1) if not new]
+    for begin in range(0, len(again), 100):
+        rows = pyarrow.array(again[begin : begin + 100], pyarrow.int64())
+        for row in table.take(rows).to_pylist():
+            tally.drop_document("duplicate", _document(row))
+    return table.filter(pyarrow.array([True, *first][: len(table)], pyarrow.bool_()))
+
+
+def _document(row: dict[str, str]) -> Document:
+    return Document(row["text"], row["source"], row["language"], "", row["metadata"])
+
+
+def _order(table: pyarrow.Table, *names: str) -> pyarrow.Array:
+    """Row numbers that sort a table by columns; a name that begins with "-" is descending."""
+    keys = [(name.strip("-"), ("ascending", "descending")[name[0] == "-"]) for name in names]
+    return pyarrow.compute.sort_indices(table, keys)
+
+
+def _ranges(sizes: list[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of rows of `BATCH_BYTES` together, or of one row that has more.
+
+    >>> list(_ranges([5_000_000, 2_000_000, 2_000_000, 9_000_000, 1]))
+    [(0, 2), (2, 3), (3, 4), (4, 5)]
+    """
+    begin = held = 0
+    for row, size in enumerate(sizes):
+        if row > begin and held + size > BATCH_BYTES:
+            yield begin, row
+            begin, held = row, 0
+        held += size
+    if sizes:
+        yield begin, len(sizes)

@@ -1,4 +1,13 @@
-"""Documents from files: plain text, JSON lines and Parquet, as a stream, whatever the file size.
+"""Documents from files, as a stream, whatever the file size.
+
+The suffix tells the format, under any suffix of compression (`.gz`, `.zst`, `.bz2`, `.xz`):
+
+    .parquet                    Parquet, a document a row
+    .jsonl .json .ndjson        JSON lines, a document a line
+    .html .htm .xhtml           a web page, a document
+    .warc .wet                  web archives: pages and texts (see `warc`)
+    .xml                        a MediaWiki dump, an article a document (see `mediawiki`)
+    anything else               plain text
 
 What a document is in a plain text file depends on the layout:
 
@@ -17,25 +26,28 @@ from typing import Literal, NamedTuple
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf.corpus import decoding
+from roots_tf.corpus import decoding, mediawiki, warc, web_pages
+from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 from roots_tf.files import InputError
 
 Layout = Literal["blank_lines", "file", "line"]
 MAX_DOCUMENT_CHARS = 4_000_000  # about twice the longest novel; what a reader holds in memory
 
+_SUFFIXES = {
+    "json_lines": (".jsonl", ".json", ".ndjson"),
+    "html": (".html", ".htm", ".xhtml"),
+    "warc": warc.SUFFIXES,
+    "mediawiki": mediawiki.SUFFIX,
+}
+_METADATA = ("url", "date", "title")  # fields of a record that are kept beside its text
+_BINARY = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"%PDF", b"PK\3\4")  # gzip, zstd, PDF, zip
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _SEPARATORS = {
     "blank_lines": re.compile(r"\n(?:[^\S\n]*\n)+"),
     "line": re.compile(r"\n"),
     "file": None,
 }
-
-
-class Document(NamedTuple):
-    """A text and where it comes from: the source field of its record, or the name of its file."""
-
-    text: str
-    source: str
 
 
 class Span(NamedTuple):
@@ -49,15 +61,16 @@ class Span(NamedTuple):
     end: int = -1
 
 
-def is_parquet(path: str) -> bool:
-    """Whether a file is read as Parquet."""
-    return path.endswith(".parquet")
+def format_of(path: str) -> Literal["parquet", "json_lines", "html", "warc", "mediawiki", "text"]:
+    """Format of a file, by its suffix.
 
-
-def is_json_lines(path: str) -> bool:
-    """Whether a file is read as JSON lines, by its suffix under any compression."""
-    plain = path.removesuffix(".gz").removesuffix(".zst")
-    return plain.endswith((".jsonl", ".json", ".ndjson"))
+    >>> format_of("CC-MAIN-00000.warc.gz"), format_of("notes.2024")
+    ('warc', 'text')
+    """
+    if path.endswith(".parquet"):
+        return "parquet"
+    plain = decoding.without_compression(path)
+    return next((name for name, suffixes in _SUFFIXES.items() if plain.endswith(suffixes)), "text")
 
 
 def read_documents(
@@ -74,13 +87,12 @@ def read_documents(
         "Call me\\nIshmael.\\n\\nSome years"  ->  "Call me\\nIshmael.", "Some years"
 
     Args:
-        paths: files; `.parquet` is Parquet, `.jsonl`, `.json`, `.ndjson` are JSON lines, any other
-            is plain text; `.gz` and `.zst` behind a suffix are decompressed.
+        paths: files, of a format and compression that their suffixes tell.
         layout: what a document is in plain text.
         text_field: field of JSON lines, column of Parquet that holds the text.
         source_field: the one that holds the source; where there is none it is the file's name.
         max_chars: a longer document is cut at a line end into several; a longer record of JSON
-            lines, which cannot be cut, is dropped.
+            lines, page or article, which cannot be cut, is dropped.
         tally: counts what is read, dropped and repaired.
 
     Raises:
@@ -108,19 +120,34 @@ def read_span(
 ) -> Iterator[Document]:
     """Documents of a part of a file that `plan` made; see `read_documents`."""
     tally = Tally() if tally is None else tally
-    if is_parquet(span.path):
-        records = _parquet(span, (text_field, source_field), tally)
-    elif is_json_lines(span.path):
-        records = _json_lines(span, (text_field, source_field), max_chars, tally)
+    fields = (text_field, source_field)
+    form = format_of(span.path)
+    if form == "parquet":
+        documents = _parquet(span, fields, tally)
+    elif form == "json_lines":
+        documents = _json_lines(span, fields, max_chars, tally)
+    elif form == "html":
+        documents = _page(span.path, 2 * max_chars, tally)
+    elif form == "warc":
+        documents = warc.read(*span, 2 * max_chars, tally)
+    elif form == "mediawiki":
+        documents = mediawiki.read(*span, max_chars, tally)
     else:
         name = Path(span.path).name
         blocks = decoding.text_blocks(*span, tally)
         texts = split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
-        records = (Document(text, name) for text in texts)
-    for text, source in records:
-        for piece in _cut(text, max_chars, tally) if len(text) > max_chars else [text]:
-            tally.read(piece)
-            yield Document(piece, source)
+        documents = (Document(text, name) for text in texts)
+    for document in documents:
+        if len(document.text) <= max_chars:
+            tally.read(document.text)
+            yield document
+        elif document.markup:
+            tally.read(document.text)
+            tally.drop("too_long", document.text, document.source)
+        else:
+            for piece in _cut(document.text, max_chars, tally):
+                tally.read(piece)
+                yield document._replace(text=piece)
 
 
 def split_stream(
@@ -184,8 +211,7 @@ def _json_lines(
             drop("no_text_field", line)
             continue
         good += 1
-        source = record.get(source_field)
-        yield Document(text, name if source is None else str(source))
+        yield _from_record(text, record.get(source_field), record, name)
     if first_problem and not good and first_problem[0] != "too_long":
         raise InputError(
             f"found no JSON object with a string {text_field!r} on any line of {span.path} "
@@ -222,19 +248,66 @@ def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Docu
                 "name the column of the text with --text_field"
             )
         end = file.num_row_groups if span.end < 0 else span.end
-        wanted = [text_field] + [source_field] * (source_field in columns)
+        wanted = {text_field, source_field, "language", "markup", "metadata", *_METADATA}
         try:
-            for batch in file.iter_batches(256, range(span.start, end), wanted):
-                texts = batch.column(0).to_pylist()
-                sources = batch.column(1).to_pylist() if len(wanted) > 1 else [None] * len(texts)
-                for text, source in zip(texts, sources, strict=True):
-                    if isinstance(text, str):
-                        yield Document(text, name if source is None else str(source))
+            present = sorted(wanted & {*columns})
+            for batch in file.iter_batches(256, range(span.start, end), present):
+                for record in batch.to_pylist():
+                    if isinstance(text := record[text_field], str):
+                        yield _from_record(text, record.get(source_field), record, name)
                     else:
                         tally.read("")
                         tally.drop("no_text_field", "", name)
         except (OSError, pyarrow.ArrowException) as error:
             raise _damaged(span.path, error) from error
+
+
+def _from_record(text: str, source: object, record: dict, name: str) -> Document:
+    """A document with what else its record says of it."""
+    language, markup = record.get("language"), record.get("markup")
+    metadata = record.get("metadata") or {}
+    if isinstance(metadata, str):
+        try:
+            metadata = json.loads(metadata)
+        except (ValueError, RecursionError):
+            metadata = {}
+    if not isinstance(metadata, dict):
+        metadata = {}
+    metadata |= {key: str(record[key]) for key in _METADATA if record.get(key)}
+    return Document(
+        text,
+        name if source is None else str(source),
+        language if isinstance(language, str) and _LANGUAGE.fullmatch(language) else "",
+        markup if markup in ("html", "wikitext") else "",
+        json.dumps(metadata, ensure_ascii=False, sort_keys=True, default=str) if metadata else "",
+    )
+
+
+def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
+    """The one document of a web page."""
+    name = Path(path).name
+    data, reason = b"", None
+    try:
+        for chunk in decoding.chunks(path):
+            data += chunk
+            if len(data) > max_bytes:
+                reason = "too_long"
+                break
+    except decoding.DamagedFileError:
+        reason = "damaged_file"
+    if reason:
+        text = web_pages.decode(data[:1000])
+        tally.read(text)
+        tally.drop(reason, text, name)
+        return
+    marked = decoding.byte_order_mark(data[:4])[0]
+    if data.startswith(_BINARY) or (b"\0" in data[:1024] and not marked):
+        raise InputError(
+            f"found a binary file in {path} ({data[:8]!r}); wanted HTML: leave it out, or give it "
+            "the suffix of what it is"
+        )
+    if data and not data.isspace():
+        yield Document(web_pages.decode(data), name, markup="html")
 
 
 def _open_parquet(path: str) -> pyarrow.parquet.ParquetFile:
@@ -254,9 +327,9 @@ def _damaged(path: str, error: Exception) -> InputError:
 def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Span]]:
     """Cuts files into tasks of about `task_bytes`, the same whoever runs them.
 
-    Large plain files are cut between documents, Parquet files between row groups; a compressed
-    file, one in UTF-16 and, under the layout `file`, any text file stays whole. Small files share
-    a task.
+    Large plain files are cut between documents, MediaWiki dumps between pages, web archives between
+    records, Parquet files between row groups; a compressed file, one in UTF-16, a web page and,
+    under the layout `file`, any text file stays whole. Small files share a task.
 
     Returns:
         The spans of each task; read one after the other they are all the files in order.
@@ -282,7 +355,8 @@ def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Spa
 def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, int]]:
     """Spans of one file and their sizes in bytes."""
     size = os.path.getsize(path)
-    if is_parquet(path):
+    form = format_of(path)
+    if form == "parquet":
         with _open_parquet(path) as file:
             start = held = 0
             for group in range(file.num_row_groups):
@@ -291,14 +365,22 @@ def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, i
                     yield Span(path, start, group + 1), held
                     start, held = group + 1, 0
         return
+    if form == "warc" and not decoding.compression(path):
+        starts = warc.borders(path, task_bytes)
+        for start, end in zip(starts, [*starts[1:], size], strict=True):
+            yield Span(path, start, end), end - start
+        return
     with open(path, "rb") as file:
         encoding = decoding.byte_order_mark(file.read(4))[1]
-        whole = layout == "file" and not is_json_lines(path)
+        whole = form in ("html", "warc") or (form == "text" and layout == "file")
         if whole or decoding.compression(path) or encoding != "utf-8":
             yield Span(path), size
             return
-        blank = layout == "blank_lines" and not is_json_lines(path)
-        boundary = re.compile(rb"\r?\n[ \t]*\r?\n" if blank else rb"\n")
+        if form == "mediawiki":
+            boundary = mediawiki.PAGE_BORDER
+        else:
+            blank = form == "text" and layout == "blank_lines"
+            boundary = re.compile(rb"\r?\n[ \t]*\r?\n" if blank else rb"\n")
         start = 0
         while size - start > task_bytes * 3 // 2:  # no crumbs at the end
             file.seek(start + task_bytes)

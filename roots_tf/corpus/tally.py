@@ -1,15 +1,25 @@
-"""Counts of what happened to documents, which must balance, with samples of what was dropped."""
+"""Counts of what a step did to documents, which must balance, with histograms and samples."""
 
+import bisect
 import collections
 import hashlib
-import heapq
+import json
+import math
+from collections.abc import Callable
 
-SAMPLES = 5  # a reason; enough to see what a filter does without opening the corpus
+from roots_tf.corpus.documents import Document
+
+SAMPLES = 20  # kept and as many dropped; enough to see what a step does without opening the corpus
 SAMPLE_CHARS = 300
 
 
 class Tally:
-    """Documents and UTF-8 bytes in and out, dropped by reason, and notes such as repaired bytes.
+    """What one step did: documents and UTF-8 bytes in and out, dropped by reason, measures.
+
+    Tallies of tasks merge to the same whole in any order.
+
+    Args:
+        on_drop: is given every dropped document and the reason.
 
     >>> tally = Tally()
     >>> tally.read("Hello."), tally.drop("too_short", "Hello.", "greetings.txt")
@@ -18,78 +28,152 @@ class Tally:
     {'too_short': {'documents': 1, 'bytes': 6}}
     """
 
-    def __init__(self):
+    def __init__(self, on_drop: Callable[[Document, str], None] | None = None):
         self.documents_in = 0
         self.bytes_in = 0
         self.documents_out = 0
         self.bytes_out = 0
+        self.seconds = 0.0
         self.dropped: dict[str, list[int]] = {}  # reason: [documents, bytes]
         self.notes: collections.Counter[str] = collections.Counter()
-        self.samples: dict[str, list[list[str]]] = {}  # reason: [[order, source, text]]
+        self.languages: dict[str, list[int]] = {}  # of the output: [documents, bytes]
+        # (measure, language): lower edge of a bin: documents
+        self.measures: dict[tuple[str, str], dict[float, int]] = {}
+        # Each [rank, reason, source, language, text, measured as JSON], in order.
+        self.samples: dict[str, list[list[str]]] = {"kept": [], "dropped": []}
+        self._on_drop = on_drop
 
     def read(self, text: str) -> None:
-        """Counts a document that was found in the input."""
+        """Counts a document that comes in."""
         self.documents_in += 1
         self.bytes_in += size(text)
 
     def keep(self, text: str) -> None:
-        """Counts a document that is in the output."""
+        """Counts a document that goes out."""
         self.documents_out += 1
         self.bytes_out += size(text)
 
     def drop(self, reason: str, text: str, source: str) -> None:
-        """Counts a document that was read and is not kept, and may hold it as a sample."""
-        counts = self.dropped.setdefault(reason, [0, 0])
-        counts[0] += 1
-        counts[1] += size(text)
-        self._sample(reason, [_order(text), source, text[:SAMPLE_CHARS]])
+        """Counts a document that came in and is not kept, and may hold it as a sample."""
+        self.drop_document(reason, Document(text, source))
+
+    def drop_document(self, reason: str, document: Document) -> None:
+        """The same, of a whole document."""
+        self._drop(reason, document, size(document.text), {}, order(document.text))
 
     def note(self, what: str, times: int = 1) -> None:
         """Counts something that changed documents without dropping them."""
         if times:
             self.notes[what] += times
 
-    def _sample(self, reason: str, sample: list[str]) -> None:
-        """Keeps the few of lowest hash: a random choice that no order of the input changes."""
-        kept = self.samples.setdefault(reason, [])
-        if sample not in kept:
-            kept.append(sample)
-            self.samples[reason] = heapq.nsmallest(SAMPLES, kept)
+    def see(
+        self,
+        before: Document,
+        after: Document | str,
+        measured: dict[str, float],
+        rank: str,
+        sizes: tuple[int, int],
+    ) -> None:
+        """Counts what a step did to a document.
+
+        Args:
+            before: the document that came in.
+            after: the one that goes out, or the reason why none does.
+            measured: what the step measured.
+            rank: of lowest rank are the samples; `order` of the text as it was read.
+            sizes: bytes in, and out if it is kept.
+        """
+        self.documents_in += 1
+        self.bytes_in += sizes[0]
+        kept = not isinstance(after, str)
+        language = (after if kept else before).language
+        for name, value in measured.items():
+            self._count(name, language, edge(value), 1)
+        if not kept:
+            self._drop(after, before, sizes[0], measured, rank)
+            return
+        self.documents_out += 1
+        self.bytes_out += sizes[1]
+        counts = self.languages.setdefault(language, [0, 0])
+        counts[0] += 1
+        counts[1] += sizes[1]
+        held = self.samples["kept"]
+        if len(held) < SAMPLES or rank <= held[-1][0]:
+            self.sample("kept", "", after, measured, rank)
+
+    def _count(self, name: str, language: str, low: float, documents: int) -> None:
+        histogram = self.measures.get((name, language))
+        if histogram is None:
+            histogram = self.measures[name, language] = {}
+        histogram[low] = histogram.get(low, 0) + documents
+
+    def _drop(
+        self, reason: str, document: Document, num_bytes: int, measured: dict, rank: str
+    ) -> None:
+        counts = self.dropped.setdefault(reason, [0, 0])
+        counts[0] += 1
+        counts[1] += num_bytes
+        self.sample("dropped", reason, document, measured, rank)
+        if self._on_drop:
+            self._on_drop(document, reason)
+
+    def sample(self, kind: str, reason: str, document: Document, measured: dict, rank: str) -> None:
+        """Holds the few of lowest rank: a random choice that no order of the input changes.
+
+        Args:
+            kind: `kept` or `dropped`.
+            reason: why it was dropped, else "".
+            document: of which the beginning is held.
+            measured: what the step measured.
+            rank: see `see`.
+        """
+        held = self.samples[kind]
+        if len(held) == SAMPLES and rank > held[-1][0]:
+            return
+        values = {name: float(f"{value:.4g}") for name, value in sorted(measured.items())}
+        text = document.text[:SAMPLE_CHARS]
+        where = [document.source[:SAMPLE_CHARS], document.language]
+        _insert(held, [rank, reason, *where, text, json.dumps(values)])
 
     def merge(self, saved: dict) -> None:
-        """Adds the counts of another tally, as `to_json` gave them."""
-        for name in ("documents_in", "bytes_in", "documents_out", "bytes_out"):
+        """Adds the counts of another tally of the same step, as `to_json` gave them."""
+        for name in ("documents_in", "bytes_in", "documents_out", "bytes_out", "seconds"):
             setattr(self, name, getattr(self, name) + saved[name])
-        for reason, counts in saved["dropped"].items():
-            held = self.dropped.setdefault(reason, [0, 0])
-            held[0] += counts["documents"]
-            held[1] += counts["bytes"]
+        for held, more in ((self.dropped, saved["dropped"]), (self.languages, saved["languages"])):
+            for name, counts in more.items():
+                pair = held.setdefault(name, [0, 0])
+                pair[0] += counts["documents"]
+                pair[1] += counts["bytes"]
         self.notes.update(saved["notes"])
-        for reason, samples in saved["samples"].items():
+        for name, languages in saved["measures"].items():
+            for language, histogram in languages.items():
+                for low, documents in histogram:
+                    self._count(name, language, low, documents)
+        for kind, samples in saved["samples"].items():
             for sample in samples:
-                self._sample(reason, [sample["order"], sample["source"], sample["text"]])
+                _insert(self.samples[kind], list(sample))
 
     def to_json(self) -> dict:
-        """The counts as a JSON value, reasons in order of documents dropped."""
-        by_count = sorted(self.dropped.items(), key=lambda item: (-item[1][0], item[0]))
+        """The counts as a JSON value: reasons and languages in order of documents."""
+        measures = {}
+        for (name, language), histogram in sorted(self.measures.items()):
+            bins = [[low, documents] for low, documents in sorted(histogram.items())]
+            measures.setdefault(name, {})[language] = bins
         return {
             "documents_in": self.documents_in,
             "bytes_in": self.bytes_in,
             "documents_out": self.documents_out,
             "bytes_out": self.bytes_out,
-            "dropped": {r: {"documents": n, "bytes": size} for r, (n, size) in by_count},
+            "seconds": self.seconds,
+            "dropped": _by_count(self.dropped),
             "notes": dict(sorted(self.notes.items())),
-            "samples": {
-                reason: [
-                    {"order": order, "source": source, "text": text}
-                    for order, source, text in self.samples[reason]
-                ]
-                for reason, _ in by_count
-            },
+            "languages": _by_count(self.languages),
+            "measures": measures,
+            "samples": self.samples,
         }
 
     def check(self) -> None:
-        """Fails unless every document that was read was either kept or dropped with a reason.
+        """Fails unless every document that came in was either kept or dropped with a reason.
 
         Raises:
             RuntimeError: it does not balance, which is a bug and not the user's doing.
@@ -107,5 +191,35 @@ def size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _order(text: str) -> str:
+def order(text: str) -> str:
+    """A random rank that follows from the text: sixteen hexadecimal digits."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def edge(value: float) -> float:
+    """Lower edge of a value's bin: hundredths up to 1, two significant digits above.
+
+    >>> [edge(value) for value in (0.29, 0.299, 1, 1.29, 4567, 0, -0.001, math.inf)]
+    [0.29, 0.29, 1.0, 1.2, 4500.0, 0.0, -0.01, inf]
+    """
+    if -1 <= value <= 1:
+        return math.floor(value * 100 + 1e-6) / 100  # 0.29 * 100 is 28.999999999999996
+    if not math.isfinite(value):
+        return value
+    power = math.floor(math.log10(abs(value))) - 1
+    if power > 0:
+        return float(math.floor(value / 10**power) * 10**power)
+    return math.floor(value * 10**-power + 1e-6) / 10**-power
+
+
+def _insert(held: list[list[str]], sample: list[str]) -> None:
+    """Keeps a sorted list of the `SAMPLES` smallest, each once."""
+    place = bisect.bisect_left(held, sample)
+    if held[place : place + 1] != [sample]:
+        held.insert(place, sample)
+        del held[SAMPLES:]
+
+
+def _by_count(counts: dict[str, list[int]]) -> dict[str, dict[str, int]]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1][0], item[0]))
+    return {name: {"documents": n, "bytes": size} for name, (n, size) in ordered}

@@ -4,12 +4,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roots_tf.corpus import cleaning, reading
-from roots_tf.corpus.cleaning import Rules, clean, reason_to_drop, repair
+from roots_tf.corpus import reading
+from roots_tf.corpus.cleaning import BasicQuality, JoinLines, Repair, repair
+from roots_tf.corpus.documents import Document
 
-RULES = Rules(min_chars=20)
+QUALITY = BasicQuality(min_chars=20)
 JOINERS = "\u0928\u094d\u200d \u0645\u06cc\u200c\u062e"  # they spell words in Hindi and Persian
 PROSE = "It is a truth universally acknowledged, that a man of fortune wants a wife."
+
+
+def clean(text, join=True):
+    """A text as the first steps leave it."""
+    document, measured = Document(text, "here"), {}
+    for step in (Repair(), JoinLines(hard_wrapped=join)):
+        document = step(document, measured)
+    return document.text
+
+
+def reason_to_drop(text, step=QUALITY):
+    """The reason, or None; what was measured must say the same as the limits."""
+    measured = {}
+    after = step(Document(text, "here"), measured)
+    limits = step.limits("")
+    inside = all(limits[n][0] <= value <= limits[n][1] for n, value in measured.items())
+    assert inside == (not isinstance(after, str))
+    return after if isinstance(after, str) else None
 
 
 @pytest.mark.parametrize(
@@ -44,9 +63,9 @@ def test_repaired_text_is_repaired(text):
 
 @given(st.text(st.sampled_from("ab .\t\n\r\u00a0\ufeff\x0c\u0301"), max_size=60))
 def test_a_clean_document_has_no_blank_lines_and_single_spaces(text):
-    once = clean(text, RULES)
+    once = clean(text)
     assert all(line and line == " ".join(line.split()) for line in once.split("\n")) or not once
-    assert clean(once, Rules(join_lines=False)) == once
+    assert clean(once, join=False) == once
 
 
 def test_lines_are_joined_unless_told_not_to():
@@ -54,8 +73,8 @@ def test_lines_are_joined_unless_told_not_to():
         "The sea was calm that day,\tand nobody  on\r\nthe ship said a word about it.\r\n\r\nNight."
     )
     joined = "The sea was calm that day, and nobody on the ship said a word about it.\nNight."
-    assert clean(text, Rules()) == joined
-    assert clean(text, Rules(join_lines=False)).count("\n") == 2
+    assert clean(text) == joined
+    assert clean(text, join=False).count("\n") == 2
 
 
 @pytest.mark.parametrize(
@@ -74,7 +93,7 @@ def test_lines_are_joined_unless_told_not_to():
     ],
 )
 def test_reasons(text, reason):
-    assert reason_to_drop(text, RULES) == reason
+    assert reason_to_drop(text) == reason
 
 
 def test_real_prose_in_36_languages_and_two_centuries_is_kept(data):
@@ -83,12 +102,46 @@ def test_real_prose_in_36_languages_and_two_centuries_is_kept(data):
     documents = 0
     for document in reading.read_documents(sorted(paths), "file"):
         documents += 1
-        text = clean(document.text, Rules())
-        assert reason_to_drop(text, Rules()) is None, document.source
+        text = clean(document.text)
+        assert reason_to_drop(text, BasicQuality()) is None, document.source
         composed = unicodedata.normalize("NFC", " ".join(document.text.split()))
         assert 0.99 * len(composed) < len(text) <= len(composed)
     assert documents == 36 + 10 + len([*data.glob(patterns[2])]) + 2225
 
 
-def test_rules_are_what_the_program_sends_to_workers():
-    assert Rules(*list(Rules())) == cleaning.Rules()
+def test_what_is_repaired_is_counted():
+    measured = {}
+    after = Repair()(Document("a\u200bb\x00 \u00a0c\td", " here\x00\t"), measured)
+    assert after == Document("ab c d", "here")
+    assert measured == {"characters_repaired": 3}
+    text = "The sea was calm that day, and nobody  on\nthe ship said a word about it.\n\nNight."
+    after = JoinLines()(Document(text.replace("  ", " "), ""), measured)
+    assert after.text.count("\n") == 1
+    assert measured["line_breaks_taken_out"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Das ist ein sch\u00c3\u00b6ner Tag", "Das ist ein sch\u00f6ner Tag"),
+        (
+            "It\u00e2\u20ac\u2122s fine\n\u0416\u0438\u0437\u043d\u044c",
+            "It\u2019s fine\n\u0416\u0438\u0437\u043d\u044c",
+        ),
+        ("na\u00efve caf\u00e9", "na\u00efve caf\u00e9"),
+    ],
+)
+def test_mojibake(text, expected):
+    pytest.importorskip("ftfy")
+    measured = {}
+    assert Repair(mojibake=True)(Document(text, ""), measured).text == expected
+    assert measured["mojibake"] == (text != expected)
+    assert Repair()(Document(text, ""), {}).text == text
+
+
+def test_no_real_text_is_taken_for_mojibake(data):
+    pytest.importorskip("ftfy")
+    for path in sorted([*data.glob("udhr/*.txt"), *data.glob("novels_de/*.txt")]):
+        text = repair(path.read_text("utf-8"))
+        after = Repair(mojibake=True)(Document(text, path.name), {}).text
+        assert after == Repair()(Document(text, path.name), {}).text, path.name

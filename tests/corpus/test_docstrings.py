@@ -87,7 +87,7 @@ def test_written_as_json_lines_that_the_reader_reads(tmp_path):
         "bytes": len(long.strip()),
     }
     paths = sorted((tmp_path / "out").glob("*.jsonl"))
-    assert list(reading.read_documents(paths)) == [(long.strip(), "a")]
+    assert [document[:2] for document in reading.read_documents(paths)] == [(long.strip(), "a")]
 
 
 def test_installed_files_are_sorted_and_hold_no_tests():

@@ -9,7 +9,10 @@ from roots_tf.corpus.paragraphs import join_lines
 
 
 def read(path) -> str:
-    return cleaning.clean(next(reading.read_documents([path], "file")).text, cleaning.Rules(False))
+    document = next(reading.read_documents([path], "file"))
+    for step in (cleaning.Repair(), cleaning.JoinLines(hard_wrapped=False)):
+        document = step(document, {})
+    return document.text
 
 
 def unwrapped(text: str) -> list[str]:

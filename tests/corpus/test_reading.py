@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import json
+import lzma
 import random
 import tracemalloc
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from roots_tf import files
 from roots_tf.corpus import decoding, reading
+from roots_tf.corpus.documents import Document
 from roots_tf.corpus.reading import Span, read_documents, read_span
 from roots_tf.corpus.tally import Tally
 
@@ -45,23 +48,24 @@ def test_text_in_big_endian_with_a_mark(tmp_path):
 
 
 def compress(path, data):
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(data))
+    modules = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
+    if path.suffix in modules:
+        path.write_bytes(modules[path.suffix].compress(data))
     else:
         with pyarrow.output_stream(path, compression="zstd") as stream:
             stream.write(data)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2", ".xz"])
 def test_compressed_text_and_json_lines(tmp_path, suffix):
     compress(tmp_path / f"a.txt{suffix}", TWO.encode())
     assert texts(tmp_path / f"a.txt{suffix}") == ["Call me\nIshmael.", "Some years ago"]
     record = json.dumps({"text": "Loomings", "source": "moby"})
     compress(tmp_path / f"a.jsonl{suffix}", record.encode())
-    assert list(read_documents([tmp_path / f"a.jsonl{suffix}"])) == [("Loomings", "moby")]
+    assert list(read_documents([tmp_path / f"a.jsonl{suffix}"])) == [Document("Loomings", "moby")]
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2", ".xz"])
 def test_truncated_compressed_file(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
     noise = random.Random(1)
@@ -73,7 +77,7 @@ def test_truncated_compressed_file(tmp_path, suffix):
 
 
 def test_a_file_that_is_not_what_its_suffix_says(tmp_path):
-    for name in ("a.txt.gz", "a.txt.zst", "a.parquet"):
+    for name in ("a.txt.gz", "a.txt.zst", "a.txt.bz2", "a.txt.xz", "a.parquet"):
         (tmp_path / name).write_bytes(b"plain text, not that\n" * 10)
         with pytest.raises(files.InputError, match=name):
             texts(tmp_path / name)
@@ -85,9 +89,10 @@ def test_missing_file(tmp_path):
 
 
 def test_empty_file_has_no_documents(tmp_path):
-    for name in ("a.txt", "a.jsonl", "a.txt.gz"):
+    for name in ("a.txt", "a.jsonl", "a.txt.gz", "a.txt.bz2", "a.txt.xz"):
         (tmp_path / name).write_bytes(b"")
-        if name.endswith(".gz"):
+        assert texts(tmp_path / name) == []
+        if name.count(".") == 2:
             compress(tmp_path / name, b"")
         assert texts(tmp_path / name) == []
 
@@ -184,7 +189,7 @@ def test_json_lines_of_another_field(tmp_path):
     with pytest.raises(files.InputError, match="no JSON object with a string 'text'.*--text_field"):
         texts(path)
     read = read_documents([path], text_field="body", source_field="site")
-    assert list(read) == [("one", "7")]
+    assert list(read) == [Document("one", "7")]
 
 
 def test_a_json_file_that_is_one_array(tmp_path):
@@ -200,7 +205,7 @@ def test_parquet(tmp_path):
     pyarrow.parquet.write_table(table, path, row_group_size=10)
     tally = Tally()
     found = list(read_documents([path], tally=tally))
-    assert found == [("one", "s"), ("three", "a.parquet")] * 50
+    assert found == [Document("one", "s"), Document("three", "a.parquet")] * 50
     assert tally.dropped["no_text_field"][0] == 50
     tasks = reading.plan([str(path)], "line", 500)
     assert len(tasks) > 1
@@ -218,6 +223,111 @@ def test_long_documents_are_cut_at_line_ends(tmp_path):
     assert max(map(len, pieces)) <= 1000
     assert "\n".join(pieces).split("\n") == lines
     assert tally.notes["documents_cut_at_max_chars"] == len(pieces) - 1
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_streams_one_after_the_other_are_one_file(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    module = {".gz": gzip, ".bz2": bz2, ".xz": lzma}[suffix]
+    text = "Call me Ishmael. " * 1000
+    pieces = [text[at : at + 700].encode() for at in range(0, len(text), 700)]
+    path.write_bytes(b"".join(map(module.compress, [*pieces, b""])))
+    assert texts(path) == [text.strip()]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_decompression_bomb_is_not_read_to_its_end(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(decoding, "BOMB_BYTES", 1 << 23)
+    compress(tmp_path / f"a.txt{suffix}", b"sea " * (3 << 20))
+    with pytest.raises(files.InputError, match="a decompression bomb"):
+        texts(tmp_path / f"a.txt{suffix}")
+    compress(tmp_path / f"a.txt{suffix}", b"sea " * (1 << 20))
+    assert len(texts(tmp_path / f"a.txt{suffix}")[0]) == 3_999_999  # without the space of its cut
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "reason"),
+    [
+        ("a.txt.gz", b"", "binary file"),
+        ("a.jsonl.gz", b"", "binary file"),
+        ("a.txt.gz", b"sea", "a decompression bomb"),
+        ("a.xml.gz", b"<mediawiki><page><title>", "damaged_file"),
+        ("a.html.gz", b"<p>", "too_long"),
+        ("a.warc.gz", b"WARC/1.0\r\nContent-Length: 10485760000\r\n\r\n", "damaged_file"),
+    ],
+)
+def test_ten_megabytes_that_hold_ten_gigabytes(tmp_path, name, head, reason):
+    path = tmp_path / name
+    million = gzip.compress((b" sea" if head else bytes(4)) * (1 << 18))
+    path.write_bytes(gzip.compress(head) + million * 10_000)
+    assert path.stat().st_size < 25e6
+    tally = Tally()
+    tracemalloc.start()
+    try:
+        documents = sum(1 for _ in read_documents([path], tally=tally, max_chars=10**6))
+        found = list(tally.dropped)
+    except files.InputError as error:
+        documents, found = 0, [str(error)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert documents < 270
+    assert len(found) == 1 and reason in found[0]
+    assert peak < 30e6
+
+
+def test_what_a_record_says_of_its_text_is_kept(tmp_path):
+    records = [
+        {"text": "one", "language": "en", "url": "http://a.org", "metadata": {"b": 1, "a": "x"}},
+        {"text": "two", "language": "English", "markup": "html", "metadata": '{"title": "T"}'},
+        {"text": "three", "markup": "tex", "metadata": "no JSON", "date": "2024"},
+        {"text": "four", "metadata": "[1]"},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)))
+    expected = [
+        Document("one", "a.jsonl", "en", "", '{"a": "x", "b": 1, "url": "http://a.org"}'),
+        Document("two", "a.jsonl", "", "html", '{"title": "T"}'),
+        Document("three", "a.jsonl", "", "", '{"date": "2024"}'),
+        Document("four", "a.jsonl"),
+    ]
+    assert list(read_documents([path])) == expected
+    table = pyarrow.Table.from_pylist([document._asdict() for document in expected])
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert list(read_documents([tmp_path / "a.parquet"])) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.html", "a.warc", "a.xml", "a.jsonl.gz"])
+def test_a_gigabyte_on_one_line(tmp_path, name):
+    """No more is held than a few of the longest documents."""
+    path = tmp_path / name
+    heads = {
+        ".txt": b"",
+        ".jsonl": b'{"text": "',
+        ".html": b"<p>",
+        ".warc": b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Type: text/plain\r\n"
+        b"Content-Length: 1000000000\r\n\r\n",
+        ".xml": b"<mediawiki><page><title>T</title><revision><text>",
+    }
+    noise = random.Random(1)
+    line = " ".join(f"{noise.randrange(10**6)} sea" for _ in range(100_000)).encode()[:1_000_000]
+    with gzip.open(path, "wb", 1) if name.endswith(".gz") else path.open("wb") as file:
+        file.write(heads[path.suffixes[0]])
+        for _ in range(1000):
+            file.write(line)
+        if name == "a.xml":
+            file.write(b"</text></revision></page></mediawiki>")
+    tracemalloc.start()
+    tally = Tally()
+    documents = sum(1 for _ in read_documents([path], tally=tally))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    if name == "a.txt":
+        assert documents == 251 and tally.notes["documents_cut_at_max_chars"] == 250
+    else:
+        assert documents == 0
+        assert {reason: counts[0] for reason, counts in tally.dropped.items()} == {"too_long": 1}
+    assert peak < 100e6
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])

@@ -4,8 +4,10 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet
@@ -15,7 +17,7 @@ import roots_tf
 from pipelines import curate
 from pipelines.curate import Config
 from roots_tf import files
-from roots_tf.corpus import deduplication
+from roots_tf.corpus import deduplication, reading
 
 ROOT = Path(roots_tf.__file__).parents[1]
 LETTER = """My dear Sir, I have the honour to inform you that the ship
@@ -36,6 +38,19 @@ def digest(output) -> str:
 
 def report(output) -> dict:
     return files.read_json(Path(output, "report.json"))
+
+
+def step(output, name) -> dict:
+    (found,) = (step for step in report(output)["steps"] if step["name"] == name)
+    return found
+
+
+def counts(value):
+    """A report without what depends on the clock and on the files."""
+    if isinstance(value, dict):
+        skipped = ("seconds", "task_seconds", "inputs")
+        return {name: counts(inner) for name, inner in value.items() if name not in skipped}
+    return list(map(counts, value)) if isinstance(value, list) else value
 
 
 def run(*flags, cwd=ROOT):
@@ -65,8 +80,9 @@ def test_documents_and_report(folder, capsys):
     output = curate_(folder, num_shards=2)
     joined = LETTER.replace("\n", " ")
     expected = [
-        {"id": deduplication.identifier(joined), "text": joined, "source": "letters.txt"},
-        {"id": deduplication.identifier(NEWS), "text": NEWS, "source": "BBC"},
+        {"id": deduplication.identifier(text), "text": text, "source": source}
+        | {"language": "", "metadata": ""}
+        for text, source in ((joined, "letters.txt"), (NEWS, "BBC"))
     ]
     assert sorted(rows(output), key=lambda row: row["text"]) == expected
     assert sorted(path.name for path in output.iterdir()) == [
@@ -74,19 +90,33 @@ def test_documents_and_report(folder, capsys):
         "documents-00000-of-00002.parquet",
         "documents-00001-of-00002.parquet",
         "inputs.json",
+        "report.html",
         "report.json",
     ]
-    counts = report(output)
-    assert (counts["documents_in"], counts["documents_out"]) == (4, 2)
-    assert counts["dropped"] == {
+    found = report(output)
+    assert (found["documents_in"], found["documents_out"]) == (4, 2)
+    assert found["dropped"] == {
         "duplicate": {"documents": 1, "bytes": len(joined)},
         "too_short": {"documents": 1, "bytes": 10},
     }
-    assert counts["bytes_out"] == len(joined) + len(NEWS)
-    assert counts["samples"]["too_short"] == [{"source": "letters.txt", "text": "Too short."}]
-    printed = capsys.readouterr().out
-    assert "documents in                      4" in printed
-    assert "  too_short                       1" in printed
+    assert found["bytes_out"] == len(joined) + len(NEWS)
+    too_short = {"reason": "too_short", "source": "letters.txt", "language": ""}
+    assert step(output, "basic_quality")["samples"]["dropped"] == [
+        too_short | {"text": "Too short.", "measured": {"characters": 10}}
+    ]
+    assert step(output, "basic_quality")["measures"]["characters"] == [
+        {
+            "languages": [""],
+            "lowest": 100,
+            "highest": None,
+            "histogram": [[10, 1], [150, 1], [160, 2]],
+        }
+    ]
+    assert found["languages"] == {"": {"documents": 2, "bytes": found["bytes_out"]}}
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split()[:2] == ["read", "4"]
+    assert "  too_short                        -1      -0.0" in printed
+    assert "<title>" in (output / "report.html").read_text("utf-8")
     schema = pyarrow.parquet.read_schema(output / "documents-00000-of-00002.parquet")
     assert schema.remove_metadata() == deduplication.SCHEMA
 
@@ -103,8 +133,10 @@ def test_a_finished_run_does_nothing_and_another_config_is_refused(folder, capsy
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
     curate_(folder, workers=2)
     assert {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
-    with pytest.raises(files.InputError, match="found min_chars=100; wanted min_chars=50"):
-        curate_(folder, min_chars=50)
+    with pytest.raises(
+        files.InputError, match="found keep_dropped=False; wanted keep_dropped=True"
+    ):
+        curate_(folder, keep_dropped=True)
     os.utime(folder / "input" / "letters.txt", (1, 1))
     with pytest.raises(files.InputError, match="input files have changed"):
         curate_(folder)
@@ -119,7 +151,7 @@ def test_a_finished_run_does_nothing_and_another_config_is_refused(folder, capsy
     [
         ("empty.txt", b"", "every file is empty"),
         ("blank.txt", b"\r\n \r\n", "every file is empty"),
-        ("short.txt", b"Yes.\n\nNo.", '"too_short": 2.*loosen the rule'),
+        ("short.txt", b"Yes.\n\nNo.", "too_short 2; .*loosen the rule"),
         ("photo.jpg", b"\xff\xd8\xff\0" + bytes(range(256)) * 9, "binary file"),
         ("book.txt", "Ärger über Öl. ".encode("latin-1") * 90, "book.txt.*byte 0.*iconv"),
         ("a.jsonl", b'{"body": "x"}', "no JSON object with a string 'text'.*--text_field"),
@@ -142,7 +174,8 @@ def test_mistakes_are_one_line(tmp_path):
         ["--input=nowhere/*.txt", f"--output={tmp_path}/a"],
         [f"--input={tmp_path}/photo.jpg", f"--output={tmp_path}/b", "--num_workers=2"],
         [f"--input={tmp_path}/photo.jpg", f"--output={tmp_path}/photo.jpg"],
-        [f"--input={tmp_path}/photo.jpg", f"--output={tmp_path}/c", "--num_shards=0"],
+        [f"--input={tmp_path}/photo.jpg", f"--output={tmp_path}/c", "--num_shards=-1"],
+        [f"--input={tmp_path}/photo.jpg", f"--output={tmp_path}/d", "--recipe=nothing"],
     ):
         done = run(*flags)
         assert done.returncode == 2
@@ -185,10 +218,135 @@ def test_workers_do_not_change_a_byte(data, german, tmp_path, monkeypatch):
     novels = (str(data / "novels_de"),)
     curate.main(Config(input=novels, output=str(tmp_path / "three"), num_workers=3))
     assert digest(tmp_path / "three") == digest(german)
-    # Neither do the tasks: paragraphs are whole in each.
+    # Neither do the tasks.
     monkeypatch.setattr(curate, "TASK_BYTES", range(10**9, 10**9 + 1))
     curate.main(Config(input=novels, output=str(tmp_path / "one"), num_workers=1))
-    assert {row["id"] for row in rows(tmp_path / "one")} == {row["id"] for row in rows(german)}
+    assert digest(tmp_path / "one") == digest(german)
+    assert counts(report(tmp_path / "one")) == counts(report(german))
+
+
+def write_records(folder, documents, names):
+    """Divides documents over JSON lines files, plain or compressed."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        mine = documents[number :: len(names)]
+        lines = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in mine)
+        data = lines.encode()
+        (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+
+
+CORPUS_RECIPE = """
+[[steps]]
+name = "repair"
+[[steps]]
+name = "basic_quality"
+[[steps]]
+name = "exact_duplicates"
+[[steps]]
+name = "near_duplicates"
+[[steps]]
+name = "repeated_paragraphs"
+documents = 5
+[[steps]]
+name = "sample"
+keep = 0.8
+"""
+
+
+@pytest.fixture(scope="module")
+def records(data):
+    """News, each a document of paragraphs, some of them altered copies, with a boilerplate line."""
+    chance = random.Random(1)
+    documents = []
+    for path in sorted((data / "bbc_news").glob("*.jsonl")):
+        for line in path.read_text("utf-8").splitlines()[:150]:
+            text = json.loads(line)["text"].replace(". ", ".\n")
+            if chance.random() < 0.5:
+                text += "\nRead more about this story on our other pages today."
+            documents.append({"text": text, "source": f"story {len(documents)}"})
+            if chance.random() < 0.1:
+                copy = text.replace("said", "told us", 1)
+                documents.append({"text": copy, "source": f"copy {len(documents)}"})
+    return documents
+
+
+def test_the_output_follows_from_the_set_of_documents(records, tmp_path):
+    """Workers, files, their names and the order of the documents change no byte."""
+    pytest.importorskip("rensa")
+    recipe = tmp_path / "all.toml"
+    recipe.write_text(CORPUS_RECIPE)
+    flags = {"recipe": str(recipe), "keep_dropped": True}
+    write_records(tmp_path / "a", records, ["all.jsonl"])
+    curate_(tmp_path, input=(str(tmp_path / "a"),), **flags)
+    other_order = random.Random(2).sample(records, len(records))
+    write_records(tmp_path / "b", other_order, [f"{i}.jsonl{'.gz' * (i % 2)}" for i in range(10)])
+    other = str(tmp_path / "other")
+    curate_(tmp_path, input=(str(tmp_path / "b"),), output=other, workers=2, **flags)
+    assert digest(tmp_path / "output") == digest(other)
+    first, second = (counts(report(output)) for output in (tmp_path / "output", other))
+    assert first == second
+    dropped = first["dropped"]
+    assert set(dropped) >= {"near_duplicate", "not_sampled"}
+    assert dropped["near_duplicate"]["documents"] >= 30
+    assert not any("Read more about this" in row["text"] for row in rows(other))
+    # What was dropped is beside the output, and no part of it.
+    tables = [pyarrow.parquet.read_table(path) for path in Path(other, "_dropped").iterdir()]
+    kept_dropped = [row for table in tables for row in table.to_pylist()]
+    reasons = [row["reason"] for row in kept_dropped]
+    assert {reason: reasons.count(reason) for reason in set(reasons)} == {
+        reason: counted["documents"] for reason, counted in dropped.items()
+    }
+    assert {row["source"] for row in kept_dropped}.isdisjoint(row["source"] for row in rows(other))
+    assert len([*reading.read_documents(files.expand([other]))]) == first["documents_out"]
+    # Each step is given what the one before left.
+    steps = first["steps"]
+    for before, after in zip(steps, steps[1:], strict=False):
+        assert before["documents_out"] == after["documents_in"]
+        assert before["bytes_out"] == after["bytes_in"]
+    assert steps[-1]["documents_out"] == first["documents_out"] == len(rows(other))
+
+
+def test_a_recipe_that_changed_is_refused(folder):
+    path = folder / "mine.toml"
+    path.write_text('[[steps]]\nname = "basic_quality"\nmin_chars = 5\n')
+    output = curate_(folder, recipe=str(path))
+    assert report(output)["documents_out"] == 4
+    path.write_text('[[steps]]\nname = "basic_quality"\nmin_chars = 6\n')
+    with pytest.raises(files.InputError, match="found recipe=.*'min_chars': 5.*'min_chars': 6"):
+        curate_(folder, recipe=str(path))
+
+
+def test_steps_for_some_languages(folder):
+    """A document without a language is not one in English."""
+    path = folder / "mine.toml"
+    path.write_text('[[steps]]\nname = "basic_quality"\nlanguages = ["en"]\n')
+    output = curate_(folder, recipe=str(path))
+    assert report(output)["documents_out"] == 4
+    assert step(output, "basic_quality")["measures"] == {}
+
+
+def test_a_sample_is_spread_over_the_input(data, tmp_path):
+    flags = {"input": (str(data / "novels_en"),), "sample": 200}
+    output = curate_(tmp_path, **flags)
+    found = report(output)
+    assert found["sample"] == 200
+    assert 180 <= found["documents_in"] <= 200
+    assert len({row["source"] for row in rows(output)}) > 40
+    # Not the title pages only.
+    assert 0.2 < found["dropped"]["too_short"]["documents"] / found["documents_in"] < 0.6
+    again = curate_(tmp_path, output=str(tmp_path / "again"), workers=2, **flags)
+    assert digest(again) == digest(output)
+
+
+def test_a_sample_takes_from_one_file_what_another_lacks(tmp_path):
+    (tmp_path / "input").mkdir()
+    for number, documents in enumerate((1, 1, 500, 1)):
+        texts = [f"{NEWS} {number} {document}" for document in range(documents)]
+        (tmp_path / "input" / f"{number}.txt").write_text("\n\n".join(texts))
+    output = curate_(tmp_path, sample=100)
+    assert report(output)["documents_in"] == 100
+    everything = curate_(tmp_path, sample=1000, output=str(tmp_path / "all"))
+    assert report(everything)["documents_in"] == 503
 
 
 def test_a_killed_run_goes_on(data, german, tmp_path, monkeypatch):
@@ -216,9 +374,7 @@ def test_a_killed_run_goes_on(data, german, tmp_path, monkeypatch):
     assert interruptions >= 4
     assert len(written) == len(set(written))  # no task ran twice
     assert digest(tmp_path / "output") == digest(german)
-    kept, first = report(tmp_path / "output"), report(german)
-    for name in ("documents_in", "bytes_in", "documents_out", "bytes_out", "dropped", "samples"):
-        assert kept[name] == first[name]
+    assert counts(report(tmp_path / "output")) == counts(report(german))
 
 
 def test_novels_by_file(data, tmp_path):
@@ -230,16 +386,16 @@ def test_novels_by_file(data, tmp_path):
     assert nostromo[:3] == ["NOSTROMO", "A TALE OF THE SEABOARD", "By Joseph Conrad"]
     assert 1500 < len(nostromo) < 2500  # of 14,817 wrapped lines without a blank one between
     assert not any("\r" in book or "\ufeff" in book or "\n\n" in book for book in books.values())
-    counts = report(tmp_path / "output")
-    assert counts["bytes_out"] > 0.99 * counts["bytes_in"]
+    found = report(tmp_path / "output")
+    assert found["bytes_out"] > 0.99 * found["bytes_in"]
 
 
 def test_news_with_its_duplicates(data, tmp_path):
     output = curate_(tmp_path, input=(str(data / "bbc_news"),))
-    counts = report(output)
-    assert counts["documents_in"] == 2225
-    assert list(counts["dropped"]) == ["duplicate"]
-    assert counts["dropped"]["duplicate"]["documents"] == 101
+    found = report(output)
+    assert found["documents_in"] == 2225
+    assert list(found["dropped"]) == ["duplicate"]
+    assert found["dropped"]["duplicate"]["documents"] == 101
     ids = [row["id"] for row in rows(output)]
     assert len(set(ids)) == len(ids) == 2124
 
@@ -247,6 +403,85 @@ def test_news_with_its_duplicates(data, tmp_path):
 def test_debug_reads_the_beginning(data, tmp_path):
     output = curate_(tmp_path, input=(str(data / "novels_en"),), documents="file", debug=True)
     assert 3 <= report(output)["documents_out"] <= 20
+
+
+def test_pages_by_the_recipe_for_the_web(data, tmp_path):
+    for library in ("pycld2", "resiliparse", "rensa", "ftfy"):
+        pytest.importorskip(library)
+    folder = tmp_path / "input"
+    folder.mkdir()
+    chance = random.Random(1)
+    lines = next((data / "bbc_news").glob("*.jsonl")).read_text("utf-8").splitlines()
+    stories = [json.loads(line)["text"] for line in lines[:40]]
+    menu = "<nav><ul>" + "<li><a href='/x'>Sport</a></li>" * 9 + "</ul></nav>"
+    for number, story in enumerate(stories):
+        body = "".join(f"<p>{part}.</p>" for part in story.rstrip(".").split(". "))
+        page = f"<html><head><title>Story {number}</title></head><body>{menu}<main>{body}</main>"
+        (folder / f"{number}.html").write_text(page)
+    mash = ["".join(chance.choices("asdfjkl;", k=7)) for _ in range(300)]
+    (folder / "mash.txt").write_text(" ".join(mash))
+    (folder / "table.txt").write_text("12.5 | 88 | 99.1 | total\n" * 50)
+    output = curate_(tmp_path, recipe="web", documents="file", num_shards=2)
+    kept = rows(output)
+    assert {row["source"] for row in kept} <= {f"{number}.html" for number in range(40)}
+    assert len(kept) >= 36
+    assert {row["language"] for row in kept} == {"en"}
+    assert json.loads(kept[0]["metadata"])["title"].startswith("Story ")
+    assert not any("<p>" in row["text"] or "Sport\n" in row["text"] for row in kept)
+    assert sum(counted["documents"] for counted in report(output)["dropped"].values()) >= 2
+
+
+def test_markup_that_no_step_takes_out_is_refused(folder):
+    (folder / "input" / "page.html").write_text(f"<p>{NEWS}</p>")
+    path = folder / "mine.toml"
+    path.write_text('[[steps]]\nname = "basic_quality"\n')
+    with pytest.raises(files.InputError, match="in html .page.html.; .*extract into the recipe"):
+        curate_(folder, recipe=str(path))
+
+
+@pytest.mark.slow
+def test_a_run_whose_processes_are_killed_goes_on(data, tmp_path):
+    """SIGKILL to the program and its workers in the middle, then the same command."""
+    pytest.importorskip("rensa")
+    recipe = tmp_path / "all.toml"
+    recipe.write_text(CORPUS_RECIPE)
+    flags = [f"--input={data}/novels_en/[A-D]*", f"--recipe={recipe}", "--num_workers=2"]
+    assert run(*flags, f"--output={tmp_path}/whole").returncode == 0
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "pipelines.curate", *flags, f"--output={output}"]
+    for pattern in ("part-*.json", "unique-*.arrow", "near_duplicates/*"):
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        while process.poll() is None and not list(output.glob(f".work/{pattern}")):
+            time.sleep(0.02)
+        assert process.poll() is None, process.stderr.read()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert not (output / "report.json").exists()
+    assert run(*flags, f"--output={output}").returncode == 0
+    assert digest(output) == digest(tmp_path / "whole")
+    assert counts(report(output)) == counts(report(tmp_path / "whole"))
+    assert not [*output.glob(".*")]
+
+
+def peak_memory(folder, output, recipe, num_shards=0) -> int:
+    """The peak of one process that curates, in kilobytes."""
+    code = (
+        "import re, sys\nfrom pipelines import curate\n"
+        "curate.main(curate.Config(input=(sys.argv[1],), output=sys.argv[2], num_workers=1,"
+        "recipe=sys.argv[3], num_shards=int(sys.argv[4])))\n"
+        # The peak of the process itself; ru_maxrss keeps that of the process it was forked from.
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
+    )
+    command = [sys.executable, "-c", code, folder, output, recipe, num_shards]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[-1])
 
 
 def test_memory_of_a_large_file(tmp_path):
@@ -260,13 +495,32 @@ def test_memory_of_a_large_file(tmp_path):
         for _ in range(10_000):
             file.write(" ".join(words[:1000]))
     assert path.stat().st_size > 65e6
-    code = (
-        "import re, sys\nfrom pipelines import curate\n"
-        "curate.main(curate.Config(input=(sys.argv[1],), output=sys.argv[2], num_workers=1))\n"
-        # The peak of the process itself; ru_maxrss keeps that of the process it was forked from.
-        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
-    )
-    command = [sys.executable, "-c", code, tmp_path / "input", tmp_path / "output"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert int(done.stdout.split()[-1]) < 300_000
+    assert peak_memory(tmp_path / "input", tmp_path / "output", "books") < 300_000
     assert report(tmp_path / "output")["notes"]["documents_cut_at_max_chars"] > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corpus_steps", [False, True])
+def test_memory_does_not_grow_with_the_corpus(tmp_path, corpus_steps):
+    """Ten and a hundred megabytes of different documents, in as many more shards."""
+    if corpus_steps:
+        pytest.importorskip("rensa")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        CORPUS_RECIPE if corpus_steps else (ROOT / "roots_tf/corpus/recipes/books.toml").read_text()
+    )
+    letters = random.Random(7)
+    words = "".join(chr(97 + letters.randrange(26)) for _ in range(40_000))
+    words = [words[i : i + 7] for i in range(0, len(words), 7)]
+    peaks = {}
+    for megabytes in (10, 100):
+        chance = random.Random(megabytes)
+        folder = tmp_path / f"in-{megabytes}"
+        folder.mkdir()
+        for number in range(megabytes):
+            with (folder / f"{number}.txt").open("w") as file:
+                for _ in range(500):
+                    file.write(f"{' '.join(chance.choices(words, k=250))}\n\n")
+        output = tmp_path / f"out-{megabytes}"
+        peaks[megabytes] = peak_memory(folder, output, recipe, num_shards=megabytes)
+    assert peaks[100] < 1.25 * peaks[10], peaks

@@ -1,0 +1,104 @@
+"""Which language a document is written in, told offline by the tables of CLD2."""
+
+import functools
+import re
+import types
+from dataclasses import dataclass
+
+from roots_tf.corpus.documents import Document
+from roots_tf.files import InputError
+
+# CLD2 refuses what may not stand in a web page: controls, surrogates, noncharacters.
+_REFUSED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
+    + "".join(chr(plane << 16 | last) for plane in range(1, 17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
+# Codes that CLD2 had before ISO 639-1 changed them, and its two kinds of Chinese.
+_CODES = {"iw": "he", "jw": "jv", "ji": "yi", "in": "id", "zh-Hant": "zh", "sr-ME": "sr"}
+_UNKNOWN = re.compile("un|xx|zz")  # unknown, a script with no language to it, and CLD2's jokes
+
+SAMPLED_CHARS = 8_000  # CLD2 is sure after a few hundred; a novel costs no more than an article
+SAMPLES = 8
+
+
+@functools.cache
+def _detector() -> types.ModuleType:
+    try:
+        import pycld2
+    except ImportError as error:
+        raise InputError(
+            "found no pycld2, which tells languages; wanted for the step 'language': "
+            "pip install 'roots-tf[curation]'"
+        ) from error
+    return pycld2
+
+
+def identify(text: str) -> tuple[str, float]:
+    """The language most of a text is written in, and how much of it is.
+
+    CLD2 (Sites 2013, "Compact Language Detector 2") scores runs of letters by tables of four
+    letters, of words and, where one language has a script to itself, of scripts. A text longer
+    than `SAMPLED_CHARS` is judged by pieces taken from it at even distances.
+
+    >>> identify("All human beings are born free and equal in dignity and rights.")
+    ('en', 0.98)
+
+    Returns:
+        The ISO 639-1 code, or the 639-3 code of a language that has no other, or "" where no
+        language is recognised; and the share of the text's bytes that is in that language.
+
+    Raises:
+        InputError: pycld2 is not installed.
+    """
+    detector = _detector()
+    text = _sample(text)
+    try:
+        _, _, found = detector.detect(text, isPlainText=True)
+    except (detector.error, UnicodeEncodeError):
+        _, _, found = detector.detect(_REFUSED.sub(" ", text), isPlainText=True)
+    known = [(percent, code) for _, code, percent, _ in found if not _UNKNOWN.match(code)]
+    percent, code = max(known, default=(0, ""))
+    return _CODES.get(code, code), percent / 100
+
+
+def _sample(text: str) -> str:
+    """Pieces of a long text, at even distances; the whole of a short one."""
+    if len(text) <= SAMPLED_CHARS:
+        return text
+    size = SAMPLED_CHARS // SAMPLES
+    last = len(text) - size
+    starts = [last * piece // (SAMPLES - 1) for piece in range(SAMPLES)]
+    return "\n".join(text[start : start + size] for start in starts)
+
+
+@dataclass(frozen=True)
+class Language:
+    """Writes its language to a document; drops what is in none, in too many or in another.
+
+    Attributes:
+        keep: codes of the languages to keep; empty for all.
+        min_score: share of the text that must be in its main language. A half is ours: below
+            it another language, or none, has as much of the text.
+        unidentified: whether documents in no known language are kept, with language "".
+    """
+
+    keep: tuple[str, ...] = ()
+    min_score: float = 0.5
+    unidentified: bool = False
+
+    def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
+        """The document with its language, or `uncertain_language` or `other_language`."""
+        language, score = identify(document.text)
+        measured["language_score"] = score
+        if score < self.min_score:
+            language = ""
+            if not self.unidentified:
+                return "uncertain_language"
+        if language and self.keep and language not in self.keep:
+            return "other_language"
+        return document._replace(language=language)
+
+    def limits(self, language: str) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value kept of each measure."""
+        return {"language_score": (0.0 if self.unidentified else self.min_score, 1.0)}

@@ -1,0 +1,267 @@
+"""Near duplicates: MinHash signatures, cut into bands, grouped through files, and verified.
+
+The signature of a document is, for each of some hash functions, the lowest hash of its word
+n-grams; two documents agree in one place of it with the probability of their Jaccard similarity
+(Broder 1997, "On the resemblance and containment of documents"). Documents that agree in every
+row of a band are candidates (Leskovec et al., "Mining of Massive Datasets", 3.4), whose similarity
+is then computed from the n-grams themselves: `clusters`.
+
+Files of one run, each array written once and read by memory map; `S` stands for a shard:
+
+    hashes-S, rows-S   of every band the hashes of the shard's documents, sorted, and their rows
+    pairs-B-P          candidates of a band and a range of hashes: two rows of document numbers
+    candidates-S       the pairs of all bands whose first document is in the shard, each once
+    partners-S         the second documents of these pairs
+
+A document's number counts the rows of all shards in their order.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+
+from roots_tf import files
+from roots_tf.corpus import clusters, rows, shingles
+
+ROWS_IN_MEMORY = 2_000_000  # of a band that a task sorts, at some 60 bytes each
+# In a larger bucket documents are paired with its first and with the next one only: as many pairs
+# as twice its documents, not as their square. Other bands divide it otherwise.
+LARGE_BUCKET = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class NearDuplicates:
+    """Drops all but one of each cluster of documents that share most of their word n-grams.
+
+    Two documents of similarity J become candidates with probability 1 - (1 - J^rows)^bands:
+
+        J                          0.1    0.2    0.3    0.4    0.5    0.6    0.7    0.8
+        40 bands of 4 rows         0.004  0.06   0.28   0.65   0.92   0.996  1      1
+        14 bands of 8 rows         0      0      0.001  0.01   0.05   0.21   0.56   0.92
+
+    The second line, with n-grams of 5, is FineWeb's (Penedo et al. 2024, 3.4): it finds copies that
+    hardly differ. Where each word of a text of 2,000 characters was changed with probability p, the
+    mean J is
+
+        p                          5 %    15 %   30 %
+        2-grams                    0.83   0.57   0.34
+        3-grams                    0.76   0.45   0.21
+        5-grams                    0.64   0.29   0.10
+
+    so that the defaults find all copies of the first kind, 97 % of the second and 40 % of the
+    third, before `min_jaccard`. Of two documents of equal length of which a part is shared
+    word for word, J is 0.45 where that part is 62 %.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    ngram: int = 2
+    bands: int = 40
+    rows: int = 4
+    min_jaccard: float = 0.45  # 2-grams of copies with 15 % of words changed: 99.9 % are above
+    seed: int = 0  # of the hash functions
+
+    def __post_init__(self):
+        if min(self.ngram, self.bands, self.rows) < 1 or not 0 < self.min_jaccard <= 1:
+            raise files.InputError(
+                f"found {self}; wanted ngram, bands and rows of 1 or more and a min_jaccard above "
+                "0, at most 1; correct the step near_duplicates of the recipe"
+            )
+
+    def recall(self, jaccard: float) -> float:
+        """The probability that two documents of this similarity become candidates."""
+        return 1 - (1 - jaccard**self.rows) ** self.bands
+
+
+def find(
+    unique: Sequence[str],
+    parameters: NearDuplicates,
+    work: str | Path,
+    executor: Executor | None = None,
+    progress: Callable[[str], Callable[[int, int], None]] = lambda stage: lambda done, total: None,
+    dropped: Sequence[Sequence[str]] = (),
+) -> dict:
+    """Finds near duplicates, or goes on with finding them.
+
+    Args:
+        unique: Arrow files of the shards, columns `id`, `text`, `source`, each sorted by id.
+        parameters: what counts as near.
+        work: folder of the files in between; a run that was killed goes on with what is there.
+        executor: where the tasks run; None is the calling process.
+        progress: gives, for the name of a stage, what is told its finished and all tasks.
+        dropped: of each earlier step the files, one a shard, of the rows that it dropped.
+
+    Returns:
+        `dropped`: a file a shard, the rows to drop. For the report: `documents`, `candidate_pairs`,
+        `verified_pairs`, `largest_bucket`, `clusters` and the rest of `clusters.find`, `seconds`.
+    """
+    work, shards = str(Path(work, "near_duplicates")), len(unique)
+    how = dataclasses.asdict(parameters)
+
+    def stage(name, function, tasks):
+        return files.run_stage(
+            function, tasks, work, executor, progress(f"near duplicates: {name}")
+        )
+
+    signed = stage(
+        "sign",
+        sign,
+        [
+            (path, [step[shard] for step in dropped], how, work, shard)
+            for shard, path in enumerate(unique)
+        ],
+    )
+    starts = np.cumsum([0, *(result["rows"] for result in signed)], dtype=np.uint64)
+    rows.save(rows.name(work, "starts"), starts)
+    documents = sum(result["documents"] for result in signed)
+    partitions = -(-documents // ROWS_IN_MEMORY) or 1
+    parts = [(band, part) for band in range(parameters.bands) for part in range(partitions)]
+    paired = stage("pair", pair, [(work, shards, *part, partitions) for part in parts])
+    collected = stage(
+        "collect", collect, [(work, shard, parameters.bands, partitions) for shard in range(shards)]
+    )
+    found = clusters.find(list(unique), parameters.ngram, parameters.min_jaccard, work, stage)
+    seconds = sum(result["seconds"] for result in [*signed, *paired, *collected])
+    return {
+        **found,
+        "documents": documents,
+        "largest_bucket": max(result["largest_bucket"] for result in paired),
+        "seconds": round(seconds + found["seconds"], 3),
+    }
+
+
+@rows.timed
+def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> dict:
+    """Writes the band hashes of a shard's documents; the first stage's task.
+
+    A document without words has none. Holds 12 bytes a document and band.
+
+    Returns:
+        `rows` of the shard and `documents` that were signed.
+    """
+    parameters, size = NearDuplicates(**how), rows.number(unique)
+    hashes = np.empty((parameters.bands, size), np.uint64)
+    places, signed = np.empty(size, np.uint32), 0
+    for numbers, (texts,) in rows.read(unique, dropped, ["text"]):
+        grams, offsets = shingles.ngram_hashes(*shingles.word_hashes(texts), parameters.ngram)
+        some = np.diff(offsets) > 0
+        here = slice(signed, signed := signed + np.count_nonzero(some))
+        places[here] = numbers[some]
+        hashes[:, here] = _bands(grams, offsets[np.append(some, True)], parameters).T
+    hashes = hashes[:, :signed]
+    sorted_places = np.empty(hashes.shape, np.uint32)
+    for band, keys in enumerate(hashes):
+        order = np.argsort(keys, kind="stable")
+        keys[:] = keys[order]
+        sorted_places[band] = places[order]
+    rows.save(rows.name(work, "hashes", shard), hashes)
+    rows.save(rows.name(work, "rows", shard), sorted_places)
+    return {"rows": size, "documents": int(signed)}
+
+
+def _bands(hashes: np.ndarray, offsets: np.ndarray, parameters: NearDuplicates) -> np.ndarray:
+    """Hashes of each band of each document's MinHash signature, [documents, bands]."""
+    shape = (len(offsets) - 1, parameters.bands, parameters.rows)
+    if not shape[0]:
+        return np.zeros(shape[:2], np.uint64)
+    digest = _minhash().digest_matrix_from_flat_token_hashes
+    matrix = digest(hashes, offsets, parameters.bands * parameters.rows, parameters.seed)
+    signatures = np.array(matrix.to_rows(), np.uint64).reshape(shape)
+    return shingles.mix((signatures * shingles.powers(parameters.rows)).sum(axis=2))
+
+
+@functools.cache
+def _minhash():
+    try:
+        import rensa
+    except ImportError as error:
+        raise files.InputError(
+            "the step near_duplicates needs the package rensa, which is not installed; "
+            "pip install 'roots-tf[curation]'"
+        ) from error
+    return rensa.RMinHash
+
+
+@rows.timed
+def pair(work: str, shards: int, band: int, part: int, partitions: int) -> dict:
+    """Pairs documents that agree in a band, of a range of its hashes; the second stage's task.
+
+    Returns:
+        `largest_bucket`: documents of the same hash, 0 without any.
+    """
+    starts = rows.load(rows.name(work, "starts"))
+    # Ranges of equal size; the last one ends at 2^64, which is no 64-bit number.
+    low, high = (np.uint64(min((end << 64) // partitions, 2**64 - 1)) for end in (part, part + 1))
+    hashes, numbers = [], []
+    for shard in range(shards):
+        keys = rows.load(rows.name(work, "hashes", shard))[band]
+        begin, end = np.searchsorted(keys, low), np.searchsorted(keys, high)
+        end = len(keys) if part == partitions - 1 else end
+        hashes.append(keys[begin:end])
+        places = rows.load(rows.name(work, "rows", shard))[band, begin:end]
+        numbers.append(starts[shard] + places.astype(np.uint64))
+    hashes, numbers = np.concatenate(hashes), np.concatenate(numbers)
+    order = np.argsort(hashes, kind="stable")  # parts are sorted already: it merges them
+    pairs, largest = pairs_of_equal(hashes[order], numbers[order])
+    rows.save(rows.name(work, "pairs", band, part), pairs)
+    return {"largest_bucket": largest}
+
+
+def pairs_of_equal(hashes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, int]:
+    """Pairs of numbers whose hashes are equal: all of a small bucket, some of a large one.
+
+        [7, 8, 8, 8, 9], [5, 1, 2, 3, 4]  ->  [[1, 1, 2], [2, 3, 3]], 3
+
+    Args:
+        hashes: sorted.
+        numbers: ascending where the hashes are equal.
+
+    Returns:
+        The pairs [2, P], the smaller number first, sorted, each once; and the largest bucket.
+    """
+    borders = np.flatnonzero(np.diff(hashes, prepend=hashes[:1]) != 0)
+    borders = np.concatenate([[0], borders, [len(hashes)]]) if len(hashes) else np.zeros(1, int)
+    sizes = np.diff(borders)
+    many = sizes > 1
+    members = numbers[np.repeat(many, sizes)]
+    sizes = sizes[many]
+    bucket = np.repeat(np.arange(len(sizes)), sizes)
+    small = np.repeat(sizes <= LARGE_BUCKET, sizes)
+    firsts = np.repeat(members[np.cumsum(sizes) - sizes], sizes) if len(sizes) else members
+    star = ~small & (firsts != members)
+    found = [np.stack([firsts[star], members[star]])]
+    for lag in range(1, min(LARGE_BUCKET, sizes.max(initial=0))):
+        together = bucket[lag:] == bucket[:-lag]
+        if lag > 1:
+            together &= small[lag:]
+        found.append(np.stack([members[:-lag][together], members[lag:][together]]))
+    return sorted_pairs(found), int(sizes.max(initial=0))
+
+
+def sorted_pairs(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Pairs of several arrays [2, P] as one, sorted, each once."""
+    pairs = np.concatenate([np.zeros((2, 0), np.uint64), *parts], axis=1)
+    pairs = pairs[:, np.lexsort(pairs[::-1])]
+    new = np.ones(pairs.shape[1], bool)
+    new[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)
+    return pairs[:, new]
+
+
+@rows.timed
+def collect(work: str, shard: int, bands: int, partitions: int) -> dict:
+    """Brings the pairs of all bands together that begin in a shard; the third stage's task."""
+    start, end = rows.load(rows.name(work, "starts"))[shard : shard + 2]
+    found = []
+    for band in range(bands):
+        for part in range(partitions):
+            pairs = rows.load(rows.name(work, "pairs", band, part))
+            found.append(pairs[:, slice(*np.searchsorted(pairs[0], (start, end)))])
+    pairs = sorted_pairs(found)
+    rows.save(rows.name(work, "candidates", shard), pairs)
+    rows.save(rows.name(work, "partners", shard), np.unique(pairs[1]))
+    return {"pairs": pairs.shape[1]}

@@ -1,0 +1,174 @@
+"""Text that repeats itself: lines, paragraphs and word n-grams."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from roots_tf.corpus.documents import Document
+from roots_tf.corpus.words import words
+
+_PARAGRAPH_BREAK = re.compile(r"\n{2,}")
+
+_BITS = 21  # of a place and of the numbers of two words, which are sorted as one of 63
+
+TOP_SIZES = (2, 3, 4)
+DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
+
+
+def duplicate_share(pieces: Sequence[str]) -> tuple[float, int]:
+    """Share of the pieces that occurred before, and how many characters they have.
+
+    >>> duplicate_share(["a", "bc", "a", "a"])
+    (0.5, 2)
+
+    Args:
+        pieces: at least one.
+    """
+    seen: set[str] = set()
+    repeated = chars = 0
+    if len(set(pieces)) < len(pieces):
+        for piece in pieces:
+            if piece in seen:
+                repeated += 1
+                chars += len(piece)
+            seen.add(piece)
+    return repeated / len(pieces), chars
+
+
+def ngram_chars(tokens: Sequence[str]) -> dict[int, int]:
+    """Characters in the most frequent n-gram of 2 to 4 words and in repeated ones of 5 to 10.
+
+    The most frequent n-gram (the first of those that are) counts as often as it occurs, with the
+    spaces in it. Repeated n-grams count without spaces, from the second time on, and none overlaps
+    another.
+
+    An n-gram is the two (n-1)-grams it begins and ends with, so it can only be repeated where both
+    are. Natural text has next to none left from n = 4 on, which is what makes this fast.
+
+    >>> ngram_chars("to be or not to be".split())[2]  # "to be", twice
+    10
+
+    Args:
+        tokens: the words; what follows the first two million is not looked at.
+
+    Returns:
+        Number of characters, by n.
+    """
+    tokens = tokens[: 1 << _BITS]
+    chars = {n: len(" ".join(tokens[:n])) if n <= len(tokens) else 0 for n in TOP_SIZES}
+    chars |= dict.fromkeys(DUPLICATE_SIZES, 0)
+    first: dict[str, int] = {}
+    grams = np.fromiter(map(first.setdefault, tokens, range(len(tokens))), np.int64, len(tokens))
+    places = np.arange(len(tokens) - 1)
+    left, right = grams[:-1], grams[1:]
+    for n in range(2, DUPLICATE_SIZES[-1] + 1):
+        places, grams = _repeated(places, left, right)
+        if not len(places):
+            break
+        if n in TOP_SIZES:
+            counts = np.bincount(grams)
+            most = int(counts.max())
+            place = places[np.argmax(counts[grams] == most)]
+            chars[n] = most * len(" ".join(tokens[place : place + n]))
+        else:
+            chars[n] = _walk(tokens, places.tolist(), grams.tolist(), n)
+        adjacent = np.flatnonzero(places[1:] - places[:-1] == 1)
+        places, left, right = places[adjacent], grams[adjacent], grams[adjacent + 1]
+    return chars
+
+
+def _repeated(
+    places: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which pairs of numbers occur more than once.
+
+        places 0 1 2 3, left 7 8 7 9, right 8 7 8 7  ->  places 0 2, numbers 0 0
+
+    Args:
+        places: `int64`, rising.
+        left: first numbers of the pairs, below 2^21, as are the places.
+        right: second numbers, likewise.
+
+    Returns:
+        Places of the repeated pairs, rising, and a number for each that tells them apart.
+    """
+    packed = np.sort((left << _BITS | right) << _BITS | places)
+    pairs = packed >> _BITS
+    same = pairs[1:] == pairs[:-1]
+    if not same.any():
+        return places[:0], places[:0]
+    begins = np.ones(len(packed), bool)
+    begins[1:] = ~same
+    repeated = ~begins
+    repeated[:-1] |= same
+    places = packed[repeated] & ((1 << _BITS) - 1)
+    numbers = np.cumsum(begins[repeated]) - 1
+    order = np.argsort(places)
+    return places[order], numbers[order]
+
+
+def _walk(tokens: Sequence[str], places: list[int], grams: list[int], n: int) -> int:
+    """Characters of the n-grams met again from the first word to the last, none overlapping."""
+    seen: set[int] = set()
+    chars = free = 0
+    for place, gram in zip(places, grams, strict=True):
+        if place < free:
+            continue
+        if gram in seen:
+            chars += sum(map(len, tokens[place : place + n]))
+            free = place + n
+        seen.add(gram)
+    return chars
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """Drops text that repeats itself; Gopher's rules (Rae et al. 2021, A.1.1 and table A1).
+
+    Shares are of the characters of the text unless they say otherwise. In text without blank lines
+    paragraphs are lines, and only these count.
+    """
+
+    max_duplicate_lines: float = 0.30  # of the lines
+    max_duplicate_paragraphs: float = 0.30  # of the paragraphs
+    max_duplicate_line_chars: float = 0.20
+    max_duplicate_paragraph_chars: float = 0.20
+    max_top_ngram_chars: tuple[float, ...] = (0.20, 0.18, 0.16)  # n = 2, 3, 4
+    max_duplicate_ngram_chars: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)  # 5 to 10
+
+    def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
+        """The document, or the name of the first measure that is above its limit."""
+        text = document.text
+        if not text or text.isspace():
+            return "empty"
+        share, chars = duplicate_share(_PARAGRAPH_BREAK.split(text.strip()))
+        measured["duplicate_paragraphs"] = share
+        measured["duplicate_paragraph_chars"] = chars / len(text)
+        lines = [line for line in text.split("\n") if line and not line.isspace()]
+        share, chars = duplicate_share(lines)
+        measured["duplicate_lines"] = share
+        measured["duplicate_line_chars"] = chars / len(text)
+        for size, chars in ngram_chars(words(text)).items():
+            kind = "top" if size in TOP_SIZES else "duplicate"
+            measured[f"{kind}_{size}_gram_chars"] = chars / len(text)
+        for name, (_, highest) in self.limits(document.language).items():
+            if measured[name] > highest:
+                return name
+        return document
+
+    def limits(self, language: str) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value kept of each measure."""
+        highest = {
+            "duplicate_paragraphs": self.max_duplicate_paragraphs,
+            "duplicate_paragraph_chars": self.max_duplicate_paragraph_chars,
+            "duplicate_lines": self.max_duplicate_lines,
+            "duplicate_line_chars": self.max_duplicate_line_chars,
+        }
+        for size, limit in zip(TOP_SIZES, self.max_top_ngram_chars, strict=True):
+            highest[f"top_{size}_gram_chars"] = limit
+        for size, limit in zip(DUPLICATE_SIZES, self.max_duplicate_ngram_chars, strict=True):
+            highest[f"duplicate_{size}_gram_chars"] = limit
+        return {name: (-math.inf, limit) for name, limit in highest.items()}

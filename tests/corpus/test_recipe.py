@@ -1,0 +1,74 @@
+import pytest
+
+from roots_tf.corpus import cleaning, recipe
+from roots_tf.corpus.recipe import Step
+from roots_tf.files import InputError
+
+
+def load(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return recipe.load(str(path))
+
+
+def entry(name, rest=""):
+    return f'[[steps]]\nname = "{name}"\n{rest}\n'
+
+
+@pytest.mark.parametrize("name", ["books", "web"])
+def test_the_recipes_of_the_package(name):
+    steps = recipe.load(name)
+    assert steps[0].name == "extract"
+    assert "exact_duplicates" in [step.name for step in steps]
+
+
+def test_every_step_is_a_frozen_dataclass_with_defaults():
+    required = {"sample": {"keep": 0.5}, "decontaminate": {"evaluation_files": [__file__]}}
+    for name in recipe.DOCUMENT_STEPS | recipe.CORPUS_STEPS:
+        step = recipe.build(Step(name, required.get(name, {})))
+        assert type(step).__dataclass_params__.frozen, name
+        assert callable(step) == (name in recipe.DOCUMENT_STEPS), name
+
+
+def test_parameters_and_languages(tmp_path):
+    steps = load(
+        tmp_path,
+        entry("basic_quality", "min_chars = 5\nmax_unreadable = 1\nlanguages = ['en']")
+        + entry("exact_duplicates"),
+    )
+    assert steps == [
+        Step("basic_quality", {"min_chars": 5, "max_unreadable": 1}, ["en"]),
+        Step("exact_duplicates", {}, []),
+    ]
+    assert recipe.build(steps[0]) == cleaning.BasicQuality(min_chars=5, max_unreadable=1)
+    assert recipe.build(list(steps[0])) is recipe.build(steps[0])  # loads once
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (entry("repiar"), "found a step of name 'repiar'; wanted one of .*'repair'"),
+        (entry("repair", "mojibak = true"), "parameter 'mojibak' of the step repair.*'mojibake'"),
+        (entry("repair", "mojibake = 1"), "mojibake = 1 .*wanted true or false such as False"),
+        (entry("basic_quality", "min_chars = 'x'"), "wanted a whole number such as 100"),
+        (entry("basic_quality", "min_chars = true"), "wanted a whole number"),
+        (entry("repair", "languages = 'en'"), "languages = 'en'.*wanted a list of codes"),
+        (entry("exact_duplicates", "languages = ['en']"), "in document steps only"),
+        (entry("exact_duplicates") + entry("repair"), "document steps before"),
+        (entry("exact_duplicates") * 2, "at most once"),
+        (entry("near_duplicates") + entry("exact_duplicates"), "in this order"),
+        ("steps = [1]", "found a step of name None"),
+        ("[[step]]\nname = 'repair'", r"found \['step'\].*wanted \[\[steps\]\]"),
+        ("steps = 3", "wanted .*steps.* tables"),
+        ("[[steps]\n", "found no TOML"),
+    ],
+)
+def test_mistakes(tmp_path, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path, text)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there():
+    with pytest.raises(InputError, match=r"could not read the recipe no/such.*'books', 'web'"):
+        recipe.load("no/such.toml")

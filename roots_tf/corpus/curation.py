@@ -295,7 +295,7 @@ def curate(
         return str(kept_dropped / name) if kept_dropped else ""
 
     tasks = places(plan.tasks, plan.sample) if plan.sample else plan.tasks
-    parts = [str(work / f"part-{index:06d}.arrow") for index in range(len(tasks))]
+    parts = [deduplication.part_path(work, index) for index in range(len(tasks))]
     stage(
         "clean",
         clean_part,
@@ -323,7 +323,15 @@ def curate(
         "deduplicate",
         deduplication.write_unique,
         [
-            (parts, shard, plan.num_shards, drop, path, beside(f"duplicates-{shard:05d}.parquet"))
+            (
+                str(work),
+                len(parts),
+                shard,
+                plan.num_shards,
+                drop,
+                path,
+                beside(f"duplicates-{shard:05d}.parquet"),
+            )
             for shard, path in enumerate(unique)
         ],
     ):

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
@@ -114,21 +114,38 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub(REPLACEMENT, text)
 
 
-def spilled(paths: Sequence[str], shard: int, num_shards: int) -> Iterator[pyarrow.RecordBatch]:
-    """The documents of one shard, with their keys, in the order of the files."""
-    for path in paths:
-        with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
+def part_path(folder: str | Path, part: int) -> str:
+    """The file of `SpillWriter` for one part of the input."""
+    return str(Path(folder, f"part-{part:06d}.arrow"))
+
+
+def spilled(
+    folder: str, num_parts: int, shard: int, num_shards: int
+) -> Iterator[pyarrow.RecordBatch]:
+    """The documents of one shard, with their keys, in the order of the parts."""
+    for part in range(num_parts):
+        with (
+            pyarrow.memory_map(part_path(folder, part)) as raw,
+            pyarrow.ipc.open_file(raw) as file,
+        ):
             for group in range(shard, file.num_record_batches, num_shards):
                 yield file.get_batch(group).cast(_HELD)
 
 
 def write_unique(
-    parts: Sequence[str], shard: int, num_shards: int, drop: bool, output: str, kept_dropped: str
+    folder: str,
+    num_parts: int,
+    shard: int,
+    num_shards: int,
+    drop: bool,
+    output: str,
+    kept_dropped: str,
 ) -> dict:
     """Writes one shard of the documents, sorted by id, without equal ones; a stage's task.
 
     Args:
-        parts: files of `SpillWriter`.
+        folder: of the files of `SpillWriter`, which are named by `part_path`.
+        num_parts: how many there are.
         shard: which shard, from 0.
         num_shards: of how many; as the files were written.
         drop: whether equal documents are dropped.
@@ -142,7 +159,7 @@ def write_unique(
     with dropped.Writer(kept_dropped) as on_drop:
         tally = Tally(on_drop("exact_duplicates"))
         held, num_bytes, limit = [], 0, COMPACT_BYTES
-        for batch in spilled(parts, shard, num_shards):
+        for batch in spilled(folder, num_parts, shard, num_shards):
             tally.documents_in += len(batch)
             tally.bytes_in += _num_bytes(batch)
             held.append(batch)

@@ -14,16 +14,16 @@ from roots_tf.corpus.documents import Document
 
 def unique(folder, parts, num_shards, drop=True):
     """Documents of all shards after de-duplication, by shard, and the tallies."""
-    paths = []
     for index, documents in enumerate(parts):
-        paths.append(str(folder / f"part-{index}.arrow"))
-        with SpillWriter(paths[-1], num_shards) as writer:
+        with SpillWriter(deduplication.part_path(folder, index), num_shards) as writer:
             for document in documents:
                 writer.add(Document(*document))
     shards, tallies = [], []
     for shard in range(num_shards):
         output, gone = folder / f"shard-{shard}.arrow", folder / f"gone-{shard}.parquet"
-        done = deduplication.write_unique(paths, shard, num_shards, drop, str(output), str(gone))
+        done = deduplication.write_unique(
+            str(folder), len(parts), shard, num_shards, drop, str(output), str(gone)
+        )
         tallies.append(done["tally"])
         with pyarrow.memory_map(str(output)) as raw, pyarrow.ipc.open_file(raw) as file:
             shards.append(file.read_all().to_pylist())
@@ -102,7 +102,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
     monkeypatch.setattr(deduplication, "BATCH_BYTES", 300_000)
     peaks, arrow = [], []
     for number in (1, 4):
-        path = str(tmp_path / f"{number}.arrow")
+        path = deduplication.part_path(tmp_path, 0)
         tracemalloc.start()
         arrow.append(0)
         with SpillWriter(path, 4 * number) as writer:
@@ -110,7 +110,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
                 writer.add(Document(f"{i} " * 300, "s"))
         for shard in range(4 * number):
             output = str(tmp_path / "shard.arrow")
-            deduplication.write_unique([path], shard, 4 * number, True, output, "")
+            deduplication.write_unique(str(tmp_path), 1, shard, 4 * number, True, output, "")
             arrow[-1] = max(arrow[-1], pyarrow.total_allocated_bytes())
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

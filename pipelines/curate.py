@@ -97,7 +97,8 @@ def main(config: Config) -> None:
     # Who works changes nothing in the output, so a run may go on with others.
     identity = {**dataclasses.asdict(config), "recipe": [step._asdict() for step in steps]}
     del identity["num_workers"], identity["scheduler"]
-    inputs = {"files": len(paths), "signature": curation.signature(paths)}
+    signature = curation.signature([*paths, *recipe.files_read(steps)])
+    inputs = {"files": len(paths), "signature": signature}
     done = files.claim(output, identity)
     _refuse_other_input(output, inputs)
     if done:
@@ -138,14 +139,14 @@ def _refuse_other_folders(output: Path) -> None:
 
 
 def _refuse_other_input(output: Path, inputs: dict) -> None:
-    """Refuses to go on, or to call a run finished, when the input files have changed."""
+    """Refuses to go on, or to call a run finished, when files it reads have changed."""
     path = output / "inputs.json"
     if not path.exists():
         files.write_json(path, inputs)
     elif files.read_json(path) != inputs:
         raise files.InputError(
-            f"the input files have changed since {output} was begun; choose another --output, or "
-            "remove that folder to begin again"
+            f"the input or evaluation files have changed since {output} was begun; choose another "
+            "--output, or remove that folder to begin again"
         )
 
 

@@ -16,10 +16,12 @@ import dataclasses
 import functools
 import importlib
 import json
+import os
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from roots_tf import files
 from roots_tf.files import InputError
 
 FOLDER = Path(__file__).with_name("recipes")  # of those that come with the package
@@ -126,7 +128,11 @@ def _build(name: str, parameters: str):
         field = fields[parameter]
         factory = field.default_factory
         default = field.default if factory is dataclasses.MISSING else factory()
-        if not _same_type(value, float(default) if field.type in (float, "float") else default):
+        same = _same_type(value, float(default) if field.type in (float, "float") else default)
+        if isinstance(default, tuple) and same:
+            of = get_args(field.type)[0]
+            same = all(_same_type(each, of()) for each in value)
+        if not same:
             raise InputError(
                 f"found {parameter} = {value!r} in the step {name}; wanted "
                 f"{_KINDS[type(default)]} such as {default!r}"
@@ -147,7 +153,14 @@ def _step(entry) -> Step:
         )
     step = Step(name, entry, languages)
     build(step)
+    if patterns := entry.get("evaluation_files"):  # workers of a cluster stand in another folder
+        entry["evaluation_files"] = [os.path.abspath(path) for path in files.expand(patterns)]
     return step
+
+
+def files_read(steps: list[Step]) -> list[str]:
+    """Paths of the files, beside the input, that the output of a recipe depends on."""
+    return [path for step in steps for path in step.parameters.get("evaluation_files", [])]
 
 
 def _check_order(names: list[str]) -> None:

@@ -30,6 +30,16 @@ def test_every_step_is_a_frozen_dataclass_with_defaults():
         assert callable(step) == (name in recipe.DOCUMENT_STEPS), name
 
 
+def test_evaluation_files_are_found_from_the_folder_of_the_command(tmp_path, monkeypatch):
+    (tmp_path / "sets").mkdir()
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / "sets" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    steps = load(tmp_path, entry("decontaminate", "evaluation_files = ['sets']") + entry("repair"))
+    found = [str(tmp_path / "sets" / name) for name in ("a.txt", "b.txt")]
+    assert steps[0].parameters["evaluation_files"] == recipe.files_read(steps) == found
+
+
 def test_parameters_and_languages(tmp_path):
     steps = load(
         tmp_path,
@@ -52,6 +62,8 @@ def test_parameters_and_languages(tmp_path):
         (entry("repair", "mojibake = 1"), "mojibake = 1 .*wanted true or false such as False"),
         (entry("basic_quality", "min_chars = 'x'"), "wanted a whole number such as 100"),
         (entry("basic_quality", "min_chars = true"), "wanted a whole number"),
+        (entry("decontaminate", "evaluation_files = [1]"), r"evaluation_files = \(1,\) .*an array"),
+        (entry("decontaminate", "evaluation_files = ['none']"), "no file that matches 'none'"),
         (entry("repair", "languages = 'en'"), "languages = 'en'.*wanted a list of codes"),
         (entry("exact_duplicates", "languages = ['en']"), "in document steps only"),
         (entry("exact_duplicates") + entry("repair"), "document steps before"),

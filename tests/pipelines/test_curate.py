@@ -138,7 +138,7 @@ def test_a_finished_run_does_nothing_and_another_config_is_refused(folder, capsy
     ):
         curate_(folder, keep_dropped=True)
     os.utime(folder / "input" / "letters.txt", (1, 1))
-    with pytest.raises(files.InputError, match="input files have changed"):
+    with pytest.raises(files.InputError, match="evaluation files have changed"):
         curate_(folder)
     (folder / "other").mkdir()
     (folder / "other" / "thesis.txt").touch()
@@ -313,6 +313,19 @@ def test_a_recipe_that_changed_is_refused(folder):
     assert report(output)["documents_out"] == 4
     path.write_text('[[steps]]\nname = "basic_quality"\nmin_chars = 6\n')
     with pytest.raises(files.InputError, match="found recipe=.*'min_chars': 5.*'min_chars': 6"):
+        curate_(folder, recipe=str(path))
+
+
+def test_an_evaluation_file_that_changed_is_refused(folder):
+    path = folder / "mine.toml"
+    questions = folder / "questions.txt"
+    questions.write_text(" ".join(LETTER.split()[:8]))
+    path.write_text(f'[[steps]]\nname = "decontaminate"\nevaluation_files = ["{questions}"]\n')
+    output = curate_(folder, recipe=str(path))
+    assert list(report(output)["dropped"]) == ["contaminated"]
+    curate_(folder, recipe=str(path))
+    questions.write_text("other")
+    with pytest.raises(files.InputError, match="evaluation files have changed"):
         curate_(folder, recipe=str(path))
 
 

@@ -1,7 +1,6 @@
 """Text that repeats itself: lines, paragraphs and word n-grams."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +8,6 @@ import numpy as np
 
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.words import words
-
-_PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 
 _BITS = 21  # of a place and of the numbers of two words, which are sorted as one of 63
 
@@ -144,7 +141,8 @@ class Repetition:
         text = document.text
         if not text or text.isspace():
             return "empty"
-        share, chars = duplicate_share(_PARAGRAPH_BREAK.split(text.strip()))
+        paragraphs = [part.lstrip("\n") for part in text.strip().split("\n\n")]
+        share, chars = duplicate_share([*filter(None, paragraphs)])
         measured["duplicate_paragraphs"] = share
         measured["duplicate_paragraph_chars"] = chars / len(text)
         lines = [line for line in text.split("\n") if line and not line.isspace()]

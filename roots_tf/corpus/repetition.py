@@ -1,5 +1,6 @@
 """Text that repeats itself: lines, paragraphs and word n-grams."""
 
+import collections
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ import numpy as np
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.words import words
 
-_BITS = 21  # of a place and of the numbers of two words, which are sorted as one of 63
+_BITS = 20  # of a place and of the numbers of two words, which are sorted as one of 60
+_FEW = 1000  # pairs, which a dictionary counts faster than array operations do
 
 TOP_SIZES = (2, 3, 4)
 DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
@@ -42,14 +44,14 @@ def ngram_chars(tokens: Sequence[str]) -> dict[int, int]:
     spaces in it. Repeated n-grams count without spaces, from the second time on, and none overlaps
     another.
 
-    An n-gram is the two (n-1)-grams it begins and ends with, so it can only be repeated where both
-    are. Natural text has next to none left from n = 4 on, which is what makes this fast.
+    An n-gram can only be repeated where the two (n-1)-grams are that it begins and ends with.
+    Natural text has next to none left from n = 4 on, which is what makes this fast.
 
     >>> ngram_chars("to be or not to be".split())[2]  # "to be", twice
     10
 
     Args:
-        tokens: the words; what follows the first two million is not looked at.
+        tokens: the words; what follows the first million is not looked at.
 
     Returns:
         Number of characters, by n.
@@ -57,46 +59,44 @@ def ngram_chars(tokens: Sequence[str]) -> dict[int, int]:
     tokens = tokens[: 1 << _BITS]
     chars = {n: len(" ".join(tokens[:n])) if n <= len(tokens) else 0 for n in TOP_SIZES}
     chars |= dict.fromkeys(DUPLICATE_SIZES, 0)
-    first: dict[str, int] = {}
+    first: dict[str, int] = {}  # a word's number is the place where it was first met
     grams = np.fromiter(map(first.setdefault, tokens, range(len(tokens))), np.int64, len(tokens))
-    places = np.arange(len(tokens) - 1)
-    left, right = grams[:-1], grams[1:]
+    repeated = _repeated(np.arange(len(tokens) - 1), grams[:-1], grams[1:])
     for n in range(2, DUPLICATE_SIZES[-1] + 1):
-        places, grams = _repeated(places, left, right)
-        if not len(places):
+        if not repeated:
             break
         if n in TOP_SIZES:
-            counts = np.bincount(grams)
-            most = int(counts.max())
-            place = places[np.argmax(counts[grams] == most)]
+            counts = collections.Counter(repeated.values())
+            most = max(counts.values())
+            place = next(at for at, gram in repeated.items() if counts[gram] == most)
             chars[n] = most * len(" ".join(tokens[place : place + n]))
         else:
-            chars[n] = _walk(tokens, places.tolist(), grams.tolist(), n)
-        adjacent = np.flatnonzero(places[1:] - places[:-1] == 1)
-        places, left, right = places[adjacent], grams[adjacent], grams[adjacent + 1]
+            chars[n] = _chars_met_again(tokens, repeated, n)
+        places = [at for at in repeated if at + 1 in repeated]
+        left, right = ([repeated[at + step] for at in places] for step in (0, 1))
+        repeated = (_repeated if len(places) > _FEW else _few_repeated)(places, left, right)
     return chars
 
 
-def _repeated(
-    places: np.ndarray, left: np.ndarray, right: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _repeated(places, left, right) -> dict[int, int]:
     """Which pairs of numbers occur more than once.
 
-        places 0 1 2 3, left 7 8 7 9, right 8 7 8 7  ->  places 0 2, numbers 0 0
+        places 0 1 2 3, left 7 8 7 9, right 8 7 8 7  ->  {0: 0, 2: 0}
 
     Args:
-        places: `int64`, rising.
-        left: first numbers of the pairs, below 2^21, as are the places.
+        places: of the pairs, rising.
+        left: first numbers of the pairs, below 2^20, as are the places.
         right: second numbers, likewise.
 
     Returns:
-        Places of the repeated pairs, rising, and a number for each that tells them apart.
+        By place, rising, a number that tells the repeated pairs apart.
     """
-    packed = np.sort((left << _BITS | right) << _BITS | places)
+    left, right = np.asarray(left, np.int64), np.asarray(right, np.int64)
+    packed = np.sort((left << _BITS | right) << _BITS | np.asarray(places, np.int64))
     pairs = packed >> _BITS
     same = pairs[1:] == pairs[:-1]
     if not same.any():
-        return places[:0], places[:0]
+        return {}
     begins = np.ones(len(packed), bool)
     begins[1:] = ~same
     repeated = ~begins
@@ -104,19 +104,35 @@ def _repeated(
     places = packed[repeated] & ((1 << _BITS) - 1)
     numbers = np.cumsum(begins[repeated]) - 1
     order = np.argsort(places)
-    return places[order], numbers[order]
+    return dict(zip(places[order].tolist(), numbers[order].tolist(), strict=True))
 
 
-def _walk(tokens: Sequence[str], places: list[int], grams: list[int], n: int) -> int:
-    """Characters of the n-grams met again from the first word to the last, none overlapping."""
+def _few_repeated(places: list[int], left: list[int], right: list[int]) -> dict[int, int]:
+    """The same, of lists; the number is the place where a pair was first met."""
+    first: dict[tuple[int, int], int] = {}
+    numbers = [*map(first.setdefault, zip(left, right, strict=True), places)]
+    if len(first) == len(places):
+        return {}
+    again = {number for at, number in zip(places, numbers, strict=True) if number != at}
+    return {at: number for at, number in zip(places, numbers, strict=True) if number in again}
+
+
+def _chars_met_again(tokens: Sequence[str], repeated: dict[int, int], n: int) -> int:
+    """Characters of n-grams that were met before, from the first to the last, none overlapping.
+
+    Args:
+        tokens: the words.
+        repeated: of each n-gram that is there more than once, by its place, what stands for it.
+        n: its words.
+    """
     seen: set[int] = set()
     chars = free = 0
-    for place, gram in zip(places, grams, strict=True):
-        if place < free:
+    for at, gram in repeated.items():
+        if at < free:
             continue
         if gram in seen:
-            chars += sum(map(len, tokens[place : place + n]))
-            free = place + n
+            chars += sum(map(len, tokens[at : at + n]))
+            free = at + n
         seen.add(gram)
     return chars
 

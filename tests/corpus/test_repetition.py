@@ -73,6 +73,11 @@ def test_ngrams_of_a_novel(data):
     assert ngram_chars(words) == oracle(words)
 
 
+def test_ngrams_of_much_that_is_repeated():
+    words = [f"w{n * n % 31}" for n in range(3000)] + [f"x{n}" for n in range(500)] * 3
+    assert ngram_chars(words) == oracle(words)
+
+
 def test_shares_by_hand():
     text = "one two\none two\nthree\n\none two\none two\nthree"
     found = measures(text)

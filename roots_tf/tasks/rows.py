@@ -13,6 +13,7 @@ from roots_tf.tokenizers import Tokenizer, packing
 _TEXTS_AT_ONCE = 1024  # so that padding to the full length never stands in memory for all of them
 TRAIN_MULTIPLE = 16  # of padded lengths: each further length is compiled once
 PREDICT_MULTIPLE = 8  # nothing is compiled, so that less padding costs nothing
+_SORTED_BATCHES = 16  # whose examples are sorted by length together: few enough to stay random
 
 
 @dataclasses.dataclass
@@ -230,25 +231,46 @@ def train_batches(
 ) -> tf.data.Dataset:
     """Endless batches; that of step s is a pure function of (rows, seed, s).
 
-    Every example comes once an epoch, in an order of its own each epoch.
+    Every example comes once an epoch, in an order of its own each epoch. A batch holds examples of
+    similar length, so that padding does not dominate: those of some batches are drawn at random,
+    sorted by length and cut into batches, and all batches of an epoch come in random order.
     """
     count = len(rows) // rows.group
+    lengths = tf.constant(_longest_of_groups(rows), tf.int32)
+
+    def draw(size, epoch, part):
+        """A random order."""
+        seeds = tf.stack([seed, 2 * epoch + part])
+        return tf.argsort(
+            tf.random.stateless_uniform([size], seeds, None, None, tf.int64, "philox")
+        )
 
     def examples_of(epoch):
-        keys = tf.random.stateless_uniform(
-            [count], [seed, epoch], None, None, tf.int64, alg="philox"
-        )
-        return tf.data.Dataset.from_tensors(tf.argsort(keys))
+        order = draw(count, epoch, 0)
+        # The first ones fill the batch that the last epoch began, the last ones begin another.
+        rest = tf.cast(-epoch * count % batch_size, tf.int32)
+        full = tf.maximum(count - rest, 0) // batch_size
+        rest = tf.minimum(rest, count)
+        first, body, last = tf.split(order, [rest, full * batch_size, -1])
+        pool = tf.range(full * batch_size) // (_SORTED_BATCHES * batch_size)
+        keys = pool * (tf.reduce_max(lengths) + 1) + tf.gather(lengths, body)
+        batches = tf.reshape(tf.gather(body, tf.argsort(keys, stable=True)), [full, batch_size])
+        body = tf.reshape(tf.gather(batches, draw(full, epoch, 1)), [-1])
+        return tf.data.Dataset.from_tensors(tf.concat([first, body, last], 0))
 
-    first = start_step * batch_size
-    epochs = tf.data.Dataset.range(first // count, 1 << 40)
-    examples = epochs.flat_map(examples_of).unbatch().skip(first % count)
+    start = start_step * batch_size
+    epochs = tf.data.Dataset.range(start // count, 1 << 40)
+    examples = epochs.flat_map(examples_of).unbatch().skip(start % count)
     return examples.batch(batch_size, drop_remainder=True).map(batcher).prefetch(tf.data.AUTOTUNE)
 
 
 def batches_by_length(rows: Rows, batch_size: int) -> Iterator[np.ndarray]:
     """Examples of similar length, int64 [up to batch_size]; each example once, longest first."""
-    longest = rows.lengths.reshape(-1, rows.group).max(-1)
-    order = np.argsort(-longest, kind="stable")
+    order = np.argsort(-_longest_of_groups(rows), kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
+
+
+def _longest_of_groups(rows: Rows) -> np.ndarray:
+    """Tokens of the longest row of each example, int64 [examples]."""
+    return rows.lengths.reshape(-1, rows.group).max(-1)

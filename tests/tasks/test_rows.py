@@ -113,6 +113,28 @@ def test_batches_are_a_function_of_seed_and_step():
     assert order[:10] != order[10:20]
 
 
+@pytest.mark.parametrize(("group", "batch_size"), [(1, 8), (2, 8), (1, 7), (1, 1000)])
+def test_training_batches_hold_examples_of_similar_length(group, batch_size):
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(1, 60, 1000)
+    rows = cut(np.arange(lengths.sum()), splits(*lengths), SPECIAL, 64)
+    count = 1000 // group
+    rows.group, rows.of_rows["label_ids"] = group, np.arange(1000) // group
+    dataset = train_batches(rows, Batcher(rows, 64, 0, 1), batch_size, 3)
+    batches = [*dataset.take(2 * count // batch_size).as_numpy_iterator()]
+    order = np.concatenate([batch["label_ids"] for batch in batches])
+    assert sorted(order[:count]) == list(range(count))
+    assert len(set(order[count:].tolist())) == len(order) - count
+    full = [batch["padding_mask"].any(tuple(range(1, group + 1))) for batch in batches]
+    assert all(mask.all() for mask in full)
+    padded = sum(batch["padding_mask"].size for batch in batches)
+    share = sum(batch["padding_mask"].sum() for batch in batches) / padded
+    by_chance = lengths.mean() / 60
+    assert share > (0.9 if group == 1 and batch_size < count else by_chance)
+    longest = [batch["padding_mask"].shape[-1] for batch in batches[: count // batch_size]]
+    assert longest != sorted(longest) or len(longest) == 1
+
+
 def test_batches_by_length_hold_every_row_once():
     rows = cut(np.arange(40), splits(5, 1, 9, 9, 3, 13), SPECIAL, 32)
     found = list(batches_by_length(rows, 4))

@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/roots demo
 
+# Two at a time: more are only as fast as there are processors, and take up to 5 GB each.
 test: .venv/installed lint
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

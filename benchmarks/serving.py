@@ -11,6 +11,8 @@ vectors of its tokens, scaled to length 1. The contenders, all on the processors
 
     roots                   `roots import`, `roots export`, then `tf.saved_model.load` and its
                             signature `serving_default`, in float32 or `--precision` of bfloat16
+    roots_litert            `roots export --format=litert`, in float32 or `--quantize=int8`, row by
+                            row in `tf.lite.Interpreter`, after `tokenizers`
     sentence_transformers   `encode` on PyTorch, in float32, bfloat16, or by `torch.compile`
     onnx_runtime            `torch.onnx.export`, then all optimisations of ONNX Runtime, in
                             float32 or by `quantize_dynamic` in int8, after `tokenizers`
@@ -32,6 +34,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +91,8 @@ REFERENCE = Contender("sentence_transformers")
 CONTENDERS = (
     OURS,
     Contender("roots", "bfloat16"),
+    Contender("roots_litert"),
+    Contender("roots_litert", "int8"),
     REFERENCE,
     Contender("sentence_transformers", "bfloat16"),
     Contender("sentence_transformers", compiled=True),
@@ -144,6 +149,7 @@ def measure(config: Config, texts: list[str], scratch: Path) -> list[dict]:
     spec = {
         "checkpoint": config.checkpoint,
         "saved_model": {kind: str(scratch / kind / "1") for kind in ("float32", "bfloat16")},
+        "litert": {kind: str(scratch / f"litert {kind}") for kind in ("float32", "int8")},
         "onnx": {kind: str(scratch / f"{kind}.onnx") for kind in ("float32", "int8")},
         "texts": str(scratch / "texts.json"),
         "length": config.max_seq_length,
@@ -151,7 +157,7 @@ def measure(config: Config, texts: list[str], scratch: Path) -> list[dict]:
         "warm_up": config.texts_a_round,
     }
     chosen = contenders(config)
-    make_saved_models(config, {c.precision for c in chosen if c.library == "roots"}, scratch)
+    make_exports(config, chosen, scratch)
     if any(c.library == "onnx_runtime" for c in chosen):
         run([config.onnx_runtime, "-c", scripts.MAKE_ONNX, json.dumps(spec)])
     processes, rows = {}, {}
@@ -189,6 +195,7 @@ def contenders(config: Config) -> dict[Contender, str]:
     """The contenders wanted whose library has a Python, with that Python."""
     pythons = {
         "roots": sys.executable,
+        "roots_litert": sys.executable,
         "sentence_transformers": config.sentence_transformers,
         "onnx_runtime": config.onnx_runtime,
         "keras_hub": config.keras_hub,
@@ -218,14 +225,22 @@ def take_turns(config: Config, processes: dict) -> tuple[dict, dict]:
     return singles, rates
 
 
-def make_saved_models(config: Config, precisions: set[str], scratch: Path) -> None:
+def make_exports(config: Config, contenders: Iterable[Contender], scratch: Path) -> None:
     """Runs the commands that a user runs."""
     commands = [["import", f"--from={config.checkpoint}", f"--output={scratch / 'model'}"]]
-    for precision in sorted(precisions):
-        policy = "float32" if precision == "float32" else "mixed_bfloat16"
-        command = ["export", f"--model={scratch / 'model'}", f"--output={scratch / precision}"]
-        command += ["--l2_normalize", f"--precision={policy}"]
-        commands.append([*command, f"--max_seq_length={config.max_seq_length}"])
+    for library, precision, _ in contenders:
+        command = ["export", f"--model={scratch / 'model'}"]
+        if library == "roots":
+            policy = "float32" if precision == "float32" else "mixed_bfloat16"
+            command += [f"--output={scratch / precision}", "--l2_normalize"]
+            command += [f"--precision={policy}", f"--max_seq_length={config.max_seq_length}"]
+        elif library == "roots_litert":
+            quantize = "none" if precision == "float32" else precision
+            command += [f"--output={scratch / f'litert {precision}'}", "--format=litert"]
+            command += [f"--quantize={quantize}"]
+        else:
+            continue
+        commands.append(command)
     for name, *arguments in commands:
         run([sys.executable, "-m", f"pipelines.{name}", *arguments])
 

@@ -51,6 +51,25 @@ def encode(texts):
 serve(encode)
 """
 
+# Row by row, as a phone does: then nothing is padding.
+SCRIPTS["roots_litert"] = """
+import tensorflow as tf
+import tokenizers
+
+folder = spec["litert"][spec["precision"]]
+interpreter = tf.lite.Interpreter(folder + "/model.tflite", num_threads=os.cpu_count())
+signature = interpreter.get_signature_runner("serving_default")
+tokenizer = tokenizers.Tokenizer.from_file(folder + "/tokenizer.json")
+tokenizer.enable_truncation(spec["length"])
+
+def encode_one(text):
+    ids = np.array([tokenizer.encode(text).ids], np.int32)
+    ones = np.ones_like(ids)
+    return signature(token_ids=ids, segment_ids=0 * ones, padding_mask=ones)["embedding"]
+
+serve(lambda texts: unit(np.concatenate([encode_one(text) for text in texts])))
+"""
+
 SCRIPTS["sentence_transformers"] = """
 import torch
 from sentence_transformers import SentenceTransformer

@@ -10,7 +10,7 @@ from roots_tf.files import InputError
 from roots_tf.models import flops
 
 
-@pytest.mark.parametrize("source", ["random", "examples"])
+@pytest.mark.parametrize("source", [pytest.param("random", marks=pytest.mark.slow), "examples"])
 def test_the_numbers_agree(work, tmp_path, capsys, source):
     folder = work.examples if source == "examples" else ""
     output = tmp_path / "step.json"

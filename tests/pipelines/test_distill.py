@@ -45,6 +45,7 @@ def config(folder, **fields) -> distill.Config:
     return distill.Config(**settings | fields)
 
 
+@pytest.mark.slow
 def test_a_student_of_real_news_answers_as_its_teacher(work, data, tmp_path, capsys):
     paths = {split: str(data / "bbc_news" / f"{split}.jsonl") for split in ("train", "dev")}
     teacher_folder(tmp_path, work, hidden_dim=32, num_layers=2)

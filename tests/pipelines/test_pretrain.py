@@ -107,7 +107,9 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(work, tmp_path, obj
     assert curve(whole) == curve(killed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_exits_with_its_number(work, tmp_path, number):
     endless = config(work, tmp_path, duration="1_000_000", checkpoint_every=0)
     process = subprocess.Popen(command(endless), stderr=subprocess.PIPE, text=True)
@@ -211,6 +213,7 @@ def test_a_run_starts_from_the_weights_of_another(work, tmp_path):
         pretrain.main(config(work, tmp_path / "no", init_from="nothing"))
 
 
+@pytest.mark.slow
 def test_the_average_of_the_weights_is_scored_and_saved(work, tmp_path):
     fields = {"duration": "20", "log_every": 20}
     last = pretrain.main(config(work, tmp_path / "last", **fields))

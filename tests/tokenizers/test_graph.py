@@ -42,6 +42,7 @@ def test_texts_in_parts(vocabulary, model, monkeypatch):
     assert [rows.to_list() for rows in in_parts(tf.constant([], tf.string))] == [[]] * 3
 
 
+@pytest.mark.slow
 def test_saved_model_in_another_process(vocabulary, tmp_path):
     module = tf.Module()
     module.tokenizers = {}

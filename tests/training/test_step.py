@@ -66,7 +66,14 @@ def one_device():
 
 @pytest.mark.parametrize(
     ("devices", "accumulate_steps", "jit_compile"),
-    [(2, 1, False), (4, 1, False), (1, 2, False), (1, 4, False), (2, 2, False), (1, 1, True)],
+    [
+        (2, 1, False),
+        pytest.param(4, 1, False, marks=pytest.mark.slow),
+        (1, 2, False),
+        pytest.param(1, 4, False, marks=pytest.mark.slow),
+        (2, 2, False),
+        (1, 1, True),
+    ],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(
     one_device, devices, accumulate_steps, jit_compile

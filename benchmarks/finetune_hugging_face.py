@@ -2,10 +2,10 @@
 
     python -c "$(cat benchmarks/finetune_hugging_face.py)" spec.json predictions.json
 
-Needs torch, transformers and accelerate, and nothing of this package. The three tasks are those of
-the library's own examples: run_classification.py, run_ner.py (a tag at the first piece of a word)
-and run_qa.py (windows of a context; the best span over them). Writes for each seed the predictions
-of all test examples: classes, tags of words, or answers by question.
+Needs torch, transformers 5 and accelerate, and nothing of this package. The three tasks are those
+of the library's own examples: run_classification.py, run_ner.py (a tag at the first piece of a
+word) and run_qa.py (windows of a context; the best span over them). Writes for each seed the
+predictions of all test examples: classes, tags of words, or answers by question.
 """
 
 import json
@@ -164,6 +164,7 @@ def train(spec, task, rows, seed, folder):
         adam_epsilon=spec["epsilon"],
         max_grad_norm=spec["max_grad_norm"],
         optim="adamw_torch",
+        train_sampling_strategy="group_by_length",  # as ours
         bf16=False,
         seed=seed,
         save_strategy="no",

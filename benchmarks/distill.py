@@ -12,7 +12,8 @@ of six layers and hidden size 384 it is all-MiniLM-L6-v2. Its students:
 Each is trained twice: by `roots distill` from the teacher, and by `roots finetune` on the labels
 alone, for as many epochs. Without a teacher the one of half the layers starts with every second
 block of the encoder as it was before fine-tuning. Students see the labels in both cases, the
-distilled ones through `--hard_weight`.
+distilled ones through `--hard_weight`. The teacher and its students are also written for LiteRT,
+with weights in float16 or int8, and run there a sentence at a time.
 
 Prints megabytes of weights, sentences a second from text to probabilities (test sentences, those
 of similar length together; the models take turns, median over `--rounds`), and accuracy on the
@@ -23,14 +24,18 @@ nothing.
 
 import dataclasses
 import importlib
+import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines import distill, evaluate, finetune
 from roots_tf import files, models, program, tasks, tokenizers
+from roots_tf.export import litert
 from roots_tf.tasks import distillation, rows
 
 SHARED = {"max_seq_length": 64, "batch_size": 32}
@@ -40,6 +45,12 @@ STUDENTS = {
     "half the layers": {"learning_rate": 1e-4, "num_epochs": 6.0},
     "half the width": {"learning_rate": 5e-4, "num_epochs": 6.0},
 }
+LITERT = (
+    ("teacher", "float16"),
+    ("teacher", "int8"),
+    ("half the layers, distilled", "int8"),
+    ("half the width, distilled", "int8"),
+)
 PARTS = {"soft_weight": 1.0, "hard_weight": 0.5, "hidden_weight": 1.0}
 
 
@@ -93,12 +104,23 @@ def main(config: Config) -> list[dict]:
         | {"accuracy": accuracy(config, path, data / "test.tsv")}
         for name, path in trained.items()
     ]
-    rates = speeds(config, trained, data / "test.tsv")
-    print(f"\n{'':<30}{'MB':>8}{'sentences/s':>14}{'test accuracy':>16}")
+    sentences, labels = read_test(config, data / "test.tsv")
+    runs = {name: make_run(path, sentences) for name, path in trained.items()}
+    for name, quantize in LITERT:
+        folder = trained[name].parent / f"litert_{quantize}"
+        if not folder.exists():
+            litert.write(folder, trained[name], quantize)
+        row = {"model": f"{name}, LiteRT {quantize}"}
+        run = runs[row["model"]] = make_litert_run(folder, trained[name], sentences)
+        right = np.mean([found == label for found, label in zip(run(), labels, strict=True)])
+        size = (folder / "model.tflite").stat().st_size / 1e6
+        table.append(row | {"megabytes": size, "accuracy": float(right)})
+    rates = speeds(config, runs, len(sentences))
+    print(f"\n{'':<44}{'MB':>8}{'sentences/s':>14}{'test accuracy':>16}")
     for row in table:
         row["sentences_per_second"] = rates[row["model"]]
         print(
-            f"{row['model']:<30}{row['megabytes']:>8.1f}{row['sentences_per_second']:>14.0f}"
+            f"{row['model']:<44}{row['megabytes']:>8.1f}{row['sentences_per_second']:>14.0f}"
             f"{row['accuracy']:>16.3f}"
         )
     if config.output:
@@ -148,36 +170,59 @@ def accuracy(config: Config, model: Path, test: Path) -> float:
     return scores["accuracy"]
 
 
-def speeds(config: Config, trained: dict[str, Path], test: Path) -> dict[str, float]:
+def read_test(config: Config, test: Path) -> tuple[list[str], list[str]]:
+    """Sentences and labels of the test file."""
+    lines = [line.split("\t") for line in test.read_text("utf-8").split("\n") if line]
+    sentences, labels = zip(*(lines[:256] if config.debug else lines), strict=True)
+    return [*sentences], [*labels]
+
+
+def speeds(config: Config, runs: dict[str, Callable], count: int) -> dict[str, float]:
     """Sentences a second of each model, the median over turns that they take one after another."""
-    sentences = [line.split("\t")[0] for line in test.read_text("utf-8").split("\n") if line]
-    sentences = sentences[:256] if config.debug else sentences
-    run = {name: make_run(path, sentences) for name, path in trained.items()}
-    found = {name: [] for name in trained}
+    found = {name: [] for name in runs}
     for turn in range(1 + (1 if config.debug else config.rounds)):
-        for name in trained:
-            rate = run[name]()
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
             if turn:  # the first one traces and allocates
-                found[name].append(rate)
+                found[name].append(count / (time.perf_counter() - began))
     return {name: statistics.median(rates) for name, rates in found.items()}
 
 
 def make_run(folder: Path, sentences: list[str]):
-    """A function that gives the speed of a model over the sentences, from text to probabilities."""
+    """A function that takes the sentences from text to probabilities."""
     kind, model = tasks.restore(models.describe(folder)), models.load(folder)
     ids = tf.TensorSpec([None, None], tf.int32)
     features = {"token_ids": ids, "segment_ids": ids}
     features["padding_mask"] = tf.TensorSpec([None, None], tf.bool)
     outputs = tf.function(lambda batch: kind.outputs(model, batch), input_signature=[features])
 
-    def run() -> float:
+    def run() -> None:
         tokenizer = tokenizers.load(folder)  # anew: it remembers words
-        began = time.perf_counter()
         cut = kind.rows(kind.unlabelled({"text": sentences}), tokenizer, labelled=False)
         batcher = rows.Batcher(cut, kind.max_seq_length, tokenizer.pad_id, rows.PREDICT_MULTIPLE)
         for examples in rows.batches_by_length(cut, 64):
             outputs(batcher(tf.constant(examples)))["probabilities"].numpy()
-        return len(sentences) / (time.perf_counter() - began)
+
+    return run
+
+
+def make_litert_run(folder: Path, model: Path, sentences: list[str]):
+    """A function that gives the label of each sentence, one after another."""
+    kind = tasks.restore(models.describe(model))
+    path = str(folder / "model.tflite")
+    interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
+    signature = interpreter.get_signature_runner(litert.SIGNATURE)
+
+    def run() -> list[str]:
+        tokenizer = tokenizers.load(folder)
+        cut = kind.rows(kind.unlabelled({"text": sentences}), tokenizer, labelled=False)
+        found = []
+        for ids in np.split(cut.token_ids[None], cut.row_splits[1:-1], axis=1):
+            ones = np.ones_like(ids)
+            answer = signature(token_ids=ids, segment_ids=0 * ones, padding_mask=ones)
+            found.append(kind.labels[answer["logits"].argmax()])
+        return found
 
     return run
 

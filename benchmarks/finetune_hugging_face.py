@@ -1,15 +1,14 @@
 """Fine-tunes by Hugging Face's `Trainer` what `benchmarks/finetune.py` wrote into a JSON file.
 
-    python -c "$(cat benchmarks/finetune_hugging_face.py)" spec.json predictions.json
+    python -c "$(cat benchmarks/finetune_hugging_face.py)" spec.json seed predictions.json
 
 Needs torch, transformers 5 and accelerate, and nothing of this package. The three tasks are those
 of the library's own examples: run_classification.py, run_ner.py (a tag at the first piece of a
-word) and run_qa.py (windows of a context; the best span over them). Writes for each seed the
-predictions of all test examples: classes, tags of words, or answers by question.
+word) and run_qa.py (windows of a context; the best span over them). Writes the predictions of all
+test examples: classes, tags of words, or answers by question.
 """
 
 import json
-import logging
 import os
 import sys
 import tempfile
@@ -200,23 +199,20 @@ def outputs_of(model, task, rows, batch_size):
     return found
 
 
-def main(spec_path, predictions_path):
+def main(spec_path, seed, predictions_path):
     with open(spec_path, encoding="utf-8") as file:
         spec = json.load(file)
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     transformers_logging.set_verbosity_error()
     tokenizer = transformers.AutoTokenizer.from_pretrained(spec["init_from"])
     task = TASKS[spec["task"]](tokenizer, spec)
     rows = {split: task.rows(spec[split]) for split in ("train", "test")}
-    found = []
-    for seed in range(spec["seeds"]):
-        with tempfile.TemporaryDirectory() as folder:
-            model = train(spec, task, rows["train"], seed, folder)
-        outputs = outputs_of(model, task, rows["test"], 2 * spec["batch_size"])
-        found.append(task.predictions(spec["test"], rows["test"], outputs))
-        logging.warning("hugging face: seed %d done", seed)
+    with tempfile.TemporaryDirectory() as folder:
+        model = train(spec, task, rows["train"], int(seed), folder)
+    outputs = outputs_of(model, task, rows["test"], 2 * spec["batch_size"])
+    predictions = task.predictions(spec["test"], rows["test"], outputs)
     with open(predictions_path, "w", encoding="utf-8") as file:
-        json.dump(found, file)
+        json.dump(predictions, file)
 
 
 if __name__ == "__main__":

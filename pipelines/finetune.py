@@ -12,10 +12,11 @@ Tasks and what their files hold:
     tagging             CoNLL: a word and its IOB2 tag a line, an empty line between sentences
     question_answering  SQuAD JSON, version 1.1 or 2
 
-Takes minutes to hours. Prints a table of scores (median over the seeds, lowest, highest, and what
-a trivial answer scores) and writes report.json and, of the seed that is best on the dev file, a
-model folder `model/` and `dev_predictions.jsonl`, with `--test` also `test_predictions.jsonl`.
-`--random_init` trains the same model from random weights: what pretraining is worth.
+Takes minutes to hours; a run that was stopped goes on, run again, with the seed it was at. Prints a
+table of scores (median over the seeds, lowest, highest, and what a trivial answer scores) and
+writes report.json and, of the seed that is best on the dev file, a model folder `model/` and
+`dev_predictions.jsonl`, with `--test` also `test_predictions.jsonl`. `--random_init` trains the
+same model from random weights: what pretraining is worth.
 """
 
 import dataclasses
@@ -118,8 +119,11 @@ def main(config: Config) -> dict:
     if config.dropout >= 0:
         encoder = dataclasses.replace(encoder, dropout=config.dropout)
     data = read(config, min(config.max_seq_length, encoder.max_sequence_length), tokenizer)
-    kind, runs, best = data.kind, [], float("-inf")
+    kind, runs = data.kind, []
     for seed in range(config.seeds):
+        if (scores := output / f"seed_{seed}" / "scores.json").exists():  # before a run was stopped
+            runs.append(files.read_json(scores))
+            continue
         model = kind.make_model(encoder, seed)
         if not config.random_init and not models.load_encoder(config.init_from, model):
             logging.warning("%s has no pooler; it starts at random", config.init_from)
@@ -130,11 +134,11 @@ def main(config: Config) -> dict:
         run = {"seed": seed} | {split: data.score(split, rows) for split, rows in found.items()}
         score = run["dev"][kind.score]
         run["degenerate"] = score <= data.baselines["dev"][kind.score]
-        runs.append(run)
         logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
-        if score > best:
-            best = score
+        if score > max((before["dev"][kind.score] for before in runs), default=float("-inf")):
             save(output, data, model, found)
+        files.write_json(scores, run)
+        runs.append(run)
     report = {"task": kind.name, "labels": list(kind.labels), "seeds": runs}
     report |= summarise(runs, data.baselines)
     show(report, sorted(data.baselines))

@@ -56,6 +56,27 @@ def test_it_tells_topics_of_real_news_and_repeats(work, data, tmp_path):
     assert [row["label"] for row in answers] == [json.loads(line)["label"] for line in lines]
 
 
+def test_a_run_that_was_stopped_goes_on_with_the_seed_it_was_at(work, data, tmp_path, monkeypatch):
+    short = {"num_epochs": 1.0, "seeds": 3}
+    whole = finetune.main(config(work, data, tmp_path / "whole", **short))
+    trained, train = [], finetune.train
+
+    def stopped_at_seed_2(config, data, model, seed, written):
+        trained.append(seed)
+        if trained == [0, 1, 2]:
+            raise KeyboardInterrupt
+        train(config, data, model, seed, written)
+
+    monkeypatch.setattr(finetune, "train", stopped_at_seed_2)
+    with pytest.raises(KeyboardInterrupt):
+        finetune.main(config(work, data, tmp_path / "stopped", **short))
+    assert finetune.main(config(work, data, tmp_path / "stopped", **short)) == whole
+    assert trained == [0, 1, 2, 2]
+    for name in ("model/model.safetensors", "test_predictions.jsonl"):
+        one, other = ((tmp_path / run / name).read_bytes() for run in ("whole", "stopped"))
+        assert one == other
+
+
 def test_a_flat_start_and_what_is_frozen(work, data, tmp_path):
     still = {"learning_rate": 0.0, "seeds": 1, "num_epochs": 0.01}
     report = finetune.main(config(work, data, tmp_path / "a", **still))

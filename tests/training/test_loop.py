@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import keras
@@ -117,6 +119,30 @@ def test_input_wait_is_the_share_in_which_a_step_waits(
     options = {"steps_per_call": 10, "log_every": 10, "summaries": Summaries(tmp_path, 0)}
     run.train(20, dataset, train_step=train_step, **options)
     assert least <= rows(tmp_path)[1]["input_wait"] <= most  # the first row also holds tracing
+
+
+def test_a_single_thread_does_not_count_the_step_as_waiting():
+    code = """
+import tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.config.threading.set_intra_op_parallelism_threads(1)
+from roots_tf.training.calls import make_call
+matrix = tf.random.normal([500, 500])
+weights = tf.Variable(matrix)
+def train_step(batch, step):
+    for _ in range(20):
+        batch = tf.tanh(batch @ weights)
+    weights.assign_add(1e-6 * batch)
+    return {"loss": (tf.reduce_sum(batch), tf.constant(1.0))}
+batches = tf.data.Dataset.from_tensors({"x": matrix}).repeat().map(lambda batch: batch["x"])
+call = make_call(train_step, tf.Variable(0, dtype=tf.int64))
+iterator = iter(batches.prefetch(2))
+call(iterator, 2)
+began = tf.timestamp()
+waited = call(iterator, 10).input_wait.sum()
+print(float(waited / (tf.timestamp() - began)))
+"""
+    assert float(subprocess.check_output([sys.executable, "-c", code])) < 0.5
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 4, 20])

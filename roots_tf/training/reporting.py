@@ -194,7 +194,7 @@ def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:
         logging.warning(
             "step %d: %d steps since the last row had a gradient norm above %.3g, %g times the "
             "median of the rows before; clipping bounds what they change. If the loss stays up, "
-            "start from an older checkpoint with another seed",
+            "train again with another seed, from an older checkpoint if there is one",
             *(step, spikes, spike_limit, SPIKE_FACTOR),
         )
 

@@ -200,7 +200,7 @@ def make_run(folder: Path, sentences: list[str]):
     def run() -> None:
         tokenizer = tokenizers.load(folder)  # anew: it remembers words
         cut = kind.rows(kind.unlabelled({"text": sentences}), tokenizer, labelled=False)
-        batcher = rows.Batcher(cut, kind.max_seq_length, tokenizer.pad_id, rows.PREDICT_MULTIPLE)
+        batcher = rows.Batcher(cut, tokenizer.pad_id)
         for examples in rows.batches_by_length(cut, 64):
             outputs(batcher(tf.constant(examples)))["probabilities"].numpy()
 

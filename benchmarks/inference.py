@@ -63,7 +63,7 @@ embed = make_embed(model, "mean", False)
 def encode(tokenizer, sentences):
     some = rows.cut(*tokenizer.encode(sentences), tokenizer, spec["length"])
     vectors = np.empty([len(sentences), model.config.hidden_dim], np.float32)
-    batcher = rows.Batcher(some, spec["length"], tokenizer.pad_id, rows.PREDICT_MULTIPLE)
+    batcher = rows.Batcher(some, tokenizer.pad_id)
     for examples in rows.batches_by_length(some, spec["batch_size"]):
         vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
     return vectors

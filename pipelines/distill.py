@@ -29,7 +29,7 @@ from absl import logging
 
 from roots_tf import files, models, program, tasks, tokenizers
 from roots_tf.tasks import distillation, finetuning
-from roots_tf.tasks.rows import Batcher, train_batches
+from roots_tf.tasks.rows import Batcher, padded_lengths, train_batches
 from roots_tf.training import checkpoints, loop, memory, optimizers, schedules, step, summaries
 
 
@@ -238,7 +238,7 @@ def train(config: Config, task: distillation.Distillation, rows, pad_id: int) ->
         seed=config.seed,
         max_grad_norm=config.max_grad_norm,
     )
-    batcher = Batcher(rows, task.kind.max_seq_length, pad_id)
+    batcher = Batcher(rows, pad_id, padded_lengths(task.kind.max_seq_length))
     loop.train(
         train_step,
         lambda start: train_batches(rows, batcher, batch_size, config.seed, start),

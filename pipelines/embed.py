@@ -70,7 +70,7 @@ def main(config: Config) -> dict:
             for texts in _chunks(config):
                 some = rows.cut(*tokenizer.encode(texts), tokenizer, length)
                 vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
-                batcher = rows.Batcher(some, length, tokenizer.pad_id, rows.PREDICT_MULTIPLE)
+                batcher = rows.Batcher(some, tokenizer.pad_id)
                 for examples in rows.batches_by_length(some, config.batch_size):
                     vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
                 output.write(texts, vectors)

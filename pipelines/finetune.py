@@ -31,7 +31,7 @@ from absl import logging
 from roots_tf import files, models, program, tasks, tokenizers
 from roots_tf.metrics import plots
 from roots_tf.tasks import finetuning
-from roots_tf.tasks.rows import Batcher, Rows, train_batches
+from roots_tf.tasks.rows import Batcher, Rows, padded_lengths, train_batches
 from roots_tf.training import loop, memory, optimizers, schedules, step, summaries
 
 
@@ -224,7 +224,7 @@ def train(config: Config, data: Data, model, seed: int, written: summaries.Summa
             raise _NoBetterError
         return {name: value for name, value in found.items() if isinstance(value, float)}
 
-    batcher = Batcher(rows, kind.max_seq_length, data.tokenizer.pad_id)
+    batcher = Batcher(rows, data.tokenizer.pad_id, padded_lengths(kind.max_seq_length))
     try:
         loop.train(
             train_step,

@@ -17,7 +17,7 @@ from roots_tf import models
 from roots_tf.files import InputError
 from roots_tf.models import EncoderConfig
 from roots_tf.tasks import tables
-from roots_tf.tasks.rows import PREDICT_MULTIPLE, Batcher, Rows, batches_by_length, cut
+from roots_tf.tasks.rows import Batcher, Rows, batches_by_length, cut
 from roots_tf.tasks.tables import Table
 from roots_tf.tokenizers import Tokenizer
 
@@ -167,7 +167,7 @@ def predict(
     kind: FineTuning, model: keras.Model, rows: Rows, batch_size: int, pad_id: int
 ) -> dict[str, list[np.ndarray]]:
     """Outputs of every example, in order; those by token without padding."""
-    batcher = Batcher(rows, kind.max_seq_length, pad_id, PREDICT_MULTIPLE)
+    batcher = Batcher(rows, pad_id)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
     def run(examples):

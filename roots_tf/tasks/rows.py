@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,9 +11,7 @@ from roots_tf import files
 from roots_tf.tokenizers import Tokenizer, packing
 
 _TEXTS_AT_ONCE = 1024  # so that padding to the full length never stands in memory for all of them
-TRAIN_MULTIPLE = 16  # of padded lengths: each further length is compiled once
-PREDICT_MULTIPLE = 8  # nothing is compiled, so that less padding costs nothing
-_SORTED_BATCHES = 16  # whose examples are sorted by length together: few enough to stay random
+_SORTED_BATCHES = 50  # whose examples are sorted by length together: few enough to stay random
 
 
 @dataclasses.dataclass
@@ -173,17 +171,27 @@ def ragged_range(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
 
 
+def padded_lengths(longest: int) -> list[int]:
+    """Lengths that training pads to, as it compiles each once: four a doubling.
+
+    >>> padded_lengths(50)
+    [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 50]
+    """
+    lengths = range(1, longest)
+    return [n for n in lengths if n % max(1, 2 ** (n.bit_length() - 3)) == 0] + [longest]
+
+
 class Batcher:
     """Gathers batches of rows in the graph.
 
     A batch holds `token_ids`, `segment_ids` and `padding_mask` [B, L], or [B, group, L], where L
-    is the length of the longest row up to a `multiple` (or `longest`, if that is less), and the
-    arrays of rows and tokens; those of rows come once an example, of its first row.
+    is the length of the longest row, or the next one of `padded_lengths`, and the arrays of rows
+    and tokens; those of rows come once an example, of its first row.
     """
 
-    def __init__(self, rows: Rows, longest: int, pad_id: int, multiple: int = TRAIN_MULTIPLE):
-        self._group, self._longest, self._pad_id = rows.group, longest, pad_id
-        self._multiple = multiple
+    def __init__(self, rows: Rows, pad_id: int, padded_lengths: Sequence[int] = ()):
+        self._group, self._pad_id = rows.group, pad_id
+        self._padded_lengths = tf.constant(padded_lengths, tf.int32)
         ragged = {"token_ids": rows.token_ids} | rows.of_tokens
         self._ragged = {
             name: tf.RaggedTensor.from_row_splits(values, rows.row_splits, validate=False)
@@ -198,8 +206,9 @@ class Batcher:
         rows = tf.reshape(examples[:, None] * self._group + group, [-1])  # [B * group]
         ragged = {name: tf.gather(tensor, rows) for name, tensor in self._ragged.items()}
         lengths = tf.cast(ragged["token_ids"].row_lengths(), tf.int32)  # [B * group]
-        longest = -(-tf.reduce_max(lengths) // self._multiple) * self._multiple
-        longest = tf.minimum(longest, self._longest)
+        longest = tf.reduce_max(lengths)
+        if len(self._padded_lengths):
+            longest = self._padded_lengths[tf.searchsorted(self._padded_lengths, [longest])[0]]
         place = tf.range(longest)
         padding_mask = place < lengths[:, None]
         in_second = (place >= tf.gather(self._second, rows)[:, None]) & padding_mask

@@ -37,7 +37,7 @@ def batch_of(name, folder, tokenizer, examples=(0, 1, 2, 3)):
         found = kind.read(path, {})
         kind = kind.learn(found)
     rows = kind.rows(found, tokenizer, labelled=name != "texts")
-    return kind, Batcher(rows, 64, tokenizer.pad_id)(tf.constant(examples))
+    return kind, Batcher(rows, tokenizer.pad_id)(tf.constant(examples))
 
 
 def wide(encoder, num_layers, **fields):

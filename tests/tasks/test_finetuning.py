@@ -55,7 +55,7 @@ def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, enc
     assert tasks.restore({"task": json.loads(json.dumps(tasks.describe(kind)))}) == kind
     rows = kind.rows(examples, tokenizer)
     assert len(rows) // rows.group == 4
-    model, batcher = kind.make_model(encoder, seed=3), Batcher(rows, 64, tokenizer.pad_id)
+    model, batcher = kind.make_model(encoder, seed=3), Batcher(rows, tokenizer.pad_id)
     whole, *halves = (
         kind.sums(model, batcher(tf.constant(part))) for part in ([0, 1, 2, 3], [0, 2], [3, 1])
     )

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roots_tf.files import InputError
-from roots_tf.tasks.rows import Batcher, batches_by_length, cut, train_batches, windows
+from roots_tf.tasks.rows import (
+    Batcher,
+    batches_by_length,
+    cut,
+    padded_lengths,
+    train_batches,
+    windows,
+)
 
 SPECIAL = SimpleNamespace(cls_id=2, sep_id=3, pad_id=0)
 
@@ -70,26 +77,35 @@ def test_a_stride_that_would_leave_tokens_out_is_refused():
         cut(np.arange(9), splits(9), SPECIAL, 12, stride=1, first=long)
 
 
-def test_a_batch_is_padded_to_a_multiple_of_16():
+def test_a_batch_is_padded_to_its_longest_row_or_the_next_length():
     rows = cut(np.arange(10, 60), splits(2, 40, 8), SPECIAL, 64)
     rows.of_rows["label_ids"] = np.array([5, 6, 7], np.int32)
     rows.of_tokens["marks"] = np.arange(len(rows.token_ids), dtype=np.int32)
-    batcher = Batcher(rows, 64, 0)
+    batcher = Batcher(rows, 0, [12, 44])
     batch = batcher(tf.constant([2, 0]))
-    assert batch["token_ids"].shape == (2, 16)
+    assert batch["token_ids"].shape == (2, 12)
     assert batch["token_ids"][1, :5].numpy().tolist() == [2, 10, 11, 3, 0]
     assert batch["marks"][1, :5].numpy().tolist() == [0, 1, 2, 3, -1]
     assert batch["padding_mask"].numpy().sum(-1).tolist() == [10, 4]
     assert batch["label_ids"].numpy().tolist() == [7, 5]
-    assert batcher(tf.constant([1]))["token_ids"].shape == (1, 48)
-    assert Batcher(rows, 44, 0)(tf.constant([1]))["token_ids"].shape == (1, 44)
-    assert Batcher(rows, 64, 0, 4)(tf.constant([2]))["token_ids"].shape == (1, 12)
+    assert batcher(tf.constant([1]))["token_ids"].shape == (1, 44)
+    assert Batcher(rows, 0)(tf.constant([2, 0]))["token_ids"].shape == (2, 10)
+
+
+@pytest.mark.parametrize("longest", [1, 8, 9, 96, 100, 512])
+def test_padded_lengths_add_at_most_a_quarter(longest):
+    lengths = padded_lengths(longest)
+    assert lengths == sorted(set(lengths)) and lengths[-1] == longest
+    assert all(
+        after <= max(before + 1, 1.25 * before) for before, after in itertools.pairwise(lengths)
+    )
+    assert len(lengths) <= 4 * longest.bit_length()
 
 
 def test_groups_stay_together():
     rows = cut(np.arange(10, 18), splits(1, 2, 2, 3), SPECIAL, 16)
     rows.group, rows.of_rows["label_ids"] = 2, np.array([0, 0, 1, 1], np.int32)
-    batch = Batcher(rows, 8, 0)(tf.constant([1, 0]))
+    batch = Batcher(rows, 0)(tf.constant([1, 0]))
     assert batch["token_ids"][:, :, 1].numpy().tolist() == [[13, 15], [10, 11]]
     assert batch["label_ids"].numpy().tolist() == [1, 0]
     assert [part.tolist() for part in batches_by_length(rows, 1)] == [[1], [0]]
@@ -98,7 +114,7 @@ def test_groups_stay_together():
 def test_batches_are_a_function_of_seed_and_step():
     rows = cut(np.arange(10), splits(*[1] * 10), SPECIAL, 8)
     rows.of_rows["label_ids"] = np.arange(10, dtype=np.int32)
-    batcher = Batcher(rows, 8, 0)
+    batcher = Batcher(rows, 0)
 
     def batches(seed, start, count):
         dataset = train_batches(rows, batcher, 4, seed, start)
@@ -120,7 +136,7 @@ def test_training_batches_hold_examples_of_similar_length(group, batch_size):
     rows = cut(np.arange(lengths.sum()), splits(*lengths), SPECIAL, 64)
     count = 1000 // group
     rows.group, rows.of_rows["label_ids"] = group, np.arange(1000) // group
-    dataset = train_batches(rows, Batcher(rows, 64, 0, 1), batch_size, 3)
+    dataset = train_batches(rows, Batcher(rows, 0), batch_size, 3)
     batches = [*dataset.take(2 * count // batch_size).as_numpy_iterator()]
     order = np.concatenate([batch["label_ids"] for batch in batches])
     assert sorted(order[:count]) == list(range(count))

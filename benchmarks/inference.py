@@ -5,7 +5,7 @@
 
 The checkpoint is a Hugging Face folder of a BERT. The sentences are real and of mixed length: the
 test part of SST-2 and the stories of the dev part of BBC News, cut into sentences, in that order.
-Ours does what `roots embed` does: sentences of similar length together, padded a little.
+Ours does what `roots embed` does: sentences of similar length together, padded to the longest.
 Hugging Face's BertModel under `torch.inference_mode` pads each batch to its longest sentence, with
 the sentences as they come, or longest first, as sentence-transformers does. All tokenise, and take
 the mean over the tokens. A bfloat16 is `--precision=mixed_bfloat16` of ours, and autocast there.

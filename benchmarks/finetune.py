@@ -7,13 +7,13 @@ Both start from one checkpoint, a Hugging Face folder that is imported for ours,
 examples with the same hyper-parameters: learning rate with warm-up and linear decay, epochs, batch
 size, texts of similar length in a batch, AdamW without decay of vectors, clipping, dropout, length,
 and seeds, each with their own draws. Scores of both come from `roots_tf.metrics` and are medians
-over the seeds; nothing is picked by a dev score. XQuAD, which has only a test file, is cut by
+over the seeds; no run is picked by a dev score. XQuAD, which has only a test file, is cut by
 article, so that no context stands on both sides. With `--against=random_init` the other side is
 `roots finetune --random_init`: what pretraining is worth, of a model folder too.
 
 The data folder holds sst2/*.tsv, bbc_news/*.jsonl, wikiann_en/*.conll, xquad/xquad.en.json. A model
-of six layers and hidden size 384 takes some five hours on two processors. What was finished is kept
-in `--work`; run the same command again to go on. `--debug` takes minutes, and its scores say
+of six layers and hidden size 384 takes some four hours on two processors. Every seed that was
+finished is kept in `--work`; run the same command again to go on. `--debug` takes minutes, and its scores say
 nothing.
 """
 

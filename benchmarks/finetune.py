@@ -13,8 +13,8 @@ article, so that no context stands on both sides. With `--against=random_init` t
 
 The data folder holds sst2/*.tsv, bbc_news/*.jsonl, wikiann_en/*.conll, xquad/xquad.en.json. A model
 of six layers and hidden size 384 takes some four hours on two processors. Every seed that was
-finished is kept in `--work`; run the same command again to go on. `--debug` takes minutes, and its scores say
-nothing.
+finished is kept in `--work`; run the same command again to go on. `--debug` takes minutes, and its
+scores say nothing.
 """
 
 import dataclasses

@@ -27,7 +27,6 @@ from typing import Literal
 
 from absl import logging
 
-from pipelines import finetune
 from roots_tf import files, program
 from roots_tf.metrics import classification, question_answering, tagging
 from roots_tf.tasks import conll, squad, tables
@@ -163,21 +162,21 @@ def split_questions(path: Path, folder: Path) -> dict[str, Path]:
 
 def ours_on(config: Config, imported, task: str, paths, settings, output: Path) -> dict:
     """Test scores of each seed of `roots finetune`, by name of the score."""
-    report = finetune.main(
-        finetune.Config(
-            task=task,
-            init_from=str(imported),
-            train=str(paths["train"]),
-            dev=str(paths["dev"]),
-            test=str(paths["test"]),
-            output=str(output),
-            stride=STRIDE if task == "question_answering" else 0,
-            seeds=config.seeds,
-            debug=config.debug,
-            **settings,
-        )
-    )
-    return {name: [run["test"][name] for run in report["seeds"]] for name in SCORES[task]}
+    flags = settings | {
+        "task": task,
+        "init_from": imported,
+        "train": paths["train"],
+        "dev": paths["dev"],
+        "test": paths["test"],
+        "output": output,
+        "stride": STRIDE if task == "question_answering" else 0,
+        "seeds": config.seeds,
+        "debug": config.debug,
+    }
+    # A process of its own gives its memory back before the other side needs as much.
+    run([sys.executable, "-m", "pipelines.finetune", *(f"--{k}={v}" for k, v in flags.items())])
+    seeds = files.read_json(output / "report.json")["seeds"]
+    return {name: [seed["test"][name] for seed in seeds] for name in SCORES[task]}
 
 
 def theirs_on(config: Config, task: str, paths, settings, folder: Path) -> dict:
@@ -194,14 +193,16 @@ def theirs_on(config: Config, task: str, paths, settings, folder: Path) -> dict:
                 # Not as a file: it would take benchmarks/tokenizers.py for that library.
                 command = [config.hugging_face, "-c", SCRIPT.read_text("utf-8")]
                 command += [folder / "spec.json", str(seed), temporary]
-                if status := subprocess.run(command).returncode:
-                    raise files.InputError(
-                        f"Hugging Face's training in {config.hugging_face} ended with status "
-                        f"{status}; see above"
-                    )
+                run(command)
             logging.info("hugging face: seed %d done", seed)
         scores.append(score(task, spec["test"], names, files.read_json(found)))
     return {name: [of_seed[name] for of_seed in scores] for name in SCORES[task]}
+
+
+def run(command: list) -> None:
+    """Runs one side to its end."""
+    if status := subprocess.run(command).returncode:
+        raise files.InputError(f"training in {command[0]} ended with status {status}; see above")
 
 
 def examples_of(task: str, paths, count: int | None) -> tuple[dict, list[str]]:

@@ -9,7 +9,8 @@ size, texts of similar length in a batch, AdamW without decay of vectors, clippi
 and seeds, each with their own draws. Scores of both come from `roots_tf.metrics` and are medians
 over the seeds; no run is picked by a dev score. XQuAD, which has only a test file, is cut by
 article, so that no context stands on both sides. With `--against=random_init` the other side is
-`roots finetune --random_init`: what pretraining is worth, of a model folder too.
+`roots finetune --random_init`, at a learning rate of its own: what pretraining is worth, of a model
+folder too.
 
 The data folder holds sst2/*.tsv, bbc_news/*.jsonl, wikiann_en/*.conll, xquad/xquad.en.json. A model
 of six layers and hidden size 384 takes some four hours on two processors. Every seed that was
@@ -83,6 +84,9 @@ class Config:
         1e-4,
         help="highest learning rate",
     )
+    random_init_learning_rate: float = program.flag(
+        0.0, help="that of --against=random_init, which needs another one; 0: the same"
+    )
     seeds: int = program.flag(3, help="runs of each, of seeds 0, 1, ...")
     work: str = program.flag("runs/finetune", help="folder of the runs")
     output: str = program.flag("", help="JSON file for the results; none if empty")
@@ -119,6 +123,7 @@ def main(config: Config) -> list[dict]:
         ours = ours_on(config, imported, task, paths, settings, work / name / "ours")
         if config.against == "random_init":
             settings["random_init"] = True
+            settings["learning_rate"] = config.random_init_learning_rate or config.learning_rate
             theirs = ours_on(config, imported, task, paths, settings, work / name / "random_init")
         else:
             theirs = theirs_on(config, task, paths, settings, work / name)

@@ -29,6 +29,7 @@ _UNSPACED = {
         (0xAA60, 0xAA7F),
     ),
 }
+_VARIATION_SELECTORS = range(0xE0100, 0xE01F0)  # marks far behind all other letters and marks
 _MULTIPLIER = 0x9E3779B97F4A7C15  # odd: 2^64 over the golden ratio, as in SplitMix64
 _PERIOD = 64  # characters after which the factors of a hash repeat; few words are as long
 
@@ -38,7 +39,8 @@ def _kinds() -> np.ndarray:
     """What each code point is."""
     kinds = np.zeros(sys.maxunicode + 1, np.uint8)
     category = unicodedata.category
-    for code in range(0x40000):  # what follows is unassigned, private or a mere selector
+    # Elsewhere is nothing but what is unassigned, private or a tag.
+    for code in (*range(0x40000), *_VARIATION_SELECTORS):
         if category(chr(code))[0] in "LMN":
             kinds[code] = _PART
     for kind, blocks in _UNSPACED.items():

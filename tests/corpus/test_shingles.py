@@ -2,7 +2,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roots_tf.corpus import shingles
@@ -77,6 +77,7 @@ texts = st.text(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(texts, max_size=6), st.integers(1, 4), st.integers(8, 64))
+@example(["a\U000e0100"], 1, 8)  # a variation selector is a mark
 def test_against_the_slow_way(batch, n, batch_chars):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shingles, "BATCH_CHARS", batch_chars)

@@ -97,6 +97,10 @@ def main(config: Config) -> list[dict]:
     """Fine-tunes both on every data set, prints the table and returns its rows."""
     if unknown := sorted(set(config.only) - set(DATASETS)):
         raise files.InputError(f"found --only={unknown[0]}; wanted some of {', '.join(DATASETS)}")
+    if config.random_init_learning_rate and config.against != "random_init":
+        raise files.InputError(
+            "found --random_init_learning_rate; wanted --against=random_init beside it"
+        )
     work = Path(config.work)
     imported = work / "imported"
     if Path(config.init_from, "model.json").exists():

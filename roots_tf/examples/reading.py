@@ -115,12 +115,17 @@ def pipeline(
     )
     packed = sentence_objective == "none"
     rows = _rows(folder, manifest, part, seed, batch_size * start_step, num_epochs, packed, maker)
+    # The thread that would tune the parallelism costs a tenth of the batches on one core, and taking
+    # an iterator down may wait for its next turn, up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
     return (
         rows.prefetch(1)
         .rebatch(batch_size, drop_remainder=num_epochs is None)
         .enumerate(start=start_step)
         .map(maker.make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(2)
+        .with_options(options)
     )
 
 

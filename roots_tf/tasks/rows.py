@@ -270,7 +270,10 @@ def train_batches(
     start = start_step * batch_size
     epochs = tf.data.Dataset.range(start // count, 1 << 40)
     examples = epochs.flat_map(examples_of).unbatch().skip(start % count)
-    return examples.batch(batch_size, drop_remainder=True).map(batcher).prefetch(tf.data.AUTOTUNE)
+    batches = examples.batch(batch_size, drop_remainder=True).map(batcher).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # taking an iterator down may wait a minute for it
+    return batches.with_options(options)
 
 
 def batches_by_length(rows: Rows, batch_size: int) -> Iterator[np.ndarray]:

@@ -81,7 +81,8 @@ def main(config: Config) -> dict:
         batch_size=32,
         max_predictions_per_seq=10,
         duration=str(config.num_steps),
-        learning_rate=1.5e-3,
+        preset="modern",
+        learning_rate=3e-3,
         initializer_range=0.06,
         dropout=0.0,
         log_every=100,
@@ -98,7 +99,7 @@ def main(config: Config) -> dict:
             output=work / folder,
             random_init=random_init,
             num_epochs=4,
-            learning_rate=5e-4,
+            learning_rate=2e-3,
             dropout=0.1,
             seeds=config.finetune_seeds,
         )

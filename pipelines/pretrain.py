@@ -17,6 +17,9 @@ Phases share the weights, the optimizer's moments and the count of steps; each h
 batch, duration and schedule, as BERT's 128 tokens and then 512 (arXiv:1810.04805, A.2):
 
     --phases="examples=work/e128 duration=90000,examples=work/e512 duration=10000 batch_size=64"
+
+Each warms up to `--learning_rate` or to a `learning_rate=` of its own: a lower one in the second
+phase keeps more of what the first has learned about short texts.
 """
 
 import contextlib

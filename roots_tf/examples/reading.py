@@ -115,8 +115,8 @@ def pipeline(
     )
     packed = sentence_objective == "none"
     rows = _rows(folder, manifest, part, seed, batch_size * start_step, num_epochs, packed, maker)
-    # The thread that would tune the parallelism costs a tenth of the batches on one core, and taking
-    # an iterator down may wait for its next turn, up to a minute.
+    # The thread that would tune the parallelism costs a tenth of the batches on one core, and an
+    # iterator's end may wait for its next turn, up to a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
     return (

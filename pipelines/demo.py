@@ -2,7 +2,7 @@
 
     roots demo
 
-Takes about seven minutes on two cores and downloads nothing. Runs the other programs as a user
+Takes two to seven minutes on two cores and downloads nothing. Runs the other programs as a user
 would, each in a process of its own, and prints their commands. It ends with a table of what was
 learned beside what knowing nothing would give, and writes the same to report.json.
 """

@@ -1,80 +1,95 @@
 """Programs: one flag a field of a frozen dataclass, one line for a user's mistake.
 
-A program is a module of `pipelines` with a docstring, a frozen dataclass `Config` whose fields are
-made by `flag()`, and `main(config)`. `roots NAME --flags` and `python -m pipelines.NAME --flags`
-run it; tests and notebooks call `main(Config(...))`.
+A program is a module of `pipelines` with a docstring, a frozen dataclass `Config` and a function
+`main(config)`. `roots NAME --flags` and `python -m pipelines.NAME --flags` run it; tests and
+notebooks call `main(Config(...))`. What declares flags stands in `roots_tf.flags`, and is here too
+under the same names: `program.flag`, `program.group`, `program.make` and the others.
 """
 
 import ast
-import dataclasses
 import errno
 import importlib
 import importlib.util
-import json
 import pkgutil
 import signal
 import sys
+import textwrap
 import time
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, logging
+from absl import flags as absl_flags
+
+from roots_tf.flags import (
+    Flag,
+    FlagError,
+    check,
+    choice,
+    flag,
+    flags_of,
+    flat,
+    from_text,
+    group,
+    make,
+    replace,
+    to_json,
+)
+
+__all__ = [
+    "FlagError",
+    "check",
+    "choice",
+    "flag",
+    "flags_of",
+    "flat",
+    "from_text",
+    "group",
+    "help_page",
+    "make",
+    "progress",
+    "replace",
+    "roots",
+    "run",
+    "to_json",
+]
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_HELP = {"--help", "-help", "-h", "--helpshort", "-?"}
 
 
-def flag(default=dataclasses.MISSING, *, help: str):
-    """A field of a `Config`: without a default the flag is required.
-
-    Args:
-        default: value of the flag when it is not given; its type is the field's annotation, one of
-            `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`.
-        help: what `--help` prints.
-
-    A field that ends in "_", such as `from_`, makes the flag without it, `--from`.
-    """
-    return dataclasses.field(default=default, metadata={"help": help})
-
-
-def to_json(config) -> str:
-    """The config as JSON, as it is saved beside a program's output."""
-    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
-
-
-def from_json(config_class, text: str):
-    """The inverse of `to_json`.
-
-    Raises:
-        ValueError: the text holds a key that `config_class` has no field for.
-    """
-    values = json.loads(text)
-    known = {field.name for field in dataclasses.fields(config_class)}
-    if unknown := sorted(set(values) - known):
-        raise ValueError(f"{config_class.__name__} has no field {unknown}; it has {sorted(known)}")
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-
-
-def run(main, config_class) -> typing.NoReturn:
+def run(main, config_class: type) -> typing.NoReturn:
     """Parses the command line into a `config_class` and calls `main` with it, then exits.
 
     An exception that carries an integer `exit_status` is addressed to the user: its text is
     printed on one line and the process exits with that status; so is a full disk, with status 2.
     Any other is a bug and keeps its traceback. Ctrl-C, where `main` does not handle it, ends in one
     line too.
+
+    Args:
+        main: takes a config.
+        config_class: a frozen dataclass whose fields `flag`, `group` and `choice` made.
     """
-    hints = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        _define(field, hints[field.name])
+    known = flags_of(config_class)
+    docstring = sys.modules[config_class.__module__].__doc__
+    if _HELP & set(sys.argv[1:]):
+        print(help_page(docstring, known), end="")
+        sys.exit(0)
+    for name, about in known.items():
+        _define(name, about)
 
     def call_main(arguments):
         if rest := arguments[1:]:
             _leave(f"found {rest} beside the flags; wanted --flag=value (quote patterns)", 2)
-        fields = dataclasses.fields(config_class)
-        values = {field.name: flags.FLAGS[_flag_name(field)].value for field in fields}
-        config = config_class(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        )
+        given = {name: absl_flags.FLAGS[name] for name in known if absl_flags.FLAGS[name].present}
+        values = {
+            name: tuple(f.value) if isinstance(f.value, list) else f.value
+            for name, f in given.items()
+        }
         try:
+            config = make(config_class, **values)
+            check(config)
             main(config)
         except Exception as error:
             if getattr(error, "errno", None) in _DISK_FULL:
@@ -96,10 +111,42 @@ def run(main, config_class) -> typing.NoReturn:
             else True
         )
     )
-    # absl shows the docstring and key flags of `__main__`, which under a console script is not the
-    # program's own module.
-    sys.modules["__main__"].__doc__ = sys.modules[config_class.__module__].__doc__
+    sys.modules["__main__"].__doc__ = docstring  # absl shows it where it refuses a flag
     app.run(call_main)
+
+
+def help_page(docstring: str, known: Mapping[str, Flag]) -> str:
+    """What `--help` prints: the docstring, then the flags by group.
+
+    Args:
+        docstring: of the program.
+        known: its flags, by name.
+    """
+    lines = [docstring.strip()]
+    for title in dict.fromkeys(about.group for about in known.values()):
+        lines += ["", f"{title}:"]
+        for name, about in known.items():
+            if about.group == title:
+                lines += _help_lines(name, about)
+    return "\n".join([*lines, ""])
+
+
+def _help_lines(name: str, about: Flag) -> list[str]:
+    start = f"--[no]{name}: " if about.hint is bool else f"--{name}: "
+    if about.choices:
+        start += f"<{'|'.join(about.choices)}>: "
+    rest = {"subsequent_indent": "    ", "break_on_hyphens": False}
+    lines = textwrap.wrap(f"{start}{about.help}", 98, **rest)
+    notes = [f"a number {about.bounds}"] if str(about.bounds) else []
+    if about.is_required:
+        notes.append("required")
+    elif about.default not in ("", ()):
+        default = about.default
+        default = ",".join(default) if isinstance(default, tuple) else default
+        default = str(default).lower() if isinstance(default, bool) else default
+        notes.append(f"default: '{default}'")
+    lines += [f"    ({'; '.join(notes)})"] if notes else []
+    return [f"  {line}" for line in lines]
 
 
 def progress(stage: str):
@@ -126,31 +173,21 @@ def _leave(message, status: int) -> typing.NoReturn:
     sys.exit(status)
 
 
-def _flag_name(field: dataclasses.Field) -> str:
-    """The field's name; without the underscore of one that else were a keyword, such as `from_`."""
-    return field.name.removesuffix("_")
-
-
-def _define(field: dataclasses.Field, hint) -> None:
-    """Defines the absl flag of one field, and shows it under `--help`."""
-    name, required = _flag_name(field), field.default is dataclasses.MISSING
-    default = None if required else field.default
-    text = field.metadata["help"]
-    if typing.get_origin(hint) is typing.Literal:
-        flags.DEFINE_enum(name, default, typing.get_args(hint), text)
-    elif hint == tuple[str, ...]:
-        flags.DEFINE_list(name, None if required else list(default), text)
+def _define(name: str, about: Flag) -> None:
+    """Defines the absl flag; what it is where it is not given is the config's to say."""
+    if about.choices:
+        absl_flags.DEFINE_enum(name, None, about.choices, about.help)
     else:
         define = {
-            str: flags.DEFINE_string,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            bool: flags.DEFINE_bool,
-        }[hint]
-        define(name, default, text)
-    if required:
-        flags.mark_flag_as_required(name)
-    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+            str: absl_flags.DEFINE_string,
+            int: absl_flags.DEFINE_integer,
+            float: absl_flags.DEFINE_float,
+            bool: absl_flags.DEFINE_bool,
+            tuple[str, ...]: absl_flags.DEFINE_list,
+        }[about.hint]
+        define(name, None, about.help)
+    if about.is_required:
+        absl_flags.mark_flag_as_required(name)
 
 
 def programs() -> dict[str, str]:

@@ -142,17 +142,96 @@ def test_an_interrupt_is_one_line(script):
 
 
 @dataclasses.dataclass(frozen=True)
+class Rig:
+    masts: int = program.flag(2, help="number of masts", minimum=1, maximum=5)
+    canvas: float = program.flag(1.0, help="area of the sails", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trade:
+    name = "trade"
+    cargo: str = program.flag("tea", help="what is carried")
+    crew: int = program.flag(9, help="hands")
+
+
+@dataclasses.dataclass(frozen=True)
+class Hunt:
+    name = "hunt"
+    boats: int = program.flag(4, help="whaleboats", minimum=1)
+    crew: int = program.flag(30, help="hands")
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     to: tuple[str, ...] = program.flag(help="ports")
     ship: Literal["sloop", "brig"] = program.flag("sloop", help="ship")
+    night: bool = program.flag(False, help="sail at night", group="hours")
+    rig: Rig = program.group(Rig(masts=3), "rigging")
+    voyage: object = program.choice(
+        {"trade": Trade, "hunt": Hunt}, "trade", help="what for", title="voyage"
+    )
 
 
-def test_json_there_and_back():
-    config = Config(to=("Lima", "Córdoba"), ship="brig")
-    assert program.from_json(Config, program.to_json(config)) == config
-    assert "Córdoba" in program.to_json(config)
-    with pytest.raises(ValueError, match=r"no field \['mast'\]; it has \['ship', 'to'\]"):
-        program.from_json(Config, '{"to": [], "mast": 3}')
+def test_groups_and_choices_are_flags_side_by_side():
+    config = program.make(Config, to=("Lima",), masts=1, voyage="hunt", boats=5)
+    assert config.rig == Rig(masts=1)
+    assert config.voyage == Hunt(boats=5)
+    assert program.make(Config, to=()).rig.masts == 3  # of the group's default, not its class
+    assert program.flat(config) == {
+        "to": ("Lima",), "ship": "sloop", "night": False, "masts": 1, "canvas": 1.0,
+        "voyage": "hunt", "boats": 5, "crew": 30,
+    }  # fmt: skip
+    values = json.loads(program.to_json(config))
+    assert program.make(Config, **values | {"to": tuple(values["to"])}) == config
+    assert program.replace(config, boats=6, masts=2).voyage == Hunt(boats=6)
+    assert program.replace(config, voyage="trade").voyage == Trade()
+    assert program.replace(config, voyage=Trade(cargo="silk")).voyage.cargo == "silk"
+    assert "Córdoba" in program.to_json(program.replace(config, to=("Córdoba",)))
+
+
+def test_a_flag_of_another_choice_is_refused():
+    with pytest.raises(program.FlagError, match="found --boats with --voyage=trade, which has no"):
+        program.make(Config, to=(), boats=5)
+    with pytest.raises(
+        program.FlagError, match="found a flag --sails; wanted one of boats, canvas"
+    ):
+        program.make(Config, to=(), sails=5)
+    with pytest.raises(program.FlagError, match="found --voyage=war; wanted one of trade, hunt"):
+        program.make(Config, to=(), voyage="war")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"masts": 6}, "found --masts=6; wanted a number from 1 to 5"),
+        ({"masts": 0}, "found --masts=0; wanted a number from 1 to 5"),
+        ({"canvas": 0.0}, "found --canvas=0.0; wanted a number above 0"),
+        ({"canvas": float("nan")}, "found --canvas=nan; wanted a number above 0"),
+        ({"ship": "raft"}, "found --ship=raft; wanted one of sloop, brig"),
+    ],
+)
+def test_values_beyond_their_bounds(values, message):
+    with pytest.raises(program.FlagError, match=message):
+        program.check(program.make(Config, to=(), **values))
+
+
+def test_values_as_somebody_wrote_them():
+    config = program.make(Config, to=("Lima",))
+    written = {"to": "Cork,Lima", "masts": "2", "canvas": "1e3", "night": "true", "cargo": "wool"}
+    values = program.flat(program.from_text(config, written))
+    assert values == program.flat(config) | {
+        "to": ("Cork", "Lima"), "masts": 2, "canvas": 1000.0, "night": True, "cargo": "wool",
+    }  # fmt: skip
+    with pytest.raises(program.FlagError, match="found masts='many'; wanted a whole number"):
+        program.from_text(config, {"masts": "many"})
+
+
+def test_help_shows_the_groups_in_order():
+    page = program.help_page("Sails.", program.flags_of(Config))
+    titles = [line for line in page.splitlines() if line.endswith(":") and line[0] != " "]
+    assert titles == ["flags:", "hours:", "rigging:", "voyage:"]
+    assert "  --masts: number of masts\n      (a number from 1 to 5; default: '3')" in page
+    assert "  --voyage: <trade|hunt>: what for" in page
 
 
 def test_roots_lists_the_programs_with_a_line_each_and_quickly():

@@ -1,49 +1,67 @@
-"""What `auto` stands for on this machine, by rule or by a short trial, and why."""
+"""What `auto` stands for on this machine, by what its devices are, and why."""
+
+import platform
+from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
 from roots_tf.training.peak import matmul_peak
+from roots_tf.training.settings import Hardware
 
-GAIN = 1.5  # how much faster bfloat16 products must be to pay for the casts around them
+# Matrix units for bfloat16, as Linux names them in /proc/cpuinfo. With Intel's, oneDNN multiplies
+# in bfloat16 at 2.6 times the rate of float32; without them the casts cost more than they save.
+_BFLOAT16_UNITS = "amx_bf16"
+
+
+class Computation(NamedTuple):
+    """In what numbers a step is computed, with no `auto` left.
+
+    Attributes:
+        precision: a Keras dtype policy.
+        jit_compile: whether forward and backward are compiled whole.
+        peak_flops: FLOP/s that the devices of the run can reach together; 0 if not known.
+    """
+
+    precision: str
+    jit_compile: bool
+    peak_flops: float = 0.0
 
 
 def choose(
-    strategy: tf.distribute.Strategy,
-    workers: int,
-    precision: str,
-    jit_compile: str,
-    peak_flops: float,
-) -> dict:
-    """What a run computes with; tells what `auto` picked and why.
+    hardware: Hardware, strategy: tf.distribute.Strategy, workers: int, measure: bool = True
+) -> Computation:
+    """What a run computes with; logs what `auto` stands for and why.
 
     Args:
+        hardware: the flags.
         strategy: where the step runs.
         workers: processes of the run.
-        precision: a Keras dtype policy, or "auto".
-        jit_compile: "true", "false" or "auto".
-        peak_flops: FLOP/s of the devices together; 0 measures them.
-
-    Returns:
-        `precision`, `jit_compile` as a bool, and `peak_flops`.
+        measure: whether to measure the peak where the flags do not give it: half a second.
     """
+    precision = hardware.precision
     if precision == "auto":
-        precision, why = pick_precision(strategy, workers)
+        precision, why = pick_precision(strategy)
         logging.info("precision: %s; %s", precision, why)
-    compiled = jit_compile == "true"
-    if jit_compile == "auto":
+    compiled = hardware.jit_compile == "true"
+    if hardware.jit_compile == "auto":
         compiled, why = pick_jit_compile(strategy)
         logging.info("jit_compile: %s; %s", str(compiled).lower(), why)
-    peak_flops = peak_flops or measure_peak(strategy, precision, workers)
-    return {"precision": precision, "jit_compile": compiled, "peak_flops": peak_flops}
+    peak_flops = hardware.peak_flops
+    if measure and not peak_flops:
+        peak_flops = measure_peak(strategy, precision, workers)
+    return Computation(precision, compiled, peak_flops)
 
 
-def pick_precision(strategy: tf.distribute.Strategy, workers: int = 1) -> tuple[str, str]:
+def pick_precision(strategy: tf.distribute.Strategy) -> tuple[str, str]:
     """A Keras dtype policy for the step, and the reason for it in words.
+
+    It follows from what the device is and not from a trial, which would depend on what else the
+    machine does: the same command gives the same weights.
 
     Args:
         strategy: where the step runs.
-        workers: processes of the run; several must decide alike, so they try nothing out.
     """
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return "mixed_bfloat16", "TPUs multiply in bfloat16"
@@ -56,16 +74,18 @@ def pick_precision(strategy: tf.distribute.Strategy, workers: int = 1) -> tuple[
         if capability >= (7, 0):
             return "mixed_float16", f"{named}: float16 matrix units, from 7.0 on"
         return "float32", f"{named}: no matrix units of half precision"
-    if workers > 1:
-        return "float32", "several workers on CPUs"
-    peaks = {"float32": 0.0, "bfloat16": 0.0}
-    for dtype in 2 * tuple(peaks):  # in turn: what else the machine does should hit both
-        peaks[dtype] = max(peaks[dtype], matmul_peak(dtype, seconds=0.3) / 1e9)
-    chosen = "mixed_bfloat16" if peaks["bfloat16"] > GAIN * peaks["float32"] else "float32"
-    return chosen, (
-        f"a product here runs at {peaks['float32']:,.0f} GFLOP/s in float32 and at "
-        f"{peaks['bfloat16']:,.0f} in bfloat16, which must be {GAIN} times as fast to pay"
-    )
+    if _BFLOAT16_UNITS in processor_features():
+        return "mixed_bfloat16", f"the processor has matrix units for bfloat16 ({_BFLOAT16_UNITS})"
+    return "float32", f"the processor ({platform.machine()}) has no matrix units for bfloat16"
+
+
+def processor_features(path: str | Path = "/proc/cpuinfo") -> frozenset[str]:
+    """What Linux says that the processor can do; nothing where there is no such file."""
+    if not Path(path).exists():
+        return frozenset()
+    lines = Path(path).read_text("utf-8", "replace").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
 
 
 def pick_jit_compile(strategy: tf.distribute.Strategy) -> tuple[bool, str]:

@@ -5,10 +5,12 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
+from roots_tf.losses import Scalar
 from roots_tf.training.calls import make_call
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.reporting import (
@@ -20,6 +22,7 @@ from roots_tf.training.reporting import (
     spike_limit,
     warn,
 )
+from roots_tf.training.settings import Cadence
 from roots_tf.training.step import Sums
 from roots_tf.training.summaries import Summaries
 
@@ -45,8 +48,49 @@ class DivergedError(Exception):
 MAX_SKIPPED = 50  # steps in a row without a finite gradient before a run gives up
 
 
+class Stage(NamedTuple):
+    """A stretch of a run: what it trains on and how it is judged.
+
+    Attributes:
+        batches: gives the batches from a step on, counted over the whole run.
+        last_step: where the stage ends, likewise.
+        work: what one step does.
+        evaluate: gives held-out scalars; the losses among them are the score of a checkpoint.
+        texts: gives Markdown texts to show at each evaluation.
+        is_over: asked after each evaluation; True ends the stage before its last step.
+    """
+
+    batches: Callable[[int], tf.data.Dataset]
+    last_step: int
+    work: Work
+    evaluate: Callable[[], dict[str, float]] | None = None
+    texts: Callable[[], dict[str, str]] | None = None
+    is_over: Callable[[], bool] = lambda: False
+
+
+class Record(NamedTuple):
+    """Where a run leaves what it has learned; None leaves nothing.
+
+    Attributes:
+        scalars: those that the task declares.
+        checkpoints: where state is saved.
+        summaries: where scalars go.
+        weights: by name, for histograms.
+    """
+
+    scalars: tuple[Scalar, ...] = ()
+    checkpoints: Checkpoints | None = None
+    summaries: Summaries | None = None
+    weights: dict[str, tf.Variable] | None = None
+
+
 def make_evaluate(task, dataset: tf.data.Dataset) -> Callable[[], dict[str, float]]:
-    """A function that gives the scalars of the task over a dataset, without dropout."""
+    """A function that gives the scalars of the task over a dataset, without dropout.
+
+    Args:
+        task: see `roots_tf.training.step.Task`.
+        dataset: batches with an end.
+    """
     sums_of = tf.function(lambda batch: task.sums(batch))
 
     def evaluate() -> dict[str, float]:
@@ -54,7 +98,7 @@ def make_evaluate(task, dataset: tf.data.Dataset) -> Callable[[], dict[str, floa
         for batch in dataset:
             sums = sums_of(batch)
             total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
-        return scalars_of(total or {})
+        return scalars_of(total or {}, task.scalars)
 
     return evaluate
 
@@ -103,53 +147,107 @@ class _Profiler:
             tf.profiler.experimental.stop()
 
 
+class _Training:
+    """One stage under way; `train` drives it."""
+
+    def __init__(self, step: tf.Variable, stage: Stage, cadence: Cadence, record: Record):
+        self.now = int(step.numpy())
+        self._stage, self._cadence, self._record = stage, cadence, record
+        beside = record.checkpoints.beside(self.now) if record.checkpoints else None
+        self._window = Window(stage.work, record.scalars, beside)
+        # Read back, so that a run that was killed counts the spikes of one that was not.
+        history = record.summaries.history("train", "gradient_norm") if record.summaries else []
+        self._norms = history
+        self._spike_limit = spike_limit(history)
+        self._checkpoint_is_owed = False
+        self.is_over = stage.is_over()
+
+    def is_due(self, every: int) -> bool:
+        return self.now == self._stage.last_step or (every > 0 and self.now % every == 0)
+
+    def steps_to_next_event(self) -> int:
+        cadence, now = self._cadence, self.now
+        periods = (cadence.log_every, cadence.evaluate_every, cadence.checkpoint_every)
+        ends = [
+            now - now % every + every for every in (*periods, cadence.histogram_every) if every > 0
+        ]
+        ends += [end for end in cadence.profiled or () if end > now]
+        return min(*ends, self._stage.last_step, now + cadence.steps_per_call) - now
+
+    def add(self, result, steps: int, seconds: float) -> None:
+        """Takes what a call of several steps gave, and writes what is due."""
+        self.now += steps
+        self._window.add(result, seconds, self._spike_limit)
+        if self.is_due(self._cadence.log_every):
+            self._write_row()
+        summaries, every = self._record.summaries, self._cadence.histogram_every
+        if summaries and self._record.weights and every and self.is_due(every):
+            weights = self._record.weights.items()
+            arrays = {f"weights/{name}": weight.numpy() for name, weight in weights}
+            summaries.write_histograms("train", self.now, arrays)
+        if self._window.skipped_in_a_row >= MAX_SKIPPED:
+            raise DivergedError(
+                f"gradients were not finite for {self._window.skipped_in_a_row} steps in a row, up "
+                f"to step {self.now}; {_last_good(self._record.checkpoints)}. Start again with a "
+                "lower learning rate, or in float32 if the precision was lower"
+            )
+
+    def _write_row(self) -> None:
+        stage, declared = self._stage, self._record.scalars
+        scalars = self._window.close()
+        loss = loss_of(scalars, declared)
+        show_progress(self.now, stage.last_step, scalars, loss, stage.work.tokens)
+        warn(self.now, scalars, self._spike_limit)
+        self._norms += [scalars["gradient_norm"]] if "gradient_norm" in scalars else []
+        self._spike_limit = spike_limit(self._norms)
+        if self._record.summaries:
+            self._record.summaries.write("train", self.now, scalars)
+
+    def evaluate(self) -> float | None:
+        """The held-out loss, if it is due and there is one."""
+        stage, summaries = self._stage, self._record.summaries
+        if stage.evaluate is None or not self.is_due(self._cadence.evaluate_every):
+            return None
+        held_out = stage.evaluate()
+        line = "  ".join(f"{name} {value:.3f}" for name, value in held_out.items())
+        logging.info("held out at step %d: %s", self.now, line)
+        if summaries:
+            summaries.write("held_out", self.now, held_out)
+            if stage.texts:
+                summaries.write_texts("held_out", self.now, stage.texts())
+        self.is_over = stage.is_over()
+        loss = loss_of(held_out, self._record.scalars)
+        return loss if math.isfinite(loss) else None
+
+    def save(self, score: float | None, received: int) -> None:
+        """Writes a checkpoint where one is due or the process was asked to stop."""
+        # Skipped steps leave the weights as they were, so a checkpoint among them is whole. But
+        # weights that give no finite gradient any more should not push out older ones that do:
+        # one that is due waits for the next good step.
+        self._checkpoint_is_owed |= self.is_due(self._cadence.checkpoint_every)
+        last = received or self.is_over or self.now == self._stage.last_step
+        is_good = not self._window.skipped_in_a_row
+        if self._record.checkpoints and (last or (self._checkpoint_is_owed and is_good)):
+            self._record.checkpoints.save(self.now, score, self._window.state)
+            self._checkpoint_is_owed = False
+
+
 def train(
     train_step,
-    make_dataset: Callable[[int], tf.data.Dataset],
     step: tf.Variable,
-    *,
-    total_steps: int,
-    tokens_per_step: int,
-    examples_per_step: int = 0,
-    flops_per_step: float = 0.0,
-    peak_flops: float = 0.0,
-    steps_per_call: int = 1,
-    log_every: int = 50,
-    evaluate_every: int = 0,
-    checkpoint_every: int = 0,
-    histogram_every: int = 0,
-    profile: tuple[int, int] | None = None,
-    evaluate_now: Callable[[], dict[str, float]] | None = None,
-    texts_now: Callable[[], dict[str, str]] | None = None,
-    weights: dict[str, tf.Variable] | None = None,
-    checkpoints: Checkpoints | None = None,
-    summaries: Summaries | None = None,
+    stage: Stage,
+    cadence: Cadence,
+    record: Record = Record(),  # noqa: B008
     agree: Callable[[int], int] = lambda number: number,
 ) -> None:
-    """Trains from the value of `step` to `total_steps`; a run may do so in several phases.
+    """Trains from the value of `step` to the end of a stage; a run may have several.
 
     Args:
-        train_step: from `roots_tf.training.step.make_train_step`.
-        make_dataset: the batches from a step on.
+        train_step: a `roots_tf.training.step.TrainStep`.
         step: int64 variable that counts updates; restored before this is called.
-        total_steps: when to stop, in updates of the whole run.
-        tokens_per_step: positions in a global batch, padding included.
-        examples_per_step: rows in a global batch; 0 tells no examples a second.
-        flops_per_step: floating point operations of the model in a step; 0 tells no utilization.
-        peak_flops: FLOP/s that the devices of the run can reach together.
-        steps_per_call: steps between two returns to Python.
-        log_every: steps between two rows of training scalars.
-        evaluate_every: steps between two calls of `evaluate_now`; 0 only at the end.
-        checkpoint_every: steps between two checkpoints; 0 only at the end.
-        histogram_every: steps between two histograms of `weights`; 0 never.
-        profile: two steps; the profiler records from the first to the last, whole calls, into
-            `logs/plugins/profile`.
-        evaluate_now: gives held-out scalars; those that end with `_loss` add up to the score of
-            a checkpoint.
-        texts_now: gives Markdown texts to show at each evaluation.
-        weights: by name, for histograms.
-        checkpoints: where state is saved; None saves none.
-        summaries: where scalars go; None writes none.
+        stage: what to train on, up to where.
+        cadence: when to report, evaluate and save.
+        record: where to.
         agree: takes the number of the signal that this process has received, or 0, after each call,
             and gives the one that all processes of the run act upon.
 
@@ -157,79 +255,26 @@ def train(
         StoppedError: SIGINT or SIGTERM came; a checkpoint was written.
         DivergedError: gradients were not finite for `MAX_SKIPPED` steps in a row.
     """
-    now = int(step.numpy())
-    if now >= total_steps:
+    training = _Training(step, stage, cadence, record)
+    if training.now >= stage.last_step or training.is_over:
         return
     call = make_call(train_step, step)
-    iterator = iter(make_dataset(now))
-    work = Work(tokens_per_step, examples_per_step, flops_per_step, peak_flops)
-    window = Window(work, checkpoints.beside(now) if checkpoints else None)
-    # Read back, so that a run that was killed counts the spikes of one that was not.
-    norms = summaries.history("train", "gradient_norm") if summaries else []
-    limit = spike_limit(norms)
-    checkpoint_owed = False
-
-    def due(every: int) -> bool:
-        return now == total_steps or (every > 0 and now % every == 0)
-
-    def steps_to_next_event() -> int:
-        periods = (log_every, evaluate_every, checkpoint_every, histogram_every)
-        ends = [now - now % every + every for every in periods if every > 0]
-        ends += [end for end in profile or () if end > now]
-        return min(ends + [total_steps, now + steps_per_call]) - now
-
-    with _Signals() as signals, _Profiler(profile, summaries and summaries.logs) as profiler:
-        while now < total_steps:
-            profiler.at(now)
-            steps = steps_to_next_event()
+    iterator = iter(stage.batches(training.now))
+    logs = record.summaries and record.summaries.logs
+    with _Signals() as signals, _Profiler(cadence.profiled, logs) as profiler:
+        while training.now < stage.last_step and not training.is_over:
+            profiler.at(training.now)
+            steps = training.steps_to_next_event()
             began = time.monotonic()
-            with tf.profiler.experimental.Trace("call", step_num=now, _r=1):
+            with tf.profiler.experimental.Trace("call", step_num=training.now, _r=1):
                 result = call(iterator, steps)
-            now += steps
-            window.add(result, time.monotonic() - began, limit)
+            training.add(result, steps, time.monotonic() - began)
             received = agree(signals.received)
-
-            if due(log_every):
-                scalars = window.close()
-                show_progress(now, total_steps, scalars, tokens_per_step)
-                warn(now, scalars, limit)
-                norms += [scalars["gradient_norm"]] if "gradient_norm" in scalars else []
-                limit = spike_limit(norms)
-                if summaries:
-                    summaries.write("train", now, scalars)
-            if summaries and weights and histogram_every and due(histogram_every):
-                arrays = {f"weights/{name}": weight.numpy() for name, weight in weights.items()}
-                summaries.write_histograms("train", now, arrays)
-            if window.skipped_in_a_row >= MAX_SKIPPED:
-                raise DivergedError(
-                    f"gradients were not finite for {window.skipped_in_a_row} steps in a row, up "
-                    f"to step {now}; {_last_good(checkpoints)}. Start again with a lower learning "
-                    "rate, or in float32 if the precision was lower"
-                )
-            score = None
-            if evaluate_now and due(evaluate_every):
-                held_out = evaluate_now()
-                loss = loss_of(held_out)
-                score = loss if math.isfinite(loss) else None
-                line = "  ".join(f"{name} {value:.3f}" for name, value in held_out.items())
-                logging.info("held out at step %d: %s", now, line)
-                if summaries:
-                    summaries.write("held_out", now, held_out)
-                    if texts_now:
-                        summaries.write_texts("held_out", now, texts_now())
-
-            # Skipped steps leave the weights as they were, so a checkpoint among them is whole. But
-            # weights that give no finite gradient any more should not push out older ones that do:
-            # one that is due waits for the next good step.
-            checkpoint_owed |= due(checkpoint_every)
-            last = received or now == total_steps
-            if checkpoints and (last or (checkpoint_owed and not window.skipped_in_a_row)):
-                checkpoints.save(now, score, window.state)
-                checkpoint_owed = False
+            training.save(training.evaluate(), received)
             if received:
                 raise StoppedError(
-                    f"stopped by a signal at step {now:,} of {total_steps:,}"
-                    + ("; saved: run the same command again to go on" if checkpoints else ""),
+                    f"stopped by a signal at step {training.now:,} of {stage.last_step:,}"
+                    + ("; saved: run the same command again to go on" * bool(record.checkpoints)),
                     received,
                 )
 

@@ -124,6 +124,9 @@ class Lamb(AdamW):
         _assign(second, square)
 
 
+OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
+
+
 class MovingAverage:
     """Exponential moving average of weights, for evaluation and for the model that is saved.
 
@@ -153,6 +156,11 @@ class MovingAverage:
         self._exchange()
         yield
         self._exchange()
+
+    def replace_weights(self) -> None:
+        """Gives the weights the values of their averages, in cross-replica context."""
+        for average, variable in zip(self.variables, self.trained, strict=True):
+            variable.assign(average)
 
     def _exchange(self) -> None:
         for average, variable in zip(self.variables, self.trained, strict=True):

@@ -10,10 +10,11 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
+from roots_tf.losses import Scalar
 from roots_tf.training.calls import Result
 from roots_tf.training.step import Sums
 
-COUNTS = frozenset({"skipped", "spikes"})  # sums that are told as such, not as means
+COUNTS = frozenset({"skipped", "spikes"})  # of the step; their sums are reported, not their means
 
 # Of small BERTs no norm was above 1.9 times the median before it, over 295 steps of one run and the
 # 98 rows of three others.
@@ -39,31 +40,40 @@ class Work:
     peak_flops: float = 0.0
 
 
-def scalars_of(sums: Sums) -> dict[str, float]:
-    """Sums as the numbers that are told: counts, weighted means, and what follows from means.
+def scalars_of(sums: Sums, declared: Sequence[Scalar]) -> dict[str, float]:
+    """Sums as the numbers that are reported: counts, weighted means, and what follows from means.
 
-    >>> scalars_of({"masked_lm_loss": (6.0, 3.0), "skipped": (2.0, 50.0), "x": (0.0, 0.0)})
-    {'masked_lm_loss': 2.0, 'skipped': 2.0, 'masked_lm_perplexity': 7.38905609893065}
+    >>> perplexity = Scalar("x_perplexity", "loss", of="x_loss", by=math.exp)
+    >>> scalars_of({"x_loss": (6.0, 3.0), "skipped": (2.0, 50.0), "y": (0.0, 0.0)}, [perplexity])
+    {'x_loss': 2.0, 'skipped': 2.0, 'x_perplexity': 7.38905609893065}
 
-    A sum of weight 0 gives nothing: nothing is known of it. The perplexity is the exponential of
-    the mean `*_lm_loss`, not a mean of exponentials; a `*_label_1` share gives the accuracy of
-    always answering the more frequent label, `*_base_rate`.
+    A sum of weight 0 gives nothing: nothing is known of it. What follows from a mean follows from
+    the mean over all batches: a perplexity is no mean of perplexities.
+
+    Args:
+        sums: sum and weight by name.
+        declared: the scalars of the task.
     """
     scalars = {}
     for name, (value, weight) in sums.items():
         if float(weight):
             scalars[name] = float(value) if name in COUNTS else float(value) / float(weight)
-    for name, value in list(scalars.items()):
-        if name.endswith("_lm_loss") and value < 700:  # more has no exponential in float64
-            scalars[name.removesuffix("_loss") + "_perplexity"] = math.exp(value)
-        if name.endswith("_label_1"):
-            scalars[name.removesuffix("_label_1") + "_base_rate"] = max(value, 1 - value)
+    for scalar in declared:
+        if scalar.by is not None and scalar.of in scalars:
+            value = scalar.by(scalars[scalar.of])
+            if value is not None:
+                scalars[scalar.name] = value
     return scalars
 
 
-def loss_of(scalars: dict[str, float]) -> float:
-    """The loss: the sum of its parts; NaN where none is known."""
-    parts = [value for name, value in scalars.items() if name.endswith("_loss")]
+def loss_of(scalars: dict[str, float], declared: Sequence[Scalar]) -> float:
+    """The loss, the sum of its parts; NaN where none of them is known.
+
+    Args:
+        scalars: by name.
+        declared: the scalars of the task, which say what is a part of the loss.
+    """
+    parts = [scalars[part.name] for part in declared if part.is_loss and part.name in scalars]
     return sum(parts) if parts else math.nan
 
 
@@ -79,31 +89,34 @@ def speeds(work: Work, steps: int, seconds: float, input_wait: float) -> dict[st
         seconds: that they took.
         input_wait: those of them in which a step waited for its batch.
     """
-    told = {"tokens_per_second": work.tokens * steps / seconds, "input_wait": input_wait / seconds}
+    scalars = {
+        "tokens_per_second": work.tokens * steps / seconds,
+        "input_wait": input_wait / seconds,
+    }
     if work.examples:
-        told["examples_per_second"] = work.examples * steps / seconds
+        scalars["examples_per_second"] = work.examples * steps / seconds
     if work.flops and work.peak_flops:
         # Chowdhery et al. 2022 (arXiv:2204.02311), appendix B: what is recomputed does not count.
-        told["flop_utilization"] = work.flops * steps / seconds / work.peak_flops
-    return told
+        scalars["flop_utilization"] = work.flops * steps / seconds / work.peak_flops
+    return scalars
 
 
 def memory() -> dict[str, float]:
     """Bytes of this process now and at most, where Linux tells, and those of its fullest GPU."""
-    told = {}
+    scalars = {}
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
         for name, field in (("memory_bytes", "VmRSS"), ("memory_peak_bytes", "VmHWM")):
-            told[name] = 1024.0 * int(lines[field].split()[0])  # "  1234 kB"
+            scalars[name] = 1024.0 * int(lines[field].split()[0])  # "  1234 kB"
     gpus = [
         tf.config.experimental.get_memory_info(f"GPU:{index}")
         for index in range(len(tf.config.list_logical_devices("GPU")))
     ]
     if gpus:
-        told["gpu_memory_bytes"] = float(max(gpu["current"] for gpu in gpus))
-        told["gpu_memory_peak_bytes"] = float(max(gpu["peak"] for gpu in gpus))
-    return told
+        scalars["gpu_memory_bytes"] = float(max(gpu["current"] for gpu in gpus))
+        scalars["gpu_memory_peak_bytes"] = float(max(gpu["peak"] for gpu in gpus))
+    return scalars
 
 
 def spike_limit(norms: Sequence[float]) -> float:
@@ -133,12 +146,13 @@ class Window:
 
     Args:
         work: of a step.
+        declared: the scalars of the task.
         state: what `state` gave at the step where this window goes on, so that a run that was
-            killed tells the same rows as one that was not; None begins a new window.
+            killed writes the same rows as one that was not; None begins a new window.
     """
 
-    def __init__(self, work: Work, state: dict | None = None):
-        self._work = work
+    def __init__(self, work: Work, declared: Sequence[Scalar] = (), state: dict | None = None):
+        self._work, self._declared = work, declared
         state = state or {"sums": {}, "skipped_in_a_row": 0}
         self._sums: dict[str, list[float]] = state["sums"]
         self.skipped_in_a_row: int = state["skipped_in_a_row"]
@@ -175,11 +189,11 @@ class Window:
 
     def close(self) -> dict[str, float]:
         """The scalars of the window; the next one begins."""
-        told = scalars_of(self._sums)
-        told |= speeds(self._work, self._steps, self._seconds, self._input_wait) | memory()
+        scalars = scalars_of(self._sums, self._declared)
+        scalars |= speeds(self._work, self._steps, self._seconds, self._input_wait) | memory()
         self._sums = {}
         self._steps, self._seconds, self._input_wait = 0, 0.0, 0.0
-        return told
+        return scalars
 
 
 def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:
@@ -199,20 +213,23 @@ def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:
         )
 
 
-def show_progress(step: int, total_steps: int, scalars: dict[str, float], tokens: int) -> None:
+def show_progress(
+    step: int, total_steps: int, scalars: dict[str, float], loss: float, tokens: int
+) -> None:
     """Shows where the run stands: in place on a terminal, as a log line elsewhere.
 
     Args:
         step: where it stands.
         total_steps: where it, or this phase of it, ends.
         scalars: of the last row.
+        loss: likewise.
         tokens: in a step.
     """
     rate = scalars["tokens_per_second"]
     minutes, seconds = divmod(round((total_steps - step) * tokens / rate), 60)
     hours, minutes = divmod(minutes, 60)
     left = f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
-    parts = [f"step {step:,}/{total_steps:,}", f"loss {loss_of(scalars):.3f}"]
+    parts = [f"step {step:,}/{total_steps:,}", f"loss {loss:.3f}"]
     parts += [f"{rate:,.0f} tokens/s"]
     if "flop_utilization" in scalars:
         parts += [f"{scalars['flop_utilization']:.0%} of peak"]

@@ -4,6 +4,10 @@ Losses come from the task as sums and are divided once, by the weight of the who
 Each replica adds up the gradients of its micro-batches; then they are summed over replicas, then
 clipped by their global norm, then applied. The order matters: clipping before the sum, or a mean of
 means, gives another update, and nothing in the run would show it.
+
+The dropout of a micro-batch is a function of (seed, step, its place among all micro-batches of the
+global batch). So N replicas draw the masks that one device draws with N micro-batches, and one
+device with a single batch draws others: without dropout all three give the same update.
 """
 
 from collections.abc import Callable
@@ -11,7 +15,21 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from roots_tf.files import InputError
+from roots_tf.losses import Scalar
+from roots_tf.seeds import fold_in
+
 Sums = dict[str, tuple[tf.Tensor, tf.Tensor]]  # name -> (sum, weight), float32 scalars
+Batch = dict[str, tf.Tensor]
+
+# What the step itself reports; see `roots_tf.training.summaries` for what the names mean.
+SCALARS = tuple(
+    Scalar(name, "optimizer")
+    for name in (
+        *("learning_rate", "gradient_norm", "clipped", "skipped", "spikes"),
+        *("parameter_norm", "update_norm", "loss_scale"),
+    )
+)
 
 
 class Task(Protocol):
@@ -19,21 +37,47 @@ class Task(Protocol):
 
     Attributes:
         model: a Keras model whose weights exist.
-        losses: names of the sums whose weighted means add up to the loss.
+        scalars: what `sums` gives, and what follows from it. The weighted means of those with
+            `is_loss` add up to the loss.
+        additive: whether the sums over the slices of a batch add up to those over the batch. A loss
+            that compares all rows of a batch with one another is not additive: its `sums` gathers
+            over replicas (`all_gather` of the replica context), and it is trained in micro-batches
+            only if it is a `TwoPassTask`.
     """
 
     model: object
-    losses: tuple[str, ...]
+    scalars: tuple[Scalar, ...]
+    additive: bool
 
-    def weights(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Weight of each loss over a batch, known before the model has run."""
+    def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Weight of each loss over a `batch`, known before the model has run."""
 
-    def sums(self, batch: dict[str, tf.Tensor], seed: tf.Tensor | None = None) -> Sums:
-        """Sum and weight of each loss and each score over a batch; dropout where seed is given."""
+    def sums(self, batch: Batch, seed: tf.Tensor | None = None) -> Sums:
+        """Sum and weight of each loss and each score over a batch.
+
+        Args:
+            batch: features [B, ...].
+            seed: int32 [2] for dropout; None is without.
+        """
 
 
-def local_part(batch: dict[str, tf.Tensor], parts: int, index) -> dict[str, tf.Tensor]:
-    """Part `index` of `parts` equal slices along the batch.
+class TwoPassTask(Task, Protocol):
+    """A task that is not additive and whose loss looks at rows through a vector of each.
+
+    A step over micro-batches first makes the vectors of all of them, then the loss and its gradient
+    for each vector, then the gradients of the weights, one micro-batch at a time: the update of the
+    whole batch in the memory of one micro-batch (Gao et al. 2021, arXiv:2101.06983, section 3).
+    """
+
+    def vectors(self, batch: Batch, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Vectors of rows, [B, ...]; arguments as for `sums`."""
+
+    def sums_of_vectors(self, vectors: tf.Tensor, batch: Batch) -> Sums:
+        """As `sums`, from the `vectors` of the rows of the `batch`."""
+
+
+def local_part(batch: Batch, parts: int, index) -> Batch:
+    """Part `index` of `parts` equal slices of a `batch` along its first axis.
 
     >>> local_part({"x": tf.constant([1, 2, 3, 4])}, 2, 1)["x"].numpy()
     array([3, 4], dtype=int32)
@@ -48,26 +92,8 @@ def local_part(batch: dict[str, tf.Tensor], parts: int, index) -> dict[str, tf.T
     return batch if parts == 1 else {name: part(feature) for name, feature in batch.items()}
 
 
-def fold_in(seed, number) -> tf.Tensor:
-    """A seed, int32 [2], of its own for each number."""
-    folded = tf.random.experimental.stateless_fold_in(seed, number)
-    return tf.bitwise.bitwise_and(folded, tf.int32.max)  # XLA reads negative seeds another way
-
-
-def make_train_step(
-    task: Task,
-    optimizer,
-    learning_rate: Callable[[tf.Tensor], tf.Tensor],
-    *,
-    seed: int,
-    max_grad_norm: float,
-    accumulate_steps: int = 1,
-    jit_compile: bool = False,
-    average=None,
-    loss_scale=None,
-    measure_every: int = 0,
-) -> Callable[[dict[str, tf.Tensor], tf.Tensor], Sums]:
-    """Makes the function that trains on one global batch; call it in the strategy's scope.
+class TrainStep:
+    """Trains on one global batch; made and called in the strategy's scope.
 
     Args:
         task: what is trained.
@@ -81,95 +107,162 @@ def make_train_step(
         loss_scale: a `LossScale` for products in float16, or None.
         measure_every: steps between two measurements of the norms of weights and update; 0: never.
 
-    Returns:
-        A function of (batch, step) for use inside `tf.function`. `batch` holds the examples of
-        all replicas of this worker; `step` is an int64 scalar. It gives the sums of the task over
-        the global batch, and `learning_rate`, `gradient_norm`, `clipped` and `skipped`; where
-        norms are measured, also `parameter_norm` and `update_norm`, of weight 0 at other steps.
+    Raises:
+        InputError: the task is not additive and there are micro-batches.
     """
-    strategy = tf.distribute.get_strategy()
-    replicas_here = len(strategy.extended.worker_devices) if tf.distribute.has_strategy() else 1
-    variables = [variable.value for variable in task.model.trainable_variables]
-    one = tf.constant(1.0)
 
-    def forward_backward(batch, weights, dropout_seed, scale):
-        with tf.GradientTape() as tape:
-            sums = task.sums(batch, dropout_seed)
-            loss = tf.add_n([sums[name][0] / weights[name] for name in task.losses])
-            scaled = loss * scale
-        gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
-        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
-
-    if jit_compile:
-        forward_backward = tf.function(forward_backward, jit_compile=True)
-
-    def apply(gradients, clip, rate, step, finite):
-        optimizer.apply(gradients, clip, rate, step, finite)
-        if average is not None:
-            average.update(step, finite)
-
-    def apply_and_measure(gradients, clip, rate, step, finite):
-        before = [tf.identity(variable) for variable in variables]
-        with tf.control_dependencies(before):
-            apply(gradients, clip, rate, step, finite)
-        after = [tf.convert_to_tensor(variable) for variable in variables]
-        update = [new - old for new, old in zip(after, before, strict=True)]
-        return tf.linalg.global_norm(after), tf.linalg.global_norm(update)
-
-    def replica_step(batch, step):
-        context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group
-        batch = local_part(batch, replicas_here, replica % replicas_here)
-        weights = context.all_reduce(tf.distribute.ReduceOp.SUM, task.weights(batch))
-        weights = {name: tf.maximum(weight, 1e-12) for name, weight in weights.items()}
-        step_seed = fold_in(tf.constant([seed, 0]), tf.cast(step, tf.int32))
-        scale = one if loss_scale is None else loss_scale.value
-        total = None
-        for index in range(accumulate_steps):
-            micro = replica * accumulate_steps + index
-            part = forward_backward(
-                local_part(batch, accumulate_steps, index),
-                weights,
-                fold_in(step_seed, micro),
-                scale,
+    def __init__(
+        self,
+        task: Task,
+        optimizer,
+        learning_rate: Callable[[tf.Tensor], tf.Tensor],
+        *,
+        seed: int,
+        max_grad_norm: float,
+        accumulate_steps: int = 1,
+        jit_compile: bool = False,
+        average=None,
+        loss_scale=None,
+        measure_every: int = 0,
+    ):
+        self._task, self._optimizer, self._learning_rate = task, optimizer, learning_rate
+        self._losses = [scalar.name for scalar in task.scalars if scalar.is_loss]
+        self._seed, self._max_grad_norm = seed, max_grad_norm
+        self._accumulate_steps, self._measure_every = accumulate_steps, measure_every
+        self._average, self._loss_scale = average, loss_scale
+        self._variables = [variable.value for variable in task.model.trainable_variables]
+        self._strategy = tf.distribute.get_strategy()
+        several = tf.distribute.has_strategy()
+        self._replicas_here = len(self._strategy.extended.worker_devices) if several else 1
+        self._two_passes = accumulate_steps > 1 and not task.additive
+        if self._two_passes and not hasattr(task, "vectors"):
+            raise InputError(
+                f"found accumulate_steps={accumulate_steps} and a loss that compares all rows of a "
+                "batch, which is not the sum of its micro-batches'; wanted accumulate_steps=1"
             )
-            total = part if total is None else tf.nest.map_structure(tf.add, total, part)
-        gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
-        # From here on every replica does the same to its own copy of the weights.
-        norm = tf.linalg.global_norm(gradients) / scale
-        finite = tf.math.is_finite(norm)
-        clip = max_grad_norm / tf.maximum(norm, max_grad_norm) if max_grad_norm > 0 else one
-        rate = learning_rate(step)
-        update = (gradients, clip / scale, rate, step, finite)
-        measured = {}
-        if measure_every:
-            due = tf.equal((step + 1) % measure_every, 0)
-            norms = tf.cond(
-                due, lambda: apply_and_measure(*update), lambda: (apply(*update), (0.0, 0.0))[1]
-            )
-            weight = tf.cast(due, tf.float32)
-            measured = {
-                "parameter_norm": (norms[0], weight),
-                "update_norm": (norms[1], weight),
-            }
-        else:
-            apply(*update)
-        if loss_scale is not None:
-            loss_scale.update(finite)
-            measured["loss_scale"] = (scale, one)
-        return (
-            sums
-            | {
-                "learning_rate": (rate, one),
-                "gradient_norm": (tf.where(finite, norm, 0.0), one),
-                "clipped": (tf.cast(clip < 1.0, tf.float32), one),
-                "skipped": (tf.cast(~finite, tf.float32), one),
-            }
-            | measured
+        self._gradients = self._forward_backward
+        if jit_compile:
+            self._gradients = tf.function(self._forward_backward, jit_compile=True)
+
+    def __call__(self, batch: Batch, step: tf.Tensor) -> Sums:
+        """One update; for use inside `tf.function`.
+
+        Args:
+            batch: the rows of all replicas of this worker.
+            step: number of updates done before, int64 scalar.
+
+        Returns:
+            The sums of the task over the global batch, and `learning_rate`, `gradient_norm`,
+            `clipped` and `skipped`; where norms are measured, also `parameter_norm` and
+            `update_norm`, of weight 0 at other steps.
+        """
+        sums = self._strategy.run(self._replica_step, args=(batch, step))
+        return tf.nest.map_structure(
+            lambda x: self._strategy.experimental_local_results(x)[0], sums
         )
 
-    def train_step(batch, step):
-        sums = strategy.run(replica_step, args=(batch, step))
-        return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], sums)
+    def _replica_step(self, batch: Batch, step: tf.Tensor) -> Sums:
+        context = tf.distribute.get_replica_context()
+        replica = context.replica_id_in_sync_group
+        batch = local_part(batch, self._replicas_here, replica % self._replicas_here)
+        weights = context.all_reduce(tf.distribute.ReduceOp.SUM, self._task.weights(batch))
+        weights = {name: tf.maximum(weight, 1e-12) for name, weight in weights.items()}
+        scale = tf.constant(1.0) if self._loss_scale is None else self._loss_scale.value
+        step_seed = fold_in(tf.constant([self._seed, 0]), tf.cast(step, tf.int32))
+        seeds = [
+            fold_in(step_seed, replica * self._accumulate_steps + index)
+            for index in range(self._accumulate_steps)
+        ]
+        make = self._of_vectors if self._two_passes else self._of_sums
+        total = make(batch, weights, seeds, scale)
+        gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
+        return sums | self._update(gradients, step, scale)
 
-    return train_step
+    def _of_sums(self, batch: Batch, weights, seeds, scale):
+        """Gradients and sums, added up over micro-batches."""
+        total = None
+        for index, seed in enumerate(seeds):
+            micro = local_part(batch, len(seeds), index)
+            part = self._gradients(micro, weights, seed, scale)
+            total = part if total is None else tf.nest.map_structure(tf.add, total, part)
+        return total
+
+    def _forward_backward(self, batch: Batch, weights, seed, scale):
+        with tf.GradientTape() as tape:
+            sums = self._task.sums(batch, seed)
+            scaled = self._loss(sums, weights) * scale
+        return self._dense(tape.gradient(scaled, self._variables, **_ZEROS)), sums
+
+    def _of_vectors(self, batch: Batch, weights, seeds, scale):
+        """Gradients and sums of a `TwoPassTask`."""
+        parts = [local_part(batch, len(seeds), index) for index in range(len(seeds))]
+        made = [self._task.vectors(part, seed) for part, seed in zip(parts, seeds, strict=True)]
+        vectors = tf.concat(made, 0)
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            sums = self._task.sums_of_vectors(vectors, batch)
+            scaled = self._loss(sums, weights) * scale
+        of_vectors, *direct = tape.gradient(scaled, [vectors, *self._variables], **_ZEROS)
+        total = self._dense(direct)  # of weights that the loss itself has, such as a temperature
+        for part, seed, upstream in zip(
+            parts, seeds, tf.split(of_vectors, len(seeds)), strict=True
+        ):
+            with tf.GradientTape() as tape:
+                again = self._task.vectors(part, seed)
+            found = tape.gradient(again, self._variables, output_gradients=upstream, **_ZEROS)
+            total = [tf.add(*pair) for pair in zip(total, self._dense(found), strict=True)]
+        return total, sums
+
+    def _loss(self, sums: Sums, weights) -> tf.Tensor:
+        return tf.add_n([sums[name][0] / weights[name] for name in self._losses])
+
+    @staticmethod
+    def _dense(gradients) -> list[tf.Tensor]:
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _update(self, gradients, step, scale) -> Sums:
+        """Applies the global gradients: every replica does the same to its own copy."""
+        one, limit = tf.constant(1.0), self._max_grad_norm
+        norm = tf.linalg.global_norm(gradients) / scale
+        finite = tf.math.is_finite(norm)
+        clip = limit / tf.maximum(norm, limit) if limit > 0 else one
+        rate = self._learning_rate(step)
+        update = (gradients, clip / scale, rate, step, finite)
+        measured = {}
+        if self._measure_every:
+            due = tf.equal((step + 1) % self._measure_every, 0)
+            norms = tf.cond(
+                due,
+                lambda: self._apply_and_measure(*update),
+                lambda: (self._apply(*update), (0.0, 0.0))[1],
+            )
+            weight = tf.cast(due, tf.float32)
+            measured = {"parameter_norm": (norms[0], weight), "update_norm": (norms[1], weight)}
+        else:
+            self._apply(*update)
+        if self._loss_scale is not None:
+            self._loss_scale.update(finite)
+            measured["loss_scale"] = (scale, one)
+        return {
+            "learning_rate": (rate, one),
+            "gradient_norm": (tf.where(finite, norm, 0.0), one),
+            "clipped": (tf.cast(clip < 1.0, tf.float32), one),
+            "skipped": (tf.cast(~finite, tf.float32), one),
+        } | measured
+
+    def _apply(self, gradients, clip, rate, step, finite) -> None:
+        self._optimizer.apply(gradients, clip, rate, step, finite)
+        if self._average is not None:
+            self._average.update(step, finite)
+
+    def _apply_and_measure(self, *update):
+        """Norms of the weights after the update, and of what it added to them."""
+        before = [tf.identity(variable) for variable in self._variables]
+        with tf.control_dependencies(before):
+            self._apply(*update)
+        after = [tf.convert_to_tensor(variable) for variable in self._variables]
+        change = [new - old for new, old in zip(after, before, strict=True)]
+        return tf.linalg.global_norm(after), tf.linalg.global_norm(change)
+
+
+_ZEROS = {"unconnected_gradients": "zero"}  # weights that a loss does not touch

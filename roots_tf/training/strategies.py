@@ -124,6 +124,21 @@ def total(strategy: tf.distribute.Strategy, number: int) -> int:
     return round(float(summed) * workers / strategy.num_replicas_in_sync)
 
 
+def chiefs(strategy: tf.distribute.Strategy, number: float) -> float:
+    """The chief's number, on every worker; each has to call this at the same point of the run.
+
+    Args:
+        strategy: of the run.
+        number: what this worker has; in float32 where there are several.
+    """
+    index, workers = worker(strategy)
+    if workers == 1:
+        return number
+    replicas = strategy.run(lambda: tf.constant(number if index == 0 else 0.0, tf.float32))
+    summed = strategy.reduce(tf.distribute.ReduceOp.SUM, replicas, axis=None)
+    return float(summed) * workers / strategy.num_replicas_in_sync
+
+
 def make_agree(strategy: tf.distribute.Strategy):
     """A function by which workers learn that one of them was told to stop.
 

@@ -4,15 +4,8 @@ Each row has a `group` ("train": over the steps since the last row; "held_out": 
 batches), a global `step`, and scalars. A scalar of which nothing is known is not there.
 
     name                         unit      meaning
-    *_loss                       nats      mean cross entropy by part: masked_lm, next_sentence,
-                                           classification; the sum of the parts is the loss
-    masked_lm_perplexity                   exp(masked_lm_loss)
-    *_accuracy                   share     right answers
-    masked_lm_accuracy_masked    share     right where the input shows [MASK],
-    masked_lm_accuracy_random    share       a random token,
-    masked_lm_accuracy_kept      share       the token itself
-    next_sentence_label_1        share     pairs that do not follow one another, or are swapped
-    next_sentence_base_rate      share     right answers of always giving the more frequent one
+    what the task declares                 its losses, whose sum is the loss, and its scores: see
+                                           the objective, or the kind of task
     learning_rate
     loss_scale                             factor of the loss before the backward pass (float16)
     gradient_norm                2-norm    before clipping, mean over steps
@@ -37,6 +30,7 @@ and in the train group histograms of weights, where a run gives them.
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +42,14 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
 from roots_tf import files
+from roots_tf.losses import Scalar
+from roots_tf.training import step as steps
 
 # What the same run gives differently each time.
-TIMED = frozenset({
-    *("tokens_per_second", "examples_per_second", "input_wait", "flop_utilization"),
-    *("memory_bytes", "memory_peak_bytes", "gpu_memory_bytes", "gpu_memory_peak_bytes"),
+MEMORY = frozenset({
+    *("memory_bytes", "memory_peak_bytes", "gpu_memory_bytes", "gpu_memory_peak_bytes")
 })  # fmt: skip
+TIMED = MEMORY | {"tokens_per_second", "examples_per_second", "input_wait", "flop_utilization"}
 
 
 class Summaries:
@@ -63,9 +59,13 @@ class Summaries:
         folder: of the run.
         step: where the run stands. Later steps, which an earlier process told before it was killed,
             are removed from `metrics.jsonl` and superseded in TensorBoard.
+        declared: the scalars of the task, which say in what section of TensorBoard they stand; one
+            that nobody declared, such as a score of fine-tuning, stands under "score".
     """
 
-    def __init__(self, folder: str | Path, step: int):
+    def __init__(self, folder: str | Path, step: int, declared: Sequence[Scalar] = ()):
+        self._sections = {scalar.name: scalar.section for scalar in (*steps.SCALARS, *declared)}
+        self._sections |= {name: "speed" for name in TIMED} | {name: "memory" for name in MEMORY}
         self.logs = Path(folder, "logs")
         self._lines = Path(folder, "metrics.jsonl")
         self._step = step
@@ -81,13 +81,19 @@ class Summaries:
         return [row[name] for row in rows if row["group"] == group and name in row]
 
     def write(self, group: str, step: int, scalars: dict[str, float]) -> None:
-        """Writes the scalars of one step."""
+        """Writes the scalars of one step.
+
+        Args:
+            group: which of the curves they go on, such as "train".
+            step: number of updates done.
+            scalars: by name.
+        """
         value = summary_pb2.Summary.Value
         self._add(
             group,
             step,
             [
-                value(tag=f"{section(name)}/{name}", simple_value=scalar)
+                value(tag=f"{self._sections.get(name, 'score')}/{name}", simple_value=scalar)
                 for name, scalar in scalars.items()
             ],
         )
@@ -155,21 +161,6 @@ class Summaries:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
             self._event(group, self._step + 1, session_log=start)
         return self._writers[group]
-
-
-def section(name: str) -> str:
-    """TensorBoard's section of a scalar.
-
-    >>> section("masked_lm_accuracy_kept")
-    'accuracy'
-    """
-    if name.endswith(("_loss", "_perplexity")):
-        return "loss"
-    if "accuracy" in name or name.endswith(("_base_rate", "_label_1")):
-        return "accuracy"
-    if "memory" in name:
-        return "memory"
-    return "speed" if name in TIMED else "optimizer"
 
 
 def _histogram(array: np.ndarray) -> summary_pb2.HistogramProto:

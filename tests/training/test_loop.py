@@ -1,5 +1,6 @@
 """The loop: what it tells, when it stops, and what it leaves."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,9 +14,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from roots_tf.losses import Scalar
 from roots_tf.training import loop, optimizers, strategies
 from roots_tf.training.checkpoints import Checkpoints
-from roots_tf.training.step import make_train_step
+from roots_tf.training.early_stopping import EarlyStopping
+from roots_tf.training.reporting import Work
+from roots_tf.training.settings import Cadence
+from roots_tf.training.step import TrainStep
 from roots_tf.training.summaries import Summaries, read_metrics
 from tests.training.test_summaries import shown
 
@@ -25,12 +30,13 @@ NO_STEPS = frozenset()
 class Regression:
     """A line through points: the smallest task there is."""
 
-    losses = ("squared_loss",)
+    scalars = (Scalar("squared_loss", "loss", is_loss=True),)
+    additive = True
 
     def __init__(self):
         start = keras.initializers.RandomNormal(seed=0)
-        dense = keras.layers.Dense(1, kernel_initializer=start)
-        self.model = keras.Sequential([keras.Input([2]), dense])
+        dense = keras.layers.Dense(1, kernel_initializer=start, name="dense")
+        self.model = keras.Sequential([keras.Input([2]), dense], name="line")
 
     def weights(self, batch):
         return {"squared_loss": tf.constant(4.0)}
@@ -38,36 +44,6 @@ class Regression:
     def sums(self, batch, seed=None):
         error = tf.reduce_sum(tf.square(self.model(batch["x"]) - 1.0))
         return {"squared_loss": (error, tf.constant(4.0))}
-
-
-class Run:
-    """A task, its step, and where it stands."""
-
-    def __init__(self):
-        self.strategy = strategies.make_strategy("one_device")
-        with self.strategy.scope():
-            task = Regression()
-            self.weights = {v.path: v.value for v in task.model.trainable_variables}
-            optimizer = optimizers.AdamW(list(self.weights.values()))
-            rate = tf.constant(1e-3)
-            self.train_step = make_train_step(
-                task, optimizer, lambda step: rate, seed=0, max_grad_norm=1.0
-            )
-            self.step = tf.Variable(0, dtype=tf.int64)
-
-    def train(self, total_steps, dataset=None, **options):
-        with self.strategy.scope():
-            loop.train(
-                options.pop("train_step", self.train_step),
-                dataset or batches,
-                self.step,
-                total_steps=total_steps,
-                tokens_per_step=8,
-                **options,
-            )
-
-    def checkpoints(self, folder, keep=100):
-        return Checkpoints(folder, {"step": self.step} | self.weights, keep=keep)
 
 
 def batches(start, *, bad=NO_STEPS, large=NO_STEPS, seconds=0.0, signal_at=None):
@@ -85,6 +61,41 @@ def batches(start, *, bad=NO_STEPS, large=NO_STEPS, seconds=0.0, signal_at=None)
         return {"x": tf.ensure_shape(tf.py_function(values, [step], tf.float32), [4, 2])}
 
     return tf.data.Dataset.range(start, 1 << 40).map(batch)
+
+
+class Run:
+    """A task, its step, and where it stands."""
+
+    def __init__(self):
+        self.strategy = strategies.make_strategy("one_device")
+        with self.strategy.scope():
+            task = Regression()
+            self.weights = {v.path: v.value for v in task.model.trainable_variables}
+            optimizer = optimizers.AdamW(list(self.weights.values()))
+            rate = tf.constant(1e-3)
+            self.train_step = TrainStep(
+                task, optimizer, lambda step: rate, seed=0, max_grad_norm=1.0
+            )
+            self.step = tf.Variable(0, dtype=tf.int64)
+
+    def train(self, total_steps, dataset=batches, train_step=None, **options):
+        """Options are fields of a stage, of its work, of the cadence or of the record."""
+        fields = {"steps_per_call": 1, "evaluate_every": 0, "checkpoint_every": 0} | options
+        agree = {"agree": fields.pop("agree")} if "agree" in fields else {}
+
+        def take(kind, **more):
+            names = getattr(kind, "_fields", None) or kind.__dataclass_fields__
+            return kind(**more, **{name: fields.pop(name) for name in names if name in fields})
+
+        work, cadence = take(Work, tokens=8), take(Cadence)
+        record = take(loop.Record, scalars=Regression.scalars)
+        stage = take(loop.Stage, batches=dataset, last_step=total_steps, work=work)
+        assert not fields
+        with self.strategy.scope():
+            loop.train(train_step or self.train_step, self.step, stage, cadence, record, **agree)
+
+    def checkpoints(self, folder, keep=100):
+        return Checkpoints(folder, {"step": self.step} | self.weights, keep=keep)
 
 
 def rows(folder, group="train"):
@@ -155,8 +166,8 @@ def test_rows_do_not_depend_on_the_steps_a_call(tmp_path, steps_per_call):
         steps_per_call=steps_per_call,
         log_every=10,
         summaries=Summaries(tmp_path, 0),
-        examples_per_step=4,
-        flops_per_step=1e6,
+        examples=4,
+        flops=1e6,
         peak_flops=1e9,
     )
     found = rows(tmp_path)
@@ -226,8 +237,8 @@ def test_a_run_goes_on_in_phases_and_resumes_between_them(tmp_path):
         return {"squared_loss": 1.0}
 
     options = {"log_every": 4, "steps_per_call": 3, "summaries": summaries}
-    run.train(6, evaluate_now=evaluate, **options)
-    run.train(10, evaluate_now=evaluate, evaluate_every=3, **options)
+    run.train(6, evaluate=evaluate, **options)
+    run.train(10, evaluate=evaluate, evaluate_every=3, **options)
     assert [row["step"] for row in rows(tmp_path)] == [4, 6, 8, 10]
     assert [row["step"] for row in rows(tmp_path, "held_out")] == [6, 9, 10] == evaluations
 
@@ -242,13 +253,13 @@ def test_a_run_goes_on_in_phases_and_resumes_between_them(tmp_path):
 def test_the_score_of_a_checkpoint_is_the_held_out_loss_of_its_step(tmp_path):
     run = Run()
     checkpoints = run.checkpoints(tmp_path, keep=1)
-    losses = iter([np.nan, 3.0, 1.0, 2.0])
+    losses = iter([np.nan, 4.0, 2.0, 3.0])
 
     def evaluate():
-        return {"a_loss": 1.0, "b_loss": next(losses)}
+        return {"squared_loss": next(losses), "accuracy": 9.0}
 
     options = {"evaluate_every": 2, "checkpoint_every": 1}
-    run.train(8, evaluate_now=evaluate, checkpoints=checkpoints, **options)
+    run.train(8, evaluate=evaluate, checkpoints=checkpoints, **options)
     assert checkpoints.best() == {"step": 6, "score": 2.0}
     assert list(checkpoints.paths()) == [6, 8]
 
@@ -263,6 +274,37 @@ def test_a_signal_stops_after_a_checkpoint(tmp_path, total_steps):
         run.train(total_steps, lambda start: batches(start, signal_at=1), **options)
     assert error.value.exit_status == 128 + signal.SIGTERM
     assert list(checkpoints.paths()) == [3]
+
+
+def test_a_stage_ends_early_and_a_run_that_was_stopped_ends_there_too(tmp_path):
+    scores = [1.0, 3.0, 2.0, 2.5, 9.0]
+    for folder, stops in (("whole", ()), ("stopped", (1, 5))):
+        for stop in (*stops, None):
+            run = Run()
+            with run.strategy.scope():
+                early = EarlyStopping(list(run.weights.values()), patience=2)
+            table = {"step": run.step} | run.weights
+            table |= {f"best_{i}": variable for i, variable in enumerate(early.variables)}
+            checkpoints = Checkpoints(tmp_path / folder, table)
+            checkpoints.restore()
+
+            def evaluate(run=run, early=early):
+                early.update(scores[int(run.step.numpy()) // 2 - 1])
+                return {"score": 1.0}
+
+            options = {"evaluate": evaluate, "is_over": lambda early=early: early.is_over}
+            options |= {"evaluate_every": 2, "checkpoint_every": 1, "checkpoints": checkpoints}
+            ending = contextlib.nullcontext() if stop is None else pytest.raises(loop.StoppedError)
+            with ending:
+                run.train(10, lambda start, at=stop: batches(start, signal_at=at), **options)
+        assert int(run.step.numpy()) == 8  # two evaluations after the best, that of step 4
+        run.train(10, **options)
+        assert int(run.step.numpy()) == 8
+        early.restore()
+        four = Run()
+        four.train(4)
+        for one, other in zip(run.weights.values(), four.weights.values(), strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 def test_processes_agree_on_a_signal_that_one_of_them_received():
@@ -285,9 +327,9 @@ def test_texts_histograms_and_a_trace_on_request(tmp_path):
         steps_per_call=10,
         evaluate_every=3,
         histogram_every=2,
-        profile=(1, 4),
-        evaluate_now=lambda: {"squared_loss": 1.0},
-        texts_now=lambda: {"samples": f"at {int(run.step.numpy())}"},
+        profile=("1", "4"),
+        evaluate=lambda: {"squared_loss": 1.0},
+        texts=lambda: {"samples": f"at {int(run.step.numpy())}"},
         weights=run.weights,
         summaries=Summaries(tmp_path, 0),
     )

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from roots_tf.training.summaries import TIMED, Summaries, read_metrics, section
+from roots_tf.losses import Scalar
+from roots_tf.training.summaries import TIMED, Summaries, read_metrics
+
+LOSS = (Scalar("masked_lm_loss", "loss", is_loss=True),)
 
 
 def shown(folder: Path, group: str) -> EventAccumulator:
@@ -27,7 +30,7 @@ def of_an_earlier_process(folder: Path) -> None:
 
 
 def test_after_a_kill_each_step_stands_once(tmp_path):
-    killed = Summaries(tmp_path, 0)
+    killed = Summaries(tmp_path, 0, LOSS)
     for step in (10, 20, 30, 40):
         killed.write("train", step, {"masked_lm_loss": 100.0 + step})
     for step in (20, 40):
@@ -36,7 +39,7 @@ def test_after_a_kill_each_step_stands_once(tmp_path):
         file.write('{"group": "train", "st')  # cut while it was written
     of_an_earlier_process(tmp_path)
 
-    again = Summaries(tmp_path, 20)
+    again = Summaries(tmp_path, 20, LOSS)
     assert again.history("train", "masked_lm_loss") == [110.0, 120.0]
     assert points(tmp_path, "held_out", "loss/masked_lm_loss") == [(20, 220.0)]
     again.write("train", 30, {"masked_lm_loss": 3.0})
@@ -68,18 +71,20 @@ def test_texts_and_histograms(tmp_path):
     assert np.allclose(found.bucket_limit, np.arange(1, 31) / 10)
 
 
-def test_scalars_stand_in_sections():
-    names = ["masked_lm_perplexity", "next_sentence_base_rate", "gradient_norm", *sorted(TIMED)]
-    assert {name: section(name) for name in names} == {
-        "masked_lm_perplexity": "loss",
-        "next_sentence_base_rate": "accuracy",
-        "gradient_norm": "optimizer",
-        "examples_per_second": "speed",
-        "flop_utilization": "speed",
-        "gpu_memory_bytes": "memory",
-        "gpu_memory_peak_bytes": "memory",
-        "input_wait": "speed",
-        "memory_bytes": "memory",
-        "memory_peak_bytes": "memory",
-        "tokens_per_second": "speed",
+def test_scalars_stand_in_sections(tmp_path):
+    names = ["masked_lm_loss", "gradient_norm", "spikes", "f1", *sorted(TIMED)]
+    Summaries(tmp_path, 0, LOSS).write("train", 1, dict.fromkeys(names, 1.0))
+    assert set(shown(tmp_path, "train").Tags()["scalars"]) == {
+        "loss/masked_lm_loss",
+        "optimizer/gradient_norm",
+        "optimizer/spikes",
+        "score/f1",  # which nobody declared
+        "speed/examples_per_second",
+        "speed/flop_utilization",
+        "memory/gpu_memory_bytes",
+        "memory/gpu_memory_peak_bytes",
+        "speed/input_wait",
+        "memory/memory_bytes",
+        "memory/memory_peak_bytes",
+        "speed/tokens_per_second",
     }

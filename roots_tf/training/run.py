@@ -1,0 +1,229 @@
+"""One way to assemble a training run: optimizer, average, loss scale, checkpoints, step and loop.
+
+A program reads data, builds a task and hands both over:
+
+    machine = run.Machine(strategies.make_strategy(...), ...)
+    with machine.scope():
+        training = run.Run(task, folder, settings)
+        training.restore()
+        training.train(stage, optimization)
+"""
+
+import contextlib
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from roots_tf import files
+from roots_tf.files import InputError
+from roots_tf.training import automatic, loop, optimizers, schedules, strategies
+from roots_tf.training.automatic import Computation
+from roots_tf.training.checkpoints import Checkpoints
+from roots_tf.training.early_stopping import EarlyStopping
+from roots_tf.training.settings import Cadence, Hardware, Optimization
+from roots_tf.training.step import Task, TrainStep
+from roots_tf.training.summaries import Summaries
+
+PLAN = "plan.json"  # what the flags stand for: decided at the first start, read at later ones
+
+
+class Machine(NamedTuple):
+    """Where a run takes place.
+
+    Attributes:
+        strategy: of `tf.distribute`.
+        worker_index: of this process among the workers; the chief, which writes files, is 0.
+        num_workers: how many there are.
+    """
+
+    strategy: tf.distribute.Strategy
+    worker_index: int = 0
+    num_workers: int = 1
+
+    @classmethod
+    def of(cls, hardware: Hardware) -> "Machine":
+        """The machine that flags ask for; call it before TensorFlow has made a tensor."""
+        strategy = strategies.make_strategy(hardware.strategy, hardware.num_devices, hardware.tpu)
+        return cls(strategy, *strategies.worker(strategy))
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes files."""
+        return self.worker_index == 0
+
+    def claim(self, folder: str | Path, config: dict) -> dict | None:
+        """Begins the run of a config in a folder; arguments, result and errors as `files.claim`."""
+        if self.is_chief:
+            return files.claim(folder, config)
+        report = Path(folder, "report.json")
+        return files.read_json(report) if report.exists() else None
+
+    def settle(
+        self, folder: str | Path, hardware: Hardware, measure: bool = True, **further
+    ) -> Computation:
+        """What the flags stand for here: decided at the first start and kept for later ones.
+
+        Args:
+            folder: of the run, where `plan.json` says it.
+            hardware: the flags.
+            measure: whether the peak is wanted.
+            **further: JSON values that `plan.json` is to hold too.
+        """
+        path = Path(folder, PLAN)
+        if path.exists():
+            plan = files.read_json(path)
+            return Computation(*(plan[name] for name in Computation._fields))
+        chosen = automatic.choose(hardware, self.strategy, self.num_workers, measure)
+        if self.is_chief:
+            files.write_json(path, chosen._asdict() | further)
+        return chosen
+
+
+class Settings(NamedTuple):
+    """How a run is trained.
+
+    Attributes:
+        optimization: of the whole run; a stage may have rates and micro-batches of its own.
+        computation: in what numbers.
+        cadence: when it reports, evaluates and saves.
+        seed: of dropout.
+    """
+
+    optimization: Optimization
+    computation: Computation
+    cadence: Cadence
+    seed: int = 0
+
+
+class Run:
+    """A task under training and all that a checkpoint of it holds; made in the strategy's scope.
+
+    Args:
+        task: what is trained; its model was made in the same scope.
+        folder: where checkpoints, logs and `metrics.jsonl` go.
+        settings: how.
+        multipliers: of the learning rate of each trainable variable; None: 1.
+        patience: evaluations without a better score before `early_stopping` ends the run; 0: never.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        folder: str | Path,
+        settings: Settings,
+        multipliers: Sequence[float] | None = None,
+        patience: int = 0,
+    ):
+        self.task, self._settings, self._folder = task, settings, Path(folder)
+        self.weights = {v.path: v.value for v in task.model.trainable_variables}
+        trained, how = list(self.weights.values()), settings.optimization
+        kind = optimizers.OPTIMIZERS[how.optimizer]
+        self._optimizer = kind(trained, how.weight_decay, multipliers=multipliers)
+        self._average = optimizers.MovingAverage(trained, how.ema_decay) if how.ema_decay else None
+        is_float16 = settings.computation.precision == "mixed_float16"
+        self._loss_scale = optimizers.LossScale() if is_float16 else None
+        self.early_stopping = EarlyStopping(trained, patience) if patience else None
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        parts = {"moment": self._optimizer, "average": self._average, "scale": self._loss_scale}
+        parts["best"] = self.early_stopping
+        table = {"step": self.step} | self.weights
+        for name, part in parts.items():
+            table |= {f"{name}_{i}": v for i, v in enumerate(part.variables if part else [])}
+        self._checkpoints = Checkpoints(self._folder / "checkpoints", table)
+        self._summaries = None
+
+    def restore(self) -> int:
+        """Goes on where the newest checkpoint stands, and gives its step.
+
+        Raises:
+            InputError: every checkpoint is damaged, or workers have found different ones.
+        """
+        self._checkpoints.restore()
+        start, strategy = int(self.step.numpy()), tf.distribute.get_strategy()
+        index, workers = strategies.worker(strategy)
+        if strategies.total(strategy, start) != workers * start:
+            raise InputError(
+                f"found checkpoints of different steps on the {workers} workers; wanted one "
+                "--output on storage that all of them share"
+            )
+        if index == 0:
+            self._summaries = Summaries(self._folder, start, self.task.scalars)
+        return start
+
+    @property
+    def summaries(self) -> Summaries | None:
+        """Where scalars, texts and pictures go; None on workers that are not the chief."""
+        return self._summaries
+
+    @contextlib.contextmanager
+    def given_weights(self):
+        """Context in which the model has the weights that it is judged by and saved with."""
+        with self._average.in_use() if self._average else contextlib.nullcontext():
+            yield
+
+    def train(self, stage: loop.Stage, optimization: Optimization, first_step: int = 0) -> None:
+        """Trains to the end of a stage, from where the run stands; in the strategy's scope.
+
+        Args:
+            stage: what to train on; its evaluation sees the given weights.
+            optimization: rates, schedule and micro-batches of the stage.
+            first_step: where the stage begins, and its schedule with it.
+
+        Raises:
+            WorkerLostError: another worker has stopped.
+            StoppedError, DivergedError: see `loop.train`.
+        """
+        if int(self.step.numpy()) >= stage.last_step:
+            return
+        steps, cadence = stage.last_step - first_step, self._settings.cadence
+        rate = functools.partial(
+            schedules.SCHEDULES[optimization.schedule],
+            peak=optimization.learning_rate,
+            warmup_steps=optimization.warmup_of(steps),
+            total_steps=steps,
+        )
+        train_step = TrainStep(
+            self.task,
+            self._optimizer,
+            lambda at: rate(at - first_step),
+            seed=self._settings.seed,
+            max_grad_norm=optimization.max_grad_norm,
+            accumulate_steps=optimization.accumulate_steps,
+            jit_compile=self._settings.computation.jit_compile,
+            average=self._average,
+            loss_scale=self._loss_scale,
+            measure_every=cadence.log_every,
+        )
+        record = loop.Record(
+            self.task.scalars,
+            self._checkpoints if self._summaries else None,
+            self._summaries,
+            self.weights,
+        )
+        stage = stage._replace(
+            evaluate=self._judged(stage.evaluate), texts=self._judged(stage.texts)
+        )
+        agree = strategies.make_agree(tf.distribute.get_strategy())
+        with strategies.lost_workers_named():
+            loop.train(train_step, self.step, stage, cadence, record, agree)
+
+    def finish(self) -> None:
+        """Leaves the model with the weights that it is judged by and saved with, for good."""
+        if self.early_stopping is not None:
+            self.early_stopping.restore()
+        elif self._average is not None:
+            self._average.replace_weights()
+
+    def _judged(self, function):
+        """The function, called while the model has its given weights; None of None."""
+        if function is None:
+            return None
+
+        def judged():
+            with self.given_weights():
+                return function()
+
+        return judged

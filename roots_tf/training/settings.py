@@ -1,0 +1,127 @@
+"""How anything is trained, as flags: three groups that `pretrain`, `finetune` and `distill` share.
+
+Nothing here imports TensorFlow, so that a program can show its flags at once.
+"""
+
+import dataclasses
+from typing import Literal
+
+from roots_tf import program
+from roots_tf.files import InputError
+
+Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimization:
+    """What decides an update, besides the task and its batch."""
+
+    batch_size: int = program.flag(32, help="rows or examples in a global batch", minimum=1)
+    learning_rate: float = program.flag(1e-4, help="highest learning rate", minimum=0)
+    schedule: Schedule = program.flag(
+        "linear", help="how the learning rate falls after the warm-up"
+    )
+    warmup_steps: int = program.flag(
+        -1, help="updates of rising learning rate; -1: a share of them", minimum=0
+    )
+    warmup_share: float = program.flag(
+        0.1, help="that share, of all updates of the run or phase", minimum=0, maximum=1
+    )
+    optimizer: Literal["adamw", "lamb"] = program.flag("adamw", help="lamb: for large batches")
+    weight_decay: float = program.flag(
+        0.01, help="decay of matrices, none of biases and norms", minimum=0
+    )
+    max_grad_norm: float = program.flag(
+        1.0, help="clip gradients to this global norm; 0: do not", minimum=0
+    )
+    ema_decay: float = program.flag(
+        0.0,
+        help="keep a moving average of the weights, such as 0.999, and give that; 0: do not",
+        minimum=0,
+        maximum=1,
+    )
+    accumulate_steps: int = program.flag(1, help="micro-batches a step is cut into", minimum=1)
+
+    def warmup_of(self, steps: int) -> int:
+        """Updates of the warm-up, of a run or phase of so many `steps`."""
+        return self.warmup_steps if self.warmup_steps >= 0 else int(self.warmup_share * steps)
+
+    def check_parts(self, replicas: int) -> None:
+        """Refuses a batch that cannot be cut into equal parts.
+
+        Args:
+            replicas: devices that share each global batch.
+
+        Raises:
+            InputError: it is no multiple of the replicas times the micro-batches.
+        """
+        parts = replicas * self.accumulate_steps
+        if self.batch_size % parts:
+            raise InputError(
+                f"found --batch_size={self.batch_size}; wanted a multiple of {parts}, the "
+                "replicas times --accumulate_steps"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """Where and in what numbers the step is computed."""
+
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = program.flag(
+        "auto", help="where to train; multi_worker reads TF_CONFIG"
+    )
+    num_devices: int = program.flag(
+        0, help="devices; 0: all. Without GPUs: logical CPU devices", minimum=0
+    )
+    tpu: str = program.flag("", help="name of the TPU, or local")
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = program.flag(
+        "auto", help="type of the products; weights are float32"
+    )
+    jit_compile: Literal["auto", "true", "false"] = program.flag(
+        "auto", help="compile forward and backward whole with XLA"
+    )
+    recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
+    peak_flops: float = program.flag(
+        0.0,
+        help="FLOP/s of the devices together, for utilization; 0: measure products first",
+        minimum=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Cadence:
+    """When a run reports, evaluates and saves, in updates."""
+
+    steps_per_call: int = program.flag(10, help="updates between two returns to Python", minimum=1)
+    log_every: int = program.flag(50, help="updates between two log lines", minimum=1)
+    evaluate_every: int = program.flag(
+        1_000, help="updates between two evaluations; 0: at the end", minimum=0
+    )
+    checkpoint_every: int = program.flag(
+        1_000, help="updates between two checkpoints; 0: at the end", minimum=0
+    )
+    histogram_every: int = program.flag(
+        0, help="updates between histograms of weights; 0: never", minimum=0
+    )
+    profile: tuple[str, ...] = program.flag(
+        (), help="two steps, such as 100,110, between which TensorFlow's profiler records"
+    )
+
+    def __post_init__(self):
+        """Refuses what names no two steps.
+
+        Raises:
+            InputError: `profile` is not two numbers, the second above the first.
+        """
+        numbers = [int(text) for text in self.profile if text.strip().isdigit()]
+        if self.profile and not (
+            len(numbers) == len(self.profile) == 2 and numbers[0] < numbers[1]
+        ):
+            raise InputError(
+                f"found --profile={','.join(self.profile)}; wanted two steps, such as 100,110"
+            )
+
+    @property
+    def profiled(self) -> tuple[int, int] | None:
+        """The two steps between which the profiler records, or None."""
+        return (int(self.profile[0]), int(self.profile[1])) if self.profile else None

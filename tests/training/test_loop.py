@@ -71,10 +71,10 @@ class Run:
         with self.strategy.scope():
             task = Regression()
             self.weights = {v.path: v.value for v in task.model.trainable_variables}
-            optimizer = optimizers.AdamW(list(self.weights.values()))
+            self.optimizer = optimizers.AdamW(list(self.weights.values()))
             rate = tf.constant(1e-3)
             self.train_step = TrainStep(
-                task, optimizer, lambda step: rate, seed=0, max_grad_norm=1.0
+                task, self.optimizer, lambda step: rate, seed=0, max_grad_norm=1.0
             )
             self.step = tf.Variable(0, dtype=tf.int64)
 
@@ -284,7 +284,8 @@ def test_a_stage_ends_early_and_a_run_that_was_stopped_ends_there_too(tmp_path):
             with run.strategy.scope():
                 early = EarlyStopping(list(run.weights.values()), patience=2)
             table = {"step": run.step} | run.weights
-            table |= {f"best_{i}": variable for i, variable in enumerate(early.variables)}
+            state = [*run.optimizer.variables, *early.variables]
+            table |= {f"state_{i}": variable for i, variable in enumerate(state)}
             checkpoints = Checkpoints(tmp_path / folder, table)
             checkpoints.restore()
 

@@ -24,13 +24,56 @@ Parts of the loss and their sources are in `roots_tf/tasks/distillation.py`.
 import dataclasses
 from pathlib import Path
 
-import tensorflow as tf
 from absl import logging
 
-from roots_tf import files, models, program, tasks, tokenizers
-from roots_tf.tasks import distillation, finetuning
-from roots_tf.tasks.rows import Batcher, padded_lengths, train_batches
-from roots_tf.training import checkpoints, loop, memory, optimizers, schedules, step, summaries
+from roots_tf import files, labelled, models, program, tasks, tokenizers, training
+from roots_tf.training.settings import Cadence, Hardware, Optimization
+
+SIZES = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+
+
+@dataclasses.dataclass(frozen=True)
+class StudentFlags:
+    """Sizes and start of the student."""
+
+    num_layers: int = program.flag(0, help="layers of the student; 0: the teacher's")
+    hidden_dim: int = program.flag(0, help="its hidden size; 0: the teacher's")
+    num_heads: int = program.flag(0, help="its attention heads; 0: the teacher's", minimum=1)
+    intermediate_dim: int = program.flag(
+        0, help="its feed-forward width; 0: the teacher's, scaled as the hidden size", minimum=1
+    )
+    init_from: str = program.flag("", help="model folder whose sizes and weights to start from")
+    dropout: float = program.flag(
+        -1.0, help="dropout rate of the student; -1: the teacher's", minimum=0, maximum=0.99
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossFlags:
+    """What the student learns from its teacher, and how texts become rows."""
+
+    soft_weight: float = program.flag(
+        1.0, help="weight of the teacher's answers; without a task: of the cosines between texts"
+    )
+    temperature: float = program.flag(2.0, help="softens answers that are classes", above=0)
+    hard_weight: float = program.flag(0.0, help="weight of the task's own loss, on labels")
+    hidden_weight: float = program.flag(1.0, help="weight of the output of blocks")
+    embedding_weight: float = program.flag(0.0, help="weight of the output of the embeddings")
+    attention_weight: float = program.flag(0.0, help="weight of attention before its softmax")
+    cosine_weight: float = program.flag(0.0, help="weight of the last hidden states' direction")
+    columns: tuple[str, ...] = program.flag(
+        (), help="names of columns that differ: text=sentence,label=gold"
+    )
+    max_seq_length: int = program.flag(0, help="tokens of a row; 0: the teacher's", minimum=3)
+
+    def parts(self) -> "tasks.distillation.Parts":
+        """Weights of the parts of the loss.
+
+        Raises:
+            InputError: one is below 0, or all are 0.
+        """
+        names = [part.name for part in dataclasses.fields(tasks.distillation.Parts)]
+        return tasks.distillation.Parts(**{name: getattr(self, f"{name}_weight") for name in names})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,79 +83,65 @@ class Config:
     teacher: str = program.flag(help="model folder to learn from, with its tokenizer")
     input: str = program.flag(help="file of examples or texts to learn on")
     output: str = program.flag(help="folder of the run")
-    num_layers: int = program.flag(0, help="layers of the student; 0: the teacher's")
-    hidden_dim: int = program.flag(0, help="its hidden size; 0: the teacher's")
-    num_heads: int = program.flag(0, help="its attention heads; 0: the teacher's")
-    intermediate_dim: int = program.flag(
-        0, help="its feed-forward width; 0: the teacher's, scaled as the hidden size"
-    )
-    init_from: str = program.flag("", help="model folder whose sizes and weights to start from")
     dev: str = program.flag("", help="labelled file to score both models on; none: no scores")
-    columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
-    )
-    soft_weight: float = program.flag(
-        1.0, help="weight of the teacher's answers; without a task: of the cosines between texts"
-    )
-    temperature: float = program.flag(2.0, help="softens answers that are classes")
-    hard_weight: float = program.flag(0.0, help="weight of the task's own loss, on labels")
-    hidden_weight: float = program.flag(1.0, help="weight of the output of blocks")
-    embedding_weight: float = program.flag(0.0, help="weight of the output of the embeddings")
-    attention_weight: float = program.flag(0.0, help="weight of attention before its softmax")
-    cosine_weight: float = program.flag(0.0, help="weight of the last hidden states' direction")
-    max_seq_length: int = program.flag(0, help="tokens of a row; 0: the teacher's")
-    batch_size: int = program.flag(32, help="examples in a batch")
-    num_epochs: float = program.flag(3.0, help="times over the input")
-    learning_rate: float = program.flag(1e-4, help="highest learning rate")
-    warmup_share: float = program.flag(0.1, help="share of the updates with a rising rate")
-    weight_decay: float = program.flag(0.01, help="decay of matrices, none of biases and norms")
-    max_grad_norm: float = program.flag(1.0, help="clip gradients to this global norm; 0: do not")
-    dropout: float = program.flag(-1.0, help="dropout rate of the student; -1: the teacher's")
-    checkpoint_every: int = program.flag(1_000, help="updates between two checkpoints")
+    num_epochs: float = program.flag(3.0, help="times over the input", above=0)
     seed: int = program.flag(0, help="of order, dropout and random weights")
     debug: bool = program.flag(False, help="256 examples, one epoch")
+    student: StudentFlags = program.group(StudentFlags(), "model")
+    objective: LossFlags = program.group(LossFlags(), "objective")
+    optimization: Optimization = program.group(Optimization(), "optimization")
+    hardware: Hardware = program.group(Hardware(), "hardware")
+    cadence: Cadence = program.group(Cadence(evaluate_every=0), "cadence")
 
 
 def main(config: Config) -> dict:
     """Trains the student, or goes on training it, and returns the report."""
-    if config.debug:
-        config = dataclasses.replace(config, num_epochs=1.0)
-    memory.keep_freed_memory()
+    config = program.replace(config, num_epochs=1.0) if config.debug else config
+    program.check(config)
+    output, flags = Path(config.output), program.flat(config)
     described, tokenizer = models.describe(config.teacher), tokenizers.load(config.teacher)
     encoder = described["encoder"]
     kind = kind_of(config, described)
     sizes = student_sizes(config, encoder, tokenizer)
     longest = min(encoder.max_sequence_length, sizes.max_sequence_length)
-    length = min(config.max_seq_length or kind.max_seq_length, longest)
+    length = min(config.objective.max_seq_length or kind.max_seq_length, longest)
     kind = dataclasses.replace(kind, max_seq_length=length)
-    parts = distillation.Parts(
-        **{
-            part.name: getattr(config, f"{part.name}_weight")
-            for part in dataclasses.fields(distillation.Parts)
-        }
-    )
-    output = Path(config.output)
-    if report := files.claim(output, dataclasses.asdict(config)):
+    parts = config.objective.parts()
+    if report := files.finished(output, flags):
         logging.info("%s has finished; nothing to do", output)
         return report
-    teacher = load_teacher(config.teacher, kind, encoder)
-    student = make_student(config, kind, sizes, teacher)
-    task = distillation.Distillation(kind, teacher, student, parts, config.temperature, config.seed)
-    rows = kind.rows(read_input(config, kind), tokenizer, labelled=config.hard_weight > 0)
-    train(config, task, rows, tokenizer.pad_id)
-    described = {} if kind.name == "texts" else {"task": tasks.describe(kind)}
-    models.save(output / "model", student, labels=kind.labels, **described)
-    tokenizer.save(output / "model")
-    report = {"task": described.get("task", {}).get("name")}
-    report |= {"teacher": size_of(teacher), "student": size_of(student)}
-    if config.dev:
-        report |= compare(config, kind, teacher, student, tokenizer)
+    training.memory.keep_freed_memory()
+    machine = training.run.Machine.of(config.hardware)
+    rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
+    replicas = machine.strategy.num_replicas_in_sync
+    fitted = config.optimization.fitted(rows.num_examples, replicas, config.input)
+    config = dataclasses.replace(config, optimization=fitted)
+    with machine.strategy.scope():
+        computation = machine.computation(output, config.hardware, measure=False)
+        teacher = load_teacher(config.teacher, kind, encoder, computation.precision)
+        student = make_student(config, kind, sizes, teacher, computation.precision)
+        temperature = config.objective.temperature
+        task = tasks.distillation.Distillation(
+            kind, teacher, student, parts, temperature, config.seed
+        )
+        machine.claim(output, flags, computation)
+        run = train(config, task, rows, tokenizer, machine, computation)
+        if not machine.is_chief:
+            return {}
+        run.finish()
+        described = {} if kind.is_without_task else {"task": tasks.describe(kind)}
+        models.save(output / "model", student, labels=kind.labels, **described)
+        tokenizer.save(output / "model")
+        report = {"task": described.get("task", {}).get("name")}
+        report |= {"teacher": size_of(teacher), "student": size_of(student)}
+        if config.dev:
+            report |= compare(config, kind, teacher, student, tokenizer)
     show(report)
     files.write_json(output / "report.json", report)
     return report
 
 
-def kind_of(config: Config, described: dict) -> finetuning.FineTuning:
+def kind_of(config: Config, described: dict):
     """The teacher's task, or `Texts` where it has none.
 
     Raises:
@@ -125,7 +154,7 @@ def kind_of(config: Config, described: dict) -> finetuning.FineTuning:
             f"found --dev and a teacher without a task, {config.teacher}; wanted no --dev, or a "
             "model folder that finetune wrote"
         )
-    return distillation.Texts(max_seq_length=described["encoder"].max_sequence_length)
+    return tasks.distillation.Texts(max_seq_length=described["encoder"].max_sequence_length)
 
 
 def student_sizes(
@@ -133,162 +162,219 @@ def student_sizes(
 ) -> models.EncoderConfig:
     """Sizes of the student: of `--init_from`, or the teacher's but for what flags say.
 
+    Args:
+        config: of the run.
+        teacher: the teacher's sizes.
+        tokenizer: the teacher's.
+
     Raises:
         InputError: the flags give no sizes, or ones that go neither with the teacher's nor with
             `--init_from`, whose tokenizer must be the teacher's.
     """
-    names = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-    given = {name: getattr(config, name) for name in names if getattr(config, name)}
-    if not given and not config.init_from:
+    flags = config.student
+    given = {name: getattr(flags, name) for name in SIZES if getattr(flags, name)}
+    if not given and not flags.init_from:
         raise files.InputError(
             "found no sizes of the student; wanted --num_layers, --hidden_dim or --init_from"
         )
-    if config.init_from:
-        sizes = models.describe(config.init_from)["encoder"]
+    if flags.init_from:
+        sizes = models.describe(flags.init_from)["encoder"]
         if wrong := [name for name, value in given.items() if value != getattr(sizes, name)]:
             raise files.InputError(
                 f"found --{wrong[0]}={given[wrong[0]]} and {getattr(sizes, wrong[0])} in "
-                f"{config.init_from}; wanted --init_from without sizes, which are the model's"
+                f"{flags.init_from}; wanted --init_from without sizes, which are the model's"
             )
-        if tokenizers.load(config.init_from).fingerprint != tokenizer.fingerprint:
+        if tokenizers.load(flags.init_from).fingerprint != tokenizer.fingerprint:
             raise files.InputError(
-                f"found different tokenizers in {config.init_from} and {config.teacher}; wanted "
+                f"found different tokenizers in {flags.init_from} and {config.teacher}; wanted "
                 "the same: a student reads the tokens that its teacher reads"
             )
     else:
         wide = teacher.intermediate_dim
-        if config.hidden_dim:
-            wide = max(1, wide * config.hidden_dim // teacher.hidden_dim)
+        if flags.hidden_dim:
+            wide = max(1, wide * flags.hidden_dim // teacher.hidden_dim)
         sizes = dataclasses.replace(teacher, **{"intermediate_dim": wide} | given)
     for name in ("num_layers", "hidden_dim"):
-        found, most = getattr(sizes, name), getattr(teacher, name)
-        if not 1 <= found <= most:
+        size, most = getattr(sizes, name), getattr(teacher, name)
+        if not 1 <= size <= most:
             raise files.InputError(
-                f"found a student of {name}={found}; wanted 1 to {most}, which the teacher has"
+                f"found a student of {name}={size}; wanted 1 to {most}, which the teacher has"
             )
-    return sizes if config.dropout < 0 else dataclasses.replace(sizes, dropout=config.dropout)
+    return sizes if flags.dropout < 0 else dataclasses.replace(sizes, dropout=flags.dropout)
 
 
-def load_teacher(folder: str, kind: finetuning.FineTuning, encoder: models.EncoderConfig):
-    """The model of the folder; the encoder alone, where there is no task."""
-    if kind.name != "texts":
-        return models.load(folder)
-    teacher = kind.make_model(encoder)
+def load_teacher(folder: str, kind, encoder: models.EncoderConfig, precision: str):
+    """The model of the folder; the encoder alone, where there is no task.
+
+    Args:
+        folder: of the teacher.
+        kind: of task.
+        encoder: its sizes.
+        precision: in what numbers it computes.
+    """
+    if not kind.is_without_task:
+        return models.load(folder, precision)
+    teacher = kind.make_model(encoder, precision=precision)
     models.load_encoder(folder, teacher)
     return teacher
 
 
-def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher):
-    """The student with the weights that it starts from."""
-    student = kind.make_model(sizes, config.seed)
-    if config.init_from:
-        if not models.load_encoder(config.init_from, student):
-            logging.warning("%s has no pooler; it starts at random", config.init_from)
-    elif distillation.is_cut(sizes, teacher.config):
-        distillation.copy_weights(teacher, student)
+def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher, precision: str):
+    """The student with the weights that it starts from.
+
+    Args:
+        config: of the run.
+        kind: of task.
+        sizes: the student's.
+        teacher: the model it may start from.
+        precision: in what numbers it computes.
+    """
+    student = kind.make_model(sizes, config.seed, precision, config.hardware.recompute)
+    if config.student.init_from:
+        if not models.load_encoder(config.student.init_from, student):
+            logging.warning("%s has no pooler; it starts at random", config.student.init_from)
+    elif tasks.distillation.is_cut(sizes, teacher.config):
+        tasks.distillation.copy_weights(teacher, student)
     else:
         logging.info("the student's sizes are not the teacher's: it starts from random weights")
     return student
 
 
-def read_input(config: Config, kind: finetuning.FineTuning):
+def read_input(config: Config, kind):
     """Examples to learn on, with answers where the hard part wants them.
+
+    Args:
+        config: of the run.
+        kind: of task.
 
     Raises:
         InputError: the file is neither of texts nor of labelled examples.
     """
-    columns = dict(text.partition("=")[::2] for text in config.columns)
-    if config.hard_weight:
+    columns = labelled.column_names(config.objective.columns)
+    if config.objective.hard_weight:
         examples = kind.read(config.input, columns)
     else:
         try:
             examples = kind.read(config.input, columns, labelled=False)
         except files.InputError as without:
-            if kind.name == "texts":
+            if kind.is_without_task:
                 raise
             try:  # columns without names are those of a labelled file
                 examples = kind.read(config.input, columns)
-            except files.InputError as labelled:
-                raise files.InputError(f"{without}; and with answers: {labelled}") from labelled
-    return finetuning.head(examples, 256) if config.debug else examples
+            except files.InputError as with_answers:
+                raise files.InputError(
+                    f"{without}; and with answers: {with_answers}"
+                ) from with_answers
+    return labelled.head(examples, 256) if config.debug else examples
 
 
-def train(config: Config, task: distillation.Distillation, rows, pad_id: int) -> None:
-    """Trains the student from where the last checkpoint stands."""
-    count = len(rows) // rows.group
-    batch_size = min(config.batch_size, count)
-    total = max(1, round(config.num_epochs * count / batch_size))
-    weights = {variable.path: variable.value for variable in task.model.trainable_variables}
-    optimizer = optimizers.AdamW(list(weights.values()), config.weight_decay)
-    now = tf.Variable(0, dtype=tf.int64, trainable=False)
-    moments = {f"moment_{i}": moment for i, moment in enumerate(optimizer.variables)}
-    state = checkpoints.Checkpoints(
-        Path(config.output, "checkpoints"), {"step": now} | weights | moments
-    )
-    state.restore()
-    train_step = step.make_train_step(
-        task,
-        optimizer,
-        lambda at: schedules.linear(
-            at,
-            peak=config.learning_rate,
-            warmup_steps=round(config.warmup_share * total),
-            total_steps=total,
+def train(config: Config, task, rows, tokenizer, machine, computation):
+    """Trains the student from where the last checkpoint stands.
+
+    Args:
+        config: of the run.
+        task: a `tasks.distillation.Distillation`.
+        rows: what it learns on.
+        tokenizer: the teacher's.
+        machine: where the run takes place.
+        computation: in what numbers.
+
+    Returns:
+        The `training.run.Run`.
+    """
+    optimization, kind = config.optimization, task.kind
+    settings = (optimization, computation, config.cadence, config.seed)
+    run = training.run.Run(task, config.output, training.run.Settings(*settings))
+    run.restore()
+    evaluate = None
+    if config.dev and config.cadence.evaluate_every and machine.is_chief:
+        examples = read_dev(config, kind)
+        dev = kind.rows(examples, tokenizer)
+
+        def evaluate() -> dict[str, float]:
+            predictions = predict(config, kind, task.model.student, examples, dev, tokenizer)
+            scores = kind.scores(examples, predictions)
+            return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+    batch_size = optimization.batch_size
+    stage = training.loop.Stage(
+        batches=labelled.batches_from(
+            rows,
+            tokenizer.pad_id,
+            batch_size,
+            config.seed,
+            longest=kind.max_seq_length,
+            one_length=config.hardware.strategy == "tpu",
+            worker=(machine.worker_index, machine.num_workers),
         ),
-        seed=config.seed,
-        max_grad_norm=config.max_grad_norm,
+        last_step=max(1, round(config.num_epochs * rows.num_examples / batch_size)),
+        work=training.loop.Work(round(rows.tokens_an_example * batch_size), batch_size),
+        evaluate=evaluate,
     )
-    batcher = Batcher(rows, pad_id, padded_lengths(task.kind.max_seq_length))
-    loop.train(
-        train_step,
-        lambda start: train_batches(rows, batcher, batch_size, config.seed, start),
-        now,
-        total_steps=total,
-        tokens_per_step=round(rows.lengths.mean() * rows.group * batch_size),
-        examples_per_step=batch_size,
-        checkpoint_every=config.checkpoint_every,
-        checkpoints=state,
-        summaries=summaries.Summaries(config.output, int(now.numpy())),
-    )
+    run.train(stage, optimization)
+    return run
 
 
 def size_of(model) -> dict[str, int]:
     """Numbers that say how large a model is; `bytes` are those of its weights."""
-    sizes, weights = model.config, [variable.numpy() for variable in model.variables]
-    names = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+    weights = [variable.numpy() for variable in model.variables]
     return {
         "parameters": sum(weight.size for weight in weights),
         "bytes": sum(weight.nbytes for weight in weights),
-        **{name: getattr(sizes, name) for name in names},
+        **{name: getattr(model.config, name) for name in SIZES},
     }
+
+
+def read_dev(config: Config, kind):
+    """Labelled examples to score on, of the `config`'s dev file as its `kind` reads them."""
+    examples = kind.read(config.dev, labelled.column_names(config.objective.columns))
+    return labelled.head(examples, 256) if config.debug else examples
+
+
+def predict(config: Config, kind, model, examples, rows, tokenizer) -> list[dict]:
+    """Predictions of a model.
+
+    Args:
+        config: of the run.
+        kind: of task.
+        model: teacher or student.
+        examples: of the dev file.
+        rows: the same as rows of tokens.
+        tokenizer: the teacher's.
+    """
+    batch_size = config.optimization.batch_size
+    outputs = tasks.predict(kind, model, rows, batch_size, tokenizer.pad_id)
+    return kind.predictions(examples, rows, outputs)
 
 
 def compare(config: Config, kind, teacher, student, tokenizer) -> dict:
     """Scores of both models on the dev file.
 
+    Args:
+        config: of the run.
+        kind: of task.
+        teacher: a model.
+        student: a model.
+        tokenizer: the teacher's.
+
     Returns:
         `dev`, the scores of `teacher`, `student` and `baseline`, and `agreement`, the share of
         examples that both answer alike, where answers are no numbers.
     """
-    columns = dict(text.partition("=")[::2] for text in config.columns)
-    examples = kind.read(config.dev, columns)
-    if config.debug:
-        examples = finetuning.head(examples, 256)
+    examples = read_dev(config, kind)
     rows = kind.rows(examples, tokenizer)
-    found = {
-        name: kind.predictions(
-            examples,
-            rows,
-            tasks.predict(kind, model, rows, config.batch_size, tokenizer.pad_id),
-        )
+    answers = {
+        name: predict(config, kind, model, examples, rows, tokenizer)
         for name, model in (("teacher", teacher), ("student", student))
     }
-    scores = {name: kind.scores(examples, predictions) for name, predictions in found.items()}
+    scores = {name: kind.scores(examples, predictions) for name, predictions in answers.items()}
     report = {"dev": scores | {"baseline": kind.baseline(examples, examples)}}
-    for answer in ("label", "tags", "answer", "choice"):
-        if answer in found["teacher"][0]:
-            alike = [a[answer] == b[answer] for a, b in zip(*found.values(), strict=True)]
-            report["agreement"] = sum(alike) / len(alike)
+    if kind.answer_field:
+        alike = [
+            a[kind.answer_field] == b[kind.answer_field]
+            for a, b in zip(*answers.values(), strict=True)
+        ]
+        report["agreement"] = sum(alike) / len(alike)
     return report
 
 

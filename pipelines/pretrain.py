@@ -1,4 +1,4 @@
-"""Train a BERT-style encoder on examples: masked language model and next sentence.
+"""Train a model on examples: by default a BERT-style encoder, by masked words and next sentences.
 
     roots pretrain --examples=work/examples --output=work/pretrained --size=mini --duration=10000
 
@@ -22,30 +22,68 @@ Each warms up to `--learning_rate` or to a `learning_rate=` of its own: a lower 
 phase keeps more of what the first has learned about short texts.
 """
 
-import contextlib
 import dataclasses
 import functools
 from pathlib import Path
 from typing import Literal
 
-import tensorflow as tf
 from absl import logging
 
-from roots_tf import examples, files, models, program, tokenizers
-from roots_tf.models import flops
-from roots_tf.tasks.pretraining import Pretraining, samples
-from roots_tf.training import (
-    automatic,
-    checkpoints,
-    durations,
-    loop,
-    memory,
-    optimizers,
-    schedules,
-    step,
-    strategies,
-    summaries,
-)
+from roots_tf import examples, files, models, objectives, program, tokenizers, training
+from roots_tf.training.settings import Cadence, Hardware, Optimization
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFlags:
+    """Which model is trained."""
+
+    init_from: str = program.flag("", help="model folder whose weights and sizes to start from")
+    size: str = program.flag("mini", help="tiny, mini, small, medium, base or large; or custom")
+    num_layers: int = program.flag(0, help="layers, for --size=custom", minimum=1)
+    hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", minimum=1)
+    num_heads: int = program.flag(0, help="attention heads, for --size=custom", minimum=1)
+    intermediate_dim: int = program.flag(0, help="feed-forward width, for --size=custom", minimum=1)
+    preset: Literal["bert", "modern"] = program.flag(
+        "bert", help="bert as published; modern: pre-norm, GeGLU, rotary positions, no biases"
+    )
+    dropout: float = program.flag(0.1, help="dropout rate", minimum=0, maximum=0.99)
+    initializer_range: float = program.flag(
+        0.02,
+        help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more",
+        minimum=0,
+    )
+
+    def encoder_config(self, vocabulary_size: int, length: int) -> models.EncoderConfig:
+        """The sizes: those of `init_from`, of a name, or the four numbers of a custom one.
+
+        Args:
+            vocabulary_size: V, of the examples' tokenizer.
+            length: tokens of the longest row.
+
+        Raises:
+            InputError: they are no sizes, or not those that the examples want.
+        """
+        if self.init_from:
+            found = models.describe(self.init_from)["encoder"]
+            fits = found.vocabulary_size == vocabulary_size
+            if not fits or found.max_sequence_length < length:
+                raise files.InputError(
+                    f"found {found.vocabulary_size} ids and {found.max_sequence_length} positions "
+                    f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
+                    "positions: build the examples with that model's tokenizer and length"
+                )
+            return dataclasses.replace(found, dropout=self.dropout)
+        fields = {
+            "vocabulary_size": vocabulary_size,
+            "max_sequence_length": length,
+            "dropout": self.dropout,
+            "initializer_range": self.initializer_range,
+        }
+        if self.size == "custom":
+            custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+            fields |= {name: getattr(self, name) for name in custom}
+            return models.EncoderConfig(**models.preset_fields(self.preset) | fields)
+        return models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,73 +92,27 @@ class Config:
 
     output: str = program.flag(help="folder of the run")
     examples: str = program.flag("", help="folder that build-examples wrote")
-    init_from: str = program.flag("", help="model folder whose weights and sizes to start from")
-    size: str = program.flag("mini", help="tiny, mini, small, medium, base or large; or custom")
-    num_layers: int = program.flag(0, help="layers, for --size=custom")
-    hidden_dim: int = program.flag(0, help="hidden size, for --size=custom")
-    num_heads: int = program.flag(0, help="attention heads, for --size=custom")
-    intermediate_dim: int = program.flag(0, help="feed-forward width, for --size=custom")
-    preset: Literal["bert", "modern"] = program.flag(
-        "bert", help="bert as published; modern: pre-norm, GeGLU, rotary positions, no biases"
-    )
-    dropout: float = program.flag(0.1, help="dropout rate")
-    initializer_range: float = program.flag(
-        0.02, help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more"
-    )
-    sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
-        "nsp", help="next sentence, sentence order, or none (rows packed full of text)"
-    )
-    masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
-    mask_rate: float = program.flag(0.15, help="share of tokens to predict")
-    max_predictions_per_seq: int = program.flag(20, help="most predictions in a sequence")
     max_seq_length: int = program.flag(
-        0, help="tokens in a row, with --sentence_objective=none; 0: that of the build"
+        0, help="tokens in a row, where the objective packs text; 0: that of the build", minimum=0
     )
-    batch_size: int = program.flag(32, help="sequences in a global batch")
     duration: str = program.flag(
         "10000 steps", help="a number of steps, epochs, examples or tokens, such as '3 epochs'"
-    )
-    warmup_steps: int = program.flag(-1, help="updates of rising learning rate; -1: a tenth")
-    learning_rate: float = program.flag(1e-4, help="highest learning rate")
-    schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = program.flag(
-        "linear", help="how the learning rate falls after the warm-up"
     )
     phases: tuple[str, ...] = program.flag(
         (), help="comma-separated phases of a run, each 'flag=value flag=value'; see above"
     )
-    optimizer: Literal["adamw", "lamb"] = program.flag("adamw", help="lamb: for large batches")
-    weight_decay: float = program.flag(0.01, help="decay of matrices, none of biases and norms")
-    max_grad_norm: float = program.flag(1.0, help="clip gradients to this global norm; 0: do not")
-    ema_decay: float = program.flag(
-        0.0, help="keep a moving average of the weights, such as 0.999, and give that; 0: do not"
-    )
-    accumulate_steps: int = program.flag(1, help="micro-batches a step is cut into")
-    recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
-    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = program.flag(
-        "auto", help="where to train; multi_worker reads TF_CONFIG"
-    )
-    num_devices: int = program.flag(0, help="devices; 0: all. Without GPUs: logical CPU devices")
-    tpu: str = program.flag("", help="name of the TPU, or local")
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = program.flag(
-        "auto", help="type of the products; weights are float32"
-    )
-    jit_compile: Literal["auto", "true", "false"] = program.flag(
-        "auto", help="compile forward and backward whole with XLA"
-    )
-    steps_per_call: int = program.flag(10, help="updates between two returns to Python")
-    log_every: int = program.flag(50, help="updates between two log lines")
-    evaluate_every: int = program.flag(1_000, help="updates between two held-out evaluations")
-    evaluate_batches: int = program.flag(40, help="held-out batches; 0: all")
-    checkpoint_every: int = program.flag(1_000, help="updates between two checkpoints")
-    histogram_every: int = program.flag(0, help="updates between histograms of weights; 0: never")
-    profile: tuple[str, ...] = program.flag(
-        (), help="two steps, such as 100,110, between which TensorFlow's profiler records"
-    )
-    peak_flops: float = program.flag(
-        0.0, help="FLOP/s of the devices together, for utilization; 0: measure products first"
-    )
     seed: int = program.flag(0, help="of initial weights, order, masks, pairs and dropout")
     debug: bool = program.flag(False, help="a model of one small layer, 20 updates")
+    model: ModelFlags = program.group(ModelFlags(), "model")
+    objective: objectives.Objective = program.choice(
+        objectives.OBJECTIVES, "masked_lm", help="what is learned", title="objective"
+    )
+    optimization: Optimization = program.group(Optimization(), "optimization")
+    hardware: Hardware = program.group(Hardware(), "hardware")
+    cadence: Cadence = program.group(Cadence(), "cadence")
+    evaluate_batches: int = program.flag(
+        40, help="held-out batches of an evaluation; 0: all", group="cadence", minimum=0
+    )
 
 
 DEBUG = {
@@ -134,14 +126,8 @@ DEBUG = {
     "log_every": 10,
     "evaluate_batches": 2,
 }
-OF_A_PHASE = ("examples", "batch_size", "duration", "warmup_steps", "learning_rate", "schedule")
-OF_A_PHASE += (
-    "max_seq_length",
-    "max_predictions_per_seq",
-    "mask_rate",
-    "masking",
-    "accumulate_steps",
-)
+OF_A_PHASE = ("examples", "batch_size", "duration", "warmup_steps", "warmup_share")
+OF_A_PHASE += ("learning_rate", "schedule", "max_seq_length", "accumulate_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,254 +147,186 @@ class Phase:
 
 
 def phases_of(config: Config) -> list[Phase]:
-    """The phases; one that is the whole run where none are named."""
+    """The phases, checked; one that is the whole run where none are named.
+
+    Raises:
+        InputError, FlagError: something is wrong with a phase or with its examples.
+    """
     phases, first_step = [], 0
-    types = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    known = (*OF_A_PHASE, *config.objective.of_a_phase)
     for number, text in enumerate(config.phases or ("",)):
         values = dict(setting.partition("=")[::2] for setting in text.split())
-        if wrong := sorted(set(values) - set(OF_A_PHASE)):
+        if wrong := sorted(set(values) - set(known)):
             raise files.InputError(
-                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(OF_A_PHASE)}"
+                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(known)}"
             )
         try:
-            own = {name: types[name](value) for name, value in values.items()}
-        except ValueError as error:
+            phase = program.from_text(config, values)
+            program.check(phase)
+        except program.FlagError as error:
             raise files.InputError(f"found the phase {text!r} in --phases: {error}") from error
-        phase = dataclasses.replace(config, **own)
         if not phase.examples:
             raise files.InputError("found no --examples; wanted a folder that build-examples wrote")
         manifest = examples.load(phase.examples)
         length = phase.max_seq_length or manifest["max_seq_length"]
-        steps = durations.steps(
+        batch_size = phase.optimization.batch_size
+        phase.objective.check(manifest, batch_size, length)
+        steps = training.durations.steps(
             phase.duration,
-            batch_size=phase.batch_size,
-            num_examples=examples.rows_an_epoch(manifest, phase.sentence_objective, length),
+            batch_size=batch_size,
+            num_examples=phase.objective.rows_an_epoch(manifest, length),
             length=length,
         )
-        if phase.warmup_steps < 0:
-            phase = dataclasses.replace(phase, warmup_steps=steps // 10)
         phases.append(Phase(number, phase, manifest, first_step, first_step + steps))
         first_step += steps
     return phases
 
 
-def encoder_config(config: Config, vocabulary_size: int, length: int) -> models.EncoderConfig:
-    """The sizes: those of `--init_from`, of a name, or the four numbers of a custom one."""
-    if config.init_from:
-        found = models.describe(config.init_from)["encoder"]
-        if (found.vocabulary_size, found.max_sequence_length >= length) != (vocabulary_size, True):
-            raise files.InputError(
-                f"found {found.vocabulary_size} ids and {found.max_sequence_length} positions in "
-                f"{config.init_from}; wanted {vocabulary_size} ids and at least {length} "
-                "positions: build the examples with that model's tokenizer and length"
-            )
-        return dataclasses.replace(found, dropout=config.dropout)
-    fields = {
-        "vocabulary_size": vocabulary_size,
-        "max_sequence_length": length,
-        "dropout": config.dropout,
-        "initializer_range": config.initializer_range,
-    }
-    if config.size == "custom":
-        custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-        fields |= {name: getattr(config, name) for name in custom}
-        return models.EncoderConfig(**models.preset_fields(config.preset) | fields)
-    return models.EncoderConfig.of_size(config.size, preset=config.preset, **fields)
+def check_builds(output: Path, phases: list[Phase]) -> None:
+    """Refuses to go on with other examples than those that the run has begun with.
 
-
-def plan_of(config: Config, phases: list[Phase], strategy, workers: int) -> dict:
-    """What the flags stand for here: decided at the first start, read from `plan.json` later.
+    Args:
+        output: folder of the run.
+        phases: of the run, with the manifests as they are now.
 
     Raises:
         InputError: the examples have been built anew since.
     """
-    path = Path(config.output, "plan.json")
-    builds = [phase.manifest["build"] for phase in phases]
-    if path.exists():
-        plan = files.read_json(path)
-        if plan["builds"] != builds:
-            raise files.InputError(
-                f"found examples of build {builds}; wanted {plan['builds']}, which the run in "
-                f"{config.output} has begun with: choose another --output"
-            )
-        return plan
-    chosen = automatic.choose(
-        strategy, workers, config.precision, config.jit_compile, config.peak_flops
-    )
-    settings = [dataclasses.asdict(phase.config) for phase in phases]
-    last_steps = [phase.last_step for phase in phases]
-    return chosen | {"builds": builds, "last_steps": last_steps, "phases": settings}
-
-
-class Run:
-    """What is trained and what a checkpoint of it holds; made in the strategy's scope."""
-
-    def __init__(self, config: Config, plan: dict, tokenizer, length: int):
-        precision = plan["precision"]
-        self.model = models.Pretrainer(
-            encoder_config(config, tokenizer.size, length),
-            seed=config.seed,
-            precision=precision,
-            recompute=config.recompute,
+    path, builds = output / training.run.PLAN, [phase.manifest["build"] for phase in phases]
+    if path.exists() and (before := files.read_json(path)["builds"]) != builds:
+        raise files.InputError(
+            f"found examples of build {builds}; wanted {before}, which the run in {output} has "
+            "begun with: choose another --output"
         )
-        if config.init_from:
-            models.load_weights(config.init_from, models.named_weights(self.model))
-        self.task = Pretraining(
-            self.model,
-            sentence_objective=config.sentence_objective != "none",
-            mask_id=tokenizer.mask_id,
-        )
-        self.weights = {v.path: v.value for v in self.model.trainable_variables}
-        trained = list(self.weights.values())
-        kind = {"adamw": optimizers.AdamW, "lamb": optimizers.Lamb}[config.optimizer]
-        self.optimizer = kind(trained, config.weight_decay)
-        self.average = (
-            optimizers.MovingAverage(trained, config.ema_decay) if config.ema_decay else None
-        )
-        self.loss_scale = optimizers.LossScale() if precision == "mixed_float16" else None
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        others = {"moment": self.optimizer, "average": self.average, "scale": self.loss_scale}
-        table = {"step": self.step} | self.weights
-        for name, part in others.items():
-            table |= {f"{name}_{i}": v for i, v in enumerate(part.variables if part else [])}
-        self.state = checkpoints.Checkpoints(Path(config.output, "checkpoints"), table)
-
-    def given_weights(self):
-        """Context in which the model has the weights that it is judged by and saved with."""
-        return self.average.in_use() if self.average else contextlib.nullcontext()
 
 
-def train_phase(run: Run, phase: Phase, plan: dict, tokenizer, events) -> None:
-    """Trains from where `run.step` stands to the end of the phase; in the strategy's scope.
+def stage_of(phase: Phase, task, tokenizer, machine):
+    """What the run trains on in a phase.
 
-    `events` is where the chief writes what it tells; None on other workers.
+    Args:
+        phase: of the run.
+        task: the objective's.
+        tokenizer: of the examples.
+        machine: where the run takes place.
     """
-    config, strategy = phase.config, tf.distribute.get_strategy()
-    worker_index, num_workers = strategies.worker(strategy)
-    steps = phase.last_step - phase.first_step
-    rate = functools.partial(
-        schedules.SCHEDULES[config.schedule],
-        peak=config.learning_rate,
-        warmup_steps=config.warmup_steps,
-        total_steps=steps,
-    )
-    train_step = step.make_train_step(
-        run.task,
-        run.optimizer,
-        lambda at: rate(at - phase.first_step),
-        seed=config.seed,
-        max_grad_norm=config.max_grad_norm,
-        accumulate_steps=config.accumulate_steps,
-        jit_compile=plan["jit_compile"],
-        average=run.average,
-        loss_scale=run.loss_scale,
-        measure_every=config.log_every,
-    )
+    config, objective = phase.config, phase.config.objective
+    batch_size = config.optimization.batch_size
     batches = functools.partial(
         examples.pipeline,
         config.examples,
-        batch_size=config.batch_size,
-        sentence_objective=config.sentence_objective,
-        masking=config.masking,
-        mask_rate=config.mask_rate,
-        max_predictions_per_seq=config.max_predictions_per_seq,
+        objective.make_rows,
+        batch_size=batch_size,
         max_seq_length=phase.length,
     )
-    evaluate_now = texts_now = None
-    if events and phase.manifest["splits"]["held_out"]["examples"]:
+    evaluate = texts = None
+    if machine.is_chief and phase.manifest["splits"]["held_out"]["examples"]:
         held_out = batches(split="held_out", seed=0, num_epochs=1)
-        evaluate = loop.make_evaluate(run.task, held_out.take(config.evaluate_batches or -1))
+        some = held_out.take(config.evaluate_batches or -1)
+        evaluate = training.loop.make_evaluate(task, some)
 
-        def evaluate_now():
-            with run.given_weights():
-                return evaluate()
+        def texts():
+            return objective.samples(task, next(iter(held_out)), tokenizer)
 
-        def texts_now():
-            with run.given_weights():
-                some = next(iter(held_out))
-                return {"fill_mask": samples(run.task, some, tokenizer, count=4)}
-
-    with examples.damage_named(), strategies.lost_workers_named():
-        loop.train(
-            train_step,
-            lambda at: batches(
-                start_step=at - phase.first_step,
-                seed=config.seed + phase.number,
-                num_workers=num_workers,
-                worker_index=worker_index,
-            ),
-            run.step,
-            total_steps=phase.last_step,
-            tokens_per_step=config.batch_size * phase.length,
-            examples_per_step=config.batch_size,
-            flops_per_step=flops.step_flops(
-                run.model.config, config.batch_size, phase.length, config.max_predictions_per_seq
-            ),
-            peak_flops=plan["peak_flops"],
-            steps_per_call=config.steps_per_call,
-            log_every=config.log_every,
-            evaluate_every=config.evaluate_every,
-            checkpoint_every=config.checkpoint_every,
-            histogram_every=config.histogram_every,
-            profile=tuple(int(number) for number in config.profile) or None,
-            evaluate_now=evaluate_now,
-            texts_now=texts_now,
-            weights=run.weights,
-            checkpoints=run.state if events else None,
-            summaries=events,
-            agree=strategies.make_agree(strategy),
-        )
+    return training.loop.Stage(
+        batches=lambda at: batches(
+            start_step=at - phase.first_step,
+            seed=config.seed + phase.number,
+            num_workers=machine.num_workers,
+            worker_index=machine.worker_index,
+        ),
+        last_step=phase.last_step,
+        work=training.loop.Work(
+            tokens=batch_size * phase.length,
+            examples=batch_size,
+            flops=objective.step_flops(task.model.config, batch_size, phase.length),
+        ),
+        evaluate=evaluate,
+        texts=texts,
+    )
 
 
 def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
-    if config.debug:
-        config = dataclasses.replace(config, **DEBUG)
-    memory.keep_freed_memory()
-    strategy = strategies.make_strategy(config.strategy, config.num_devices, config.tpu)
-    worker_index, num_workers = strategies.worker(strategy)
-    phases, output = phases_of(config), Path(config.output)
+    config = program.replace(config, **DEBUG) if config.debug else config
+    program.check(config)
+    phases, output, flags = phases_of(config), Path(config.output), program.flat(config)
     tokenizer = tokenizers.load(Path(phases[0].config.examples, "tokenizer"))
     for phase in phases:
         examples.check_tokenizer(phase.manifest, tokenizer)
-        parts = strategy.num_replicas_in_sync * phase.config.accumulate_steps
-        if phase.config.batch_size % parts:
-            raise files.InputError(
-                f"found --batch_size={phase.config.batch_size}; wanted a multiple of {parts}, the "
-                "replicas times --accumulate_steps"
-            )
-    chief, report = worker_index == 0, None
-    if chief:
-        report = files.claim(output, dataclasses.asdict(config))
-    elif (output / "report.json").exists():
-        report = files.read_json(output / "report.json")
-    if report:
+    longest = max(phase.length for phase in phases)
+    sizes = config.model.encoder_config(tokenizer.size, longest)
+    if report := files.finished(output, flags):
         logging.info("%s has finished its %d steps; nothing to do", output, report["step"])
         return report
-
-    with strategy.scope():
-        plan = plan_of(config, phases, strategy, num_workers)
-        run = Run(config, plan, tokenizer, max(phase.length for phase in phases))
-        run.state.restore()
-        start = int(run.step.numpy())
-        if strategies.total(strategy, start) != num_workers * start:
-            raise files.InputError(
-                f"found checkpoints of different steps on the {num_workers} workers; wanted one "
-                "--output on storage that all of them share"
-            )
-        events = None
-        if chief:
-            files.write_json(output / "plan.json", plan)
-            events = summaries.Summaries(output, start)
+    check_builds(output, phases)
+    training.memory.keep_freed_memory()
+    machine = training.run.Machine.of(config.hardware)
+    for phase in phases:
+        phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)
+    with machine.strategy.scope():
+        computation = machine.computation(output, config.hardware)
+        task = make_task(config, sizes, tokenizer, computation)
+        machine.claim(output, flags, computation, **plan_of(phases))
+        settings = (config.optimization, computation, config.cadence, config.seed)
+        run = training.run.Run(task, output, training.run.Settings(*settings))
+        run.restore()
         for phase in phases:
-            if int(run.step.numpy()) < phase.last_step:
-                train_phase(run, phase, plan, tokenizer, events)
-        if not chief:
+            stage = stage_of(phase, task, tokenizer, machine)
+            with examples.damage_named():
+                run.train(stage, phase.config.optimization, phase.first_step)
+        if not machine.is_chief:
             return {"step": phases[-1].last_step}
-        with run.given_weights():
-            models.save(output / "model", run.model)
+        run.finish()
+        models.save(output / "model", task.model)
     tokenizer.save(output / "model")
-    rows = [row for row in summaries.read_metrics(output) if row["group"] == "held_out"]
+    return report_of(output, phases)
+
+
+def make_task(config: Config, sizes, tokenizer, computation):
+    """The objective's task with the model that it trains, and the weights that it starts from.
+
+    Args:
+        config: of the run.
+        sizes: an `EncoderConfig`.
+        tokenizer: of the examples.
+        computation: in what numbers.
+    """
+    model = config.objective.make_model(
+        sizes,
+        seed=config.seed,
+        precision=computation.precision,
+        recompute=config.hardware.recompute,
+    )
+    if config.model.init_from:
+        models.load_weights(config.model.init_from, models.named_weights(model))
+    return config.objective.make_task(model, tokenizer)
+
+
+def plan_of(phases: list[Phase]) -> dict:
+    """What `plan.json` says of the phases."""
+    return {
+        "builds": [phase.manifest["build"] for phase in phases],
+        "last_steps": [phase.last_step for phase in phases],
+        "phases": [settings_of(phase) for phase in phases],
+    }
+
+
+def settings_of(phase: Phase) -> dict:
+    """The flags of a phase, with what they stand for in numbers."""
+    steps = phase.last_step - phase.first_step
+    warmup_steps = phase.config.optimization.warmup_of(steps)
+    return program.flat(program.replace(phase.config, warmup_steps=warmup_steps))
+
+
+def report_of(output: Path, phases: list[Phase]) -> dict:
+    """Writes and returns the last held-out scores.
+
+    Args:
+        output: folder of the run.
+        phases: of the run.
+    """
+    rows = training.summaries.read_metrics(output)
+    rows = [row for row in rows if row["group"] == "held_out"]
     report = {"step": phases[-1].last_step} | (rows[-1] if rows else {})
     report |= {"unigram_entropy": phases[-1].manifest["unigram_entropy"]}
     files.write_json(output / "report.json", report)

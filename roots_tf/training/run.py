@@ -2,11 +2,15 @@
 
 A program reads data, builds a task and hands both over:
 
-    machine = run.Machine(strategies.make_strategy(...), ...)
-    with machine.scope():
-        training = run.Run(task, folder, settings)
-        training.restore()
-        training.train(stage, optimization)
+    machine = run.Machine.of(config.hardware)
+    with machine.strategy.scope():
+        computation = machine.computation(folder, config.hardware)
+        ...                                                  # the model and the task
+        machine.claim(folder, program.flat(config), computation)
+        run = Run(task, folder, Settings(config.optimization, computation, config.cadence, seed))
+        run.restore()
+        run.train(stage, config.optimization)
+        run.finish()
 """
 
 import contextlib
@@ -54,32 +58,34 @@ class Machine(NamedTuple):
         """Whether this process writes files."""
         return self.worker_index == 0
 
-    def claim(self, folder: str | Path, config: dict) -> dict | None:
-        """Begins the run of a config in a folder; arguments, result and errors as `files.claim`."""
-        if self.is_chief:
-            return files.claim(folder, config)
-        report = Path(folder, "report.json")
-        return files.read_json(report) if report.exists() else None
-
-    def settle(
-        self, folder: str | Path, hardware: Hardware, measure: bool = True, **further
+    def computation(
+        self, folder: str | Path, hardware: Hardware, measure: bool = True
     ) -> Computation:
-        """What the flags stand for here: decided at the first start and kept for later ones.
+        """In what numbers a run computes: as it has begun, or else as the flags say here.
 
         Args:
-            folder: of the run, where `plan.json` says it.
+            folder: of the run, where `plan.json` keeps it; nothing is written yet.
             hardware: the flags.
-            measure: whether the peak is wanted.
-            **further: JSON values that `plan.json` is to hold too.
+            measure: whether the peak of the devices is wanted: half a second.
         """
         path = Path(folder, PLAN)
         if path.exists():
             plan = files.read_json(path)
             return Computation(*(plan[name] for name in Computation._fields))
-        chosen = automatic.choose(hardware, self.strategy, self.num_workers, measure)
+        return automatic.choose(hardware, self.strategy, self.num_workers, measure)
+
+    def claim(self, folder: str | Path, config: dict, computation: Computation, **plan) -> None:
+        """Begins the run of a config in a folder, or goes on; once nothing can be wrong any more.
+
+        Args:
+            folder: of the run.
+            config: what decides the output, as JSON values; see `files.claim`.
+            computation: in what numbers it computes.
+            **plan: JSON values that `plan.json` is to hold too.
+        """
         if self.is_chief:
-            files.write_json(path, chosen._asdict() | further)
-        return chosen
+            files.claim(folder, config)
+            files.write_json(Path(folder, PLAN), computation._asdict() | plan)
 
 
 class Settings(NamedTuple):

@@ -62,6 +62,27 @@ class Optimization:
                 "replicas times --accumulate_steps"
             )
 
+    def fitted(self, num_examples: int, replicas: int, source: str) -> "Optimization":
+        """This with a batch of at most all examples, in equal parts.
+
+        Args:
+            num_examples: how many there are.
+            replicas: devices that share each global batch.
+            source: the file that they are from, for messages.
+
+        Raises:
+            InputError: see `check_parts`; or there are fewer examples than parts.
+        """
+        self.check_parts(replicas)
+        parts = replicas * self.accumulate_steps
+        batch_size = min(self.batch_size, num_examples // parts * parts)
+        if not batch_size:
+            raise InputError(
+                f"found {num_examples} examples in {source}; wanted {parts} at least, the replicas "
+                "times --accumulate_steps"
+            )
+        return dataclasses.replace(self, batch_size=batch_size)
+
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:

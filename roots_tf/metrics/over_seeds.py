@@ -1,0 +1,38 @@
+"""Scores over several seeds: medians, ranges, and the table of them."""
+
+import statistics
+
+
+def summarise(runs: list[dict], baselines: dict[str, dict]) -> dict:
+    """Median, range and baseline of every score: `test_f1`, `test_f1_range`, `test_baseline_f1`.
+
+    Args:
+        runs: scores of each seed, by split.
+        baselines: scores of a trivial answer, by split.
+    """
+    found = {}
+    for split, baseline in sorted(baselines.items()):
+        for name, value in baseline.items():
+            if isinstance(value, dict):
+                continue
+            values = [run[split][name] for run in runs]
+            found[f"{split}_{name}"] = statistics.median(values)
+            found[f"{split}_{name}_range"] = [min(values), max(values)]
+            found[f"{split}_baseline_{name}"] = value
+    return found
+
+
+def table(report: dict, splits: list[str]) -> str:
+    """The `report`'s scores of the `splits` as lines, and the seeds that learned nothing."""
+    lines = [f"{'':<28} {'median':>8} {'lowest':>8} {'highest':>8} {'trivial':>8}"]
+    for split in splits:
+        for name in (key for key in report["seeds"][0][split] if f"{split}_{key}" in report):
+            lowest, highest = report[f"{split}_{name}_range"]
+            values = (report[f"{split}_{name}"], lowest, highest)
+            numbers = " ".join(
+                f"{value:>8.3f}" for value in (*values, report[f"{split}_baseline_{name}"])
+            )
+            lines.append(f"{split + ' ' + name:<28} {numbers}")
+    if failed := [run["seed"] for run in report["seeds"] if run["degenerate"]]:
+        lines.append(f"no better on dev than a trivial answer: seeds {failed}")
+    return "\n".join(lines)

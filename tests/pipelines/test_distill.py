@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines import distill, embed, evaluate, finetune, predict
-from roots_tf import models, tasks, tokenizers
+from roots_tf import models, program, tasks, tokenizers
 from roots_tf.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.tasks.test_finetuning import write
@@ -42,7 +42,7 @@ def config(folder, **fields) -> distill.Config:
         "num_layers": 2,
         "debug": True,
     }
-    return distill.Config(**settings | fields)
+    return program.make(distill.Config, **settings | fields)
 
 
 @pytest.mark.slow
@@ -50,7 +50,8 @@ def test_a_student_of_real_news_answers_as_its_teacher(work, data, tmp_path, cap
     paths = {split: str(data / "bbc_news" / f"{split}.jsonl") for split in ("train", "dev")}
     teacher_folder(tmp_path, work, hidden_dim=32, num_layers=2)
     finetune.main(
-        finetune.Config(
+        program.make(
+            finetune.Config,
             init_from=str(tmp_path / "teacher"),
             output=str(tmp_path / "task"),
             max_seq_length=64,
@@ -123,7 +124,7 @@ def test_every_kind_of_task_has_students(name, work, tmp_path):
     )
     assert found.keys() == scores["student"].keys()
     losses = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
-    assert {"soft_loss", "hidden_loss", *tasks.KINDS[name].losses} <= losses[-1].keys()
+    assert {"soft_loss", "hidden_loss", *(s.name for s in tasks.KINDS[name].scalars if s.is_loss)} <= losses[-1].keys()
 
 
 def test_a_teacher_without_a_task_teaches_vectors(work, data, tmp_path):
@@ -165,7 +166,7 @@ def test_what_was_pretrained_is_a_teacher_too_and_so_is_a_start(work, tmp_path):
     start = str(tmp_path / "run" / "model")
     assert models.load(start).encoder.config.hidden_dim == 16
     still = {"init_from": start, "learning_rate": 0.0, "output": str(tmp_path / "further")}
-    distill.main(dataclasses.replace(small, hidden_dim=0, **still))
+    distill.main(program.replace(small, hidden_dim=0, **still))
     before, after = models.load(start), models.load(tmp_path / "further" / "model")
     for one, same in zip(before.variables, after.variables, strict=True):
         assert (one.numpy() == same.numpy()).all()

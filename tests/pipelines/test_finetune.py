@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from pipelines import evaluate, finetune, predict
-from roots_tf import models
+from roots_tf import models, program
 from roots_tf.files import InputError
 
 
@@ -19,7 +19,7 @@ def config(work, data, output, **fields) -> finetune.Config:
         **{split: str(news / f"{split}.jsonl") for split in ("train", "dev", "test")},
         **{"max_seq_length": 32, "learning_rate": 5e-3, "num_epochs": 8.0, "seeds": 2},
     }
-    return finetune.Config(**settings | fields)
+    return program.make(finetune.Config, **settings | fields)
 
 
 def test_it_tells_topics_of_real_news_and_repeats(work, data, tmp_path):
@@ -100,15 +100,15 @@ def test_a_flat_start_and_what_is_frozen(work, data, tmp_path):
 def test_rates_by_depth():
     sizes = {"hidden_dim": 8, "num_heads": 1, "intermediate_dim": 8, "vocabulary_size": 9}
     model = models.Classifier(models.EncoderConfig(num_layers=2, **sizes), 3)
-    rates = finetune.rate_multipliers(model, 0.5, -1)
+    rates = models.rate_multipliers(model, 0.5, -1)
     by_part = dict(zip([v.path for v in model.trainable_variables], rates, strict=True))
     assert by_part["encoder/embeddings/token"] == 0.125
     assert by_part["encoder/layer_0/attention/output_kernel"] == 0.25
     assert by_part["encoder/layer_1/expand/kernel"] == 0.5
     assert by_part["pooler/kernel"] == by_part["classes/kernel"] == 1.0
-    assert len(finetune.rate_multipliers(model, 1.0, 2)) == 4  # pooler and classes
+    assert len(models.rate_multipliers(model, 1.0, 2)) == 4  # pooler and classes
     with pytest.raises(InputError, match="found frozen_layers=3; wanted at most 2"):
-        finetune.rate_multipliers(model, 1.0, 3)
+        models.rate_multipliers(model, 1.0, 3)
 
 
 def test_patience_keeps_the_best_epoch(work, data, tmp_path):

@@ -16,6 +16,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from pipelines import build_examples, pretrain
+from roots_tf import program
 from roots_tf.files import InputError
 from roots_tf.training.summaries import TIMED, read_metrics
 
@@ -23,17 +24,18 @@ TINY = {
     "size": "custom", "num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64,
     "batch_size": 8, "evaluate_batches": 2, "evaluate_every": 0, "log_every": 5,
     "checkpoint_every": 10, "steps_per_call": 5, "learning_rate": 5e-3,
-    "max_predictions_per_seq": 5, "precision": "float32", "peak_flops": 1e11,
+    "precision": "float32", "peak_flops": 1e11,
 }  # fmt: skip
 
 
 def config(work, output, **fields) -> pretrain.Config:
-    return pretrain.Config(**{"examples": work.examples, "output": str(output)} | TINY | fields)
+    flags = {"examples": work.examples, "output": str(output)} | TINY | fields
+    return program.make(pretrain.Config, **flags)
 
 
 def command(config: pretrain.Config) -> list[str]:
     flags = []
-    for name, value in dataclasses.asdict(config).items():
+    for name, value in program.flat(config).items():
         value = ",".join(value) if isinstance(value, tuple) else value
         flags.append(
             f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
@@ -147,11 +149,40 @@ def test_examples_of_another_vocabulary_are_refused(work, tmp_path):
 
 
 def test_a_mistake_does_not_claim_the_folder(work, tmp_path):
-    with pytest.raises(InputError, match="found size 'huge'; wanted one of tiny, mini"):
-        pretrain.main(config(work, tmp_path, size="huge"))
-    with pytest.raises(InputError, match="found --batch_size=8; wanted a multiple of 3"):
-        pretrain.main(config(work, tmp_path, accumulate_steps=3))
-    assert pretrain.main(config(work, tmp_path, duration="5"))["step"] == 5
+    output = tmp_path / "run"
+    for fields, message in (
+        ({"size": "huge"}, "found size 'huge'; wanted one of tiny, mini"),
+        ({"accumulate_steps": 3}, "found --batch_size=8; wanted a multiple of 3"),
+        ({"mask_rate": 1.5}, "found .*mask_rate.*1.5"),
+        ({"mask_rate": 0.5, "max_predictions_per_seq": 5}, "max_predictions_per_seq.* wanted "),
+        ({"phases": ("duration=5 schedule=cosin",)}, "found the phase .* --schedule=cosin"),
+        ({"phases": ("duration=5", "duration=5 mask_rate=1.5")}, "found .*mask_rate.*1.5"),
+        ({"learning_rate": float("nan")}, "found --learning_rate=nan; wanted a number from 0"),
+        ({"steps_per_call": 0}, "found --steps_per_call=0; wanted a number from 1"),
+        ({"sentence_objective": "sop", "batch_size": 1}, "found .*batch_size.*1"),
+        ({"num_heads": 3}, "found hidden_dim=32 and num_heads=3"),
+        ({"strategy": "mirrored", "num_devices": 9}, "wanted --num_devices=9: use fewer"),
+    ):
+        with pytest.raises((InputError, program.FlagError), match=message) as raised:
+            pretrain.main(config(work, output, **fields))
+        assert "\n" not in str(raised.value)
+        assert not output.exists(), fields
+    assert pretrain.main(config(work, output, duration="5"))["step"] == 5
+
+
+def test_a_phase_has_the_mask_rate_that_it_names(work, tmp_path):
+    phases = ("duration=4 mask_rate=0.3", "duration=4 mask_rate=0.1")
+    seen = []
+
+    def pipeline(folder, make_rows, **options):
+        dataset = examples.reading.pipeline(folder, make_rows, **options)
+        seen.append(next(iter(dataset))["masked_lm_weights"].shape[1])
+        return dataset
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examples, "pipeline", pipeline, raising=False)
+        pretrain.main(config(work, tmp_path, phases=phases))
+    assert set(seen) == {10, 4}  # of rows of 32 tokens: .3 and .1, rounded up
 
 
 def test_a_damaged_shard_is_named_with_its_offset(work, tmp_path):

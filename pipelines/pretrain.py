@@ -32,8 +32,7 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import examples, files, models, program, tokenizers
-from roots_tf.models import flops
-from roots_tf.tasks.pretraining import Pretraining, samples
+from roots_tf.objectives import MaskedLM
 from roots_tf.training import (
     automatic,
     checkpoints,
@@ -72,7 +71,9 @@ class Config:
     )
     masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
     mask_rate: float = program.flag(0.15, help="share of tokens to predict")
-    max_predictions_per_seq: int = program.flag(20, help="most predictions in a sequence")
+    max_predictions_per_seq: int = program.flag(
+        0, help="most predictions in a sequence; 0: what --mask_rate takes of a full one"
+    )
     max_seq_length: int = program.flag(
         0, help="tokens in a row, with --sentence_objective=none; 0: that of the build"
     )
@@ -159,6 +160,16 @@ class Phase:
         """Tokens in a row, L."""
         return self.config.max_seq_length or self.manifest["max_seq_length"]
 
+    @property
+    def objective(self) -> MaskedLM:
+        """The objective with this phase's settings."""
+        return objective_of(self.config)
+
+
+def objective_of(config: Config) -> MaskedLM:
+    """The objective that the flags describe."""
+    return MaskedLM(**{f.name: getattr(config, f.name) for f in dataclasses.fields(MaskedLM)})
+
 
 def phases_of(config: Config) -> list[Phase]:
     """The phases; one that is the whole run where none are named."""
@@ -179,10 +190,12 @@ def phases_of(config: Config) -> list[Phase]:
             raise files.InputError("found no --examples; wanted a folder that build-examples wrote")
         manifest = examples.load(phase.examples)
         length = phase.max_seq_length or manifest["max_seq_length"]
+        objective = objective_of(phase)
+        objective.check(manifest, phase.batch_size, length)
         steps = durations.steps(
             phase.duration,
             batch_size=phase.batch_size,
-            num_examples=examples.rows_an_epoch(manifest, phase.sentence_objective, length),
+            num_examples=objective.rows_an_epoch(manifest, length),
             length=length,
         )
         if phase.warmup_steps < 0:
@@ -245,7 +258,7 @@ class Run:
 
     def __init__(self, config: Config, plan: dict, tokenizer, length: int):
         precision = plan["precision"]
-        self.model = models.Pretrainer(
+        self.model = objective_of(config).make_model(
             encoder_config(config, tokenizer.size, length),
             seed=config.seed,
             precision=precision,
@@ -253,11 +266,7 @@ class Run:
         )
         if config.init_from:
             models.load_weights(config.init_from, models.named_weights(self.model))
-        self.task = Pretraining(
-            self.model,
-            sentence_objective=config.sentence_objective != "none",
-            mask_id=tokenizer.mask_id,
-        )
+        self.task = objective_of(config).make_task(self.model, tokenizer)
         self.weights = {v.path: v.value for v in self.model.trainable_variables}
         trained = list(self.weights.values())
         kind = {"adamw": optimizers.AdamW, "lamb": optimizers.Lamb}[config.optimizer]
@@ -307,11 +316,8 @@ def train_phase(run: Run, phase: Phase, plan: dict, tokenizer, events) -> None:
     batches = functools.partial(
         examples.pipeline,
         config.examples,
+        phase.objective.make_rows,
         batch_size=config.batch_size,
-        sentence_objective=config.sentence_objective,
-        masking=config.masking,
-        mask_rate=config.mask_rate,
-        max_predictions_per_seq=config.max_predictions_per_seq,
         max_seq_length=phase.length,
     )
     evaluate_now = texts_now = None
@@ -326,7 +332,7 @@ def train_phase(run: Run, phase: Phase, plan: dict, tokenizer, events) -> None:
         def texts_now():
             with run.given_weights():
                 some = next(iter(held_out))
-                return {"fill_mask": samples(run.task, some, tokenizer, count=4)}
+                return phase.objective.samples(run.task, some, tokenizer)
 
     with examples.damage_named(), strategies.lost_workers_named():
         loop.train(
@@ -341,8 +347,8 @@ def train_phase(run: Run, phase: Phase, plan: dict, tokenizer, events) -> None:
             total_steps=phase.last_step,
             tokens_per_step=config.batch_size * phase.length,
             examples_per_step=config.batch_size,
-            flops_per_step=flops.step_flops(
-                run.model.config, config.batch_size, phase.length, config.max_predictions_per_seq
+            flops_per_step=phase.objective.step_flops(
+                run.model.config, config.batch_size, phase.length
             ),
             peak_flops=plan["peak_flops"],
             steps_per_call=config.steps_per_call,

@@ -24,7 +24,7 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import examples, files, models, program, tokenizers
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from roots_tf.training import loop, optimizers, schedules, step, strategies
 
 WEIGHT_DECAY, MAX_GRAD_NORM, EPSILON = 0.01, 1.0, 1e-6

@@ -36,7 +36,7 @@ SCRIPTS = {}
 SCRIPTS[OURS] = """
 import tensorflow as tf
 from roots_tf import models
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from roots_tf.training import memory, optimizers, schedules, step, strategies
 
 memory.keep_freed_memory()  # as pretrain does

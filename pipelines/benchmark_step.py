@@ -22,7 +22,8 @@ import tensorflow as tf
 
 from roots_tf import examples, files, models, program, tokenizers
 from roots_tf.models import flops
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm import MaskedLM
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.training import memory, optimizers, strategies
 from roots_tf.training.peak import matmul_peak
 from roots_tf.training.step import make_train_step
@@ -110,10 +111,11 @@ def batches(config: Config) -> tuple[tf.data.Dataset, int, int]:
     tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))
     dataset = examples.pipeline(
         config.examples,
+        MaskedLM(
+            config.sentence_objective, max_predictions_per_seq=config.max_predictions_per_seq
+        ).make_rows,
         batch_size=config.batch_size,
         seed=config.seed,
-        sentence_objective=config.sentence_objective,
-        max_predictions_per_seq=config.max_predictions_per_seq,
     )
     return dataset, manifest["max_seq_length"], tokenizer.size
 
@@ -151,7 +153,7 @@ def make_stages(config: Config, sizes, dataset: tf.data.Dataset) -> dict[str, Ca
         sizes, seed=config.seed, precision=config.precision, recompute=config.recompute
     )
     pairs = not config.examples or config.sentence_objective != "none"
-    task = Pretraining(model, sentence_objective=pairs)
+    task = MaskedLMTask(model, pairs=pairs)
     variables = [variable.value for variable in model.trainable_variables]
     # A rate of 0 costs the same update, and keeps the model where it is however long this takes.
     train_step = make_train_step(

@@ -1,14 +1,18 @@
-"""Documents to example shards: sentence pairs as token ids, stored once and unmasked.
+"""Documents to example shards: sentence pairs or contiguous text as token ids, stored once.
 
     roots build-examples --input=runs/documents --tokenizer=runs/tokenizer --output=runs/examples
 
-Reads the Parquet documents that `curate` writes. Memory is a few hundred megabytes a worker
-whatever the size of the corpus; the disk holds at most 0.6 bytes a byte of text, and as much again
-while it runs. Two cores do several megabytes of text a second. Prints a summary and writes
-manifest.json, the shards, the tokenizer and the unigram counts into the output folder. The same
-command continues a build that was killed; a finished one is left as it is. With
-`--scheduler=tcp://...` the tasks run on the workers of a Dask cluster that see the same files, and
-write the same bytes (see `files.executor`).
+Reads the Parquet documents that `curate` writes. With `--layout=pairs` a record holds BERT's two
+segments of sentences; with `--layout=contiguous` the next `--max_seq_length` tokens of a document
+and their place in it, without splitting sentences, so that no token is lost. `pretrain` with
+`--sentence_objective=nsp` or `sop` reads pairs, with `none` either.
+
+Memory is a few hundred megabytes a worker whatever the size of the corpus; the disk holds at most
+0.6 bytes a byte of text, and as much again while it runs. Two cores do several megabytes of text a
+second. Prints a summary and writes manifest.json, the shards, the tokenizer and the unigram counts
+into the output folder. The same command continues a build that was killed; a finished one is left
+as it is. With `--scheduler=tcp://...` the tasks run on the workers of a Dask cluster that see the
+same files, and write the same bytes (see `files.executor`).
 """
 
 import dataclasses
@@ -34,12 +38,18 @@ class Config:
     input: tuple[str, ...] = program.flag(help="folders or globs of Parquet documents")
     tokenizer: str = program.flag(help="tokenizer folder, tokenizer.json or vocab.txt")
     output: str = program.flag(help="folder of the shards and the manifest")
-    max_seq_length: int = program.flag(128, help="tokens of a row, special ones among them")
+    layout: Literal["pairs", "contiguous"] = program.flag(
+        "pairs", help="pairs: two segments of sentences a record; contiguous: text as it stands"
+    )
+    max_seq_length: int = program.flag(
+        128, help="tokens of a row, special ones among them; contiguous: of a record, without any"
+    )
     num_shards: int = program.flag(0, help="shards of the training split; 0: about 8 MB each")
-    short_seq_prob: float = program.flag(0.1, help="share of examples that aim at fewer tokens")
+    short_seq_prob: float = program.flag(0.1, help="share of pairs that aim at fewer tokens")
     held_out: float = program.flag(0.01, help="share of the documents held out, by hash")
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
-        "nsp", help="nsp or sop: fail where the corpus cannot give sentence pairs; none: go on"
+        "nsp",
+        help="nsp or sop: fail where the corpus cannot give pairs; none: go on. For pairs only",
     )
     language: str = program.flag("en", help="ISO 639-1 code for splitting sentences")
     seed: int = program.flag(0, help="of every random choice")
@@ -62,6 +72,7 @@ def main(config: Config) -> None:
         seed=config.seed,
         language=config.language,
         max_documents=200 if config.debug else 0,
+        layout=config.layout,
     )
     # Workers of a cluster have another working folder.
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
@@ -100,7 +111,7 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
     tasks = plan.tasks[:1] if config.debug else plan.tasks
     output, scratch = str(output), output / SCRATCH
     fixed = {
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.deciding(),
         "threshold": plan.threshold,
         "shards": plan.shards,
         "fingerprint": tokenizer.fingerprint,
@@ -115,9 +126,11 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
         executor,
         program.progress("encode"),
     )
-    summary.check_pairs(encoded, config.sentence_objective)
+    pairs = config.layout == manifest.PAIRS and config.sentence_objective != "none"
+    summary.check_encoded(encoded, pairs)
     fixed = {
         "build": plan.build,
+        "layout": settings.layout,
         "dtype": records.word_dtype(tokenizer.size),
         "size": tokenizer.size,
         "unk_id": tokenizer.unk_id,

@@ -18,7 +18,8 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import examples, files, program, tokenizers
-from roots_tf.examples import inspection, manifest, masking, records
+from roots_tf.examples import manifest, records
+from roots_tf.objectives import MaskedLM, Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Config:
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag("nsp", help="as in pretrain")
     masking: Literal["token", "whole_word", "span"] = program.flag("token", help="as in pretrain")
     mask_rate: float = program.flag(0.15, help="share of the tokens predicted")
-    max_predictions_per_seq: int = program.flag(20, help="predictions a row at most")
+    max_predictions_per_seq: int = program.flag(
+        0, help="predictions a row at most; 0: what --mask_rate takes of a full one"
+    )
     max_seq_length: int = program.flag(0, help="tokens of a row; 0: that of the build")
     batch_size: int = program.flag(64, help="rows of a batch")
     seed: int = program.flag(0, help="of the order, pairs and masks")
@@ -47,17 +50,17 @@ def main(config: Config) -> None:
     described = manifest.load(config.examples)
     if config.verify:
         _verify(config.examples, described)
+    objective = MaskedLM(**{f.name: getattr(config, f.name) for f in dataclasses.fields(MaskedLM)})
+    length = config.max_seq_length or described["max_seq_length"]
+    objective.check(described, config.batch_size, length)
     dataset = examples.pipeline(
         config.examples,
+        objective.make_rows,
         split=config.split,
         batch_size=config.batch_size,
         seed=config.seed,
         start_step=config.step,
-        sentence_objective=config.sentence_objective,
-        masking=config.masking,
-        mask_rate=config.mask_rate,
-        max_predictions_per_seq=config.max_predictions_per_seq,
-        max_seq_length=config.max_seq_length or None,
+        max_seq_length=length,
     )
     tokenizer = tokenizers.load(Path(config.examples, manifest.TOKENIZER))
     count = 2 if config.debug else config.batches
@@ -65,15 +68,11 @@ def main(config: Config) -> None:
     first = next(batches)
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for row in range(min(config.rows, config.batch_size)):
-        print(inspection.render(first, row, tokenizer, color), end="\n\n")
-    how = masking.Masking(
-        config.masking, config.mask_rate, max_predictions_per_seq=config.max_predictions_per_seq
+        print(objective.render(first, row, tokenizer, color), end="\n\n")
+    found = objective.proportions(
+        itertools.chain([first], batches), described, config.split, tokenizer, length
     )
-    part = described["splits"][config.split]
-    found = inspection.proportions(
-        itertools.chain([first], batches), tokenizer, how, part["singles"] / part["examples"]
-    )
-    print(inspection.table(found))
+    print(table(found))
     if config.output:
         files.write_json(config.output, [proportion._asdict() for proportion in found])
         files.write_text(Path(config.output).with_name("config.json"), program.to_json(config))
@@ -96,6 +95,15 @@ def _verify(folder: str, described: dict) -> None:
                     "shard, whose records are whole: copy it again, or run build-examples again"
                 )
         logging.info("%d shards are whole", len(part["shards"]))
+
+
+def table(found: list[Proportion]) -> str:
+    """The proportions as lines of a terminal."""
+    lines = [f"  {'':<20} {'measured':>9} {'wanted':>9}"]
+    for name, measured, wanted in found:
+        beside = "-" if wanted is None else f"{100 * wanted:.2f} %"
+        lines.append(f"  {name:<20} {100 * measured:>7.2f} % {beside:>9}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,95 @@
-"""Placeholder of Scalar until the merge."""
+"""What objectives and tasks share: numbers that a task tells of a batch, and sums of losses.
 
+A loss leaves a task as (sum, weight), so that sums over replicas and micro-batches add up and are
+divided once. `Scalar` declares what becomes of such a sum.
+"""
+
+import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import tensorflow as tf
+
 
 class Scalar(NamedTuple):
-    """A number that a task tells of a batch."""
+    """A number that a task tells of a batch: declared once, read by the loop, TensorBoard, doctor.
+
+    Attributes:
+        name: such as "masked_lm_loss".
+        section: of TensorBoard: "loss", "accuracy" and so on.
+        is_loss: whether its weighted mean is a part of the loss that is trained.
+        of: name of the scalar whose mean this one follows from; "" where the task gives its sum.
+        by: the function of that mean, which may give None where there is no number; None for sums.
+    """
 
     name: str
     section: str
     is_loss: bool = False
     of: str = ""
     by: Callable[[float], float | None] | None = None
+
+
+def perplexity(mean: float) -> float | None:
+    """The exponential of a mean cross entropy in nats; None where float64 has none.
+
+    >>> round(perplexity(2.0), 3), perplexity(1000.0)
+    (7.389, None)
+    """
+    return math.exp(mean) if mean < 700 else None
+
+
+def base_rate(share: float) -> float:
+    """Share of right answers of always giving the more frequent of two labels.
+
+    >>> base_rate(0.25)
+    0.75
+    """
+    return max(share, 1 - share)
+
+
+def weighted(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The weighted sum of `values`, float32, and the sum of `weights`, of the same shape."""
+    return tf.reduce_sum(values * weights), tf.reduce_sum(weights)
+
+
+@functools.partial(tf.function, jit_compile=True)
+def _forward(logits, labels):
+    of_label = tf.gather(logits, labels, batch_dims=1)  # [R]
+    is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]  # [R, V]
+    of_others = tf.reduce_max(tf.where(is_label, -math.inf, logits), axis=-1)
+    highest = tf.maximum(of_label, of_others)
+    total = tf.reduce_sum(tf.exp(logits - highest[:, None]), axis=-1)
+    log_total = highest + tf.math.log(total)
+    return log_total - of_label, tf.cast(of_label > of_others, tf.float32), log_total
+
+
+@functools.partial(tf.function, jit_compile=True)
+def _backward(logits, labels, log_total, upstream):
+    probabilities = tf.exp(logits - log_total[:, None])
+    is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]
+    return (probabilities - tf.cast(is_label, tf.float32)) * upstream[:, None]
+
+
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross entropy over a vocabulary, in as few passes over the logits as it takes.
+
+    Logits are the largest tensor of a step. TensorFlow's own loss, its gradient and an argmax for
+    the accuracy pass over them again and again; compiled, it is two passes forward and one
+    backward.
+
+    Args:
+        logits: float32 [R, V].
+        labels: int32 [R].
+
+    Returns:
+        The cross entropy in nats, float32 [R], and 1 where the label alone has the highest logit,
+        float32 [R], through which no gradient flows.
+    """
+
+    @tf.custom_gradient
+    def compiled(logits):
+        loss, right, log_total = _forward(logits, labels)
+        return (loss, right), lambda upstream, _: _backward(logits, labels, log_total, upstream)
+
+    return compiled(logits)

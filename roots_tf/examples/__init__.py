@@ -1,25 +1,31 @@
-"""Examples: ids in, feature dictionaries out.
+"""Examples: ids in, feature dictionaries out. It knows records, order and batches, no objective.
 
 `building` turns documents into record shards and a manifest, without TensorFlow; `pipeline` turns
-those into a `tf.data.Dataset` whose batch is a pure function of (manifest, seed, step).
+those into a `tf.data.Dataset` whose batch is a pure function of (manifest, seed, step), given the
+`RowMaker` of an objective.
 """
 
-from roots_tf.examples.manifest import check_objective, check_tokenizer, load
+import importlib
 
-__all__ = [
-    "check_objective",
-    "check_tokenizer",
-    "damage_named",
-    "load",
-    "pipeline",
-    "rows_an_epoch",
-]
+from roots_tf.examples.manifest import check_layout, check_pairs, check_tokenizer, load
+
+# Imported, and TensorFlow with them, when they are first asked for.
+_READING = {
+    "Chance": "row_maker",
+    "RowMaker": "row_maker",
+    "damage_named": "reading",
+    "decode_contiguous": "decoding",
+    "decode_ids": "decoding",
+    "decode_pairs": "decoding",
+    "pipeline": "reading",
+}
+
+__all__ = ["check_layout", "check_pairs", "check_tokenizer", "load", *_READING]  # noqa: PLE0604
 
 
 def __getattr__(name):
-    """Imports the reading side, and TensorFlow with it, when it is first asked for."""
-    if name in ("damage_named", "pipeline", "rows_an_epoch"):
-        from roots_tf.examples import reading
-
-        return getattr(reading, name)
+    """A name of the reading side."""
+    if name in _READING:
+        module = importlib.import_module(f"roots_tf.examples.{_READING[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import sentencex
 
 from roots_tf import files, tokenizers
-from roots_tf.examples import manifest, planning, records, segments
+from roots_tf.examples import manifest, planning, records
+from roots_tf.examples.layouts import LAYOUTS
 
 BATCH_BYTES = 1 << 20  # text tokenised at once
 HISTOGRAM_BINS = 16
-LONGEST_PARAGRAPH = 10_000  # characters split into sentences at once
-PER_SPLIT = ("documents", "sentences", "examples", "singles")
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,12 +31,12 @@ def _tokenizer(folder: str):
 
 
 def partial_path(partials: str, index: int) -> Path:
-    """Where the encode task of that index leaves its records."""
+    """Where the encode task of that `index` leaves its records, in the folder `partials`."""
     return Path(partials, f"partial-{index:05d}.arrow")
 
 
 def counts_path(partials: str, shard: int) -> Path:
-    """Where the gather task of a shard leaves how often each id occurs in it."""
+    """Where the gather task of a `shard` leaves how often each id occurs in it, in `partials`."""
     return Path(partials, f"counts-{shard:05d}.npy")
 
 
@@ -58,13 +56,15 @@ def encode_task(
         fixed: `settings` as a dict, `threshold` and `shards` of the plan.
 
     Returns:
-        Counts of documents, sentences and bytes, by split, and of what was dropped.
+        Counts of documents, examples and bytes, by split, of what was dropped, and of what the
+        layout counts.
     """
     settings = planning.Settings(**fixed["settings"])
-    tokenizer = _tokenizer(tokenizer_folder)
+    tokenizer, layout = _tokenizer(tokenizer_folder), LAYOUTS[settings.layout]
+    of_split = ("documents", "examples", *layout.of_split)
     counts = dict.fromkeys(
-        [f"{split}_{what}" for split in manifest.STEMS for what in PER_SPLIT]
-        + ["documents", "text_bytes", "dropped_empty", "one_sentence_documents", "cut_sentences"],
+        [f"{split}_{what}" for split in manifest.STEMS for what in of_split]
+        + ["documents", "text_bytes", "dropped_empty", *layout.of_corpus],
         0,
     )
     gc.disable()  # nothing here makes cycles, and looking for them takes an eighth of the time
@@ -103,74 +103,38 @@ def _document_batches(task: tuple, max_documents: int):
         yield batch
 
 
-def sentences(text: str, language: str) -> list[str]:
-    """Sentences of a document whose paragraphs are lines."""
-    found = []
-    for paragraph in text.split("\n"):
-        for piece in _pieces(paragraph):
-            found.extend(s for s in sentencex.segment(language, piece) if s and not s.isspace())
-    return found
-
-
-def _pieces(paragraph: str) -> list[str]:
-    """The paragraph, cut at spaces where it is longer than any that a person wrote.
-
-    Splitting takes quadratic time where there are no spaces: half a minute for 200,000 characters.
-    """
-    pieces, begin = [], 0
-    while len(paragraph) - begin > LONGEST_PARAGRAPH:
-        end = begin + LONGEST_PARAGRAPH
-        end = paragraph.rfind(" ", end - LONGEST_PARAGRAPH // 2, end) + 1 or end
-        pieces.append(paragraph[begin:end])
-        begin = end
-    return [*pieces, paragraph[begin:]]
-
-
 def _encode_documents(batch, tokenizer, settings, fixed, counts):
     """Records of some documents: words, words of each record, shard of each record."""
-    texts, first_sentence = [], [0]
+    layout = LAYOUTS[settings.layout]
+    pieces, first_piece = [], [0]
     for _, text in batch:
-        texts.extend(sentences(text, settings.language))
-        first_sentence.append(len(texts))
-    ids, row_splits = tokenizer.encode(texts)
+        pieces.extend(layout.pieces(text, settings.language))
+        first_piece.append(len(pieces))
+    ids, row_splits = tokenizer.encode(pieces)
     num_train, num_held_out = fixed["shards"]["train"], fixed["shards"]["held_out"]
-    capacity = settings.max_seq_length - 3
-    found, hashes, shards = [], [], []
-    for (doc_id, text), first, last in zip(
-        batch, first_sentence[:-1], first_sentence[1:], strict=True
-    ):
+    spans, hashes, shards = [], [], []
+    for (doc_id, text), first, last in zip(batch, first_piece[:-1], first_piece[1:], strict=True):
         counts["documents"] += 1
         counts["text_bytes"] += len(text.encode("utf-8", "surrogatepass"))
-        ends = np.unique(row_splits[first : last + 1])  # a sentence of no tokens is none
+        ends = np.unique(row_splits[first : last + 1])  # a piece of no tokens is none
         if len(ends) < 2:
             counts["dropped_empty"] += 1
             continue
         held_out = planning.held_out_hash(settings.seed, doc_id) < fixed["threshold"]
-        split = "held_out" if held_out else "train"
-        counts[f"{split}_documents"] += 1
-        counts[f"{split}_sentences"] += len(ends) - 1
-        counts["one_sentence_documents"] += len(ends) == 2
-        counts["cut_sentences"] += int((np.diff(ends) > capacity).sum())
         rng = random.Random(records.digest("segments", settings.seed, doc_id))
-        offset = int(ends[0])
-        pairs = segments.pairs(
-            (ends[1:] - offset).tolist(), settings.max_seq_length, settings.short_seq_prob, rng
-        )
-        counts[f"{split}_examples"] += len(pairs)
-        counts[f"{split}_singles"] += sum(pair.start_b == pair.end_b for pair in pairs)
-        found.extend([place + offset for place in pair] for pair in pairs)
-        hashes.extend([records.digest("document", doc_id) % 2**32] * len(pairs))
-        if held_out:
-            shards.extend(num_train + int(rng.random() * num_held_out) for _ in pairs)
-        else:
-            shards.extend(int(rng.random() * num_train) for _ in pairs)
-    spans = np.array(found, np.int64).reshape(-1, 4)
-    words, lengths = records.encode(
+        cut = layout.cut(ends, settings, rng)
+        split = "held_out" if held_out else "train"
+        for what, number in {"documents": 1, "examples": len(cut.spans), **cut.of_split}.items():
+            counts[f"{split}_{what}"] += number
+        for what, number in cut.of_corpus.items():
+            counts[what] += number
+        spans.extend(cut.spans)
+        hashes.extend([records.digest("document", doc_id) % 2**32] * len(cut.spans))
+        first_shard, num_shards = (num_train, num_held_out) if held_out else (0, num_train)
+        shards.extend(first_shard + int(rng.random() * num_shards) for _ in cut.spans)
+    words, lengths = layout.encode(
         ids,
-        spans[:, 0],
-        spans[:, 1] - spans[:, 0],
-        spans[:, 2],
-        spans[:, 3] - spans[:, 2],
+        np.array(spans, np.int64).reshape(-1, layout.columns),
         np.array(hashes, np.uint32),
         records.word_dtype(tokenizer.size),
     )
@@ -207,14 +171,14 @@ def gather_task(shard: int, name: str, num_tasks: int, partials: str, output: st
         num_tasks: number of partial files.
         partials: folder of the partial files.
         output: folder of the shard.
-        fixed: `build` of the plan, `dtype` of a word, `size` of the vocabulary, `unk_id` and
-            `max_seq_length`.
+        fixed: `build` of the plan, `layout`, `dtype` of a word, `size` of the vocabulary, `unk_id`
+            (or None) and `max_seq_length`.
 
     Returns:
-        What the manifest says of the shard: name, bytes, sha256, examples, tokens, singles (those
-        whose B is empty), unknown tokens, and a histogram of lengths.
+        What the manifest says of the shard: name, bytes, sha256, examples, tokens, what the layout
+        counts, unknown tokens, and a histogram of lengths.
     """
-    header = records.header_words(fixed["dtype"])
+    header = records.header_words(fixed["dtype"], fixed["layout"])
     lead = manifest.shard_header(fixed["build"], name)
     datas, lengths = [lead], [np.array([len(lead)])]
     for index in range(num_tasks):
@@ -240,19 +204,17 @@ def gather_task(shard: int, name: str, num_tasks: int, partials: str, output: st
     ):
         np.save(file, counts)
     ids = word_lengths - header
-    length = fixed["max_seq_length"]
-    # [CLS] A [SEP], and B [SEP] where there is one
-    singles = words[begins + header - 1] == ids
-    rows = ids + np.where(singles, 2, 3)
-    bins = np.minimum((rows - 1) * HISTOGRAM_BINS // length, HISTOGRAM_BINS - 1)
+    tokens, counted = LAYOUTS[fixed["layout"]].measure(words[begins + header - 1], ids)
+    bins = (tokens - 1) * HISTOGRAM_BINS // fixed["max_seq_length"]
+    bins = np.minimum(bins, HISTOGRAM_BINS - 1)
     return {
         "name": name,
         "bytes": path.stat().st_size,
         "sha256": files.sha256(path),
         "examples": len(ids),
         "tokens": int(ids.sum()),
-        "singles": int(singles.sum()),
-        "unknown": int(counts[fixed["unk_id"]]),
+        **counted,
+        "unknown": 0 if fixed["unk_id"] is None else int(counts[fixed["unk_id"]]),
         "histogram": np.bincount(bins, minlength=HISTOGRAM_BINS).tolist(),
     }
 
@@ -262,6 +224,12 @@ def unigram_entropy(train: np.ndarray, held_out: np.ndarray) -> float | None:
 
     One is added to every count, so that an id never trained on has a finite cost. A model that
     ignores context cannot do better than about this.
+
+    Args:
+        train, held_out: how often each id occurs in each split, [V].
+
+    Returns:
+        None where nothing is held out.
     """
     if not held_out.sum():
         return None

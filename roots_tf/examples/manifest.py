@@ -19,10 +19,11 @@ UNIGRAM_COUNTS = "unigram_counts.npy"
 TOKENIZER = "tokenizer"
 STEMS = {"train": "examples", "held_out": "held_out"}
 SUFFIX = ".tfrecord"
+LAYOUTS = PAIRS, CONTIGUOUS = "pairs", "contiguous"
 
 
 def shard_header(build: str, name: str) -> bytes:
-    """First record of a shard: tells a shard of this build from any other file."""
+    """First record of a shard: tells the shard `name` of this `build` from any other file."""
     return f"roots-tf examples {FORMAT} {build} {name}".encode()
 
 
@@ -49,6 +50,10 @@ def load(folder: str | Path) -> dict:
 def split_of(manifest: dict, split: str) -> dict:
     """The part of the manifest that describes one split.
 
+    Args:
+        manifest: of the examples.
+        split: "train" or "held_out".
+
     Raises:
         InputError: the build has no such split, or it holds no examples.
     """
@@ -66,6 +71,10 @@ def split_of(manifest: dict, split: str) -> dict:
 def check_tokenizer(manifest: dict, tokenizer) -> None:
     """Refuses a tokenizer other than the one the examples were made with.
 
+    Args:
+        manifest: of the examples.
+        tokenizer: the one that will be used.
+
     Raises:
         InputError: the fingerprints differ.
     """
@@ -78,15 +87,42 @@ def check_tokenizer(manifest: dict, tokenizer) -> None:
         )
 
 
-def check_objective(manifest: dict, split: str, sentence_objective: str) -> None:
+def layout_of(manifest: dict) -> str:
+    """How its records are laid out; folders from before there was a choice hold pairs."""
+    return manifest.get("layout", PAIRS)
+
+
+def check_layout(manifest: dict, wanted: tuple[str, ...], reader: str) -> None:
+    """Refuses examples of a layout that a reader cannot make rows of.
+
+    Args:
+        manifest: of the examples.
+        wanted: the layouts that will do, the best one first.
+        reader: who reads them, for the message, such as "--sentence_objective=nsp".
+
+    Raises:
+        InputError: they have another layout; the message names the command to run.
+    """
+    found = layout_of(manifest)
+    if found not in wanted:
+        raise files.InputError(
+            f"found examples of layout {found}; wanted {' or '.join(wanted)} for {reader}: roots "
+            f"build-examples --layout={wanted[0]} --max_seq_length={manifest['max_seq_length']} "
+            "--input=DOCUMENTS --tokenizer=TOKENIZER --output=ANOTHER_FOLDER"
+        )
+
+
+def check_pairs(manifest: dict, split: str) -> None:
     """Refuses sentence pairs from a corpus that cannot give them.
+
+    Args:
+        manifest: of examples of layout "pairs".
+        split: the split that would be read.
 
     Raises:
         InputError: there is one document only, or documents have fewer than two sentences.
     """
     part = split_of(manifest, split)
-    if sentence_objective == "none":
-        return
     remedy = (
         "split the text into documents of several sentences (curate --documents), or train "
         "without sentence pairs: --sentence_objective=none"
@@ -104,8 +140,25 @@ def check_objective(manifest: dict, split: str, sentence_objective: str) -> None
         )
 
 
+def packed_rows(shard: dict, max_seq_length: int) -> int:
+    """Rows that the records of a shard fill, packed as [CLS] ids [SEP]; see `packing`.
+
+    >>> packed_rows({"tokens": 100, "examples": 3}, max_seq_length=16)
+    7
+
+    Args:
+        shard: what the manifest says of it.
+        max_seq_length: L.
+    """
+    return -(-(shard["tokens"] + 2 * shard["examples"]) // max_seq_length)
+
+
 def check_files(folder: str | Path, part: dict) -> None:
     """Compares every shard's size with the manifest's.
+
+    Args:
+        folder: of the examples.
+        part: what the manifest says of one split.
 
     Raises:
         InputError: a shard is missing or has another size.

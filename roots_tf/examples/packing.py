@@ -11,15 +11,6 @@ import tensorflow as tf
 PAD = -1  # in a stream, where no token is
 
 
-def count_rows(tokens: int, examples: int, max_seq_length: int) -> int:
-    """Rows that a shard gives.
-
-    >>> count_rows(tokens=100, examples=3, max_seq_length=16)
-    7
-    """
-    return -(-(tokens + 2 * examples) // max_seq_length)
-
-
 def pack(ids, lengths, max_seq_length: int, cls_id: int, sep_id: int) -> dict[str, tf.Tensor]:
     """Joins records and cuts the stream.
 

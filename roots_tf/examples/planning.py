@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from roots_tf import files
-from roots_tf.examples import records
+from roots_tf.examples import manifest, records
 
 TASK_BYTES = 8 << 20  # text of one encode task
 # A reader holds a few whole shards, in several forms: with 15 MB shards it takes 0.95 GB packed.
@@ -24,13 +24,15 @@ class Settings:
     """All that decides the bytes of a record, besides the documents and the tokenizer.
 
     Attributes:
-        max_seq_length: tokens of a row, [CLS] and two [SEP] among them.
-        short_seq_prob: share of examples that aim at a random shorter length.
+        max_seq_length: tokens of a row of a pair, [CLS] and two [SEP] among them; of a contiguous
+            record at most.
+        short_seq_prob: share of pairs that aim at a random shorter length.
         held_out: share of the documents held out, by hash.
         num_shards: shards of the training split; 0 chooses.
         seed: of every random choice.
         language: ISO 639-1 code by whose rules sentences are split.
         max_documents: documents read of each task; 0 reads all.
+        layout: "pairs" or "contiguous".
     """
 
     max_seq_length: int = 128
@@ -40,6 +42,7 @@ class Settings:
     seed: int = 0
     language: str = "en"
     max_documents: int = 0
+    layout: str = manifest.PAIRS
 
     def __post_init__(self):
         """Refuses values that no build can have.
@@ -47,6 +50,10 @@ class Settings:
         Raises:
             InputError: a value is out of its range.
         """
+        if self.layout not in manifest.LAYOUTS:
+            raise files.InputError(
+                f"found layout {self.layout!r}; wanted one of {manifest.LAYOUTS}"
+            )
         if self.max_seq_length < 8:
             raise files.InputError(
                 f"found max_seq_length {self.max_seq_length}; wanted 8 or more tokens"
@@ -57,9 +64,17 @@ class Settings:
                 "shares from 0 to 1 (held_out below 1)"
             )
 
+    def deciding(self) -> dict:
+        """Those that decide the bytes of this layout, as JSON values; the others may differ.
+
+        Pairs do not name their layout: folders of before there was a choice are the same build.
+        """
+        unused = ("layout",) if self.layout == manifest.PAIRS else ("short_seq_prob", "language")
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in unused}
+
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What the stages are to do.
 
     Attributes:
@@ -77,7 +92,7 @@ class Plan:
     text_bytes: int
 
 
-def plan(paths: list[str], settings: Settings, tokenizer_fingerprint: str, size: int) -> Plan:
+def plan(paths: list[str], settings: Settings, tokenizer_fingerprint: str, size: int) -> BuildPlan:
     """Cuts the input into tasks and chooses the numbers of shards.
 
     Args:
@@ -119,9 +134,9 @@ def plan(paths: list[str], settings: Settings, tokenizer_fingerprint: str, size:
             "or 0 to let the program choose"
         )
     shards = {"train": train, "held_out": max(1, math.ceil(train * settings.held_out))}
-    build = files.fingerprint([dataclasses.asdict(settings), tokenizer_fingerprint, shape, shards])
+    build = files.fingerprint([settings.deciding(), tokenizer_fingerprint, shape, shards])
     threshold = _held_out_threshold(paths, settings, documents)
-    return Plan(build, tasks, threshold, shards, text_bytes)
+    return BuildPlan(build, tasks, threshold, shards, text_bytes)
 
 
 def open_documents(path: str) -> pq.ParquetFile:
@@ -167,5 +182,5 @@ def _held_out_threshold(paths: list[str], settings: Settings, documents: int) ->
 
 
 def held_out_hash(seed: int, doc_id: str) -> int:
-    """64-bit hash that decides whether a document is held out."""
+    """64-bit hash of `seed` and `doc_id` that decides whether a document is held out."""
     return records.digest("held_out", seed, doc_id)

@@ -3,7 +3,7 @@
     slots      0, 1, 2, ... : epoch = slot // shards, and a shard by that epoch's permutation
     rows       the whole shard in memory, its records in a permutation of (epoch, shard)
     batches    rows one after the other, over the borders of shards and epochs
-    features   pairs, masks and layout, from stateless seeds of (seed, step): see `batching`
+    features   from stateless seeds of (seed, step): see `row_maker`
 
 The permutations are an argsort of stateless random keys (Philox). `index_shuffle` would need no
 sort, but its four rounds are visibly not uniform: over 3,000 seeds the 24 orders of four things
@@ -12,33 +12,29 @@ any step starts at once and nothing has to be saved.
 """
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files, tokenizers
-from roots_tf.examples import batching, packing
+from roots_tf import features, files, tokenizers
 from roots_tf.examples import manifest as manifests
-from roots_tf.examples import masking as masks
 from roots_tf.examples.records import FRAME_BYTES
+from roots_tf.examples.row_maker import Chance, RowMaker, stateless_seed
 
-SENTENCE_OBJECTIVES = ("nsp", "sop", "none")
 ENDLESS = 1 << 40  # epochs
+SHARD_ORDER, ROW_ORDER = "shard order", "row order"  # uses of chance
 
 
 def pipeline(
     folder: str | Path,
+    make_rows: Callable[..., RowMaker],
     *,
     split: str = "train",
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    sentence_objective: str = "nsp",
-    masking: str = "token",
-    mask_rate: float = 0.15,
-    replace: tuple[float, float, float] = (0.8, 0.1, 0.1),
-    max_predictions_per_seq: int = 20,
     max_seq_length: int | None = None,
     num_workers: int = 1,
     worker_index: int = 0,
@@ -48,85 +44,66 @@ def pipeline(
 
     Args:
         folder: what build-examples wrote.
+        make_rows: `make_rows` of an objective: from manifest, split, tokenizer and L to its rows.
         split: "train" or "held_out".
         batch_size: rows of the global batch, B.
-        seed: of the order, the pairs and the masks.
+        seed: of the order, and of all that `make_rows` draws.
         start_step: number of the first batch.
-        sentence_objective: "nsp", "sop", or "none" for rows packed full.
-        masking: "token", "whole_word" or "span".
-        mask_rate: share of a row's tokens that are predicted.
-        replace: shares of the predicted ones that become [MASK], become a random id, and stay.
-        max_predictions_per_seq: predictions a row at most, P.
-        max_seq_length: L; None takes that of the build. Pairs need at least that.
+        max_seq_length: L; None takes that of the build.
         num_workers: how many readers share every global batch.
         worker_index: which of its equal slices this one gives.
         num_epochs: epochs before the end; None goes on for ever.
 
     Returns:
-        Dicts of features (see `roots_tf.features`) with static shapes [B / num_workers, ...]:
-        `token_ids`, `segment_ids`, `padding_mask`, `masked_lm_positions`, `masked_lm_ids`,
-        `masked_lm_weights`, `example_weights`; with pairs `next_sentence_labels`; packed
-        `position_ids` and `document_ids`. With `num_epochs` the last batch is filled with rows of
+        Dicts of features (see `roots_tf.features`) with static shapes [B / num_workers, ...]: those
+        of the rows, and `example_weights`. With `num_epochs` the last batch is filled with rows of
         weight 0; without it there is no last one.
 
     Raises:
         InputError: an argument does not fit the folder; a shard is missing or has another size.
             Damage inside a shard is found while it is read: `tf.errors.InvalidArgumentError`
             then names the file and the offset.
+        ValueError: the features are not those of the table.
     """
     manifest = manifests.load(folder)
     part = manifests.split_of(manifest, split)
     manifests.check_files(folder, part)
     length = max_seq_length or manifest["max_seq_length"]
-    if sentence_objective not in SENTENCE_OBJECTIVES:
-        raise files.InputError(
-            f"found sentence_objective {sentence_objective!r}; wanted one of {SENTENCE_OBJECTIVES}"
-        )
-    manifests.check_objective(manifest, split, sentence_objective)
-    if sentence_objective != "none" and (batch_size < 2 or length < manifest["max_seq_length"]):
-        raise files.InputError(
-            f"found batch_size {batch_size} and max_seq_length {length} for sentence pairs; wanted "
-            f"at least 2 and {manifest['max_seq_length']}, the length of the build: build-examples "
-            "with another --max_seq_length, or take --sentence_objective=none"
-        )
-    if batch_size % num_workers or not 0 <= worker_index < num_workers:
+    if batch_size < 1 or batch_size % num_workers or not 0 <= worker_index < num_workers:
         raise files.InputError(
             f"found batch_size {batch_size}, num_workers {num_workers} and worker_index "
             f"{worker_index}; wanted equal slices and an index below their number"
         )
-    how = masks.Masking(masking, mask_rate, tuple(replace), max_predictions_per_seq)
-    masks.check(how, length)
     tokenizer = tokenizers.load(Path(folder, manifests.TOKENIZER))
     manifests.check_tokenizer(manifest, tokenizer)
-    maker = batching.BatchMaker(
-        tokenizer=tokenizer,
-        dtype=manifest["word"],
-        built_length=manifest["max_seq_length"],
-        length=length,
-        sentence_objective=sentence_objective,
-        singles_share=part["singles"] / part["examples"],
-        masking=how,
-        seed=seed,
-        batch_size=batch_size,
-        lines=slice(
-            worker_index * batch_size // num_workers,
-            (worker_index + 1) * batch_size // num_workers,
-        ),
-    )
-    packed = sentence_objective == "none"
-    rows = _rows(folder, manifest, part, seed, batch_size * start_step, num_epochs, packed, maker)
+    maker = make_rows(manifest, split, tokenizer, length)
+    slice_size = batch_size // num_workers
+    lines = slice(worker_index * slice_size, (worker_index + 1) * slice_size)
+
+    @tf.autograph.experimental.do_not_convert
+    def features_of(step, rows):
+        count = tf.shape(tf.nest.flatten(rows)[0])[0]
+        source = tf.range(batch_size) % count  # rows that fill the batch repeat others
+        rows = tf.nest.map_structure(lambda x: tf.gather(x, source), rows)
+        weights = tf.cast(tf.range(batch_size) < count, tf.float32)[lines]
+        chance = Chance(seed, step, batch_size, lines, weights)
+        return maker.features(rows, chance) | {"example_weights": weights}
+
     # The thread that would tune the parallelism costs a tenth of the batches on one core, and an
     # iterator's end may wait for its next turn, up to a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
-    return (
-        rows.prefetch(1)
+    dataset = (
+        _rows(folder, manifest, part, seed, batch_size * start_step, num_epochs, maker)
+        .prefetch(1)
         .rebatch(batch_size, drop_remainder=num_epochs is None)
         .enumerate(start=start_step)
-        .map(maker.make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(features_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
         .with_options(options)
     )
+    features.check(dataset.element_spec, {"B": slice_size, "L": length}, maker.new_features)
+    return dataset
 
 
 @contextlib.contextmanager
@@ -176,28 +153,16 @@ def start_of(first_row: int, counts: list[int], seed: int) -> tuple[int, int]:
 
 
 def _shard_order(count: int, seed: int, epoch) -> tf.Tensor:
-    return permutation(count, batching.stateless_seed(seed, batching.SHARD_ORDER, epoch))
+    return permutation(count, stateless_seed(seed, SHARD_ORDER, epoch))
 
 
-def rows_an_epoch(manifest: dict, sentence_objective: str, max_seq_length: int) -> int:
-    """Rows that `pipeline` gives in one epoch of the training split."""
-    shards = manifests.split_of(manifest, "train")["shards"]
-    return sum(_row_counts(shards, sentence_objective == "none", max_seq_length))
-
-
-def _row_counts(shards: list[dict], packed: bool, length: int) -> list[int]:
-    if not packed:
-        return [shard["examples"] for shard in shards]
-    return [packing.count_rows(s["tokens"], s["examples"], length) for s in shards]
-
-
-def _rows(folder, manifest, part, seed, first_row, num_epochs, packed, maker) -> tf.data.Dataset:
-    """All rows of one shard after the other: records, or rows packed full."""
+def _rows(folder, manifest, part, seed, first_row, num_epochs, maker) -> tf.data.Dataset:
+    """All rows of one shard after the other, from the `first_row` of all epochs on."""
     shards = [shard for shard in part["shards"] if shard["examples"]]
     paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
     headers = tf.constant([manifests.shard_header(manifest["build"], s["name"]) for s in shards])
     examples = tf.constant([shard["examples"] for shard in shards], tf.int64)
-    counts = _row_counts(shards, packed, maker.length)
+    counts = [maker.count(shard) for shard in shards]
     first_slot, skipped = start_of(first_row, counts, seed)
 
     # Nothing here is Python control flow; converting it would double the time to the first batch.
@@ -212,9 +177,9 @@ def _rows(folder, manifest, part, seed, first_row, num_epochs, packed, maker) ->
         @tf.autograph.experimental.do_not_convert
         def permuted(content):
             content = _checked(content, paths[shard], headers[shard], count)
-            order = permutation(count, batching.stateless_seed(seed, batching.ROW_ORDER, place))
-            rows = tf.gather(content, order)
-            return tf.nest.map_structure(lambda x: x[skip:], maker.pack(rows) if packed else rows)
+            order = permutation(count, stateless_seed(seed, ROW_ORDER, place))
+            rows = maker.rows(tf.gather(content, order))
+            return tf.nest.map_structure(lambda x: x[skip:], rows)
 
         # A damaged record ends the file early instead of the run; `_checked` then says where. The
         # empty string at the end keeps a file of nothing from passing as a file of no rows. A file

@@ -1,12 +1,14 @@
-"""Records on disk: one segment pair as words, framed as TFRecord. No TensorFlow.
+"""Records on disk: ids of a text or of a pair as words, framed as TFRecord. No TensorFlow.
 
 A record is a row of little-endian words, `uint16` where the vocabulary allows it and `int32` where
-it does not:
+it does not, of one of two layouts:
 
-    [document hash, length of A, ids of A ..., ids of B ...]
+    pairs        [document hash, length of A, ids of A ..., ids of B ...]
+    contiguous   [document hash, index of the first token in its document, ids ...]
 
-The document hash has 32 bits, so it takes two `uint16` words (low, high) or one `int32`. Around it
-stands the frame of the TFRecord format, whose checksums name the damaged place:
+The document hash and the index have 32 bits, so each takes two `uint16` words (low, high) or one
+`int32`. Around a record stands the frame of the TFRecord format, whose checksums name the damaged
+place:
 
     uint64 length | uint32 masked CRC-32C of the length | the record | uint32 masked CRC-32C of it
 
@@ -25,7 +27,7 @@ LARGEST_UINT16_VOCABULARY = 1 << 16
 
 
 def digest(*parts) -> int:
-    """64-bit hash of a few strings and numbers, the same on every machine."""
+    """64-bit hash of `parts`, a few strings and numbers; the same on every machine."""
     text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
@@ -39,12 +41,21 @@ def word_dtype(vocabulary_size: int) -> str:
     return "uint16" if vocabulary_size <= LARGEST_UINT16_VOCABULARY else "int32"
 
 
-def header_words(dtype: str) -> int:
-    """Words before the ids: the document hash and the length of A."""
-    return {"uint16": 3, "int32": 2}[dtype]
+def header_words(dtype: str, layout: str) -> int:
+    """Words before the ids.
+
+    >>> header_words("uint16", "pairs"), header_words("uint16", "contiguous")
+    (3, 4)
+
+    Args:
+        dtype: name of the word type.
+        layout: "pairs" or "contiguous".
+    """
+    number = 2 if dtype == "uint16" else 1  # words of a number of 32 bits
+    return {"pairs": number + 1, "contiguous": 2 * number}[layout]
 
 
-def encode(
+def encode_pairs(
     ids: np.ndarray,
     starts_a: np.ndarray,
     lengths_a: np.ndarray,
@@ -53,9 +64,9 @@ def encode(
     hashes: np.ndarray,
     dtype: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Builds records from pieces of one flat array of ids.
+    """Builds records of pairs from pieces of one flat array of ids.
 
-    >>> words, lengths = encode(
+    >>> words, lengths = encode_pairs(
     ...     np.array([7, 8, 9]), *map(np.array, ([0], [2], [2], [1], [65537])), "uint16")
     >>> words.tolist(), lengths.tolist()
     ([1, 1, 2, 7, 8, 9], [6])
@@ -69,10 +80,9 @@ def encode(
     Returns:
         The records one after the other as words, and the number of words of each record, [n].
     """
-    header = header_words(dtype)
+    header = header_words(dtype, "pairs")
     lengths = header + lengths_a + lengths_b
-    ends = np.cumsum(lengths)
-    begins = ends - lengths
+    begins = np.cumsum(lengths) - lengths
     # Word j of a record comes from ids[j + shift], with one shift for A and another for B.
     column = np.arange(lengths.sum()) - np.repeat(begins, lengths)
     in_b = column >= np.repeat(header + lengths_a, lengths)
@@ -82,21 +92,73 @@ def encode(
         np.repeat(starts_a - header, lengths),
     )
     words = ids.astype(dtype).take(column + shift, mode="clip")
-    hashes = hashes.astype(np.uint32)
-    if dtype == "uint16":
-        words[begins], words[begins + 1] = hashes & 0xFFFF, hashes >> 16
-    else:
-        words[begins] = hashes.view(np.int32)
+    _put_numbers(words, begins, hashes)
     words[begins + header - 1] = lengths_a
     return words, lengths
 
 
-def split(words: np.ndarray, dtype: str) -> tuple[int, np.ndarray, np.ndarray]:
-    """The inverse of `encode` for one record: document hash, ids of A, ids of B."""
-    header = header_words(dtype)
-    low, high = (int(words[0]), int(words[1])) if dtype == "uint16" else (int(words[0]), 0)
+def encode_contiguous(
+    ids: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    hashes: np.ndarray,
+    places: np.ndarray,
+    dtype: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Builds records of contiguous text from pieces of one flat array of ids.
+
+    >>> words, lengths = encode_contiguous(
+    ...     np.array([7, 8, 9]), *map(np.array, ([1], [2], [65537], [128])), "uint16")
+    >>> words.tolist(), lengths.tolist()
+    ([1, 1, 128, 0, 8, 9], [6])
+
+    Args:
+        ids: vocabulary ids, [total].
+        starts, lengths: where each record's tokens lie in `ids`, [n].
+        hashes: document hash of each record, below 2**32, [n].
+        places: index of each record's first token in its document, below 2**32, [n].
+        dtype: name of the word type.
+
+    Returns:
+        As `encode_pairs`.
+    """
+    header = header_words(dtype, "contiguous")
+    word_lengths = header + lengths
+    begins = np.cumsum(word_lengths) - word_lengths
+    shift = np.repeat(starts - header - begins, word_lengths)
+    words = ids.astype(dtype).take(np.arange(word_lengths.sum()) + shift, mode="clip")
+    _put_numbers(words, begins, hashes)
+    _put_numbers(words, begins + header // 2, places)
+    return words, word_lengths
+
+
+def _put_numbers(words: np.ndarray, columns: np.ndarray, numbers: np.ndarray) -> None:
+    """Puts numbers of 32 bits into `words` from the given columns on, as one or two words each."""
+    numbers = numbers.astype(np.uint32)
+    if words.dtype == np.uint16:
+        words[columns], words[columns + 1] = numbers & 0xFFFF, numbers >> 16
+    else:
+        words[columns] = numbers.view(np.int32)
+
+
+def _number(words: np.ndarray) -> int:
+    """The number of 32 bits that one or two words are."""
+    if words.dtype == np.uint16:
+        return int(words[0]) + (int(words[1]) << 16)
+    return int(words[0]) % 2**32
+
+
+def split_pair(words: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """The inverse of `encode_pairs` for one record: document hash, ids of A, ids of B."""
+    header = header_words(words.dtype.name, "pairs")
     end = header + int(words[header - 1])
-    return (low + (high << 16)) % 2**32, words[header:end], words[end:]
+    return _number(words), words[header:end], words[end:]
+
+
+def split_contiguous(words: np.ndarray) -> tuple[int, int, np.ndarray]:
+    """The inverse of `encode_contiguous` for one record: document hash, place, ids."""
+    header = header_words(words.dtype.name, "contiguous")
+    return _number(words), _number(words[header // 2 :]), words[header:]
 
 
 def frame(data: bytes | np.ndarray, lengths: np.ndarray) -> bytes:

@@ -26,8 +26,13 @@ class Pair(NamedTuple):
     end_b: int
 
 
+def capacity(max_seq_length: int) -> int:
+    """Tokens of A and B together: a row without [CLS], [SEP] and [SEP]."""
+    return max_seq_length - 3
+
+
 def cut_long_sentences(ends: Sequence[int], capacity: int) -> list[int]:
-    """Ends of the sentences, where one longer than `capacity` becomes pieces of half of it.
+    """The `ends` of sentences, where one longer than `capacity` becomes pieces of half of it.
 
     >>> cut_long_sentences([4, 25], capacity=10)
     [4, 9, 14, 19, 24, 25]
@@ -47,6 +52,11 @@ def truncate(start_a: int, end_a: int, start_b: int, end_b: int, capacity: int, 
 
     Removing one token at a time from the longer (from B where they are equal) ends at lengths that
     no coin changes; the coins decide how many of the removed ones stood in front.
+
+    Args:
+        start_a, end_a, start_b, end_b: where the two lie in the ids of the document.
+        capacity: tokens kept of both together.
+        rng: the source of the coins, a `random.Random`.
     """
     length_a, length_b = end_a - start_a, end_b - start_b
     kept_a = min(length_a, max(capacity - length_b, (capacity + 1) // 2))
@@ -72,18 +82,18 @@ def pairs(
         short_seq_prob: share of chunks that aim at a random shorter length.
         rng: the only source of chance.
     """
-    capacity = max_seq_length - 3  # [CLS], [SEP], [SEP]
-    ends = cut_long_sentences(ends, capacity)
+    most = capacity(max_seq_length)
+    ends = cut_long_sentences(ends, most)
     found = []
     first, begin = 0, 0  # sentence and token at which the chunk begins
-    target = _target(capacity, short_seq_prob, rng)
+    target = _target(most, short_seq_prob, rng)
     for last, end in enumerate(ends):
         if end - begin < target and last < len(ends) - 1:
             continue
         boundary = end if last == first else ends[rng.randint(first, last - 1)]
-        found.append(truncate(begin, boundary, boundary, end, capacity, rng))
+        found.append(truncate(begin, boundary, boundary, end, most, rng))
         first, begin = last + 1, end
-        target = _target(capacity, short_seq_prob, rng)
+        target = _target(most, short_seq_prob, rng)
     return found
 
 

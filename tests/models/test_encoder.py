@@ -11,7 +11,7 @@ from roots_tf.files import InputError
 from roots_tf.models.encoder import seen_keys
 from roots_tf.models.flops import parameters
 from roots_tf.models.layers import dropout, keep_mask
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from tests.batches import pretraining_batch
 from tests.models import oracle
 

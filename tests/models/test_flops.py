@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.models import flops
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from tests.batches import pretraining_batch
 
 B, L, P, V = 6, 24, 5, 60

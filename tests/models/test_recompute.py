@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from tests.batches import pretraining_batch
 
 BERT = models.EncoderConfig(
@@ -81,7 +81,7 @@ _PEAKS = """
 import json, re
 import tensorflow as tf
 from roots_tf import models
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from tests.batches import pretraining_batch
 
 # One thread: with more, how many blocks are in memory at once is left to chance.

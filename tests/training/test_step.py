@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.tasks.pretraining import Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
 from roots_tf.training import optimizers, schedules, strategies
 from roots_tf.training.step import local_part, make_train_step
 from tests.batches import pretraining_batch

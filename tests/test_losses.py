@@ -1,9 +1,9 @@
-"""The compiled loss against TensorFlow's own."""
+"""The compiled loss beside TensorFlow's own, and what follows from means."""
 
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.tasks.cross_entropy import cross_entropy
+from roots_tf.losses import base_rate, cross_entropy, perplexity, weighted
 
 
 def test_loss_and_gradient_are_those_of_tensorflow():
@@ -34,3 +34,10 @@ def test_a_tie_is_not_right():
 def test_huge_logits_stay_finite():
     loss, _ = cross_entropy(tf.constant([[3e38, -3e38], [1e4, 0.0]]), tf.constant([0, 1]))
     assert loss.numpy().tolist() == [0.0, 1e4]
+
+
+def test_sums_and_what_follows_from_their_means():
+    total, weight = weighted(tf.constant([2.0, 5.0, 9.0]), tf.constant([1.0, 1.0, 0.0]))
+    assert (float(total), float(weight)) == (7.0, 2.0)
+    assert (perplexity(0.0), perplexity(699.0) > 1e300, perplexity(700.0)) == (1.0, True, None)
+    assert (base_rate(0.25), base_rate(0.75)) == (0.75, 0.75)

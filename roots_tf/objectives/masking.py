@@ -11,13 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files
-
 # draw(purpose, shape) gives float32 in [0, 1) of shape [B, *shape]; the same for the same purpose.
 Draw = Callable[[int, list[int]], tf.Tensor]
 
 SCORES, ACTIONS, RANDOM_IDS, SPAN_LENGTHS = range(4)
-STRATEGIES = ("token", "whole_word", "span")
 SPAN_GEOMETRIC = 0.2  # SpanBERT, 3.1: lengths from Geo(0.2), in words
 LONGEST_SPAN = 10  # SpanBERT, 3.1: clipped at 10 words
 
@@ -36,31 +33,6 @@ class Masking(NamedTuple):
     rate: float = 0.15
     replace: tuple[float, float, float] = (0.8, 0.1, 0.1)
     max_predictions_per_seq: int = 20
-
-
-def check(masking: Masking, max_seq_length: int) -> None:
-    """Refuses a masking that makes no sense.
-
-    Raises:
-        InputError: an unknown strategy, or numbers out of their range.
-    """
-    if masking.strategy not in STRATEGIES:
-        raise files.InputError(f"found masking {masking.strategy!r}; wanted one of {STRATEGIES}")
-    if not 0 < masking.rate < 1 or not 0 < masking.max_predictions_per_seq <= max_seq_length:
-        raise files.InputError(
-            f"found mask rate {masking.rate} and max_predictions_per_seq "
-            f"{masking.max_predictions_per_seq}; wanted a rate between 0 and 1 and at most "
-            f"{max_seq_length} predictions"
-        )
-    if (
-        len(masking.replace) != 3
-        or min(masking.replace) < 0
-        or abs(sum(masking.replace) - 1) > 1e-6
-    ):
-        raise files.InputError(
-            f"found replace {masking.replace}; wanted three shares that add up to 1: [MASK], a "
-            "random token, the same token"
-        )
 
 
 class Vocabulary(NamedTuple):
@@ -141,7 +113,7 @@ def _choose_tokens(candidates, wanted, predictions: int, draw: Draw) -> tf.Tenso
     return tf.sort(tf.where(used, positions, length), axis=1)
 
 
-class _Words(NamedTuple):
+class _WordsOfRows(NamedTuple):
     """Words of a batch; a row has at most L of them.
 
     Attributes:
@@ -155,7 +127,7 @@ class _Words(NamedTuple):
     breaks: tf.Tensor
 
 
-def _words(token_ids, candidates, vocabulary: Vocabulary, starts) -> _Words:
+def _words(token_ids, candidates, vocabulary: Vocabulary, starts) -> _WordsOfRows:
     """Groups candidates into words. No word reaches over a token that is no candidate."""
     batch, length = tf.shape(token_ids)[0], token_ids.shape[1]
     after_gap = ~tf.pad(candidates, [[0, 0], [1, 0]])[:, :-1]
@@ -169,10 +141,10 @@ def _words(token_ids, candidates, vocabulary: Vocabulary, starts) -> _Words:
         ones = tf.reshape(tf.cast(mask, tf.int32), [-1])
         return tf.reshape(tf.math.unsorted_segment_sum(ones, flat, batch * length), [-1, length])
 
-    return _Words(of_token, per_word(candidates), per_word(first & after_gap) > 0)
+    return _WordsOfRows(of_token, per_word(candidates), per_word(first & after_gap) > 0)
 
 
-def _choose_words(words: _Words, candidates, wanted, draw: Draw):
+def _choose_words(words: _WordsOfRows, candidates, wanted, draw: Draw):
     """Whole words in random order, skipping those that no longer fit: chosen and anchors, [B, L].
 
     One at a time would take as many steps as there are words. Here a round takes, of the words that
@@ -204,7 +176,7 @@ def _choose_words(words: _Words, candidates, wanted, draw: Draw):
     return chosen & candidates, anchors
 
 
-def _choose_spans(words: _Words, candidates, wanted, draw: Draw):
+def _choose_spans(words: _WordsOfRows, candidates, wanted, draw: Draw):
     """Spans of whole words until the budget is spent: chosen tokens and their anchors, [B, L].
 
     A span starts at a random word that is not masked yet and takes words to its right, which may

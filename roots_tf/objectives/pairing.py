@@ -12,22 +12,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from roots_tf.examples.decoding import PairRecords
+
 MOST_CANDIDATES = 32  # records of the batch among which a wrong B is chosen
-
-
-class Records(NamedTuple):
-    """A batch of records.
-
-    Attributes:
-        ids: ids of A and then of B, 0 behind them, int32 [B, W].
-        length_a, length_b: tokens of each, int32 [B].
-        document: hash of the document, int32 [B].
-    """
-
-    ids: tf.Tensor
-    length_a: tf.Tensor
-    length_b: tf.Tensor
-    document: tf.Tensor
 
 
 class Pairs(NamedTuple):
@@ -50,7 +37,7 @@ def negative_share(singles_share: float) -> float:
 
 
 def choose(
-    batch: Records, max_seq_length: int, objective: str, share: float, uniform, shuffled
+    batch: PairRecords, max_seq_length: int, objective: str, share: float, uniform, shuffled
 ) -> Pairs:
     """Decides every row's segments.
 
@@ -66,7 +53,8 @@ def choose(
     capacity = max_seq_length - 3
     row = tf.range(size)
     single = batch.length_b == 0
-    # Beside a long lone A, B takes half of the room, as truncation of the longer side ends there.
+    # A record without B gets a B as long as the room that its A leaves. Where A leaves less than
+    # half, B gets half and A is cut: truncation of the longer side in BERT ends there too.
     alone = tf.maximum(capacity - batch.length_a, capacity // 2)
     wanted = tf.where(single, alone, batch.length_b)
     other, found = _another(batch, wanted, shuffled[:MOST_CANDIDATES])
@@ -94,7 +82,7 @@ def choose(
     )
 
 
-def _another(batch: Records, wanted, offsets):
+def _another(batch: PairRecords, wanted, offsets):
     """For each row a record of another document whose B is as long as wanted, or little longer.
 
     Returns:

@@ -1,12 +1,12 @@
-"""Batches for people: pieces with the masks highlighted, and proportions beside the wanted ones."""
+"""Masked batches for people: pieces with the masks highlighted, and measured proportions."""
 
 import dataclasses
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
-from roots_tf.examples import masking, pairing
+from roots_tf.objectives import masking, pairing
+from roots_tf.objectives.objective import Proportion
 
 MASKED, RANDOM, KEPT, SPECIAL, PLAIN = "masked", "random", "kept", "special", "plain"
 ANSI = {MASKED: "\x1b[30;43m", RANDOM: "\x1b[30;41m", KEPT: "\x1b[30;42m", SPECIAL: "\x1b[2m"}
@@ -35,21 +35,21 @@ def render(features: dict[str, np.ndarray], row: int, tokenizer, color: bool) ->
             strict=True,
         )
     )
-    words = []
+    shown = []
     for position in np.flatnonzero(features["padding_mask"][row]).tolist():
         token = int(tokens[position])
         piece = label = tokenizer.vocabulary[labels.get(position, token)]
-        kind = SPECIAL if token in (tokenizer.cls_id, tokenizer.sep_id) else PLAIN
+        mark = SPECIAL if token in (tokenizer.cls_id, tokenizer.sep_id) else PLAIN
         if position in labels:
-            kind = MASKED if token == tokenizer.mask_id else RANDOM
-            kind = KEPT if token == labels[position] else kind
-            piece = f"{label}→{tokenizer.vocabulary[token]}" if kind == RANDOM else label
-        if color and kind in ANSI:
-            words.append(f"{ANSI[kind]}{piece}\x1b[0m")
+            mark = MASKED if token == tokenizer.mask_id else RANDOM
+            mark = KEPT if token == labels[position] else mark
+            piece = f"{label}→{tokenizer.vocabulary[token]}" if mark == RANDOM else label
+        if color and mark in ANSI:
+            shown.append(f"{ANSI[mark]}{piece}\x1b[0m")
         else:
-            words.append(piece if color else BRACKETS[kind].format(piece))
+            shown.append(piece if color else BRACKETS[mark].format(piece))
         if "document_ids" in features and _ends_piece(features["document_ids"][row], position):
-            words.append("|")
+            shown.append("|")
     title = []
     if "next_sentence_labels" in features:
         label = int(features["next_sentence_labels"][row])
@@ -58,7 +58,7 @@ def render(features: dict[str, np.ndarray], row: int, tokenizer, color: bool) ->
     if "document_ids" in features:
         title.append(f"{int(features['document_ids'][row].max())} pieces")
     title += [f"{int(features['padding_mask'][row].sum())} tokens", f"{len(labels)} predicted"]
-    return f"{', '.join(title)}\n{' '.join(words)}"
+    return f"{', '.join(title)}\n{' '.join(shown)}"
 
 
 def _ends_piece(document_ids: np.ndarray, position: int) -> bool:
@@ -83,7 +83,13 @@ class Counts:
     label_ones: int = 0
 
     def add(self, features: dict, tokenizer, how: masking.Masking) -> None:
-        """Counts one batch, given as NumPy arrays."""
+        """Counts one batch.
+
+        Args:
+            features: of the batch, as NumPy arrays.
+            tokenizer: of the examples.
+            how: the masking that was asked for.
+        """
         real = features["example_weights"] > 0
         features = {name: values[real] for name, values in features.items()}
         tokens, attended = features["token_ids"], features["padding_mask"]
@@ -100,7 +106,7 @@ class Counts:
         self.expected += int(wanted.sum())
         self.masked += int((shown == tokenizer.mask_id).sum())
         self.kept += int((shown == labels).sum())
-        touched, whole = _words(features, tokenizer)
+        touched, whole = _predicted_words(features, tokenizer)
         self.words_touched += touched
         self.words_whole += whole
         if "next_sentence_labels" in features:
@@ -108,7 +114,7 @@ class Counts:
             self.label_ones += int(features["next_sentence_labels"].sum())
 
 
-def _words(features: dict, tokenizer) -> tuple[int, int]:
+def _predicted_words(features: dict, tokenizer) -> tuple[int, int]:
     """Words of which a token is predicted, and those of which every token is."""
     tokens = features["token_ids"].copy()
     rows, columns = np.nonzero(features["masked_lm_weights"])
@@ -127,14 +133,6 @@ def _words(features: dict, tokenizer) -> tuple[int, int]:
     sizes = np.bincount(word)
     hits = np.bincount(word, weights=predicted.ravel()[candidate.ravel()])
     return int((hits > 0).sum()), int(((hits == sizes) & (hits > 0)).sum())
-
-
-class Proportion(NamedTuple):
-    """A measured share beside the wanted one; None where nothing is wanted."""
-
-    name: str
-    measured: float
-    wanted: float | None
 
 
 def proportions(
@@ -171,12 +169,3 @@ def proportions(
         wanted = singles_share + (1 - singles_share) * share
         found.append(Proportion("label 1", counts.label_ones / counts.pairs, wanted))
     return found
-
-
-def table(found: list[Proportion]) -> str:
-    """The proportions as lines of a terminal."""
-    lines = [f"  {'':<20} {'measured':>9} {'wanted':>9}"]
-    for name, measured, wanted in found:
-        beside = "-" if wanted is None else f"{100 * wanted:.2f} %"
-        lines.append(f"  {name:<20} {100 * measured:>7.2f} % {beside:>9}")
-    return "\n".join(lines)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from roots_tf.tasks.pretraining import Pretraining, samples
 
 from roots_tf import models
-from roots_tf.tasks.pretraining import Pretraining, samples
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.batches import pretraining_batch
 

@@ -1,4 +1,4 @@
-"""Masked language model and next sentence: BERT's two losses (arXiv:1810.04805, section 3.1)."""
+"""Losses and scores of the masked language model and of sentence pairs (arXiv:1810.04805, 3.1)."""
 
 import textwrap
 
@@ -7,32 +7,54 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import tokenizers
-from roots_tf.tasks.cross_entropy import cross_entropy
+from roots_tf.losses import Scalar, base_rate, cross_entropy, perplexity, weighted
 
 TOP, WIDTH = 3, 100  # of samples: pieces shown for a [MASK]; characters in a line of text
+SHOWN = ("masked", "random", "kept")  # what the input shows where something is predicted
 
 
-class Pretraining:
-    """Both losses over batches of `roots_tf.examples.pipeline`.
+class MaskedLMTask:
+    """Both losses over batches of the masked language model.
 
     Args:
-        model: a `roots_tf.models.encoder.Pretrainer`.
-        sentence_objective: whether batches have `next_sentence_labels`.
+        model: a `roots_tf.models.Pretrainer`.
+        pairs: whether batches have `next_sentence_labels`.
         mask_id: id of [MASK], to tell predictions apart by what the input shows; None does not.
     """
 
-    def __init__(
-        self, model: keras.Model, sentence_objective: bool = True, mask_id: int | None = None
-    ):
+    additive = True  # sums over slices of a batch add up to those of the batch
+
+    def __init__(self, model: keras.Model, pairs: bool = True, mask_id: int | None = None):
         self.model = model
-        self.losses = ("masked_lm_loss",) + ("next_sentence_loss",) * sentence_objective
-        self._mask_id = mask_id
+        self._pairs, self._mask_id = pairs, mask_id
+        accuracies = ("",) + tuple(f"_{shown}" for shown in SHOWN) * (mask_id is not None)
+        self.scalars = (
+            Scalar("masked_lm_loss", "loss", is_loss=True),
+            Scalar("masked_lm_perplexity", "loss", of="masked_lm_loss", by=perplexity),
+            *(Scalar(f"masked_lm_accuracy{shown}", "accuracy") for shown in accuracies),
+        )
+        if pairs:
+            self.scalars += (
+                Scalar("next_sentence_loss", "loss", is_loss=True),
+                Scalar("next_sentence_accuracy", "accuracy"),
+                Scalar("next_sentence_label_1", "accuracy"),
+                Scalar(
+                    "next_sentence_base_rate", "accuracy", of="next_sentence_label_1", by=base_rate
+                ),
+            )
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the scalars that add up to the loss."""
+        return tuple(scalar.name for scalar in self.scalars if scalar.is_loss)
 
     def weights(self, batch):
-        """Number of predictions, and of sentence pairs."""
-        pairs = tf.cast(tf.shape(batch["token_ids"])[0], tf.float32)
-        predictions = tf.reduce_sum(batch["masked_lm_weights"])
-        return dict(zip(self.losses, (predictions, pairs), strict=False))
+        """Number of predictions in a batch, float32 [], and with pairs of its rows."""
+        found = {"masked_lm_loss": tf.reduce_sum(batch["masked_lm_weights"])}
+        if self._pairs:
+            rows = tf.shape(batch["token_ids"])[0]
+            found["next_sentence_loss"] = tf.cast(rows, tf.float32)
+        return found
 
     def sums(self, batch, seed=None):
         """Losses in nats and numbers of right answers.
@@ -53,36 +75,32 @@ class Pretraining:
         weights = tf.reshape(batch["masked_lm_weights"], [-1])
         loss, right = cross_entropy(outputs["masked_lm_logits"], labels)  # [B*P], [B*P]
         sums = {
-            "masked_lm_loss": _weighted(loss, weights),
-            "masked_lm_accuracy": _weighted(right, weights),
+            "masked_lm_loss": weighted(loss, weights),
+            "masked_lm_accuracy": weighted(right, weights),
         }
         if self._mask_id is not None:
-            shown = tf.gather(batch["token_ids"], batch["masked_lm_positions"], batch_dims=1)
-            shown = tf.reshape(shown, [-1])  # [B*P]
-            masked, kept = shown == self._mask_id, shown == labels
-            kinds = {"masked": masked, "random": ~(masked | kept), "kept": kept}
-            for name, kind in kinds.items():
-                of_kind = weights * tf.cast(kind, tf.float32)
-                sums[f"masked_lm_accuracy_{name}"] = _weighted(right, of_kind)
-        if "next_sentence_loss" in self.losses:
+            token_ids = tf.gather(batch["token_ids"], batch["masked_lm_positions"], batch_dims=1)
+            token_ids = tf.reshape(token_ids, [-1])  # [B*P]
+            masked, kept = token_ids == self._mask_id, token_ids == labels
+            for shown, where in zip(SHOWN, (masked, ~(masked | kept), kept), strict=True):
+                sums[f"masked_lm_accuracy_{shown}"] = weighted(
+                    right, weights * tf.cast(where, tf.float32)
+                )
+        if self._pairs:
             labels, logits = batch["next_sentence_labels"], outputs["next_sentence_logits"]
             rows = batch.get("example_weights", tf.ones_like(labels, tf.float32))  # [B]
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
             sums |= {
-                "next_sentence_loss": _weighted(loss, rows),
-                "next_sentence_accuracy": _weighted(right, rows),
-                "next_sentence_label_1": _weighted(tf.cast(labels, tf.float32), rows),
+                "next_sentence_loss": weighted(loss, rows),
+                "next_sentence_accuracy": weighted(right, rows),
+                "next_sentence_label_1": weighted(tf.cast(labels, tf.float32), rows),
             }
         return sums
 
 
-def _weighted(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.reduce_sum(values * weights), tf.reduce_sum(weights)
-
-
-def samples(
-    task: Pretraining, batch: dict[str, tf.Tensor], tokenizer: tokenizers.Tokenizer, count: int
+def fill_masks(
+    model: keras.Model, batch: dict[str, tf.Tensor], tokenizer: tokenizers.Tokenizer, count: int
 ) -> str:
     """What the model believes stands at each [MASK] of a few rows, as Markdown.
 
@@ -95,14 +113,14 @@ def samples(
           + sea               sea 0.412  ship 0.103  sky 0.054
 
     Args:
-        task: whose model is asked, without dropout.
-        batch: features [B, ...] of `roots_tf.examples.pipeline`.
+        model: a `roots_tf.models.Pretrainer`, asked without dropout.
+        batch: features [B, ...] of the masked language model.
         tokenizer: of the examples.
         count: rows to show, the first of the batch.
     """
     batch = {name: feature[:count] for name, feature in batch.items()}
     rows, predictions = batch["masked_lm_ids"].shape
-    logits = task.model(batch)["masked_lm_logits"]  # [B*P, V]
+    logits = model(batch)["masked_lm_logits"]  # [B*P, V]
     best = tf.math.top_k(tf.nn.softmax(logits), min(TOP, tokenizer.size))
     pieces, probabilities = (
         part.numpy().reshape(rows, predictions, -1) for part in (best.indices, best.values)

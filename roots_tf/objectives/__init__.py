@@ -1,0 +1,12 @@
+"""What pretraining learns: an objective a file, and the one table of their names.
+
+An objective is added by a file that follows `objective.Objective` and a row here. Importing this
+room loads no TensorFlow.
+"""
+
+from roots_tf.objectives.masked_lm import MaskedLM
+from roots_tf.objectives.objective import Objective, Proportion
+
+OBJECTIVES = {objective.name: objective for objective in (MaskedLM,)}
+
+__all__ = ["OBJECTIVES", "MaskedLM", "Objective", "Proportion"]

@@ -1,0 +1,110 @@
+"""Rows of the masked language model: sentence pairs, or text packed full, and their masks."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from roots_tf import files
+from roots_tf.examples import decoding, packing
+from roots_tf.examples.manifest import split_of
+from roots_tf.examples.row_maker import Chance, RowMaker
+from roots_tf.objectives import masking, pairing
+
+# Uses of chance.
+PAIRING, CANDIDATES, MASKING = "pairing", "candidates", "masking"
+
+
+@dataclasses.dataclass(frozen=True)
+class _MaskedRows(RowMaker):
+    """What both kinds of rows share.
+
+    Attributes:
+        objective: the flags, a `masked_lm.MaskedLM`.
+        manifest: of the examples.
+        split: "train" or "held_out".
+        tokenizer: of the examples.
+        length: L.
+    """
+
+    objective: object
+    manifest: dict
+    split: str
+    tokenizer: object
+    length: int
+
+    def __post_init__(self):
+        """Refuses a tokenizer that lacks a special token.
+
+        Raises:
+            InputError: [PAD], [CLS], [SEP] or [MASK] is missing.
+        """
+        roles = ("pad", "cls", "sep", "mask")
+        if missing := [r for r in roles if getattr(self.tokenizer, f"{r}_id") is None]:
+            raise files.InputError(
+                f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: "
+                "train one with train-tokenizer"
+            )
+
+    def count(self, shard):
+        """Rows of a shard."""
+        return self.objective.rows_of(shard, self.length)
+
+    def _masked(self, features, chance: Chance, starts=None) -> dict[str, tf.Tensor]:
+        """The features, masked; a row that only fills the batch has no prediction."""
+
+        def draw(purpose, shape):
+            return chance.uniform_of_rows(f"{MASKING} {purpose}", shape)
+
+        features |= masking.mask_tokens(
+            features["token_ids"],
+            features["padding_mask"],
+            self.objective.masking_of(self.length),
+            masking.vocabulary_of(self.tokenizer),
+            draw,
+            starts,
+        )
+        features["masked_lm_weights"] *= chance.example_weights[:, None]
+        return features
+
+
+class PackedRows(_MaskedRows):
+    """Rows packed full of text, from records of either layout; see `examples.packing`."""
+
+    def rows(self, records):
+        """All records of a shard, packed."""
+        ids, lengths = decoding.decode_ids(records, self.manifest)
+        tokenizer = self.tokenizer
+        return packing.pack(ids, lengths, self.length, tokenizer.cls_id, tokenizer.sep_id)
+
+    def features(self, rows, chance):
+        """Features of the worker's rows."""
+        rows = chance.of_worker(rows)
+        features = packing.features(rows["tokens"], rows["starts"], self.tokenizer.pad_id)
+        return self._masked(features, chance, rows["starts"])
+
+
+class PairRows(_MaskedRows):
+    """A pair of segments a row, from records of pairs; see `pairing`."""
+
+    def rows(self, records):
+        """The records: pairs are made of a whole batch."""
+        return records
+
+    def features(self, rows, chance):
+        """Features of the worker's rows; the pairs are chosen for the whole batch."""
+        batch = decoding.decode_pairs(rows, self.manifest)
+        size, part = chance.batch_size, split_of(self.manifest, self.split)
+        pairs = pairing.choose(
+            batch,
+            self.length,
+            self.objective.sentence_objective,
+            pairing.negative_share(part["singles"] / part["examples"]),
+            chance.uniform(PAIRING, [size, 3]),
+            1 + tf.argsort(chance.uniform(CANDIDATES, [size - 1])),
+        )
+        pairs = pairing.Pairs(*chance.of_worker(tuple(pairs)))
+        ids = self.tokenizer
+        features = pairing.rows(
+            tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
+        )
+        return self._masked(features | {"next_sentence_labels": pairs.labels}, chance)

@@ -1,0 +1,179 @@
+"""What an objective is: all that pretraining asks of it, and nothing else.
+
+An objective is a frozen dataclass. Its fields are its flags, made by `program.flag`, so that
+`pretrain --objective=NAME` takes them and `--help` shows them. It is importable without
+TensorFlow, since flags are parsed and checked first: methods import what is heavy when they are
+called. Everything it gives is a pure function of its fields and its arguments.
+
+To write a second one, write these methods and add a row to `objectives.OBJECTIVES`:
+
+    @dataclasses.dataclass(frozen=True)
+    class NextToken:
+        name: ClassVar[str] = "next_token"
+        of_a_phase: ClassVar[tuple[str, ...]] = ()
+        label_smoothing: float = program.flag(0.0, help="share of the target spread over all ids")
+
+        def check(self, manifest, batch_size, length): ...
+
+Shape letters are those of `roots_tf.features`.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from roots_tf import examples, models, tokenizers
+
+
+class Proportion(NamedTuple):
+    """A measured share beside the wanted one; None where nothing is wanted.
+
+    A name that begins with two spaces is a part of the one above it.
+    """
+
+    name: str
+    measured: float
+    wanted: float | None
+
+
+class Objective(Protocol):
+    """What pretraining learns.
+
+    Attributes:
+        name: of the objective, as `--objective` takes it.
+        of_a_phase: those of its flags that a phase of a run may set for itself. A phase's own
+            objective is `dataclasses.replace(objective, **settings)`; the model and the task are
+            those of the first phase.
+    """
+
+    name: ClassVar[str]
+    of_a_phase: ClassVar[tuple[str, ...]]
+
+    def check(self, manifest: dict, batch_size: int, length: int) -> None:
+        """Finds all that can be wrong with the flags and these examples, before anything is done.
+
+        It reads no file, writes none and needs no TensorFlow. What it lets pass, `make_rows` takes,
+        but for a tokenizer that lacks a special token.
+
+        Args:
+            manifest: of the examples, from `examples.load`.
+            batch_size: rows of the global batch, B.
+            length: tokens of a row, L.
+
+        Raises:
+            InputError: a flag is out of its range, flags do not go together, or they do not go with
+                these examples; for examples of another layout the message names the command that
+                builds the right ones.
+        """
+
+    def rows_an_epoch(self, manifest: dict, length: int, split: str = "train") -> int:
+        """Rows that one epoch of a split gives; no TensorFlow.
+
+        Args:
+            manifest: of the examples.
+            length: tokens of a row, L.
+            split: "train" or "held_out".
+        """
+
+    def make_rows(
+        self, manifest: dict, split: str, tokenizer: "tokenizers.Tokenizer", length: int
+    ) -> "examples.RowMaker":
+        """How records become rows, and rows a batch; `examples.pipeline` takes this method.
+
+        Args:
+            manifest: of the examples.
+            split: "train" or "held_out".
+            tokenizer: of the examples.
+            length: tokens of a row, L.
+
+        Raises:
+            InputError: as `check`; the tokenizer lacks a special token.
+        """
+
+    def make_model(
+        self,
+        config: "models.EncoderConfig",
+        *,
+        seed: int = 0,
+        precision: str = "float32",
+        recompute: bool = False,
+    ) -> "keras.Model":
+        """The model that is trained, with new weights.
+
+        Args:
+            config: its sizes.
+            seed: of the initial weights.
+            precision: a Keras dtype policy name: "float32", "mixed_bfloat16" or "mixed_float16".
+            recompute: whether blocks are computed again in the backward pass, to save memory.
+        """
+
+    def make_task(self, model: "keras.Model", tokenizer: "tokenizers.Tokenizer"):
+        """What is trained, a `training.step.Task`: the model, its losses and its scores.
+
+        Args:
+            model: from `make_model`.
+            tokenizer: of the examples.
+        """
+
+    def step_flops(self, config: "models.EncoderConfig", batch_size: int, length: int) -> float:
+        """Floating-point operations of the model's products in one step, forward and backward.
+
+        Args:
+            config: sizes of the model.
+            batch_size: B.
+            length: L.
+        """
+
+    def samples(
+        self,
+        task,
+        batch: dict[str, "tf.Tensor"],
+        tokenizer: "tokenizers.Tokenizer",
+        count: int = 4,
+    ) -> dict[str, str]:
+        """What the model answers now, for people: Markdown texts by name, for TensorBoard.
+
+        Args:
+            task: from `make_task`.
+            batch: features [B, ...] of held-out examples.
+            tokenizer: of the examples.
+            count: rows to show, the first of the batch.
+        """
+
+    def render(
+        self,
+        features: dict[str, "np.ndarray"],
+        row: int,
+        tokenizer: "tokenizers.Tokenizer",
+        color: bool,
+    ) -> str:
+        """One row of a batch as text, with what is to be learned marked, for inspect-examples.
+
+        Args:
+            features: a batch as NumPy arrays.
+            row: which row of it.
+            tokenizer: of the examples.
+            color: whether to mark by color (ANSI escapes).
+        """
+
+    def proportions(
+        self,
+        batches: Iterable[dict[str, "np.ndarray"]],
+        manifest: dict,
+        split: str,
+        tokenizer: "tokenizers.Tokenizer",
+        length: int,
+    ) -> list[Proportion]:
+        """Shares measured in some batches beside the wanted ones, for inspect-examples.
+
+        Args:
+            batches: batches as NumPy arrays.
+            manifest: of the examples.
+            split: "train" or "held_out".
+            tokenizer: of the examples.
+            length: tokens of a row, L.
+        """

@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import files, program, stages
 from roots_tf.corpus import curation, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -120,7 +120,7 @@ def main(config: Config) -> None:
         config.sample,
         config.keep_dropped,
     )
-    with files.executor(config.num_workers, config.scheduler, output) as executor:
+    with stages.executor(config.num_workers, config.scheduler, output) as executor:
         report = curation.curate(plan, output, executor, program.progress)
     seconds = round(time.monotonic() - start, 1)
     report = {"inputs": inputs, "recipe": config.recipe, **report, "seconds": seconds}

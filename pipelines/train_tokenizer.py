@@ -5,7 +5,7 @@
 
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
 Words are counted by one process a processor, or with `--scheduler=tcp://...` by the workers of a
-Dask cluster that see the same files (see `files.executor`); then one process learns from the
+Dask cluster that see the same files (see `stages.executor`); then one process learns from the
 counts. A killed run counts on from what was counted. Memory holds the number of times each word
 occurs, not the corpus: 65 MB of novels take 16 s on two cores and 220 MB a process.
 Writes `tokenizer.json`, which Hugging Face `tokenizers` and `transformers` load, `vocab.txt`
@@ -28,7 +28,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import files, program, stages
 from roots_tf.corpus import reading
 from roots_tf.tokenizers import counting, report, training
 
@@ -131,8 +131,8 @@ def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], 
         for i, spans in enumerate(plan[:1] if config.debug else plan)
     ]
     where = (1, "") if config.debug else (config.num_workers, config.scheduler)
-    with files.executor(*where, output) as executor:
-        counted = files.run_stage(
+    with stages.executor(*where, output) as executor:
+        counted = stages.run_stage(
             count_part, tasks, output / WORK, executor, program.progress("count")
         )
     logging.info(

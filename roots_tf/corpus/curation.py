@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import deduplication, dropped, reading, recipe, summary
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally, order, size
@@ -287,7 +287,7 @@ def curate(
     seconds = {}
 
     def stage(name: str, function: Callable, tasks: list[tuple]) -> list[dict]:
-        results = files.run_stage(function, tasks, work, executor, progress(name))
+        results = stages.run_stage(function, tasks, work, executor, progress(name))
         seconds[name] = round(sum(result["seconds"] for result in results), 3)
         return results
 

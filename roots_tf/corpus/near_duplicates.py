@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import clusters, rows, shingles
 
 ROWS_IN_MEMORY = 2_000_000  # of a band that a task sorts, at some 60 bytes each
@@ -104,7 +104,7 @@ def find(
     how = dataclasses.asdict(parameters)
 
     def stage(name, function, tasks):
-        return files.run_stage(
+        return stages.run_stage(
             function, tasks, work, executor, progress(f"near duplicates: {name}")
         )
 

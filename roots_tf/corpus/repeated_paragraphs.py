@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import rows
 
 ROWS_IN_MEMORY = 4_000_000  # paragraphs that a task counts, at some 40 bytes each
@@ -73,7 +73,7 @@ def find(
 
     def stage(name, function, tasks):
         told = progress(f"repeated paragraphs: {name}")
-        return files.run_stage(function, tasks, work, executor, told)
+        return stages.run_stage(function, tasks, work, executor, told)
 
     counted = stage("count", count, [(unique[s], gone[s], work, s) for s in range(shards)])
     partitions = -(-sum(result["hashes"] for result in counted) // ROWS_IN_MEMORY) or 1

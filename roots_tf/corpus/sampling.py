@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import rows, shingles
 
 
@@ -79,7 +79,7 @@ def find(
     globs = list(parameters.sources)
 
     def stage(name, function, tasks):
-        return files.run_stage(function, tasks, work, executor, progress(f"sample: {name}"))
+        return stages.run_stage(function, tasks, work, executor, progress(f"sample: {name}"))
 
     counted = stage("count", count, [(unique[s], gone[s], globs, s) for s in range(shards)])
     groups = collections.Counter()

@@ -10,7 +10,7 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import clusters, deduplication, near_duplicates, rows, shingles
 from roots_tf.corpus.near_duplicates import NearDuplicates, find
 from tests.corpus.unique_shards import identifier, texts, write_shards
@@ -303,7 +303,7 @@ def test_neither_workers_nor_parts_change_the_result(novels, tmp_path, monkeypat
     rng.shuffle(documents)
     monkeypatch.setattr(near_duplicates, "ROWS_IN_MEMORY", 100)  # four ranges of hashes a band
     again = write_shards(tmp_path / "b", [(text, "s") for text in documents], 3, batch=17)
-    with files.executor(2) as executor:
+    with stages.executor(2) as executor:
         result = find(again, NearDuplicates(), tmp_path / "b", executor)
     assert left(again, result) == left(alone, expected)
     for a, b in zip(expected["dropped"], result["dropped"], strict=True):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import repeated_paragraphs, rows
 from roots_tf.corpus.repeated_paragraphs import (
     RepeatedParagraphs,
@@ -128,7 +128,7 @@ def test_neither_workers_nor_shards_change_the_result(tmp_path):
     for num_shards, workers in ((1, 1), (4, 2)):
         folder = tmp_path / str(num_shards)
         unique = write_shards(folder, [(text,) for text in documents], num_shards)
-        with files.executor(workers) as executor:
+        with stages.executor(workers) as executor:
             result = find(unique, RepeatedParagraphs(documents=38), folder, executor)
         results.append((left(unique, result), Path(result["repeated"]).read_bytes()))
     assert results[0] == results[1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import rows, sampling
 from roots_tf.corpus.sampling import Sample, find, rates
 from tests.corpus.unique_shards import write_shards
@@ -126,7 +126,7 @@ def test_a_document_is_chosen_whatever_the_others_are(tmp_path):
     other = kept(unique, find(unique, Sample(keep=0.2, seed=1), tmp_path / "seed"))
     assert near(len(some & other), 0.04 * 1000, 1000)
     again = write_shards(tmp_path / "again", documents[::-1], 3, batch=7)
-    with files.executor(2) as executor:
+    with stages.executor(2) as executor:
         assert kept(again, find(again, Sample(keep=0.2), tmp_path / "again", executor)) == some
 
 

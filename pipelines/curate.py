@@ -110,7 +110,7 @@ def main(config: Config) -> None:
     if config.sample:  # from the midst of files too, which often begin with a title page
         task_bytes = max(size // SAMPLE_PLACES, 1 << 16)
     tasks = reading.plan(paths, config.documents, task_bytes)
-    plan = curation.Plan(
+    plan = curation.CurationPlan(
         tasks[:DEBUG_TASKS] if config.debug else tasks,
         curation.Reading(
             config.documents, config.text_field, config.source_field, config.max_document_chars

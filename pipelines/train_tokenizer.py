@@ -109,7 +109,7 @@ def main(config: Config) -> None:
     )
 
 
-def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.Sample]:
+def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.SourceTexts]:
     """Counts of the words of all documents, and texts of them for the report."""
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     stats = [os.stat(path) for path in paths]
@@ -140,7 +140,7 @@ def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], 
         sum(part["documents"] for part in counted),
         sum(part["characters"] for part in counted) / 1e6,
     )
-    words, sample = Counter(), report.Sample()
+    words, sample = Counter(), report.SourceTexts()
     for part in counted:
         words.update(counting.load(part["words"]))
         sample.merge(files.read_json(part["sample"]))
@@ -171,7 +171,7 @@ def count_part(
         `documents` and `characters` that were read, paths of the `words` and of the `sample`.
     """
     del inputs
-    sample = report.Sample() if index < SAMPLED_TASKS else report.Sample(0, 0)
+    sample = report.SourceTexts() if index < SAMPLED_TASKS else report.SourceTexts(0, 0)
     found = {"documents": 0, "characters": 0}
 
     def texts():

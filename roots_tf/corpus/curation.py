@@ -42,7 +42,7 @@ class Reading(NamedTuple):
     max_chars: int = reading.MAX_DOCUMENT_CHARS
 
 
-class Plan(NamedTuple):
+class CurationPlan(NamedTuple):
     """What is read and what is done with it."""
 
     tasks: list[list[reading.Span]]
@@ -260,7 +260,7 @@ def _remove_paragraphs(text: str, repeated: str) -> str:
 
 
 def curate(
-    plan: Plan,
+    plan: CurationPlan,
     output: str | Path,
     executor: Executor | None = None,
     progress: Progress = lambda stage: lambda done, total: None,
@@ -312,7 +312,7 @@ def curate(
             for index, (spans, part) in enumerate(zip(tasks, parts, strict=True))
         ],
     )
-    counts = summary.Counts(plan.steps)
+    counts = summary.StepTallies(plan.steps)
     for part in parts:
         counts.merge_documents(files.read_json(Path(part).with_suffix(".json")))
     counts.check_some()

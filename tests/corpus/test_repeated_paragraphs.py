@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roots_tf import files, stages
-from roots_tf.corpus import repeated_paragraphs, rows
+from roots_tf.corpus import repeated_paragraphs, shard_rows
 from roots_tf.corpus.repeated_paragraphs import (
     RepeatedParagraphs,
     find,
@@ -25,7 +25,7 @@ def left(unique: list[str], result: dict) -> list[str]:
     return sorted(
         remove(text, result["repeated"])
         for path, dropped in zip(unique, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, [dropped], ["text"])
+        for _, (batch,) in shard_rows.read(path, [dropped], ["text"])
         for text in batch
     )
 
@@ -78,7 +78,7 @@ def test_against_a_dictionary(tmp_path_factory, documents, limit, num_shards, da
         numbers = [n for n in range(len(texts(path))) if data.draw(st.booleans())]
         gone |= {texts(path)[n] for n in numbers}
         dropped.append(str(folder / f"gone-{shard}.npy"))
-        rows.save(dropped[-1], np.array(numbers, np.uint32))
+        shard_rows.save(dropped[-1], np.array(numbers, np.uint32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repeated_paragraphs, "ROWS_IN_MEMORY", 2)
         how = RepeatedParagraphs(documents=limit, min_chars=40)
@@ -94,7 +94,7 @@ def test_against_a_dictionary(tmp_path_factory, documents, limit, num_shards, da
     kept = [
         remove(text, result["repeated"])
         for path, *paths in zip(unique, dropped, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, paths, ["text"])
+        for _, (batch,) in shard_rows.read(path, paths, ["text"])
         for text in batch
     ]
     assert sorted(kept) == sorted(expected)

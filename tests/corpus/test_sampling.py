@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roots_tf import files, stages
-from roots_tf.corpus import rows, sampling
+from roots_tf.corpus import sampling, shard_rows
 from roots_tf.corpus.sampling import Sample, find, rates
 from tests.corpus.unique_shards import write_shards
 
@@ -25,7 +25,7 @@ def kept(unique: list[str], result: dict) -> set[str]:
     return {
         text
         for path, dropped in zip(unique, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, [dropped], ["text"])
+        for _, (batch,) in shard_rows.read(path, [dropped], ["text"])
         for text in batch
     }
 
@@ -132,7 +132,7 @@ def test_a_document_is_chosen_whatever_the_others_are(tmp_path):
 
 def test_what_was_dropped_before_does_not_count(tmp_path):
     (path,) = write_shards(tmp_path, documents_of({("en", "a"): 100}), 1)
-    rows.save(tmp_path / "gone.npy", np.arange(40, dtype=np.uint32))
+    shard_rows.save(tmp_path / "gone.npy", np.arange(40, dtype=np.uint32))
     result = find([path], Sample(keep=0.5), tmp_path, dropped=[[str(tmp_path / "gone.npy")]])
     (group,) = result["groups"]
     assert group["documents"] == 60

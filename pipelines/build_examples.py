@@ -12,7 +12,7 @@ Memory is a few hundred megabytes a worker whatever the size of the corpus; the 
 second. Prints a summary and writes manifest.json, the shards, the tokenizer and the unigram counts
 into the output folder. The same command continues a build that was killed; a finished one is left
 as it is. With `--scheduler=tcp://...` the tasks run on the workers of a Dask cluster that see the
-same files, and write the same bytes (see `files.executor`).
+same files, and write the same bytes (see `stages.executor`).
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 from absl import logging
 
-from roots_tf import files, program, tokenizers
+from roots_tf import files, program, stages, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
 
 SCRATCH = ".build"  # folder of what is only needed until the shards are whole
@@ -85,7 +85,7 @@ def main(config: Config) -> None:
     files.write_text(output / "config.json", program.to_json(config))
     tokenizer.save(output / manifest.TOKENIZER)
     where = (1, "") if config.debug else (config.num_workers, config.scheduler)
-    with files.executor(*where, output) as executor:
+    with stages.executor(*where, output) as executor:
         described = _build(config, output, settings, plan, tokenizer, executor)
     files.write_json(output / manifest.NAME, described)
     shutil.rmtree(output / SCRATCH)
@@ -116,7 +116,7 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
         "shards": plan.shards,
         "fingerprint": tokenizer.fingerprint,
     }
-    encoded = files.run_stage(
+    encoded = stages.run_stage(
         building.encode_task,
         [
             (i, list(task), str(scratch), str(Path(output, manifest.TOKENIZER)), fixed)
@@ -141,7 +141,7 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
         for split, count in plan.shards.items()
         for i in range(count)
     ]
-    gathered = files.run_stage(
+    gathered = stages.run_stage(
         building.gather_task,
         [(i, name, len(tasks), str(scratch), output, fixed) for i, name in enumerate(names)],
         scratch,

@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import files, program, stages
 from roots_tf.corpus import curation, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -110,7 +110,7 @@ def main(config: Config) -> None:
     if config.sample:  # from the midst of files too, which often begin with a title page
         task_bytes = max(size // SAMPLE_PLACES, 1 << 16)
     tasks = reading.plan(paths, config.documents, task_bytes)
-    plan = curation.Plan(
+    plan = curation.CurationPlan(
         tasks[:DEBUG_TASKS] if config.debug else tasks,
         curation.Reading(
             config.documents, config.text_field, config.source_field, config.max_document_chars
@@ -120,7 +120,7 @@ def main(config: Config) -> None:
         config.sample,
         config.keep_dropped,
     )
-    with files.executor(config.num_workers, config.scheduler, output) as executor:
+    with stages.executor(config.num_workers, config.scheduler, output) as executor:
         report = curation.curate(plan, output, executor, program.progress)
     seconds = round(time.monotonic() - start, 1)
     report = {"inputs": inputs, "recipe": config.recipe, **report, "seconds": seconds}

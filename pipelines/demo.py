@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import files, program, stages
 from roots_tf.corpus import docstrings, reading
 
 SENTENCES = (
@@ -50,7 +50,7 @@ def main(config: Config) -> dict:
         logging.info("%s has finished; nothing to do (remove it to run the demo again)", work)
         print(_table(report))
         return report
-    with files.executor(0) as executor:
+    with stages.executor(0) as executor:
         found = docstrings.write_docstrings(work / "docstrings", executor)
     logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)
 

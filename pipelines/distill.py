@@ -110,8 +110,8 @@ def main(config: Config) -> dict:
     if report := files.finished(output, flags):
         logging.info("%s has finished; nothing to do", output)
         return report
-    training.memory.keep_freed_memory()
-    machine = training.run.Machine.of(config.hardware)
+    training.keep_freed_memory()
+    machine = training.Machine.of(config.hardware)
     rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
     replicas = machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(rows.num_examples, replicas, config.input)
@@ -280,11 +280,11 @@ def train(config: Config, task, rows, tokenizer, machine, computation):
         computation: in what numbers.
 
     Returns:
-        The `training.run.Run`.
+        The `training.Run`.
     """
     optimization, kind = config.optimization, task.kind
     settings = (optimization, computation, config.cadence, config.seed)
-    run = training.run.Run(task, config.output, training.run.Settings(*settings))
+    run = training.Run(task, config.output, training.Settings(*settings))
     run.restore()
     evaluate = None
     if config.dev and config.cadence.evaluate_every and machine.is_chief:
@@ -297,7 +297,7 @@ def train(config: Config, task, rows, tokenizer, machine, computation):
             return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     batch_size = optimization.batch_size
-    stage = training.loop.Stage(
+    stage = training.Stage(
         batches=labelled.batches_from(
             rows,
             tokenizer.pad_id,
@@ -308,7 +308,7 @@ def train(config: Config, task, rows, tokenizer, machine, computation):
             worker=(machine.worker_index, machine.num_workers),
         ),
         last_step=max(1, round(config.num_epochs * rows.num_examples / batch_size)),
-        work=training.loop.Work(round(rows.tokens_an_example * batch_size), batch_size),
+        work=training.Work(round(rows.tokens_an_example * batch_size), batch_size),
         evaluate=evaluate,
     )
     run.train(stage, optimization)

@@ -1,4 +1,4 @@
-"""Say in words what looks wrong in a pretraining run, why it matters and what to do.
+"""Say in words what looks wrong in a training run, why it matters and what to do.
 
     roots doctor --model_dir=work/pretrained
 
@@ -14,7 +14,7 @@ import textwrap
 from pathlib import Path
 
 from roots_tf import examples, files, program
-from roots_tf.training import diagnosis, findings, summaries
+from roots_tf.diagnosis import diagnosis, findings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,8 @@ def main(config: Config) -> list[dict]:
     """Prints and returns the findings."""
     run = read(config)
     found = diagnosis.diagnose(run)
-    told = "  ".join(diagnosis.spell(diagnosis.main_numbers(run)))
-    print(f"{config.model_dir}: step {run.step:,} of {run.phases[-1].last_step:,}  {told}")
+    numbers = "  ".join(diagnosis.spell(diagnosis.main_numbers(run)))
+    print(f"{config.model_dir}: step {run.step:,} of {run.phases[-1].last_step:,}  {numbers}")
     if [finding.name for finding in found] == ["healthy"]:
         print("looks healthy")
     for number, finding in enumerate(found, 1):
@@ -45,11 +45,13 @@ def main(config: Config) -> list[dict]:
 
 
 def read(config: Config) -> findings.Run:
-    """What the folder tells.
+    """What the files of the folder say about its run.
 
     Raises:
         InputError: pretrain has begun no run there.
     """
+    from roots_tf.training import summaries  # imports TensorFlow
+
     folder = Path(config.model_dir)
     path = folder / "plan.json"
     plan = files.read_json(path) if path.exists() else {}
@@ -76,11 +78,24 @@ def phases(plan: dict) -> list[findings.Phase]:
     """The phases of a run, each with the flags that hold in it."""
     found, first_step = [], 0
     for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
+        settings = flat(settings)
         folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
         found.append(findings.Phase(settings, manifest, first_step, last_step))
         first_step = last_step
     return found
+
+
+def flat(settings: dict) -> dict:
+    """Settings whose groups are spread out.
+
+    >>> flat({"seed": 0, "optimization": {"learning_rate": 1e-4}})
+    {'seed': 0, 'learning_rate': 0.0001}
+    """
+    spread = {}
+    for name, value in settings.items():
+        spread |= value if isinstance(value, dict) else {name: value}
+    return spread
 
 
 if __name__ == "__main__":

@@ -140,8 +140,8 @@ def main(config: Config) -> dict:
     if report := files.finished(output, flags):
         logging.info("%s has finished; nothing to do", output)
         return report
-    training.memory.keep_freed_memory()
-    machine = training.run.Machine.of(config.hardware)
+    training.keep_freed_memory()
+    machine = training.Machine.of(config.hardware)
     models.check_frozen(config.model.frozen_layers, encoder.num_layers)
     if config.model.dropout >= 0:
         encoder = dataclasses.replace(encoder, dropout=config.model.dropout)
@@ -255,17 +255,17 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
     """Trains one seed, from its last checkpoint on; arguments as for `train_seed`.
 
     Returns:
-        The `training.run.Run`; the model has the weights that are to be scored and saved.
+        The `training.Run`; the model has the weights that are to be scored and saved.
     """
     kind, rows, optimization = data.kind, data.rows["train"], config.optimization
     batch_size = optimization.batch_size
     an_epoch = rows.num_examples / batch_size
     every = config.cadence.evaluate_every or max(1, round(an_epoch))
     cadence = dataclasses.replace(config.cadence, evaluate_every=every)
-    run = training.run.Run(
+    run = training.Run(
         tasks.KindTask(kind, model),
         Path(config.output, f"seed_{seed}"),
-        training.run.Settings(optimization, computation, cadence, seed),
+        training.Settings(optimization, computation, cadence, seed),
         models.rate_multipliers(model, config.layer_decay, config.model.frozen_layers),
         config.patience,
     )
@@ -275,12 +275,12 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
         scores = data.score("dev", data.predict(model, "dev", batch_size))
         if run.early_stopping is not None:
             # Every worker computes the score, and the chief's decides for all.
-            score = training.strategies.chiefs(machine.strategy, scores[kind.score])
+            score = training.chiefs(machine.strategy, scores[kind.score])
             run.early_stopping.update(score)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     is_asked = config.cadence.evaluate_every or config.patience
-    stage = training.loop.Stage(
+    stage = training.Stage(
         batches=labelled.batches_from(
             rows,
             data.tokenizer.pad_id,
@@ -291,7 +291,7 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
             worker=(machine.worker_index, machine.num_workers),
         ),
         last_step=max(1, round(config.num_epochs * an_epoch)),
-        work=training.loop.Work(round(rows.tokens_an_example * batch_size), batch_size),
+        work=training.Work(round(rows.tokens_an_example * batch_size), batch_size),
         evaluate=evaluate if is_asked and (machine.is_chief or config.patience) else None,
         is_over=lambda: run.early_stopping is not None and run.early_stopping.is_over,
     )
@@ -307,7 +307,7 @@ def draw(kind, examples, predictions: list[dict], run) -> None:
         kind: of task.
         examples: of the dev file.
         predictions: for them.
-        run: a `training.run.Run`, at whose last step they stand.
+        run: a `training.Run`, at whose last step they stand.
     """
     if (charts := kind.charts(examples, predictions)) is None:
         return

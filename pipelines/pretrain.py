@@ -171,7 +171,7 @@ def phases_of(config: Config) -> list[Phase]:
         length = phase.max_seq_length or manifest["max_seq_length"]
         batch_size = phase.optimization.batch_size
         phase.objective.check(manifest, batch_size, length)
-        steps = training.durations.steps(
+        steps = training.steps_of(
             phase.duration,
             batch_size=batch_size,
             num_examples=phase.objective.rows_an_epoch(manifest, length),
@@ -192,7 +192,7 @@ def check_builds(output: Path, phases: list[Phase]) -> None:
     Raises:
         InputError: the examples have been built anew since.
     """
-    path, builds = output / training.run.PLAN, [phase.manifest["build"] for phase in phases]
+    path, builds = output / training.PLAN, [phase.manifest["build"] for phase in phases]
     if path.exists() and (before := files.read_json(path)["builds"]) != builds:
         raise files.InputError(
             f"found examples of build {builds}; wanted {before}, which the run in {output} has "
@@ -222,12 +222,12 @@ def stage_of(phase: Phase, task, tokenizer, machine):
     if machine.is_chief and phase.manifest["splits"]["held_out"]["examples"]:
         held_out = batches(split="held_out", seed=0, num_epochs=1)
         some = held_out.take(config.evaluate_batches or -1)
-        evaluate = training.loop.make_evaluate(task, some)
+        evaluate = training.make_evaluate(task, some)
 
         def texts():
             return objective.samples(task, next(iter(held_out)), tokenizer)
 
-    return training.loop.Stage(
+    return training.Stage(
         batches=lambda at: batches(
             start_step=at - phase.first_step,
             seed=config.seed + phase.number,
@@ -235,7 +235,7 @@ def stage_of(phase: Phase, task, tokenizer, machine):
             worker_index=machine.worker_index,
         ),
         last_step=phase.last_step,
-        work=training.loop.Work(
+        work=training.Work(
             tokens=batch_size * phase.length,
             examples=batch_size,
             flops=objective.step_flops(task.model.config, batch_size, phase.length),
@@ -259,8 +259,8 @@ def main(config: Config) -> dict:
         logging.info("%s has finished its %d steps; nothing to do", output, report["step"])
         return report
     check_builds(output, phases)
-    training.memory.keep_freed_memory()
-    machine = training.run.Machine.of(config.hardware)
+    training.keep_freed_memory()
+    machine = training.Machine.of(config.hardware)
     for phase in phases:
         phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)
     with machine.strategy.scope():
@@ -268,7 +268,7 @@ def main(config: Config) -> dict:
         task = make_task(config, sizes, tokenizer, computation)
         machine.claim(output, flags, computation, **plan_of(phases))
         settings = (config.optimization, computation, config.cadence, config.seed)
-        run = training.run.Run(task, output, training.run.Settings(*settings))
+        run = training.Run(task, output, training.Settings(*settings))
         run.restore()
         for phase in phases:
             stage = stage_of(phase, task, tokenizer, machine)
@@ -325,7 +325,7 @@ def report_of(output: Path, phases: list[Phase]) -> dict:
         output: folder of the run.
         phases: of the run.
     """
-    rows = training.summaries.read_metrics(output)
+    rows = training.read_metrics(output)
     rows = [row for row in rows if row["group"] == "held_out"]
     report = {"step": phases[-1].last_step} | (rows[-1] if rows else {})
     report |= {"unigram_entropy": phases[-1].manifest["unigram_entropy"]}

@@ -5,7 +5,7 @@
 
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
 Words are counted by one process a processor, or with `--scheduler=tcp://...` by the workers of a
-Dask cluster that see the same files (see `files.executor`); then one process learns from the
+Dask cluster that see the same files (see `stages.executor`); then one process learns from the
 counts. A killed run counts on from what was counted. Memory holds the number of times each word
 occurs, not the corpus: 65 MB of novels take 16 s on two cores and 220 MB a process.
 Writes `tokenizer.json`, which Hugging Face `tokenizers` and `transformers` load, `vocab.txt`
@@ -28,7 +28,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import files, program, stages
 from roots_tf.corpus import reading
 from roots_tf.tokenizers import counting, report, training
 
@@ -109,7 +109,7 @@ def main(config: Config) -> None:
     )
 
 
-def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.Sample]:
+def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.SourceTexts]:
     """Counts of the words of all documents, and texts of them for the report."""
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     stats = [os.stat(path) for path in paths]
@@ -131,8 +131,8 @@ def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], 
         for i, spans in enumerate(plan[:1] if config.debug else plan)
     ]
     where = (1, "") if config.debug else (config.num_workers, config.scheduler)
-    with files.executor(*where, output) as executor:
-        counted = files.run_stage(
+    with stages.executor(*where, output) as executor:
+        counted = stages.run_stage(
             count_part, tasks, output / WORK, executor, program.progress("count")
         )
     logging.info(
@@ -140,7 +140,7 @@ def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], 
         sum(part["documents"] for part in counted),
         sum(part["characters"] for part in counted) / 1e6,
     )
-    words, sample = Counter(), report.Sample()
+    words, sample = Counter(), report.SourceTexts()
     for part in counted:
         words.update(counting.load(part["words"]))
         sample.merge(files.read_json(part["sample"]))
@@ -171,7 +171,7 @@ def count_part(
         `documents` and `characters` that were read, paths of the `words` and of the `sample`.
     """
     del inputs
-    sample = report.Sample() if index < SAMPLED_TASKS else report.Sample(0, 0)
+    sample = report.SourceTexts() if index < SAMPLED_TASKS else report.SourceTexts(0, 0)
     found = {"documents": 0, "characters": 0}
 
     def texts():

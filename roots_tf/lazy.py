@@ -12,17 +12,20 @@ def attributes(package: str, places: Mapping[str, str]) -> Callable[[str], objec
 
         __getattr__ = lazy.attributes(__name__, {"Encoder": "encoder", "save": "folder"})
 
-    makes `models.Encoder` import `models/encoder.py` and return its `Encoder`.
+    makes `models.Encoder` import `models/encoder.py` and return its `Encoder`; `models.encoder` is
+    that module. No name may be that of a submodule: once imported, the submodule takes its place.
 
     Args:
         package: the package's `__name__`.
-        places: for each public name the submodule that defines it, or that it is.
+        places: for each public name the submodule that defines it.
     """
+    submodules = frozenset(places.values())
+    assert not submodules & set(places), f"names of {package} that are submodules too"
 
     def get(name: str):
-        if name not in places:
+        if name not in places and name not in submodules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{places[name]}")
-        return module if places[name] == name else getattr(module, name)
+        module = importlib.import_module(f"{package}.{places.get(name, name)}")
+        return getattr(module, name) if name in places else module
 
     return get

@@ -1,17 +1,14 @@
-import concurrent.futures
-import json
 import os
+import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
+import roots_tf
 from roots_tf import files
 
 
@@ -136,109 +133,23 @@ def test_a_folder_is_claimed_by_one_config(tmp_path):
     assert files.claim(folder, {"size": (1, 2), "seed": 0}) == {"done": True}
 
 
-# Tasks of stages. They run in other processes, so they are found by name in this module.
+def test_a_claim_says_which_version_made_it(tmp_path):
+    files.claim(tmp_path, {"seed": 0})
+    saved = files.read_json(tmp_path / "config.json")
+    assert saved == {"roots_tf": roots_tf.__version__, "seed": 0}
 
 
-def square(number, folder):
-    with (Path(folder) / f"calls-{number}").open("a") as file:
-        file.write("x")
-    return {"square": number * number}
-
-
-def fail_on_three(number, folder):
-    if number == 3:
-        raise files.InputError("three is no number")
-    return square(number, folder)
-
-
-def die_on_three(number, folder):
-    """Is killed, as by the kernel when memory runs out, the first time it is called with 3."""
-    mark = Path(folder) / "died"
-    if number == 3 and not mark.exists():
-        mark.touch()
-        while len(calls(folder)) < 5:  # the others finish
-            time.sleep(0.05)
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return square(number, folder)
-
-
-def calls(folder):
-    return {path.name[6:]: path.read_text() for path in Path(folder).glob("calls-*")}
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_stage_runs_each_task_once(tmp_path, workers):
-    tasks = [(number, str(tmp_path)) for number in range(5)]
-    seen = []
-    for _ in range(2):
-        with files.executor(workers) as executor:
-            results = files.run_stage(
-                square, tasks, tmp_path / "markers", executor, lambda *n: seen.append(n)
-            )
-        assert results == [{"square": number * number} for number in range(5)]
-    assert calls(tmp_path) == {str(number): "x" for number in range(5)}
-    assert seen == [*((done, 5) for done in range(6)), (5, 5)]
-    more = [*tasks, (7, str(tmp_path))]
-    assert files.run_stage(square, more, tmp_path / "markers")[-1] == {"square": 49}
-    assert calls(tmp_path)["7"] == "x"
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_in_a_task_reaches_the_user(tmp_path, workers):
-    tasks = [(number, str(tmp_path)) for number in range(5)]
-    with (
-        files.executor(workers) as executor,
-        pytest.raises(files.InputError, match="^three is no number$"),
-    ):
-        files.run_stage(fail_on_three, tasks, tmp_path / "markers", executor)
-
-
-def test_a_killed_worker_undoes_nothing(tmp_path):
-    tasks = [(number, str(tmp_path)) for number in range(6)]
-    with (
-        files.executor(2) as executor,
-        pytest.raises(files.InputError, match="a worker process was killed .*run the same command"),
-    ):
-        files.run_stage(die_on_three, tasks, tmp_path / "markers", executor)
-    finished = len(list((tmp_path / "markers").glob("*.json")))
-    assert finished == 5
-    with files.executor(2) as executor:
-        results = files.run_stage(die_on_three, tasks, tmp_path / "markers", executor)
-    assert [result["square"] for result in results] == [0, 1, 4, 9, 16, 25]
-    assert calls(tmp_path) == {str(number): "x" for number in range(6)}
-
-
-def test_other_executors_serve_as_well(tmp_path):
-    tasks = [(number, str(tmp_path)) for number in range(3)]
-    with concurrent.futures.ThreadPoolExecutor(2) as executor:
-        assert len(files.run_stage(square, tasks, tmp_path / "markers", executor)) == 3
-
-
-def test_a_negative_number_of_workers():
-    with pytest.raises(files.InputError, match="num_workers=-1"), files.executor(-1):
-        pass
-
-
-PARENT = """
-import os, time
-from roots_tf import files
-if __name__ == "__main__":
-    with files.executor(2) as executor:
-        print(*{executor.submit(os.getpid).result() for _ in range(20)}, flush=True)
-        time.sleep(60)
-"""
-
-
-def test_workers_do_not_outlive_a_killed_parent(tmp_path):
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    workers = json.loads(f"[{','.join(parent.stdout.readline().split())}]")
-    assert workers
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 120
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.monotonic() < deadline, "workers still run"
-        time.sleep(0.1)
+@pytest.mark.parametrize("version", [{}, {"roots_tf": "0.0.9"}])
+def test_a_folder_of_another_version(tmp_path, version):
+    """The same flags go on; other values and other flags are refused, each for what it is."""
+    files.write_json(tmp_path / "config.json", version | {"seed": 0, "gone": 1})
+    (tmp_path / "metrics.jsonl").touch()
+    assert files.claim(tmp_path, {"seed": 0, "gone": 1}) is None
+    with pytest.raises(files.InputError, match="found seed=0; wanted seed=1"):
+        files.claim(tmp_path, {"seed": 1, "gone": 1})
+    written_by = re.escape(version.get("roots_tf", "0.1.x"))
+    here = re.escape(roots_tf.__version__)
+    refused = f"that version {written_by} of roots-tf began; this is {here}, .* gone .* new"
+    with pytest.raises(files.InputError, match=refused) as error:
+        files.claim(tmp_path, {"seed": 0, "new": 1})
+    assert "\n" not in str(error.value)

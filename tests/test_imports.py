@@ -1,4 +1,4 @@
-"""The rooms of the package and who may import whom."""
+"""The rooms of the package, who may import whom, and what importing them loads."""
 
 import ast
 import subprocess
@@ -10,19 +10,23 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-STRANGERS = {"corpus", "tokenizers", "models", "generation", "metrics", "training"}
-BASE = {"features", "files"}
+BASE = {"features", "files", "lazy", "losses", "program", "seeds", "words"}
+ROOM_BASE = BASE | {"stages"}
+STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
-    "features": set(),
-    "files": set(),
-    "program": set(),
-    **{room: BASE for room in STRANGERS},
-    "examples": BASE | {"tokenizers"},
-    "tasks": BASE | {"examples", "tokenizers", "models", "generation", "metrics"},
-    "export": BASE | {"tokenizers", "models", "generation"},
+    **{module: set() for module in BASE},
+    "stages": {"files"},
+    "corpus": {"features", "files", "lazy", "stages", "words"},
+    **{room: ROOM_BASE for room in STRANGERS},
+    "examples": ROOM_BASE | {"tokenizers"},
+    "labelled": ROOM_BASE | {"tokenizers"},
+    "objectives": ROOM_BASE | {"examples", "tokenizers", "models", "generation"},
+    "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
+    "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
+    "diagnosis": {"files"},
     "serving": {"files"},
 }
-WITHOUT_TENSORFLOW = {"corpus", "metrics"}
+WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *BASE - {"losses", "seeds"}, "stages"}
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -39,6 +43,10 @@ def imported_modules(path: Path) -> set[str]:
 
 def sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", sources("roots_tf"), ids=lambda p: str(p.relative_to(ROOT)))
@@ -62,10 +70,59 @@ def test_programs_do_not_import_one_another(path):
     assert not [name for name in names if name.startswith("pipelines")]
 
 
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules each of which imports the next, the last the first; empty where there is no circle.
+
+    >>> circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})
+    ['b', 'c']
+    """
+    finished, path = set(), []
+
+    def visit(module: str) -> list[str]:
+        if module in path:
+            return path[path.index(module) :]
+        if module not in finished:
+            path.append(module)
+            for imported in sorted(graph[module]):
+                if found := visit(imported):
+                    return found
+            path.pop()
+            finished.add(module)
+        return []
+
+    return next((found for module in sorted(graph) if (found := visit(module))), [])
+
+
+def test_circle():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_modules_import_one_another():
+    """Imports inside functions count: whoever reads one of the modules has to read all of them."""
+    paths = {module_name(path): path for path in sources("roots_tf")}
+    graph = {}
+    for module, path in paths.items():
+        names = imported_modules(path)
+        modules = {name if name in paths else name.rpartition(".")[0] for name in names}
+        graph[module] = modules & set(paths) - {"roots_tf"}  # which itself imports nothing
+    assert circle(graph) == []
+
+
+def loaded_by(code: str, modules: set[str]) -> set[str]:
+    """Which of the modules a fresh process has loaded after the code."""
+    command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return modules & set(run.stdout.split())
+
+
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = "{'tensorflow', 'keras', 'numpy', 'pyarrow', 'tokenizers'}"
-    code = f"import sys, roots_tf.program; print(sorted({heavy} & set(sys.modules)))"
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    ).stdout
-    assert printed.strip() == "[]"
+    heavy = {"tensorflow", "keras", "numpy", "pyarrow", "tokenizers"}
+    assert loaded_by("import roots_tf.program", heavy) == set()
+
+
+@pytest.mark.parametrize("path", sources("pipelines"), ids=lambda p: p.name)
+def test_flags_of_a_program_need_no_tensorflow(path):
+    """`--help` and a wrong flag answer at once; TensorFlow takes seconds to import."""
+    code = f"import importlib; importlib.import_module({module_name(path)!r})"
+    assert loaded_by(code, {"tensorflow", "keras"}) == set()

@@ -20,7 +20,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 
 from roots_tf import files
-from roots_tf.corpus import rows, shingles
+from roots_tf.corpus import shard_rows, shingles
 
 SAMPLES = 20  # clusters for the report
 SAMPLE_DOCUMENTS = 4  # of a cluster, the one that is kept first
@@ -61,7 +61,7 @@ def find(
     for result in verified:
         histogram.update(result["jaccard"])
     return {
-        "dropped": [rows.name(work, "dropped", shard) for shard in range(shards)],
+        "dropped": [shard_rows.name(work, "dropped", shard) for shard in range(shards)],
         "dropped_documents": clustered["dropped_documents"],
         "candidate_pairs": sum(result["pairs"] for result in verified),
         "verified_pairs": sum(result["verified"] for result in verified),
@@ -74,17 +74,17 @@ def find(
     }
 
 
-@rows.timed
+@shard_rows.timed
 def write_sets(unique: str, shard: int, shards: int, ngram: int, work: str) -> dict:
     """Writes the n-grams of those documents of a shard that are in a pair; a stage's task."""
-    start, end = rows.load(rows.name(work, "starts"))[shard : shard + 2]
-    wanted = [rows.load(rows.name(work, "candidates", shard))[0]]
+    start, end = shard_rows.load(shard_rows.name(work, "starts"))[shard : shard + 2]
+    wanted = [shard_rows.load(shard_rows.name(work, "candidates", shard))[0]]
     for other in range(shards):
-        partners = rows.load(rows.name(work, "partners", other))
+        partners = shard_rows.load(shard_rows.name(work, "partners", other))
         wanted.append(partners[slice(*np.searchsorted(partners, (start, end)))])
     wanted = np.unique(np.concatenate(wanted))
     members, written = np.zeros(len(wanted), _MEMBER), 0
-    picked = rows.pick(unique, wanted - start, ["id", "text"])
+    picked = shard_rows.pick(unique, wanted - start, ["id", "text"])
     with files.atomic_path(_sets(work, shard)) as temporary, temporary.open("wb") as file:
         for places, (identifiers, texts) in picked:
             members["id"][places] = identifiers
@@ -95,8 +95,8 @@ def write_sets(unique: str, shard: int, shards: int, ngram: int, work: str) -> d
                 file.write(once.tobytes())
                 members["start"][place] = written
                 members["end"][place] = written = written + len(once)
-    rows.save(rows.name(work, "numbers", shard), wanted)
-    rows.save(rows.name(work, "members", shard), members)
+    shard_rows.save(shard_rows.name(work, "numbers", shard), wanted)
+    shard_rows.save(shard_rows.name(work, "members", shard), members)
     return {"documents": len(members)}
 
 
@@ -122,14 +122,14 @@ class _Candidates:
 
     def __init__(self, work: str):
         self._work = work
-        self._starts = rows.load(rows.name(work, "starts")).tolist()
+        self._starts = shard_rows.load(shard_rows.name(work, "starts")).tolist()
         self._open: dict[int, tuple] = {}
 
     def members(self, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The numbers of a shard's candidates, what is known of each, and all their n-grams."""
         if shard not in self._open:
             numbers, members = (
-                np.asarray(rows.load(rows.name(self._work, stem, shard)))
+                np.asarray(shard_rows.load(shard_rows.name(self._work, stem, shard)))
                 for stem in ("numbers", "members")
             )
             sets = np.memmap(_sets(self._work, shard), np.uint64, "r") if len(members) else []
@@ -142,14 +142,14 @@ class _Candidates:
         return sets[start:end]
 
 
-@rows.timed
+@shard_rows.timed
 def verify(work: str, shard: int, min_jaccard: float) -> dict:
     """Keeps the similar ones of the pairs that begin in a shard; a stage's task.
 
     Returns:
         `pairs`, `verified` of them and how many have which similarity: `jaccard`.
     """
-    pairs = rows.load(rows.name(work, "candidates", shard))
+    pairs = shard_rows.load(shard_rows.name(work, "candidates", shard))
     sets, first, histogram = _Candidates(work), None, collections.Counter()
     similar = np.zeros(pairs.shape[1], bool)
     for index, (a, b) in enumerate(pairs.T.tolist()):
@@ -158,7 +158,7 @@ def verify(work: str, shard: int, min_jaccard: float) -> dict:
         similarity = jaccard(grams, sets[b])
         similar[index] = similarity >= min_jaccard
         histogram[f"{int(similarity * 100 + 1e-9) / 100:.2f}"] += 1
-    rows.save(rows.name(work, "edges", shard), _forest(pairs[:, similar]))
+    shard_rows.save(shard_rows.name(work, "edges", shard), _forest(pairs[:, similar]))
     return {"pairs": len(similar), "verified": int(similar.sum()), "jaccard": dict(histogram)}
 
 
@@ -186,7 +186,7 @@ def _forest(pairs: np.ndarray) -> np.ndarray:
     return np.stack([firsts, numbers])[:, firsts != numbers]
 
 
-@rows.timed
+@shard_rows.timed
 def cluster(work: str, shards: int) -> dict:
     """Clusters the similar pairs of all shards and writes what to drop; a stage of one task.
 
@@ -196,9 +196,9 @@ def cluster(work: str, shards: int) -> dict:
         `clusters`, their `sizes`, `dropped_documents` and `samples`: of the clusters of lowest
         hash the numbers of a few documents, the kept one first.
     """
-    edges = [rows.load(rows.name(work, "edges", shard)) for shard in range(shards)]
+    edges = [shard_rows.load(shard_rows.name(work, "edges", shard)) for shard in range(shards)]
     numbers, labels = components(np.concatenate(edges, axis=1))
-    starts, sets = rows.load(rows.name(work, "starts")), _Candidates(work)
+    starts, sets = shard_rows.load(shard_rows.name(work, "starts")), _Candidates(work)
     chars, identifiers = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), "S32")
     borders = np.searchsorted(numbers, starts)
     for shard in range(shards):
@@ -213,7 +213,7 @@ def cluster(work: str, shards: int) -> dict:
     for shard in range(shards):
         begin, end = np.searchsorted(dropped, starts[shard : shard + 2])
         here = (dropped[begin:end] - starts[shard]).astype(np.uint32)
-        rows.save(rows.name(work, "dropped", shard), here)
+        shard_rows.save(shard_rows.name(work, "dropped", shard), here)
     firsts = np.flatnonzero(kept)
     sizes = np.diff(firsts, append=len(order))
     lowest = np.argsort(identifiers[order][firsts], kind="stable")[:SAMPLES]  # an id is a hash
@@ -230,7 +230,7 @@ def cluster(work: str, shards: int) -> dict:
     }
 
 
-@rows.timed
+@shard_rows.timed
 def show(unique: list[str], work: str, samples: list[list[int]]) -> dict:
     """Brings together the texts of some clusters; a stage of one task.
 
@@ -238,12 +238,14 @@ def show(unique: list[str], work: str, samples: list[list[int]]) -> dict:
         `samples`: for each cluster its documents, in the same order, as `id`, `source`, the head of
         `text` and the similarity to the first, `jaccard`.
     """
-    sets, starts = _Candidates(work), rows.load(rows.name(work, "starts"))
+    sets, starts = _Candidates(work), shard_rows.load(shard_rows.name(work, "starts"))
     wanted = np.array(sorted(number for sample in samples for number in sample), np.uint64)
     found = {}
     for shard, path in enumerate(unique):
         numbers = wanted[slice(*np.searchsorted(wanted, starts[shard : shard + 2]))]
-        for places, columns in rows.pick(path, numbers - starts[shard], ["id", "source", "text"]):
+        for places, columns in shard_rows.pick(
+            path, numbers - starts[shard], ["id", "source", "text"]
+        ):
             for number, *values, text in zip(numbers[places].tolist(), *columns, strict=True):
                 found[number] = {"id": values[0], "source": values[1], "text": text[:SAMPLE_CHARS]}
     return {

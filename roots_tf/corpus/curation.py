@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import deduplication, dropped, reading, recipe, summary
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally, order, size
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
     max_chars: int = reading.MAX_DOCUMENT_CHARS
 
 
-class Plan(NamedTuple):
+class CurationPlan(NamedTuple):
     """What is read and what is done with it."""
 
     tasks: list[list[reading.Span]]
@@ -260,7 +260,7 @@ def _remove_paragraphs(text: str, repeated: str) -> str:
 
 
 def curate(
-    plan: Plan,
+    plan: CurationPlan,
     output: str | Path,
     executor: Executor | None = None,
     progress: Progress = lambda stage: lambda done, total: None,
@@ -287,7 +287,7 @@ def curate(
     seconds = {}
 
     def stage(name: str, function: Callable, tasks: list[tuple]) -> list[dict]:
-        results = files.run_stage(function, tasks, work, executor, progress(name))
+        results = stages.run_stage(function, tasks, work, executor, progress(name))
         seconds[name] = round(sum(result["seconds"] for result in results), 3)
         return results
 
@@ -312,7 +312,7 @@ def curate(
             for index, (spans, part) in enumerate(zip(tasks, parts, strict=True))
         ],
     )
-    counts = summary.Counts(plan.steps)
+    counts = summary.StepTallies(plan.steps)
     for part in parts:
         counts.merge_documents(files.read_json(Path(part).with_suffix(".json")))
     counts.check_some()

@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf import files
+from roots_tf import files, stages
 
 STANDARD_LIBRARY = "python"
 TASK_BYTES = 4 << 20  # of source code: about a second of parsing
@@ -94,7 +94,7 @@ def write_docstrings(
         files.shard_name("docstrings", index, len(chunks), ".jsonl") for index in range(len(chunks))
     ]
     tasks = [(chunk, str(Path(output, name))) for chunk, name in zip(chunks, names, strict=True)]
-    counts = files.run_stage(write_shard, tasks, Path(output, ".tasks"), executor)
+    counts = stages.run_stage(write_shard, tasks, Path(output, ".tasks"), executor)
     return {key: sum(count[key] for count in counts) for key in counts[0]}
 
 

@@ -12,7 +12,7 @@ QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 Histogram = Sequence[Sequence[float]]  # [[lower edge of a bin, documents], ...] by edge
 
 
-class Choice(NamedTuple):
+class ThresholdChoice(NamedTuple):
     """What a threshold would keep."""
 
     side: str  # "at least" or "at most"
@@ -22,7 +22,9 @@ class Choice(NamedTuple):
     chosen: bool  # it is the threshold of the recipe
 
 
-def choices(histogram: Histogram, lowest: float | None, highest: float | None) -> list[Choice]:
+def choices(
+    histogram: Histogram, lowest: float | None, highest: float | None
+) -> list[ThresholdChoice]:
     """What looser and stricter thresholds would keep, each side for itself.
 
     Args:
@@ -49,7 +51,7 @@ def choices(histogram: Histogram, lowest: float | None, highest: float | None) -
                 for edge, documents in histogram
                 if (edge >= value if side == "at least" else edge <= value)
             )
-            found.append(Choice(side, value, kept, kept / total, value == limit))
+            found.append(ThresholdChoice(side, value, kept, kept / total, value == limit))
     return found
 
 

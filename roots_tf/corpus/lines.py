@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.repetition import duplicate_share
-from roots_tf.corpus.words import languages, words
+from roots_tf.corpus.word_lists import languages
+from roots_tf.words import words
 
 # Unicode property Sentence_Terminal, of the scripts that are in use.
 TERMINALS = (

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
-from roots_tf.corpus import clusters, rows, shingles
+from roots_tf import files, stages
+from roots_tf.corpus import clusters, shard_rows, shingles
 
 ROWS_IN_MEMORY = 2_000_000  # of a band that a task sorts, at some 60 bytes each
 # In a larger bucket documents are paired with its first and with the next one only: as many pairs
@@ -104,7 +104,7 @@ def find(
     how = dataclasses.asdict(parameters)
 
     def stage(name, function, tasks):
-        return files.run_stage(
+        return stages.run_stage(
             function, tasks, work, executor, progress(f"near duplicates: {name}")
         )
 
@@ -117,7 +117,7 @@ def find(
         ],
     )
     starts = np.cumsum([0, *(result["rows"] for result in signed)], dtype=np.uint64)
-    rows.save(rows.name(work, "starts"), starts)
+    shard_rows.save(shard_rows.name(work, "starts"), starts)
     documents = sum(result["documents"] for result in signed)
     partitions = -(-documents // ROWS_IN_MEMORY) or 1
     parts = [(band, part) for band in range(parameters.bands) for part in range(partitions)]
@@ -135,7 +135,7 @@ def find(
     }
 
 
-@rows.timed
+@shard_rows.timed
 def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> dict:
     """Writes the band hashes of a shard's documents; the first stage's task.
 
@@ -144,10 +144,10 @@ def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> d
     Returns:
         `rows` of the shard and `documents` that were signed.
     """
-    parameters, size = NearDuplicates(**how), rows.number(unique)
+    parameters, size = NearDuplicates(**how), shard_rows.number(unique)
     hashes = np.empty((parameters.bands, size), np.uint64)
     places, signed = np.empty(size, np.uint32), 0
-    for numbers, (texts,) in rows.read(unique, dropped, ["text"]):
+    for numbers, (texts,) in shard_rows.read(unique, dropped, ["text"]):
         grams, offsets = shingles.ngram_hashes(*shingles.word_hashes(texts), parameters.ngram)
         some = np.diff(offsets) > 0
         here = slice(signed, signed := signed + np.count_nonzero(some))
@@ -159,8 +159,8 @@ def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> d
         order = np.argsort(keys, kind="stable")
         keys[:] = keys[order]
         sorted_places[band] = places[order]
-    rows.save(rows.name(work, "hashes", shard), hashes)
-    rows.save(rows.name(work, "rows", shard), sorted_places)
+    shard_rows.save(shard_rows.name(work, "hashes", shard), hashes)
+    shard_rows.save(shard_rows.name(work, "rows", shard), sorted_places)
     return {"rows": size, "documents": int(signed)}
 
 
@@ -187,28 +187,28 @@ def _minhash():
     return rensa.RMinHash
 
 
-@rows.timed
+@shard_rows.timed
 def pair(work: str, shards: int, band: int, part: int, partitions: int) -> dict:
     """Pairs documents that agree in a band, of a range of its hashes; the second stage's task.
 
     Returns:
         `largest_bucket`: documents of the same hash, 0 without any.
     """
-    starts = rows.load(rows.name(work, "starts"))
+    starts = shard_rows.load(shard_rows.name(work, "starts"))
     # Ranges of equal size; the last one ends at 2^64, which is no 64-bit number.
     low, high = (np.uint64(min((end << 64) // partitions, 2**64 - 1)) for end in (part, part + 1))
     hashes, numbers = [], []
     for shard in range(shards):
-        keys = rows.load(rows.name(work, "hashes", shard))[band]
+        keys = shard_rows.load(shard_rows.name(work, "hashes", shard))[band]
         begin, end = np.searchsorted(keys, low), np.searchsorted(keys, high)
         end = len(keys) if part == partitions - 1 else end
         hashes.append(keys[begin:end])
-        places = rows.load(rows.name(work, "rows", shard))[band, begin:end]
+        places = shard_rows.load(shard_rows.name(work, "rows", shard))[band, begin:end]
         numbers.append(starts[shard] + places.astype(np.uint64))
     hashes, numbers = np.concatenate(hashes), np.concatenate(numbers)
     order = np.argsort(hashes, kind="stable")  # parts are sorted already: it merges them
     pairs, largest = pairs_of_equal(hashes[order], numbers[order])
-    rows.save(rows.name(work, "pairs", band, part), pairs)
+    shard_rows.save(shard_rows.name(work, "pairs", band, part), pairs)
     return {"largest_bucket": largest}
 
 
@@ -252,16 +252,16 @@ def sorted_pairs(parts: Sequence[np.ndarray]) -> np.ndarray:
     return pairs[:, new]
 
 
-@rows.timed
+@shard_rows.timed
 def collect(work: str, shard: int, bands: int, partitions: int) -> dict:
     """Brings the pairs of all bands together that begin in a shard; the third stage's task."""
-    start, end = rows.load(rows.name(work, "starts"))[shard : shard + 2]
+    start, end = shard_rows.load(shard_rows.name(work, "starts"))[shard : shard + 2]
     found = []
     for band in range(bands):
         for part in range(partitions):
-            pairs = rows.load(rows.name(work, "pairs", band, part))
+            pairs = shard_rows.load(shard_rows.name(work, "pairs", band, part))
             found.append(pairs[:, slice(*np.searchsorted(pairs[0], (start, end)))])
     pairs = sorted_pairs(found)
-    rows.save(rows.name(work, "candidates", shard), pairs)
-    rows.save(rows.name(work, "partners", shard), np.unique(pairs[1]))
+    shard_rows.save(shard_rows.name(work, "candidates", shard), pairs)
+    shard_rows.save(shard_rows.name(work, "partners", shard), np.unique(pairs[1]))
     return {"pairs": pairs.shape[1]}

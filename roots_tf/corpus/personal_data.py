@@ -17,7 +17,7 @@ from roots_tf.corpus.documents import Document
 from roots_tf.files import InputError
 
 
-class Finding(NamedTuple):
+class Match(NamedTuple):
     """A piece of personal data: characters [start, end) of the text."""
 
     start: int
@@ -271,11 +271,11 @@ _FINDERS: dict[str, tuple[str, Callable[[str], Iterator[tuple[int, int]]]]] = {
 KINDS = tuple(_FINDERS)
 
 
-def find(text: str, kinds: tuple[str, ...] = KINDS) -> list[Finding]:
+def find(text: str, kinds: tuple[str, ...] = KINDS) -> list[Match]:
     """Personal data of a text, in order; none overlaps another.
 
     >>> find("Ask ann@example.com.")
-    [Finding(start=4, end=19, kind='emails')]
+    [Match(start=4, end=19, kind='emails')]
 
     Args:
         text: any text.
@@ -285,12 +285,12 @@ def find(text: str, kinds: tuple[str, ...] = KINDS) -> list[Finding]:
     found = [
         (start, KINDS.index(kind), -end) for kind in kinds for start, end in _FINDERS[kind][1](text)
     ]
-    findings: list[Finding] = []
+    findings: list[Match] = []
     free = 0
     for start, kind, end in sorted(found):
         if start >= free:
             free = -end
-            findings.append(Finding(start, free, KINDS[kind]))
+            findings.append(Match(start, free, KINDS[kind]))
     return findings
 
 

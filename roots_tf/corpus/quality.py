@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from roots_tf.corpus.documents import Document
-from roots_tf.corpus.words import flagged_words, languages, stop_words, unspaced, words
+from roots_tf.corpus.word_lists import flagged_words, languages, stop_words, unspaced
+from roots_tf.words import words
 
 Limits = dict[str, tuple[float, float]]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
-from roots_tf.corpus import rows
+from roots_tf import files, stages
+from roots_tf.corpus import shard_rows
 
 ROWS_IN_MEMORY = 4_000_000  # paragraphs that a task counts, at some 40 bytes each
 MOST_FREQUENT = 20  # paragraphs that the report shows
@@ -73,7 +73,7 @@ def find(
 
     def stage(name, function, tasks):
         told = progress(f"repeated paragraphs: {name}")
-        return files.run_stage(function, tasks, work, executor, told)
+        return stages.run_stage(function, tasks, work, executor, told)
 
     counted = stage("count", count, [(unique[s], gone[s], work, s) for s in range(shards)])
     partitions = -(-sum(result["hashes"] for result in counted) // ROWS_IN_MEMORY) or 1
@@ -88,8 +88,8 @@ def find(
         for index, text in result["texts"].items():
             texts[int(index)] = min(text, texts.get(int(index), text))
     return {
-        "dropped": [rows.name(work, "dropped", shard) for shard in range(shards)],
-        "repeated": rows.name(work, "repeated"),
+        "dropped": [shard_rows.name(work, "dropped", shard) for shard in range(shards)],
+        "repeated": shard_rows.name(work, "repeated"),
         "paragraphs": sum(result["paragraphs"] for result in added),
         "repeated_paragraphs": merged["repeated_paragraphs"],
         "most_frequent": [
@@ -144,37 +144,37 @@ def _among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(1)
 def _known(repeated: str) -> np.ndarray:
-    return rows.load(repeated)
+    return shard_rows.load(repeated)
 
 
-@rows.timed
+@shard_rows.timed
 def count(unique: str, dropped: list[str], work: str, shard: int) -> dict:
     """Counts in how many documents of a shard each paragraph is; the first stage's task."""
     lines, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
-    for numbers, (texts,) in rows.read(unique, dropped, ["text"]):
+    for numbers, (texts,) in shard_rows.read(unique, dropped, ["text"]):
         found = [set(paragraph_hashes(text)) - {0} for text in texts]
         lines.append(np.array([hash_ for once in found for hash_ in once], np.uint64))
         owners.append(np.repeat(numbers.astype(np.uint32), [len(once) for once in found]))
     lines = np.concatenate(lines)
-    rows.save(rows.name(work, "lines", shard), lines)
-    rows.save(rows.name(work, "owners", shard), np.concatenate(owners))
+    shard_rows.save(shard_rows.name(work, "lines", shard), lines)
+    shard_rows.save(shard_rows.name(work, "owners", shard), np.concatenate(owners))
     hashes, documents = np.unique(lines, return_counts=True)
-    rows.save(rows.name(work, "hashes", shard), hashes)
-    rows.save(rows.name(work, "documents", shard), documents.astype(np.uint32))
+    shard_rows.save(shard_rows.name(work, "hashes", shard), hashes)
+    shard_rows.save(shard_rows.name(work, "documents", shard), documents.astype(np.uint32))
     return {"hashes": len(hashes)}
 
 
-@rows.timed
+@shard_rows.timed
 def add(work: str, shards: int, part: int, partitions: int, limit: int) -> dict:
     """Adds the counts of all shards for a range of hashes; the second stage's task."""
     low, high = (np.uint64(min((end << 64) // partitions, 2**64 - 1)) for end in (part, part + 1))
     hashes, documents = [], []
     for shard in range(shards):
-        keys = rows.load(rows.name(work, "hashes", shard))
+        keys = shard_rows.load(shard_rows.name(work, "hashes", shard))
         begin, end = np.searchsorted(keys, (low, high))
         end = len(keys) if part == partitions - 1 else end
         hashes.append(keys[begin:end])
-        documents.append(rows.load(rows.name(work, "documents", shard))[begin:end])
+        documents.append(shard_rows.load(shard_rows.name(work, "documents", shard))[begin:end])
     hashes, documents = np.concatenate(hashes), np.concatenate(documents)
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
@@ -183,12 +183,12 @@ def add(work: str, shards: int, part: int, partitions: int, limit: int) -> dict:
         np.add.reduceat(documents[order].astype(np.int64), firsts) if len(firsts) else firsts
     )
     many = documents > limit
-    rows.save(rows.name(work, "repeated-of", part), hashes[firsts][many])
-    rows.save(rows.name(work, "documents-of", part), documents[many])
+    shard_rows.save(shard_rows.name(work, "repeated-of", part), hashes[firsts][many])
+    shard_rows.save(shard_rows.name(work, "documents-of", part), documents[many])
     return {"paragraphs": len(firsts)}
 
 
-@rows.timed
+@shard_rows.timed
 def merge(work: str, partitions: int) -> dict:
     """Puts the repeated paragraphs of all ranges together; a stage of one task.
 
@@ -196,9 +196,13 @@ def merge(work: str, partitions: int) -> dict:
         `repeated_paragraphs` and `most_frequent`: documents and hash of some.
     """
     parts = range(partitions)
-    hashes = np.concatenate([rows.load(rows.name(work, "repeated-of", part)) for part in parts])
-    documents = np.concatenate([rows.load(rows.name(work, "documents-of", part)) for part in parts])
-    rows.save(rows.name(work, "repeated"), hashes)
+    hashes = np.concatenate(
+        [shard_rows.load(shard_rows.name(work, "repeated-of", part)) for part in parts]
+    )
+    documents = np.concatenate(
+        [shard_rows.load(shard_rows.name(work, "documents-of", part)) for part in parts]
+    )
+    shard_rows.save(shard_rows.name(work, "repeated"), hashes)
     most = np.lexsort((hashes, -documents))[:MOST_FREQUENT]
     return {
         "repeated_paragraphs": len(hashes),
@@ -206,7 +210,7 @@ def merge(work: str, partitions: int) -> dict:
     }
 
 
-@rows.timed
+@shard_rows.timed
 def apply(unique: str, work: str, shard: int, min_chars: int, frequent: list) -> dict:
     """Finds what taking the paragraphs out does to a shard; the last stage's task.
 
@@ -214,13 +218,13 @@ def apply(unique: str, work: str, shard: int, min_chars: int, frequent: list) ->
         `documents_changed`, `chars_removed` of those that are kept, `dropped_documents`, and by
         place in `frequent` the `texts` of the most frequent paragraphs.
     """
-    repeated = rows.name(work, "repeated")
+    repeated = shard_rows.name(work, "repeated")
     changed = removed = 0
     gone, texts_of = [], {}
     rank = {hash_: place for place, (_, hash_) in enumerate(frequent)}
-    found = _among(rows.load(rows.name(work, "lines", shard)), _known(repeated))
-    owners = np.unique(rows.load(rows.name(work, "owners", shard))[found])
-    for places, (texts,) in rows.pick(unique, owners, ["text"]):
+    found = _among(shard_rows.load(shard_rows.name(work, "lines", shard)), _known(repeated))
+    owners = np.unique(shard_rows.load(shard_rows.name(work, "owners", shard))[found])
+    for places, (texts,) in shard_rows.pick(unique, owners, ["text"]):
         for number, text in zip(owners[places].tolist(), texts, strict=True):
             rest = remove(text, repeated)
             for hash_, line in zip(paragraph_hashes(text), text.split("\n"), strict=True):
@@ -231,7 +235,7 @@ def apply(unique: str, work: str, shard: int, min_chars: int, frequent: list) ->
             else:
                 changed += 1
                 removed += len(text) - len(rest)
-    rows.save(rows.name(work, "dropped", shard), np.array(gone, np.uint32))
+    shard_rows.save(shard_rows.name(work, "dropped", shard), np.array(gone, np.uint32))
     return {
         "documents_changed": changed,
         "chars_removed": removed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roots_tf.corpus.documents import Document
-from roots_tf.corpus.words import words
+from roots_tf.words import words
 
 _BITS = 20  # of a place and of the numbers of two words, which are sorted as one of 60
 _FEW = 1000  # pairs, which a dictionary counts faster than array operations do

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
-from roots_tf.corpus import rows, shingles
+from roots_tf import files, stages
+from roots_tf.corpus import shard_rows, shingles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ def find(
     globs = list(parameters.sources)
 
     def stage(name, function, tasks):
-        return files.run_stage(function, tasks, work, executor, progress(f"sample: {name}"))
+        return stages.run_stage(function, tasks, work, executor, progress(f"sample: {name}"))
 
     counted = stage("count", count, [(unique[s], gone[s], globs, s) for s in range(shards)])
     groups = collections.Counter()
@@ -93,7 +93,7 @@ def find(
     for result in chosen:
         kept.update({tuple(json.loads(group)): n for group, n in result["groups"].items()})
     return {
-        "dropped": [rows.name(work, "dropped", shard) for shard in range(shards)],
+        "dropped": [shard_rows.name(work, "dropped", shard) for shard in range(shards)],
         "dropped_documents": groups.total() - kept.total(),
         "groups": [
             {
@@ -168,17 +168,17 @@ def order_of(identifiers: Sequence[str], seed: int) -> np.ndarray:
     return shingles.mix(heads ^ shingles.mix(np.array([seed % 2**64], np.uint64)))
 
 
-@rows.timed
+@shard_rows.timed
 def count(unique: str, dropped: list[str], globs: list[str], shard: int) -> dict:
     """Counts the documents of each group in a shard; the first stage's task."""
     groups = collections.Counter()
-    for _, (languages, sources) in rows.read(unique, dropped, ["language", "source"]):
+    for _, (languages, sources) in shard_rows.read(unique, dropped, ["language", "source"]):
         places = [_place(source, tuple(globs)) for source in sources]
         groups.update(zip(languages, places, strict=True))
     return {"groups": {json.dumps(group): number for group, number in groups.items()}}
 
 
-@rows.timed
+@shard_rows.timed
 def choose(
     unique: str,
     dropped: list[str],
@@ -202,12 +202,12 @@ def choose(
     highest = {(language, place): bound for language, place, bound in bounds}
     gone, groups = [np.zeros(0, np.uint32)], collections.Counter()
     columns = ["id", "language", "source"]
-    for numbers, (identifiers, languages, sources) in rows.read(unique, dropped, columns):
+    for numbers, (identifiers, languages, sources) in shard_rows.read(unique, dropped, columns):
         places = [_place(source, tuple(globs)) for source in sources]
         group = list(zip(languages, places, strict=True))
         orders = order_of(identifiers, seed).tolist()
         kept = np.array([o <= highest[g] for o, g in zip(orders, group, strict=True)])
         gone.append(numbers[~kept].astype(np.uint32))
         groups.update(g for g, keep in zip(group, kept, strict=True) if keep)
-    rows.save(rows.name(work, "dropped", shard), np.concatenate(gone))
+    shard_rows.save(shard_rows.name(work, "dropped", shard), np.concatenate(gone))
     return {"groups": {json.dumps(group): number for group, number in groups.items()}}

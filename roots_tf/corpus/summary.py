@@ -12,7 +12,7 @@ from roots_tf.corpus.tally import Tally
 _FINDINGS = {"sample": "sample_groups"}
 
 
-class Counts:
+class StepTallies:
     """The tally of the reader, of each step of a recipe in order, and of what is written."""
 
     def __init__(self, steps: Sequence[recipe.Step]):

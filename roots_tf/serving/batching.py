@@ -28,7 +28,7 @@ class _Part:
     answer: asyncio.Future
 
 
-class Batcher:
+class RequestBatcher:
     """Computes calls in batches, the oldest first.
 
     A call is computed as soon as the thread is free, together with those that have come meanwhile.

@@ -27,7 +27,7 @@ from aiohttp import log, web
 
 from roots_tf.files import InputError
 from roots_tf.serving import rest
-from roots_tf.serving.batching import Batcher
+from roots_tf.serving.batching import RequestBatcher
 from roots_tf.serving.model import Model
 from roots_tf.serving.rest import ApiError
 
@@ -96,7 +96,7 @@ class Server:
         self._model, self._max_batch_size = model, max_batch_size
         self._max_body_bytes, self._max_text_bytes = max_body_bytes, max_text_bytes
         self._metrics = Metrics(max_batch_size)
-        self._batcher = Batcher(
+        self._batcher = RequestBatcher(
             model.compute,
             max_batch_size,
             batch_timeout,

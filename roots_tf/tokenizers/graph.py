@@ -98,23 +98,7 @@ class GraphTokenizer(tf.Module):
         raise NotImplementedError
 
 
-def build(tokenizer) -> GraphTokenizer:
-    """The graph tokenizer of a `Tokenizer`.
-
-    Raises:
-        InputError: the tokenizer has a part that has no counterpart in the graph.
-    """
-    from roots_tf.tokenizers import graph_bpe, graph_unigram, graph_wordpiece
-
-    kinds = {
-        "wordpiece": graph_wordpiece.GraphWordpiece,
-        "bpe": graph_bpe.GraphBpe,
-        "unigram": graph_unigram.GraphUnigram,
-    }
-    return kinds[tokenizer.kind](tokenizer)
-
-
-class Table:
+class CodePointTable:
     """Entries of all code points, and the sequences that some become.
 
     Args:
@@ -205,7 +189,7 @@ class Normalizer:
                 "wanted BertNormalizer or none"
             )
         changes = {} if settings is None else characters.changes(normalizer)
-        self._table = Table(changes, classes, isolate_spaced=True)
+        self._table = CodePointTable(changes, classes, isolate_spaced=True)
         self._special = SpecialTokens(added_tokens)
         self._strips = False
         if settings is not None:
@@ -240,8 +224,8 @@ class Normalizer:
             + [c for c, output in decomposed.items() if kept & set(map(ord, output))],
             _REORDERS,
         )
-        self._before = Table(decomposed, np.zeros_like(classes), isolate_spaced=False)
-        self._after = Table(finished, classes, isolate_spaced=False)
+        self._before = CodePointTable(decomposed, np.zeros_like(classes), isolate_spaced=False)
+        self._after = CodePointTable(finished, classes, isolate_spaced=False)
         self._marks = characters.paged(marks.astype(np.int32))
 
     def __call__(self, texts: tf.Tensor) -> tuple[Characters, tf.Tensor]:

@@ -91,7 +91,7 @@ class GraphBpe(graph_words.GraphWords):
         )
         starts = self._with_contractions(text.codes, starts, opens)
         starts = tf.where(special, opens, starts)
-        return graph_words.Words(text.codes, text.sources, *graph_words.cut(text, starts))
+        return graph_words.WordBatch(text.codes, text.sources, *graph_words.cut(text, starts))
 
     def _with_contractions(self, codes, starts, opens):
         """Joins 's, 're and so on where they start a word, and starts another behind them."""

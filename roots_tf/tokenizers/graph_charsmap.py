@@ -41,7 +41,7 @@ class CharsmapNormalizer(graph.Normalizer):
         }
         self._sequences = np.array(sorted(sequences) or [-1], np.int64)
         outputs = [sequences.get(key, "") for key in self._sequences.tolist()]
-        self._table = graph.Table(single, classes, isolate_spaced=False, more=outputs)
+        self._table = graph.CodePointTable(single, classes, isolate_spaced=False, more=outputs)
         self._table.flag(single, _KEY)
         self._table.flag(graphemes.combines(), _COMBINES)
         self._properties = characters.paged(graphemes.properties())

@@ -100,7 +100,9 @@ class GraphUnigram(graph_words.GraphWords):
         is_copy = tf.concat([source[1:] == source[:-1], [False]], 0)[: tf.size(source)]
         codes = tf.where(is_copy, _SPACE, tf.gather(codes, source))
         bounds = tf.gather(tf.concat([[0], tf.cumsum(copies)], 0), bounds)
-        return graph_words.Words(codes, tf.gather(sources, source), bounds, row_words, is_special)
+        return graph_words.WordBatch(
+            codes, tf.gather(sources, source), bounds, row_words, is_special
+        )
 
     def _units(self, codes):
         return tf.ones_like(codes)

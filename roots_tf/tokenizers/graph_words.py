@@ -12,7 +12,7 @@ import tensorflow as tf
 from roots_tf.tokenizers import characters, graph, graph_charsmap
 
 
-class Words(NamedTuple):
+class WordBatch(NamedTuple):
     """Words of a batch, flat over its texts."""
 
     codes: tf.Tensor  # int32 [M] code points
@@ -52,7 +52,7 @@ class GraphWords(graph.GraphTokenizer):
         self._special_tokens = [token["content"] for token in tokenizer.added_tokens]
         self._special_token_ids = [token["id"] for token in tokenizer.added_tokens]
 
-    def _words(self, text: graph.Characters) -> Words:
+    def _words(self, text: graph.Characters) -> WordBatch:
         """Cuts normalised text into words."""
         raise NotImplementedError
 

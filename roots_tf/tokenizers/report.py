@@ -9,7 +9,7 @@ import numpy as np
 from roots_tf.tokenizers.tokenizer import Tokenizer
 
 
-class Sample:
+class SourceTexts:
     """The first texts of each source, up to a number of characters of each.
 
     Args:
@@ -39,7 +39,7 @@ class Sample:
             self._sizes[source] += min(len(text), room)
 
 
-def measure(tokenizer: Tokenizer, sample: Sample) -> dict:
+def measure(tokenizer: Tokenizer, sample: SourceTexts) -> dict:
     """Coverage, fertility and length by source, over all, and the longest tokens.
 
     Returns:

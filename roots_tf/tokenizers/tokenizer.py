@@ -168,9 +168,9 @@ class Tokenizer:
         Returns:
             `roots_tf.tokenizers.graph.GraphTokenizer`; imports TensorFlow.
         """
-        from roots_tf.tokenizers import graph
+        from roots_tf.tokenizers import graph_tokenizers  # imports TensorFlow
 
-        return graph.build(self)
+        return graph_tokenizers.build(self)
 
     def _transformers_config(self) -> dict:
         """What `transformers.AutoTokenizer` reads beside `tokenizer.json`."""

@@ -2,5 +2,19 @@
 
 from roots_tf import lazy
 
-_MODULES = ("durations", "loop", "memory", "run", "settings", "strategies", "summaries")
-__getattr__ = lazy.attributes(__name__, {name: name for name in _MODULES})
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "Machine": "run",
+        "PLAN": "run",
+        "Run": "run",
+        "Settings": "run",
+        "Stage": "loop",
+        "Work": "reporting",
+        "chiefs": "strategies",
+        "keep_freed_memory": "memory",
+        "make_evaluate": "loop",
+        "read_metrics": "summaries",
+        "steps_of": "durations",
+    },
+)

@@ -8,12 +8,12 @@ from roots_tf.files import InputError
 UNITS = ("steps", "epochs", "examples", "tokens")
 
 
-def steps(duration: str, *, batch_size: int, num_examples: int, length: int) -> int:
+def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) -> int:
     """Number of updates that a duration stands for, rounded up.
 
-    >>> steps("3 epochs", batch_size=32, num_examples=1000, length=128)
+    >>> steps_of("3 epochs", batch_size=32, num_examples=1000, length=128)
     94
-    >>> steps("1e6 tokens", batch_size=32, num_examples=1000, length=128)
+    >>> steps_of("1e6 tokens", batch_size=32, num_examples=1000, length=128)
     245
 
     Args:

@@ -10,8 +10,8 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
-from roots_tf.corpus import clusters, deduplication, near_duplicates, rows, shingles
+from roots_tf import files, stages
+from roots_tf.corpus import clusters, deduplication, near_duplicates, shard_rows, shingles
 from roots_tf.corpus.near_duplicates import NearDuplicates, find
 from tests.corpus.unique_shards import identifier, texts, write_shards
 
@@ -58,7 +58,7 @@ def groups(folder: Path, unique: list[str]) -> list[set[str]]:
     """The texts of each cluster of a finished run, from its files."""
     work = folder / "near_duplicates"
     shards = range(len(unique))
-    edges = [np.load(rows.name(str(work), "edges", shard)) for shard in shards]
+    edges = [np.load(shard_rows.name(str(work), "edges", shard)) for shard in shards]
     numbers, labels = clusters.components(np.concatenate(edges, axis=1))
     everything = [text for path in unique for text in texts(path)]
     found: dict[int, set[str]] = {}
@@ -72,7 +72,7 @@ def left(unique: list[str], result: dict) -> set[str]:
     return {
         text
         for path, dropped in zip(unique, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, [dropped], ["text"])
+        for _, (batch,) in shard_rows.read(path, [dropped], ["text"])
         for text in batch
     }
 
@@ -171,7 +171,7 @@ def test_documents_without_words_are_not_alike(tmp_path):
 def test_what_was_dropped_before_is_not_looked_at(tmp_path):
     pair = [STORY + "They sailed.", STORY + "They sailed at noon."]
     unique = write_shards(tmp_path, [(text,) for text in pair], 1)
-    rows.save(tmp_path / "gone.npy", np.array([texts(unique[0]).index(pair[1])], np.uint32))
+    shard_rows.save(tmp_path / "gone.npy", np.array([texts(unique[0]).index(pair[1])], np.uint32))
     result = find(unique, NearDuplicates(), tmp_path, dropped=[[str(tmp_path / "gone.npy")]])
     assert (result["documents"], result["clusters"]) == (1, 0)
 
@@ -234,7 +234,7 @@ def test_candidates_are_as_many_as_the_bands_predict(planted):
     candidates = {
         frozenset((everything[a], everything[b]))
         for shard in range(len(unique))
-        for a, b in np.load(rows.name(work, "candidates", shard)).T.tolist()
+        for a, b in np.load(shard_rows.name(work, "candidates", shard)).T.tolist()
     }
     for share in SHARES:
         chances = [
@@ -303,7 +303,7 @@ def test_neither_workers_nor_parts_change_the_result(novels, tmp_path, monkeypat
     rng.shuffle(documents)
     monkeypatch.setattr(near_duplicates, "ROWS_IN_MEMORY", 100)  # four ranges of hashes a band
     again = write_shards(tmp_path / "b", [(text, "s") for text in documents], 3, batch=17)
-    with files.executor(2) as executor:
+    with stages.executor(2) as executor:
         result = find(again, NearDuplicates(), tmp_path / "b", executor)
     assert left(again, result) == left(alone, expected)
     for a, b in zip(expected["dropped"], result["dropped"], strict=True):

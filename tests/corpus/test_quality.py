@@ -13,7 +13,8 @@ from roots_tf.corpus.documents import Document
 from roots_tf.corpus.lines import Lines, SentenceLines, ends_sentence
 from roots_tf.corpus.quality import FlaggedWords, Length, StopWords, Symbols
 from roots_tf.corpus.repetition import Repetition
-from roots_tf.corpus.words import languages, stop_words, words
+from roots_tf.corpus.word_lists import languages, stop_words
+from roots_tf.words import words
 from tests.corpus.declarations import CODES
 
 STEPS = [

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
-from roots_tf.corpus import repeated_paragraphs, rows
+from roots_tf import files, stages
+from roots_tf.corpus import repeated_paragraphs, shard_rows
 from roots_tf.corpus.repeated_paragraphs import (
     RepeatedParagraphs,
     find,
@@ -25,7 +25,7 @@ def left(unique: list[str], result: dict) -> list[str]:
     return sorted(
         remove(text, result["repeated"])
         for path, dropped in zip(unique, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, [dropped], ["text"])
+        for _, (batch,) in shard_rows.read(path, [dropped], ["text"])
         for text in batch
     )
 
@@ -78,7 +78,7 @@ def test_against_a_dictionary(tmp_path_factory, documents, limit, num_shards, da
         numbers = [n for n in range(len(texts(path))) if data.draw(st.booleans())]
         gone |= {texts(path)[n] for n in numbers}
         dropped.append(str(folder / f"gone-{shard}.npy"))
-        rows.save(dropped[-1], np.array(numbers, np.uint32))
+        shard_rows.save(dropped[-1], np.array(numbers, np.uint32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repeated_paragraphs, "ROWS_IN_MEMORY", 2)
         how = RepeatedParagraphs(documents=limit, min_chars=40)
@@ -94,7 +94,7 @@ def test_against_a_dictionary(tmp_path_factory, documents, limit, num_shards, da
     kept = [
         remove(text, result["repeated"])
         for path, *paths in zip(unique, dropped, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, paths, ["text"])
+        for _, (batch,) in shard_rows.read(path, paths, ["text"])
         for text in batch
     ]
     assert sorted(kept) == sorted(expected)
@@ -128,7 +128,7 @@ def test_neither_workers_nor_shards_change_the_result(tmp_path):
     for num_shards, workers in ((1, 1), (4, 2)):
         folder = tmp_path / str(num_shards)
         unique = write_shards(folder, [(text,) for text in documents], num_shards)
-        with files.executor(workers) as executor:
+        with stages.executor(workers) as executor:
             result = find(unique, RepeatedParagraphs(documents=38), folder, executor)
         results.append((left(unique, result), Path(result["repeated"]).read_bytes()))
     assert results[0] == results[1]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
-from roots_tf.corpus import rows, sampling
+from roots_tf import files, stages
+from roots_tf.corpus import sampling, shard_rows
 from roots_tf.corpus.sampling import Sample, find, rates
 from tests.corpus.unique_shards import write_shards
 
@@ -25,7 +25,7 @@ def kept(unique: list[str], result: dict) -> set[str]:
     return {
         text
         for path, dropped in zip(unique, result["dropped"], strict=True)
-        for _, (batch,) in rows.read(path, [dropped], ["text"])
+        for _, (batch,) in shard_rows.read(path, [dropped], ["text"])
         for text in batch
     }
 
@@ -126,13 +126,13 @@ def test_a_document_is_chosen_whatever_the_others_are(tmp_path):
     other = kept(unique, find(unique, Sample(keep=0.2, seed=1), tmp_path / "seed"))
     assert near(len(some & other), 0.04 * 1000, 1000)
     again = write_shards(tmp_path / "again", documents[::-1], 3, batch=7)
-    with files.executor(2) as executor:
+    with stages.executor(2) as executor:
         assert kept(again, find(again, Sample(keep=0.2), tmp_path / "again", executor)) == some
 
 
 def test_what_was_dropped_before_does_not_count(tmp_path):
     (path,) = write_shards(tmp_path, documents_of({("en", "a"): 100}), 1)
-    rows.save(tmp_path / "gone.npy", np.arange(40, dtype=np.uint32))
+    shard_rows.save(tmp_path / "gone.npy", np.arange(40, dtype=np.uint32))
     result = find([path], Sample(keep=0.5), tmp_path, dropped=[[str(tmp_path / "gone.npy")]])
     (group,) = result["groups"]
     assert group["documents"] == 60

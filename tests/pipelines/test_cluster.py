@@ -12,7 +12,7 @@ import pytest
 
 import roots_tf
 from pipelines import build_examples, curate, train_tokenizer
-from roots_tf import files
+from roots_tf import stages
 from roots_tf.files import InputError
 
 pytest.importorskip("distributed")
@@ -129,14 +129,14 @@ def test_a_tokenizer_and_examples(novels, scheduler, workers, tmp_path):
 
 @pytest.mark.slow
 def test_a_cluster_that_cannot_be_used(scheduler, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "CONNECT_SECONDS", 2)
-    monkeypatch.setattr(files, "WORKER_SECONDS", 1)
+    monkeypatch.setattr(stages, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(stages, "WORKER_SECONDS", 1)
     for where, message in (
         ("tcp://127.0.0.1:9", "could not reach the scheduler"),
         (str(tmp_path / "none.json"), "found no scheduler file"),
         (scheduler, "found no worker"),
     ):
-        with pytest.raises(InputError, match=message), files.executor(0, where, tmp_path):
+        with pytest.raises(InputError, match=message), stages.executor(0, where, tmp_path):
             pass
-    with pytest.raises(InputError, match="wanted one of them"), files.executor(2, scheduler):
+    with pytest.raises(InputError, match="wanted one of them"), stages.executor(2, scheduler):
         pass

@@ -39,7 +39,7 @@ def test_a_killed_run_whose_examples_are_gone(model_dir):
         file.write('{"group": "train", "st')  # as a kill leaves it
     found = doctor.main(doctor.Config(model_dir=str(model_dir)))
     [unfinished] = [finding for finding in found if finding["name"] == "unfinished"]
-    assert "told up to step 20 of 20, the last checkpoint is of step 20" in unfinished["found"]
+    assert "rows up to step 20 of 20, the last checkpoint is of step 20" in unfinished["found"]
 
 
 def test_flags_of_phases_count_in_their_phase(work):

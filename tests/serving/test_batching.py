@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from roots_tf.serving.batching import Batcher
+from roots_tf.serving.batching import RequestBatcher
 from roots_tf.serving.rest import ApiError, Call
 
 
@@ -54,7 +54,7 @@ def answers(calls, compute=None, **options) -> list:
     options = {"max_batch_size": 4, "batch_timeout": 0.0, "max_queue": 100} | options
 
     async def run():
-        batcher = Batcher(compute, **options)
+        batcher = RequestBatcher(compute, **options)
         worker = asyncio.create_task(batcher.run())
         outcomes = await answer_all(batcher, compute, calls)
         worker.cancel()
@@ -126,7 +126,7 @@ def test_a_call_waits_for_company_only_where_the_last_batch_had_some(timeout):
     compute = Double()
 
     async def run():
-        batcher = Batcher(compute, 4, timeout, 100)
+        batcher = RequestBatcher(compute, 4, timeout, 100)
         worker = asyncio.create_task(batcher.run())
         for i in range(3):  # alone, one after another
             assert (await batcher.submit(call(i)))["y"].tolist() == [2 * i]

@@ -17,10 +17,10 @@ SIZES = {"batch_size": 32, "num_examples": 1000, "length": 128}
     ],
 )  # fmt: skip
 def test_a_duration_is_a_number_of_steps(duration, steps):
-    assert durations.steps(duration, **SIZES) == steps
+    assert durations.steps_of(duration, **SIZES) == steps
 
 
 @pytest.mark.parametrize("duration", ["", "ten", "10 days", "-5", "0", "0.0 epochs", "nan", "1e"])
 def test_other_words_are_refused(duration):
     with pytest.raises(InputError, match="found the duration .*wanted"):
-        durations.steps(duration, **SIZES)
+        durations.steps_of(duration, **SIZES)

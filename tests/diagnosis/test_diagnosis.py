@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from roots_tf.training import diagnosis
-from roots_tf.training.findings import Phase, Run
+from roots_tf.diagnosis import diagnosis
+from roots_tf.diagnosis.findings import Phase, Run
 
 SETTINGS = {
     "batch_size": 256, "learning_rate": 1e-4, "warmup_steps": 100, "optimizer": "adamw",
@@ -159,3 +159,25 @@ def test_the_serious_come_first():
     assert [finding.name for finding in found] == ["unknown_tokens", "padding"]
     found = diagnosis.diagnose(run({"warmup_steps": 10_000}, train={"clipped": 1.0}))
     assert [finding.severity for finding in found] == ["serious", "notice"]
+
+
+def test_an_objective_without_a_row_has_the_symptoms_of_every_training():
+    """A plateau and a base rate are masked words' own; a spike and a rising loss are not."""
+    unlike = {"masked_lm_loss": 6.4, "next_sentence_accuracy": 0.5, "other_loss": at(4000, 1, 2)}
+    strange = run(
+        {"objective": "bag_of_words"},
+        {"unknown_percent": 7.5},
+        {"spikes": at(7000, 2, 0), "other_loss": lambda step: 3 - step / 10_000},
+        unlike,
+    )
+    found = {finding.name for finding in diagnosis.diagnose(strange)}
+    assert found == {"unknown_tokens", "gradient_spikes", "overfitting"}
+    assert diagnosis.main_numbers(strange)["held_out_other_loss"] == 2
+
+
+def test_contiguous_examples_are_packed_and_need_no_padding():
+    assert "padding" in [
+        f.name for f in diagnosis.diagnose(run(manifest={"padding_percent": 40.0}))
+    ]
+    manifest = {"padding_percent": 40.0, "layout": "contiguous"}
+    assert [f.name for f in diagnosis.diagnose(run(manifest=manifest))] == ["healthy"]

@@ -1,59 +1,15 @@
-"""What can be wrong with how a run learns: each a function of a `Run` that gives a finding or None.
+"""What can be wrong with how any run learns: functions of a `Run`, a finding or None out.
 
-Thresholds are rules of thumb: where one has a source, it stands beside it. A number that the run
-did not write is unknown, and what rests on it is not checked.
+Thresholds are rules of thumb; where one has a source, it stands beside it. A check that needs a
+number which the run did not write returns None.
 """
 
 import math
 import statistics
 
-from roots_tf.training.findings import Finding, Run
+from roots_tf.diagnosis.findings import Finding, Run
 
 ENOUGH_STEPS = 1_000  # before this, how low a loss is says little
-
-
-def unigram_plateau(run: Run) -> Finding | None:
-    """The model has learnt how frequent tokens are and no more, or less than that."""
-    entropy, losses = run.unigram_entropy, run.values("held_out", "masked_lm_loss")
-    done = run.step - run.phase.first_step
-    if not entropy or not losses or done < max(ENOUGH_STEPS, run.phase.warmup_steps):
-        return None
-    if losses[-1] < 0.95 * entropy:
-        return None
-    late = done > run.phase.steps / 2
-    return Finding(
-        "unigram_plateau",
-        "serious" if late else "notice",
-        f"held-out masked_lm_loss {losses[-1]:.3f} after {done:,} updates; guessing by frequency "
-        f"alone gives {entropy:.3f}",
-        "the model makes no use of the context; every run passes through this plateau, some never "
-        "leave it",
-        "if it lasts: a larger --batch_size or --learning_rate, a longer --duration, and for "
-        "narrow models a larger --initializer_range; well above the plateau: a lower "
-        "--learning_rate",
-        {"masked_lm_loss": losses[-1], "unigram_entropy": entropy, "steps": done},
-    )
-
-
-def next_sentence_at_base_rate(run: Run) -> Finding | None:
-    """The sentence objective is not learnt."""
-    accuracies = run.values("held_out", "next_sentence_accuracy")
-    if not accuracies or run.step - run.phase.first_step < ENOUGH_STEPS:
-        return None
-    base = run.values("held_out", "next_sentence_base_rate")
-    base = max(base[-1], 1 - base[-1]) if base else 0.5
-    if accuracies[-1] > base + 0.02:
-        return None
-    return Finding(
-        "next_sentence_at_base_rate",
-        "notice",
-        f"held-out next_sentence_accuracy {accuracies[-1]:.3f}; always giving the more frequent "
-        f"label gives {base:.3f}",
-        "the pooled vector carries nothing of the pair yet",
-        "train longer; or leave the objective out (--sentence_objective=none), which costs nothing "
-        "on most tasks (Liu et al. 2019, arXiv:1907.11692, table 2)",
-        {"next_sentence_accuracy": accuracies[-1], "base_rate": base},
-    )
 
 
 def warmup(run: Run) -> Finding | None:
@@ -103,19 +59,19 @@ def learning_rate(run: Run) -> Finding | None:
 
 def gradient_spikes(run: Run) -> Finding | None:
     """Gradient norms far above those before them."""
-    told = run.values("train", "spikes")
+    counted = run.values("train", "spikes")
     norms = run.points("train", "gradient_norm")
-    above = [  # rows are means over steps, so that three times the median is much
+    above = [  # a row is a mean over many steps: three times the median is far outside the usual
         step
         for index, (step, norm) in enumerate(norms)
         if index >= 10
         and norm > 3 * statistics.median(value for _, value in norms[max(0, index - 20) : index])
     ]
-    count = int(sum(told)) if told else len(above)
+    count = int(sum(counted)) if counted else len(above)
     if not count:
         return None
     where = f", at steps {', '.join(f'{step:,}' for step in above[-5:])}" if above else ""
-    share = count / max(run.step - run.phase.first_step if told else len(norms), 1)
+    share = count / max(run.step - run.phase.first_step if counted else len(norms), 1)
     return Finding(
         "gradient_spikes",
         "serious" if share > 0.02 else "notice",
@@ -138,11 +94,11 @@ def always_clipped(run: Run) -> Finding | None:
     if (share := statistics.fmean(late)) < 0.9:
         return None
     norm = run.late("gradient_norm")
-    told = "" if norm is None else f"; the norm is about {norm:.2g}"
+    usual = "" if norm is None else f"; the norm is about {norm:.2g}"
     return Finding(
         "always_clipped",
         "notice",
-        f"{100 * share:.0f} % of the late steps are clipped{told}",
+        f"{100 * share:.0f} % of the late steps are clipped{usual}",
         "only the direction of the gradient counts then, and Adam, which divides by the "
         "gradient's size, hides it; batches that differ much get the same weight",
         "a larger --batch_size, or a --max_grad_norm above the usual norm",
@@ -156,7 +112,7 @@ def skipped_steps(run: Run) -> Finding | None:
     if not skipped:
         return None
     share = skipped / max(run.step, 1)
-    # A loss scale that grows until it overflows skips a step in 2,000, and is right to.
+    # A float16 loss scale grows until it overflows, so that one step in 2,000 is skipped by design.
     expected = any("loss_scale" in row for row in run.rows) and share < 0.005
     if expected:
         return None
@@ -172,9 +128,20 @@ def skipped_steps(run: Run) -> Finding | None:
 
 
 def overfitting(run: Run) -> Finding | None:
-    """The held-out loss rises while the training loss falls."""
-    held_out = run.points("held_out", "masked_lm_loss")
-    train = run.points("train", "masked_lm_loss")
+    """One of the losses overfits, whatever the losses are."""
+    held_out = [row for row in run.rows if row["group"] == "held_out"]
+    losses = sorted({name for row in held_out for name in row if name.endswith("_loss")})
+    return next((finding for name in losses if (finding := overfits(run, name))), None)
+
+
+def overfits(run: Run, loss: str) -> Finding | None:
+    """The held-out loss rises while the training loss falls.
+
+    Args:
+        run: what is known of the run.
+        loss: name of the scalar.
+    """
+    held_out, train = run.points("held_out", loss), run.points("train", loss)
     if len(held_out) < 3 or len(train) < 4:
         return None
     best_step, best = min(held_out, key=lambda point: point[1])
@@ -189,7 +156,7 @@ def overfitting(run: Run) -> Finding | None:
     return Finding(
         "overfitting",
         "serious",
-        f"held-out masked_lm_loss rose from {best:.3f} at step {best_step:,} to {last:.3f}, while "
+        f"held-out {loss} rose from {best:.3f} at step {best_step:,} to {last:.3f}, while "
         f"the training loss fell from {before:.3f} to {now:.3f}",
         "the model learns the training text by heart",
         f"add text, or stop near step {best_step:,}: a --duration of that many steps",
@@ -197,7 +164,4 @@ def overfitting(run: Run) -> Finding | None:
     )
 
 
-CHECKS = (
-    unigram_plateau, overfitting, skipped_steps, gradient_spikes, always_clipped, learning_rate,
-    warmup, next_sentence_at_base_rate,
-)  # fmt: skip
+CHECKS = (skipped_steps, gradient_spikes, always_clipped, learning_rate, warmup)

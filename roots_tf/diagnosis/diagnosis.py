@@ -1,14 +1,22 @@
-"""What looks wrong in a pretraining run, told from what it wrote down; a pure function."""
+"""What looks wrong in a training run, from what it wrote down; a pure function."""
 
 import statistics
 
-from roots_tf.training import data_symptoms, learning_symptoms
-from roots_tf.training.findings import Finding, Run
+from roots_tf.diagnosis import data_symptoms, learning_symptoms, masked_lm
+from roots_tf.diagnosis.findings import Finding, Run, Symptoms
+
+OBJECTIVES = {"masked_lm": masked_lm.SYMPTOMS}
+OTHER = Symptoms(checks=(learning_symptoms.overfitting,), scores=())
 
 
 def diagnose(run: Run) -> list[Finding]:
-    """What looks wrong, the serious first; where nothing does, the one finding that says so."""
-    findings = [finding for check in CHECKS if (finding := check(run))]
+    """What looks wrong, the serious first; where nothing does, the one finding that says so.
+
+    A run of an objective without a row in `OBJECTIVES` is checked for what can go wrong in every
+    training.
+    """
+    checks = CHECKS + OBJECTIVES.get(run.objective, OTHER).checks
+    findings = [finding for check in checks if (finding := check(run))]
     findings.sort(key=lambda finding: finding.severity != "serious")
     return findings or [healthy(run)]
 
@@ -16,8 +24,10 @@ def diagnose(run: Run) -> list[Finding]:
 def healthy(run: Run) -> Finding:
     """The main numbers of a run in which nothing was found."""
     numbers = {"step": run.step} | main_numbers(run)
-    told = ", ".join(spell(numbers))
-    return Finding("healthy", "healthy", told, "no check found anything", "nothing: go on", numbers)
+    found = ", ".join(spell(numbers))
+    return Finding(
+        "healthy", "healthy", found, "no check found anything", "nothing: go on", numbers
+    )
 
 
 def spell(numbers: dict[str, float]) -> list[str]:
@@ -33,17 +43,19 @@ def spell(numbers: dict[str, float]) -> list[str]:
 
 
 def main_numbers(run: Run) -> dict[str, float]:
-    """Last held-out scores and late speed, as far as known."""
+    """Last held-out scores and late speed, as far as the run wrote them."""
     held_out = [row for row in run.rows if row["group"] == "held_out"]
-    names = ("masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
-    numbers = {f"held_out_{n}": held_out[-1][n] for n in names if held_out and n in held_out[-1]}
+    last = held_out[-1] if held_out else {}
+    losses = tuple(name for name in last if name.endswith("_loss"))
+    scores = OBJECTIVES.get(run.objective, OTHER).scores or losses
+    numbers = {f"held_out_{name}": last[name] for name in scores if name in last}
     extra = {"unigram_entropy": run.unigram_entropy}
     extra |= {name: run.late(name) for name in ("tokens_per_second", "flop_utilization")}
     return numbers | {name: value for name, value in extra.items() if value is not None}
 
 
 def no_rows(run: Run) -> Finding | None:
-    """Nothing was written down."""
+    """No row was written."""
     if run.rows:
         return None
     return Finding(
@@ -57,7 +69,7 @@ def no_rows(run: Run) -> Finding | None:
 
 
 def unfinished(run: Run) -> Finding | None:
-    """The run did not come to its end, or its report is of an earlier one."""
+    """There is no report, or it is older than the newest checkpoint or row."""
     last = run.phases[-1].last_step
     numbers = {"step": run.step, "last_step": last}
     if run.report is None and run.rows:
@@ -66,7 +78,7 @@ def unfinished(run: Run) -> Finding | None:
         return Finding(
             "unfinished",
             "notice",
-            f"no report.json; told up to step {run.step:,} of {last:,}, {at}",
+            f"no report.json; rows up to step {run.step:,} of {last:,}, {at}",
             "the run is under way, or was stopped or killed; the model is written at the end",
             "if no process is at it, run the same command again: it goes on from the checkpoint",
             numbers,
@@ -78,7 +90,7 @@ def unfinished(run: Run) -> Finding | None:
             "stale_report",
             "serious",
             f"report.json is of step {reported:,}, checkpoints or metrics go on to {newest:,}",
-            "the folder holds traces of two runs, and the model may be of either",
+            "the folder holds files of two runs, and the model may be of either",
             "remove report.json and run the same command again, or start in an empty folder",
             numbers | {"reported_step": reported, "newest_step": newest},
         )

@@ -1,9 +1,9 @@
-"""What is known of a pretraining run, and what can be found in it."""
+"""What is known of a training run, and what can be found in it."""
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,12 @@ class Phase:
         """Updates of rising learning rate."""
         return self.settings["warmup_steps"]
 
+    @property
+    def packed(self) -> bool:
+        """Whether rows are filled with running text, so that they need no padding."""
+        contiguous = (self.manifest or {}).get("layout") == "contiguous"
+        return contiguous or self.settings.get("sentence_objective") == "none"
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -71,8 +77,13 @@ class Run:
     checkpoint_step: int | None = None
 
     @property
+    def objective(self) -> str:
+        """Name of what is learned; version 0.1, which had masked words only, wrote none."""
+        return self.phases[-1].settings.get("objective", "masked_lm")
+
+    @property
     def step(self) -> int:
-        """How far it is told."""
+        """The step of the last row."""
         return self.rows[-1]["step"] if self.rows else 0
 
     @property
@@ -86,7 +97,15 @@ class Run:
         return ((self.phase.manifest or {}) | (self.report or {})).get("unigram_entropy")
 
     def points(self, group: str, name: str) -> list[tuple[int, float]]:
-        """(step, value) of a scalar, in the last phase only: lengths and data change with it."""
+        """A scalar in the last phase only, since lengths and data differ between phases.
+
+        Args:
+            group: "train" or "held_out".
+            name: of the scalar.
+
+        Returns:
+            (step, value) of each row that has the scalar.
+        """
         return [
             (row["step"], row[name])
             for row in self.rows
@@ -94,10 +113,22 @@ class Run:
         ]
 
     def values(self, group: str, name: str) -> list[float]:
-        """Values of a scalar in the last phase."""
+        """The values of `points`, of the same `group` and `name`."""
         return [value for _, value in self.points(group, name)]
 
     def late(self, name: str) -> float | None:
         """Median of a training scalar over the last half of its rows."""
         values = self.values("train", name)
         return statistics.median(values[len(values) // 2 :]) if values else None
+
+
+class Symptoms(NamedTuple):
+    """What doctor knows of one objective.
+
+    Attributes:
+        checks: functions of a `Run`; each returns a `Finding`, or None where all is well.
+        scores: held-out scalars that sum a run up; those that a run did not write are left out.
+    """
+
+    checks: tuple[Callable[[Run], Finding | None], ...]
+    scores: tuple[str, ...]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from roots_tf.corpus import rows
+from roots_tf.corpus import shard_rows
 from tests.corpus.unique_shards import identifier, texts, write_shards
 
 
@@ -13,17 +13,17 @@ def shard(tmp_path):
 
 def test_what_is_left_is_read(shard, tmp_path):
     everything = texts(shard)
-    rows.save(tmp_path / "a.npy", np.array([0, 4, 9], np.uint32))
-    rows.save(tmp_path / "b.npy", np.array([5, 6, 7], np.uint32))
-    rows.save(tmp_path / "none.npy", np.array([], np.uint32))
+    shard_rows.save(tmp_path / "a.npy", np.array([0, 4, 9], np.uint32))
+    shard_rows.save(tmp_path / "b.npy", np.array([5, 6, 7], np.uint32))
+    shard_rows.save(tmp_path / "none.npy", np.array([], np.uint32))
     dropped = [str(tmp_path / f"{name}.npy") for name in ("a", "none", "b")]
     read = [
         (row, text, id_)
-        for numbers, (batch, ids) in rows.read(shard, dropped, ["text", "id"])
+        for numbers, (batch, ids) in shard_rows.read(shard, dropped, ["text", "id"])
         for row, text, id_ in zip(numbers.tolist(), batch, ids, strict=True)
     ]
     assert read == [(row, everything[row], identifier(everything[row])) for row in (1, 2, 3, 8)]
-    assert rows.number(shard) == 10
+    assert shard_rows.number(shard) == 10
 
 
 def test_chosen_rows(shard):
@@ -31,7 +31,7 @@ def test_chosen_rows(shard):
     wanted = [0, 3, 4, 9]
     picked = [
         (wanted[place], text)
-        for places, (batch,) in rows.pick(shard, np.array(wanted, np.uint64), ["text"])
+        for places, (batch,) in shard_rows.pick(shard, np.array(wanted, np.uint64), ["text"])
         for place, text in zip(places, batch, strict=True)
     ]
     assert picked == [(row, everything[row]) for row in wanted]
@@ -39,7 +39,7 @@ def test_chosen_rows(shard):
 
 def test_arrays_of_any_shape_come_back(tmp_path):
     for array in (np.zeros((2, 0), np.uint64), np.zeros(0, np.uint32), np.arange(6).reshape(2, 3)):
-        rows.save(tmp_path / "array.npy", array)
-        loaded = rows.load(tmp_path / "array.npy")
+        shard_rows.save(tmp_path / "array.npy", array)
+        loaded = shard_rows.load(tmp_path / "array.npy")
         assert (loaded.dtype, loaded.tolist()) == (array.dtype, array.tolist())
     assert [path.name for path in tmp_path.iterdir()] == ["array.npy"]

@@ -83,7 +83,8 @@ def main(config: Config) -> list[dict]:
         folder = work / name.replace(" ", "_")
         learning = SHARED | settings
         distill.main(
-            distill.Config(
+            program.make(
+                distill.Config,
                 teacher=str(trained["teacher"]),
                 input=str(data / "train.tsv"),
                 dev=str(data / "dev.tsv"),
@@ -131,7 +132,8 @@ def main(config: Config) -> list[dict]:
 def finetuned(config: Config, data: Path, start: Path, output: Path, settings: dict) -> Path:
     """Model folder of `roots finetune`."""
     finetune.main(
-        finetune.Config(
+        program.make(
+            finetune.Config,
             init_from=str(start),
             train=str(data / "train.tsv"),
             dev=str(data / "dev.tsv"),

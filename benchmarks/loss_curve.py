@@ -23,8 +23,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import examples, files, models, program, tokenizers
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf import examples, files, models, objectives, program, tokenizers
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.training import loop, optimizers, schedules, step, strategies
 
 WEIGHT_DECAY, MAX_GRAD_NORM, EPSILON = 0.01, 1.0, 1e-6
@@ -159,8 +159,9 @@ def main(config: Config) -> list[dict]:
     )
 
     def batches(split: str, seed: int, count: int) -> list[dict]:
+        make_rows = objectives.MaskedLM().make_rows
         dataset = examples.pipeline(
-            config.examples, split=split, batch_size=config.batch_size, seed=seed
+            config.examples, make_rows, split=split, batch_size=config.batch_size, seed=seed
         )
         return list(dataset.take(count).as_numpy_iterator())
 
@@ -255,9 +256,9 @@ def curves(
 
 def our_curve(model, train, held_out, rates, evaluate_every: int) -> list[float]:
     """Trains the model and gives its held-out masked_lm_loss, before and every so many updates."""
-    task = Pretraining(model)
+    task = MaskedLMTask(model)
     with strategies.make_strategy("one_device").scope():
-        train_step = step.make_train_step(
+        train_step = step.TrainStep(
             task,
             optimizers.AdamW(
                 [v.value for v in model.trainable_variables], WEIGHT_DECAY, epsilon=EPSILON

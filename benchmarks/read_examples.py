@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import examples, program, tokenizers
+from roots_tf import examples, objectives, program, tokenizers
 from roots_tf.examples import manifest, records
 
 
@@ -46,14 +46,9 @@ def main(config: Config) -> None:
             ("nsp", "token"), ("nsp", "whole_word"), ("nsp", "span"), ("sop", "token"),
             ("none", "token"),
         ]:  # fmt: skip
-            flags = {
-                "batch_size": rows,
-                "seed": 0,
-                "sentence_objective": objective,
-                "masking": masking,
-                "max_predictions_per_seq": predictions,
-            }
-            make = functools.partial(examples.pipeline, folder, **flags)
+            how = objectives.MaskedLM(objective, masking, max_predictions_per_seq=predictions)
+            flags = {"batch_size": rows, "seed": 0}
+            make = functools.partial(examples.pipeline, folder, how.make_rows, **flags)
             near, far = first_batch(make), first_batch(make, start_step=1_000_000)
             name = f"roots {objective}, {masking}"
             found.append(

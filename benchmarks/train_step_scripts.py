@@ -36,7 +36,7 @@ SCRIPTS = {}
 SCRIPTS[OURS] = """
 import tensorflow as tf
 from roots_tf import models
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.training import memory, optimizers, schedules, step, strategies
 
 memory.keep_freed_memory()  # as pretrain does
@@ -45,8 +45,8 @@ with strategies.make_strategy("one_device").scope():
         spec["size"], vocabulary_size=spec["vocab_size"], max_sequence_length=spec["length"])
     model = models.Pretrainer(config, precision=keras_policy)
     optimizer = optimizers.AdamW([v.value for v in model.trainable_variables], 0.01)
-    train_step = step.make_train_step(
-        Pretraining(model), optimizer,
+    train_step = step.TrainStep(
+        MaskedLMTask(model), optimizer,
         lambda at: schedules.linear(at, peak=1e-4, warmup_steps=100, total_steps=1_000_000),
         seed=0, max_grad_norm=1.0, jit_compile=spec["compiled"])
     call = tf.function(train_step)

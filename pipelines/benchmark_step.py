@@ -10,23 +10,12 @@ input. Input comes from `--examples`, and otherwise from memory: random batches 
 """
 
 import dataclasses
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from roots_tf import examples, files, models, program, tokenizers
-from roots_tf.models import flops
-from roots_tf.objectives.masked_lm import MaskedLM
-from roots_tf.objectives.masked_lm_task import MaskedLMTask
-from roots_tf.training import memory, optimizers, strategies
-from roots_tf.training.peak import matmul_peak
-from roots_tf.training.step import make_train_step
+from roots_tf import examples, files, models, objectives, program, tokenizers, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +52,8 @@ def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
-    memory.keep_freed_memory()
-    strategy = strategies.make_strategy("one_device")
+    training.keep_freed_memory()
+    strategy = training.strategies.make_strategy("one_device")
     dataset, length, vocabulary_size = batches(config)
     sizes = models.EncoderConfig.of_size(
         config.size,
@@ -73,21 +62,25 @@ def main(config: Config) -> dict:
         max_sequence_length=length,
         dropout=config.dropout,
     )
-    dtype = keras.dtype_policies.get(config.precision).compute_dtype
+    dtype = config.precision.removeprefix("mixed_")
+    matmul_peak, parts_of_step = training.peak.matmul_peak, training.parts_of_step
     with strategy.scope():
-        stages = make_stages(config, sizes, dataset)
+        model = models.Pretrainer(sizes, config.seed, config.precision, config.recompute)
+        pairs = not config.examples or config.sentence_objective != "none"
+        task = objectives.masked_lm_task.MaskedLMTask(model, pairs=pairs)
+        stages = parts_of_step.make(task, dataset, config.seed, config.jit_compile)
         peak = matmul_peak(dtype)
         for run in stages.values():
             run()  # traces and compiles
-        seconds = take_turns(stages, config.seconds)
+        seconds = parts_of_step.take_turns(stages, config.seconds)
         peak = max(peak, matmul_peak(dtype))
 
     whole = list(seconds.values())  # each holds the one before it
     parts = [max(0.0, later - former) for former, later in zip([0.0, *whole], whole, strict=False)]
-    work = flops.step_flops(sizes, config.batch_size, length, config.max_predictions_per_seq)
+    work = models.step_flops(sizes, config.batch_size, length, config.max_predictions_per_seq)
     found = {
         "config": dataclasses.asdict(config) | {"max_seq_length": length},
-        "parameters": flops.parameters(sizes),
+        "parameters": models.parameters(sizes),
         "tokens_per_second": config.batch_size * length / whole[-1],
         "flops_per_step": work,
         "flops_per_second": work / whole[-1],
@@ -102,16 +95,16 @@ def main(config: Config) -> dict:
     return found
 
 
-def batches(config: Config) -> tuple[tf.data.Dataset, int, int]:
+def batches(config: Config) -> tuple:
     """Batches without end, the length of their sequences and the size of their vocabulary."""
     if not config.examples:
-        dataset = tf.data.Dataset.from_tensors(random_batch(config)).repeat().prefetch(1)
+        dataset = training.parts_of_step.repeated(random_batch(config))
         return dataset, config.max_seq_length, config.vocab_size
     manifest = examples.load(config.examples)
     tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))
     dataset = examples.pipeline(
         config.examples,
-        MaskedLM(
+        objectives.MaskedLM(
             config.sentence_objective, max_predictions_per_seq=config.max_predictions_per_seq
         ).make_rows,
         batch_size=config.batch_size,
@@ -145,72 +138,6 @@ def random_batch(config: Config) -> dict[str, np.ndarray]:
         "masked_lm_weights": np.ones(predictions, "float32"),
         "next_sentence_labels": rng.integers(0, 2, rows).astype("int32"),
     }
-
-
-def make_stages(config: Config, sizes, dataset: tf.data.Dataset) -> dict[str, Callable[[], None]]:
-    """Functions that each do more of a step than the one before, and wait for its end."""
-    model = models.Pretrainer(
-        sizes, seed=config.seed, precision=config.precision, recompute=config.recompute
-    )
-    pairs = not config.examples or config.sentence_objective != "none"
-    task = MaskedLMTask(model, pairs=pairs)
-    variables = [variable.value for variable in model.trainable_variables]
-    # A rate of 0 costs the same update, and keeps the model where it is however long this takes.
-    train_step = make_train_step(
-        task,
-        optimizers.AdamW(variables),
-        lambda step: tf.constant(0.0),
-        seed=config.seed,
-        max_grad_norm=1.0,
-        jit_compile=config.jit_compile,
-    )
-    seed = tf.constant([config.seed, 0])
-    iterator = iter(dataset)
-    batch = next(iterator)
-    now = tf.constant(0, tf.int64)
-
-    def loss_of(batch):
-        weights = task.weights(batch)
-        sums = task.sums(batch, seed)
-        return tf.add_n([sums[name][0] / weights[name] for name in task.losses])
-
-    @tf.function(jit_compile=config.jit_compile)
-    def forward(batch):
-        return loss_of(batch)
-
-    @tf.function(jit_compile=config.jit_compile)
-    def forward_backward(batch):
-        with tf.GradientTape() as tape:
-            loss = loss_of(batch)
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-    @tf.function
-    def whole_step(batch):
-        return train_step(batch, now)["gradient_norm"][0]
-
-    @tf.function
-    def step_with_input(iterator):
-        return train_step(next(iterator), now)["gradient_norm"][0]
-
-    return {
-        "forward": lambda: forward(batch).numpy(),
-        "backward": lambda: forward_backward(batch)[0].numpy(),
-        "optimizer": lambda: whole_step(batch).numpy(),
-        "input": lambda: step_with_input(iterator).numpy(),
-    }
-
-
-def take_turns(stages: dict[str, Callable[[], None]], seconds: float) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that drift hits all alike."""
-    took = {name: [] for name in stages}
-    end = time.monotonic() + seconds
-    while len(took["forward"]) < 3 or time.monotonic() < end:
-        for name, run in stages.items():
-            began = time.perf_counter()
-            run()
-            took[name].append(time.perf_counter() - began)
-    return {name: statistics.median(turns) for name, turns in took.items()}
 
 
 def table(found: dict) -> str:

@@ -79,7 +79,6 @@ def main(config: Config) -> dict:
         output=work / "pretrained",
         size="tiny",
         batch_size=32,
-        max_predictions_per_seq=10,
         duration=str(config.num_steps),
         preset="modern",
         learning_rate=3e-3,
@@ -111,7 +110,6 @@ def main(config: Config) -> dict:
     pretrained = files.read_json(work / "pretrained" / "report.json")
     tuned = files.read_json(work / "finetuned" / "report.json")
     from_scratch = files.read_json(work / "from_scratch" / "report.json")
-    base_rate = pretrained["next_sentence_base_rate"]
     report = {
         "seconds": round(time.monotonic() - start),
         "documents": found["documents"],
@@ -120,7 +118,7 @@ def main(config: Config) -> dict:
         "unigram_entropy": pretrained["unigram_entropy"],
         "masked_lm_accuracy": pretrained["masked_lm_accuracy"],
         "next_sentence_accuracy": pretrained["next_sentence_accuracy"],
-        "next_sentence_base_rate": max(base_rate, 1 - base_rate),
+        "next_sentence_base_rate": pretrained["next_sentence_base_rate"],
         "finetuned_accuracy": tuned["test_accuracy"],
         "from_scratch_accuracy": from_scratch["test_accuracy"],
         "majority_accuracy": tuned["test_baseline_accuracy"],

@@ -1,6 +1,5 @@
 """`distill` on real news and on every kind of task: the student is like its teacher."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -124,7 +123,11 @@ def test_every_kind_of_task_has_students(name, work, tmp_path):
     )
     assert found.keys() == scores["student"].keys()
     losses = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
-    assert {"soft_loss", "hidden_loss", *(s.name for s in tasks.KINDS[name].scalars if s.is_loss)} <= losses[-1].keys()
+    assert {
+        "soft_loss",
+        "hidden_loss",
+        *(s.name for s in tasks.KINDS[name].scalars if s.is_loss),
+    } <= losses[-1].keys()
 
 
 def test_a_teacher_without_a_task_teaches_vectors(work, data, tmp_path):

@@ -16,7 +16,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from pipelines import build_examples, pretrain
-from roots_tf import program
+from roots_tf import examples, program
 from roots_tf.files import InputError
 from roots_tf.training.summaries import TIMED, read_metrics
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.training import optimizers, schedules, strategies
-from roots_tf.training.step import local_part, make_train_step
+from roots_tf.training.step import TrainStep, local_part
 from tests.batches import pretraining_batch
 
 CONFIG = models.EncoderConfig(
@@ -31,9 +31,9 @@ def train(
     index, workers = worker
     with strategy.scope():
         model = models.Pretrainer(config, seed=3)
-        task = Pretraining(model)
+        task = MaskedLMTask(model)
         optimizer = optimizers.AdamW([v.value for v in model.trainable_variables], 0.01)
-        train_step = make_train_step(
+        train_step = TrainStep(
             task,
             optimizer,
             lambda step: schedules.linear(step, peak=1e-3, warmup_steps=2, total_steps=STEPS),
@@ -106,17 +106,17 @@ def test_dropout_differs_between_replicas_and_repeats():
     twice = {name: tf.concat([value, value], 0) for name, value in half.items()}
     with mirrored.scope():
         model = models.Pretrainer(dropping, seed=3)
-        task = Pretraining(model)
+        task = MaskedLMTask(model)
         losses = []
 
         def spy(batch, seed=None):
-            sums = Pretraining.sums(task, batch, seed)
+            sums = MaskedLMTask.sums(task, batch, seed)
             losses.append(sums["masked_lm_loss"][0])
             return sums
 
         task.sums = spy
         optimizer = optimizers.AdamW([v.value for v in model.trainable_variables])
-        step = make_train_step(task, optimizer, lambda _: 0.0, seed=1, max_grad_norm=1.0)
+        step = TrainStep(task, optimizer, lambda _: 0.0, seed=1, max_grad_norm=1.0)
         step(twice, tf.constant(0, tf.int64))
     assert len(losses) == 2
     assert float(losses[0]) != float(losses[1])  # the same rows on both replicas
@@ -128,7 +128,7 @@ def test_a_step_without_finite_gradients_changes_nothing():
         model = models.Pretrainer(CONFIG, seed=3)
         optimizer = optimizers.AdamW([v.value for v in model.trainable_variables], 0.01)
         step = tf.function(
-            make_train_step(Pretraining(model), optimizer, lambda _: 0.1, seed=1, max_grad_norm=1.0)
+            TrainStep(MaskedLMTask(model), optimizer, lambda _: 0.1, seed=1, max_grad_norm=1.0)
         )
         model.pooler.bias.assign(tf.fill([16], np.nan))
         before = [v.numpy() for v in [*model.variables, *optimizer.variables]]

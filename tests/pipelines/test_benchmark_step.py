@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines import benchmark_step
-from roots_tf import models
+from roots_tf import models, training
 from roots_tf.files import InputError
 from roots_tf.models import flops
 
@@ -40,5 +40,5 @@ def test_more_predictions_than_tokens_are_refused():
 def test_turns_give_medians():
     order = []
     stages = {name: lambda name=name: order.append(name) for name in ("forward", "whole")}
-    assert set(benchmark_step.take_turns(stages, 0.0)) == set(stages)
+    assert set(training.take_turns(stages, 0.0)) == set(stages)
     assert order == ["forward", "whole"] * 3

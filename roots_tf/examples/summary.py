@@ -1,6 +1,5 @@
 """What a build has to say of itself: the manifest, and the table for people."""
 
-
 import numpy as np
 
 from roots_tf.examples import building, manifest, planning, records

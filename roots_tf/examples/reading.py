@@ -164,6 +164,7 @@ def _rows(folder, manifest, part, seed, first_row, num_epochs, maker) -> tf.data
     examples = tf.constant([shard["examples"] for shard in shards], tf.int64)
     counts = [maker.count(shard) for shard in shards]
     first_slot, skipped = start_of(first_row, counts, seed)
+    wanted_rows = tf.constant(counts, tf.int64)
 
     # Nothing here is Python control flow; converting it would double the time to the first batch.
     @tf.autograph.experimental.do_not_convert
@@ -179,7 +180,14 @@ def _rows(folder, manifest, part, seed, first_row, num_epochs, maker) -> tf.data
             content = _checked(content, paths[shard], headers[shard], count)
             order = permutation(count, stateless_seed(seed, ROW_ORDER, place))
             rows = maker.rows(tf.gather(content, order))
-            return tf.nest.map_structure(lambda x: x[skip:], rows)
+            made = tf.shape(tf.nest.flatten(rows)[0], tf.int64)[0]
+            counted = tf.raw_ops.Assert(
+                condition=made == wanted_rows[shard],
+                data=["`rows` gave", made, "rows of a shard, for which `count` gave"]
+                + [wanted_rows[shard], "; wanted the same, or no step could be found again"],
+            )
+            with tf.control_dependencies([counted]):
+                return tf.nest.map_structure(lambda x: x[skip:], rows)
 
         # A damaged record ends the file early instead of the run; `_checked` then says where. The
         # empty string at the end keeps a file of nothing from passing as a file of no rows. A file

@@ -83,3 +83,10 @@ def build(documents: Path, vocabulary: Path, output: Path, **flags) -> Built:
 def built(documents, vocabulary, tmp_path_factory) -> Built:
     output = tmp_path_factory.mktemp("examples")
     return build(documents, vocabulary, output, held_out=0.05)
+
+
+@pytest.fixture(scope="session")
+def contiguous(documents, vocabulary, tmp_path_factory) -> Built:
+    """The same documents as contiguous text."""
+    output = tmp_path_factory.mktemp("contiguous")
+    return build(documents, vocabulary, output, held_out=0.05, layout="contiguous")

@@ -32,11 +32,11 @@ def test_a_file_of_no_records():
 
 
 @pytest.mark.parametrize("dtype, ids", [("uint16", [65535, 7, 8]), ("int32", [119546, 7, 8])])
-def test_a_record_is_read_as_it_was_written(dtype, ids):
+def test_a_pair_is_read_as_it_was_written(dtype, ids):
     starts_a, lengths_a = np.array([0, 2]), np.array([2, 1])
     starts_b, lengths_b = np.array([2, 3]), np.array([1, 0])
     hashes = np.array([0xDEADBEEF, 5], np.uint32)
-    words, lengths = records.encode(
+    words, lengths = records.encode_pairs(
         np.array(ids, np.int32), starts_a, lengths_a, starts_b, lengths_b, hashes, dtype
     )
     assert words.dtype.name == dtype
@@ -45,8 +45,26 @@ def test_a_record_is_read_as_it_was_written(dtype, ids):
         (first, (0xDEADBEEF, ids[:2], ids[2:])),
         (second, (5, ids[2:], [])),
     ]:
-        document, a, b = records.split(part, dtype)
+        document, a, b = records.split_pair(part)
         assert (document, a.tolist(), b.tolist()) == wanted
+
+
+@pytest.mark.parametrize("dtype, ids", [("uint16", [65535, 7, 8]), ("int32", [119546, 7, 8])])
+def test_contiguous_text_is_read_as_it_was_written(dtype, ids):
+    starts, lengths = np.array([0, 1, 3]), np.array([1, 2, 0])
+    hashes, places = np.array([0xDEADBEEF, 5, 6], np.uint32), np.array([0, 128, 70_000])
+    words, word_lengths = records.encode_contiguous(
+        np.array(ids, np.int32), starts, lengths, hashes, places, dtype
+    )
+    assert words.dtype.name == dtype
+    found = [
+        records.split_contiguous(part) for part in np.split(words, np.cumsum(word_lengths)[:-1])
+    ]
+    assert [(hash_, place, part.tolist()) for hash_, place, part in found] == [
+        (0xDEADBEEF, 0, ids[:1]),
+        (5, 128, ids[1:]),
+        (6, 70_000, []),
+    ]
 
 
 @pytest.mark.parametrize("at", [0, 3, 8, 11, 12, 17, 18, 21, 40, 5000])

@@ -1,11 +1,11 @@
-"""The pretraining task: accuracy by kind of prediction, and what it shows of its answers."""
+"""The task of the masked language model: accuracies, scalars, and what it shows of its answers."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from roots_tf.tasks.pretraining import Pretraining, samples
 
 from roots_tf import models
+from roots_tf.objectives.masked_lm_task import MaskedLMTask, fill_masks
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.batches import pretraining_batch
 
@@ -37,7 +37,7 @@ def test_accuracy_by_what_the_input_shows():
     model, batch = pretrainer(8), masked_batch(64, 8)
     model.masked_lm.bias.assign([-100.0] * 5 + [0.0] * 3)  # never a special token
     tensors = {name: tf.constant(value) for name, value in batch.items()}
-    sums = Pretraining(model, mask_id=MASK).sums(tensors)
+    sums = MaskedLMTask(model, mask_id=MASK).sums(tensors)
     best = model(tensors)["masked_lm_logits"].numpy().argmax(-1).reshape(64, 5)
     right = {"masked": [], "random": [], "kept": []}
     for row, place in np.argwhere(batch["masked_lm_weights"] > 0):
@@ -51,14 +51,14 @@ def test_accuracy_by_what_the_input_shows():
         assert found == [sum(answers), len(answers)]
     whole = [float(x) for x in sums["masked_lm_accuracy"]]
     assert whole == [sum(map(sum, right.values())), sum(map(len, right.values()))]
-    assert not [name for name in Pretraining(model).sums(tensors) if name.endswith("kept")]
+    assert not [name for name in MaskedLMTask(model).sums(tensors) if name.endswith("kept")]
 
 
 def test_rows_that_fill_a_last_batch_count_for_nothing():
     model, batch = pretrainer(8), masked_batch(8, 8)
     batch["masked_lm_weights"][6:] = 0.0
     batch["example_weights"] = np.array([1] * 6 + [0] * 2, np.float32)
-    task = Pretraining(model, mask_id=MASK)
+    task = MaskedLMTask(model, mask_id=MASK)
     filled = task.sums({name: tf.constant(value) for name, value in batch.items()})
     cut = task.sums({name: tf.constant(value[:6]) for name, value in batch.items()})
     for name, sums in cut.items():
@@ -88,7 +88,7 @@ def test_samples_show_each_mask_with_the_right_and_the_likeliest_pieces():
         "masked_lm_ids": tf.constant([[6, 7, 10], [8, 0, 0], [9, 0, 0]]),
         "masked_lm_weights": tf.constant([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
     }
-    lines = samples(Pretraining(model), batch, tokenizer, 2).split("\n")
+    lines = fill_masks(model, batch, tokenizer, 2).split("\n")
     assert lines == [
         "    [CLS] the [MASK] sat. [SEP] the [MASK]s [SEP]",
         "",

@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.examples import packing, pairing, records
-from tests.examples import oracle
-from tests.examples.test_masking import assert_share, unmasked
+from roots_tf.examples import packing, records
+from roots_tf.examples.decoding import PairRecords
+from roots_tf.objectives import pairing
 from tests.examples.test_reading import batches
+from tests.objectives import oracle
+from tests.objectives.test_masking import assert_share, unmasked
 
 SIZE, LENGTH = 96, 64
 
@@ -17,17 +19,17 @@ SIZE, LENGTH = 96, 64
 def real_records(built):
     """The first records of the first shard: (document, A, B)."""
     shard = built.folder / built.manifest["splits"]["train"]["shards"][0]["name"]
-    found = [records.split(np.frombuffer(r, "<u2"), "uint16") for r in records.read(shard)[1:]]
+    found = [records.split_pair(np.frombuffer(r, "<u2")) for r in records.read(shard)[1:]]
     return [(document, a.tolist(), b.tolist()) for document, a, b in found]
 
 
-def as_tensors(batch) -> pairing.Records:
+def as_tensors(batch) -> PairRecords:
     ids = np.zeros((len(batch), LENGTH - 3), np.int32)
     for row, (_, a, b) in enumerate(batch):
         ids[row, : len(a) + len(b)] = a + b
     documents = np.array([document for document, _, _ in batch], np.uint32).view(np.int32)
     lengths = np.array([(len(a), len(b)) for _, a, b in batch], np.int32)
-    return pairing.Records(*map(tf.constant, (ids, lengths[:, 0], lengths[:, 1], documents)))
+    return PairRecords(*map(tf.constant, (ids, lengths[:, 0], lengths[:, 1], documents)))
 
 
 @pytest.mark.parametrize("objective", ["nsp", "sop"])
@@ -80,7 +82,7 @@ def test_a_wrong_b_is_a_true_b_of_another_document(built, real_records):
     found = {}
     for shard in part:
         for record in records.read(built.folder / shard["name"])[1:]:
-            document, a, b = records.split(np.frombuffer(record, "<u2"), "uint16")
+            document, a, b = records.split_pair(np.frombuffer(record, "<u2"))
             found.setdefault(tuple(a), set()).add((document, tuple(b)))
     wrong = 0
     for batch in batches(built, 5):

@@ -15,14 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import build_examples
-from roots_tf import examples, files
-from roots_tf.examples import building, planning, records
+from roots_tf import files
+from roots_tf.examples import building, planning, records, summary
+from roots_tf.objectives import MaskedLM
 from tests.examples import conftest
 from tests.examples.conftest import build, write_documents
 
 # The fixtures of the other folder, under their own names.
 texts, documents = conftest.texts, conftest.documents
-vocabulary, built = conftest.vocabulary, conftest.built
+vocabulary, built, contiguous = conftest.vocabulary, conftest.built, conftest.contiguous
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -34,15 +35,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_number_of_workers_does_not_change_a_byte(built, vocabulary, tmp_path):
-    again = build(built.documents, vocabulary, tmp_path / "out", held_out=0.05, num_workers=2)
-    assert contents(again.folder) == contents(built.folder)
+def test_the_number_of_workers_does_not_change_a_byte(built, contiguous, vocabulary, tmp_path):
+    for whole in (built, contiguous):
+        layout = whole.manifest["layout"]
+        flags = {"held_out": 0.05, "num_workers": 2, "layout": layout}
+        again = build(built.documents, vocabulary, tmp_path / layout, **flags)
+        assert contents(again.folder) == contents(whole.folder)
 
 
-def test_a_killed_build_continues_to_the_same_bytes(built, vocabulary, tmp_path, monkeypatch):
+@pytest.mark.parametrize("layout", ["pairs", "contiguous"])
+def test_a_killed_build_continues_to_the_same_bytes(
+    built, vocabulary, tmp_path, monkeypatch, layout
+):
     # Small tasks, so that some are finished and some are not.
     monkeypatch.setattr(planning, "TASK_BYTES", 100_000)
-    whole = build(built.documents, vocabulary, tmp_path / "whole", held_out=0.05)
+    flags = {"held_out": 0.05, "layout": layout}
+    whole = build(built.documents, vocabulary, tmp_path / "whole", **flags)
     gather, calls = building.gather_task, []
 
     def interrupted(*args):
@@ -54,16 +62,14 @@ def test_a_killed_build_continues_to_the_same_bytes(built, vocabulary, tmp_path,
     interrupted.__module__, interrupted.__qualname__ = gather.__module__, gather.__qualname__
     monkeypatch.setattr(building, "gather_task", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build(built.documents, vocabulary, tmp_path / "killed", held_out=0.05)
+        build(built.documents, vocabulary, tmp_path / "killed", **flags)
     assert not (tmp_path / "killed" / "manifest.json").exists()
-    killed = build(built.documents, vocabulary, tmp_path / "killed", held_out=0.05)
+    killed = build(built.documents, vocabulary, tmp_path / "killed", **flags)
     assert len(calls) == 2 + len(killed.manifest["splits"]["train"]["shards"])
     assert contents(killed.folder) == contents(whole.folder)
-    # Tasks of another size give the same records in another order.
-    assert (
-        killed.manifest["splits"]["train"]["examples"]
-        == (built.manifest["splits"]["train"]["examples"])
-    )
+    if layout == "pairs":  # tasks of another size give the same records in another order
+        found, wanted = (each.manifest["splits"]["train"]["examples"] for each in (killed, built))
+        assert found == wanted
 
 
 def test_a_build_killed_by_the_system_continues(built, vocabulary, tmp_path):
@@ -108,7 +114,7 @@ def test_the_manifest_counts_what_the_shards_hold(built):
         for shard in part["shards"]:
             path = built.folder / shard["name"]
             found = records.read(path)[1:]
-            rows = [records.split(np.frombuffer(r, manifest["word"]), "uint16") for r in found]
+            rows = [records.split_pair(np.frombuffer(r, manifest["word"])) for r in found]
             assert len(rows) == shard["examples"]
             assert sum(len(a) + len(b) for _, a, b in rows) == shard["tokens"]
             assert sum(len(b) == 0 for _, _, b in rows) == shard["singles"]
@@ -124,6 +130,38 @@ def test_the_manifest_counts_what_the_shards_hold(built):
     assert 0 < manifest["unknown_percent"] < 1
     assert 4 < manifest["unigram_entropy"] < np.log(built.tokenizer.size)
     assert manifest["disk_bytes_per_text_byte"] <= 0.6
+
+
+def test_the_manifest_of_contiguous_text_counts_what_the_shards_hold(contiguous):
+    manifest = contiguous.manifest
+    assert manifest["layout"] == "contiguous"
+    documents = {"train": set(), "held_out": set()}
+    for split, part in manifest["splits"].items():
+        for shard in part["shards"]:
+            found = records.read(contiguous.folder / shard["name"])[1:]
+            rows = [records.split_contiguous(np.frombuffer(r, manifest["word"])) for r in found]
+            assert len(rows) == shard["examples"]
+            assert sum(len(ids) for _, _, ids in rows) == shard["tokens"]
+            documents[split] |= {document for document, _, _ in rows}
+        assert len(documents[split]) == part["documents"]
+    assert not documents["train"] & documents["held_out"]
+    total = sum(part["examples"] for part in manifest["splits"].values())
+    assert sum(manifest["length_histogram"].values()) == total
+    table = summary.table(manifest)
+    assert "tokens a record, up to" in table
+    assert "segment" not in table and "padding" not in table and "sentence" not in table
+
+
+def test_contiguous_text_asks_for_no_sentences(vocabulary, tmp_path):
+    documents = write_documents(tmp_path / "in", ["The only document has one sentence."], 1)
+    found = build(documents, vocabulary, tmp_path / "out", layout="contiguous", language="xx")
+    assert found.manifest["splits"]["train"]["examples"] == 1
+
+
+def test_what_a_layout_does_not_use_makes_no_other_build(contiguous, vocabulary, tmp_path):
+    flags = {"held_out": 0.05, "layout": "contiguous", "language": "de", "short_seq_prob": 0.5}
+    other = build(contiguous.documents, vocabulary, tmp_path / "out", **flags)
+    assert contents(other.folder) == contents(contiguous.folder)
 
 
 def test_hardly_any_text_is_lost(built, documents):
@@ -171,7 +209,7 @@ def test_a_corpus_without_pairs_is_refused_and_says_what_to_do(
     if len(written) == 1:
         none = build(documents, vocabulary, tmp_path / "out", sentence_objective="none")
         with pytest.raises(files.InputError, match="--sentence_objective=none"):
-            examples.pipeline(none.folder, batch_size=2, seed=0)
+            MaskedLM().check(none.manifest, batch_size=2, length=64)
 
 
 def test_a_full_disk_is_told_and_the_next_run_continues(built, vocabulary, tmp_path, monkeypatch):
@@ -222,8 +260,8 @@ program.main(program.Config(
 """
 READ = """
 import itertools, sys
-from roots_tf import examples
-dataset = examples.pipeline(sys.argv[1], batch_size=256, seed=0)
+from roots_tf import examples, objectives
+dataset = examples.pipeline(sys.argv[1], objectives.MaskedLM().make_rows, batch_size=256, seed=0)
 for _ in itertools.islice(dataset, int(sys.argv[2])): pass
 """
 

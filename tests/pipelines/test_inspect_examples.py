@@ -7,7 +7,7 @@ import pytest
 
 from pipelines import inspect_examples
 from roots_tf import files
-from roots_tf.examples import inspection
+from roots_tf.objectives import masked_lm_inspection
 from tests.examples import conftest
 
 # The fixtures of the other folder, under their own names.
@@ -30,15 +30,17 @@ def test_a_row_is_shown_with_its_predictions_marked():
         "masked_lm_weights": np.array([[1.0, 1.0, 1.0, 0.0]]),
         "next_sentence_labels": np.array([1]),
     }
-    shown = inspection.render(features, 0, Toy, color=False)
+    shown = masked_lm_inspection.render(features, 0, Toy, color=False)
     assert shown == (
         "label 1 (not next, or swapped), segment B of 2, 7 tokens, 3 predicted\n"
         "[CLS] the [gar] <##den→sea> [SEP] (the) [SEP]"
     )
-    colored = inspection.render(features, 0, Toy, color=True)
+    colored = masked_lm_inspection.render(features, 0, Toy, color=True)
     assert "\x1b[30;43mgar\x1b[0m" in colored
     packed = {"document_ids": np.array([[1, 1, 1, 1, 1, 2, 2, 0]])}
-    assert "[SEP] | (the) [SEP]" in inspection.render(features | packed, 0, Toy, color=False)
+    assert "[SEP] | (the) [SEP]" in masked_lm_inspection.render(
+        features | packed, 0, Toy, color=False
+    )
 
 
 @pytest.mark.parametrize(

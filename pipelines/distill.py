@@ -28,8 +28,10 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import files, models, program, tasks, tokenizers
-from roots_tf.tasks import distillation, finetuning
-from roots_tf.tasks.rows import Batcher, padded_lengths, train_batches
+from roots_tf.labelled import tables
+from roots_tf.labelled.token_rows import RowBatcher, padded_lengths, train_batches
+from roots_tf.tasks import distillation
+from roots_tf.tasks.texts import Texts
 from roots_tf.training import checkpoints, loop, memory, optimizers, schedules, step, summaries
 
 
@@ -95,13 +97,13 @@ def main(config: Config) -> dict:
     if report := files.claim(output, dataclasses.asdict(config)):
         logging.info("%s has finished; nothing to do", output)
         return report
-    teacher = load_teacher(config.teacher, kind, encoder)
+    teacher = kind.load_model(config.teacher)
     student = make_student(config, kind, sizes, teacher)
     task = distillation.Distillation(kind, teacher, student, parts, config.temperature, config.seed)
     rows = kind.rows(read_input(config, kind), tokenizer, labelled=config.hard_weight > 0)
     train(config, task, rows, tokenizer.pad_id)
-    described = {} if kind.name == "texts" else {"task": tasks.describe(kind)}
-    models.save(output / "model", student, labels=kind.labels, **described)
+    described = kind.description()
+    models.save(output / "model", student, **described)
     tokenizer.save(output / "model")
     report = {"task": described.get("task", {}).get("name")}
     report |= {"teacher": size_of(teacher), "student": size_of(student)}
@@ -112,7 +114,7 @@ def main(config: Config) -> dict:
     return report
 
 
-def kind_of(config: Config, described: dict) -> finetuning.FineTuning:
+def kind_of(config: Config, described: dict) -> tasks.FineTuning:
     """The teacher's task, or `Texts` where it has none.
 
     Raises:
@@ -125,7 +127,7 @@ def kind_of(config: Config, described: dict) -> finetuning.FineTuning:
             f"found --dev and a teacher without a task, {config.teacher}; wanted no --dev, or a "
             "model folder that finetune wrote"
         )
-    return distillation.Texts(max_seq_length=described["encoder"].max_sequence_length)
+    return Texts(max_seq_length=described["encoder"].max_sequence_length)
 
 
 def student_sizes(
@@ -169,15 +171,6 @@ def student_sizes(
     return sizes if config.dropout < 0 else dataclasses.replace(sizes, dropout=config.dropout)
 
 
-def load_teacher(folder: str, kind: finetuning.FineTuning, encoder: models.EncoderConfig):
-    """The model of the folder; the encoder alone, where there is no task."""
-    if kind.name != "texts":
-        return models.load(folder)
-    teacher = kind.make_model(encoder)
-    models.load_encoder(folder, teacher)
-    return teacher
-
-
 def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher):
     """The student with the weights that it starts from."""
     student = kind.make_model(sizes, config.seed)
@@ -191,26 +184,26 @@ def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher):
     return student
 
 
-def read_input(config: Config, kind: finetuning.FineTuning):
+def read_input(config: Config, kind: tasks.FineTuning):
     """Examples to learn on, with answers where the hard part wants them.
 
     Raises:
         InputError: the file is neither of texts nor of labelled examples.
     """
-    columns = dict(text.partition("=")[::2] for text in config.columns)
+    columns = tables.column_names(config.columns)
     if config.hard_weight:
         examples = kind.read(config.input, columns)
     else:
         try:
             examples = kind.read(config.input, columns, labelled=False)
         except files.InputError as without:
-            if kind.name == "texts":
+            if not kind.scalars:  # there is no labelled file of its kind
                 raise
             try:  # columns without names are those of a labelled file
                 examples = kind.read(config.input, columns)
             except files.InputError as labelled:
                 raise files.InputError(f"{without}; and with answers: {labelled}") from labelled
-    return finetuning.head(examples, 256) if config.debug else examples
+    return tables.first(examples, 256) if config.debug else examples
 
 
 def train(config: Config, task: distillation.Distillation, rows, pad_id: int) -> None:
@@ -238,7 +231,7 @@ def train(config: Config, task: distillation.Distillation, rows, pad_id: int) ->
         seed=config.seed,
         max_grad_norm=config.max_grad_norm,
     )
-    batcher = Batcher(rows, pad_id, padded_lengths(task.kind.max_seq_length))
+    batcher = RowBatcher(rows, pad_id, padded_lengths(task.kind.max_seq_length))
     loop.train(
         train_step,
         lambda start: train_batches(rows, batcher, batch_size, config.seed, start),
@@ -270,10 +263,10 @@ def compare(config: Config, kind, teacher, student, tokenizer) -> dict:
         `dev`, the scores of `teacher`, `student` and `baseline`, and `agreement`, the share of
         examples that both answer alike, where answers are no numbers.
     """
-    columns = dict(text.partition("=")[::2] for text in config.columns)
+    columns = tables.column_names(config.columns)
     examples = kind.read(config.dev, columns)
     if config.debug:
-        examples = finetuning.head(examples, 256)
+        examples = tables.first(examples, 256)
     rows = kind.rows(examples, tokenizer)
     found = {
         name: kind.predictions(
@@ -285,10 +278,9 @@ def compare(config: Config, kind, teacher, student, tokenizer) -> dict:
     }
     scores = {name: kind.scores(examples, predictions) for name, predictions in found.items()}
     report = {"dev": scores | {"baseline": kind.baseline(examples, examples)}}
-    for answer in ("label", "tags", "answer", "choice"):
-        if answer in found["teacher"][0]:
-            alike = [a[answer] == b[answer] for a, b in zip(*found.values(), strict=True)]
-            report["agreement"] = sum(alike) / len(alike)
+    if answer := kind.agrees_on:
+        alike = [a[answer] == b[answer] for a, b in zip(*found.values(), strict=True)]
+        report["agreement"] = sum(alike) / len(alike)
     return report
 
 

@@ -29,9 +29,9 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import files, models, program, tasks, tokenizers
+from roots_tf.labelled import tables
+from roots_tf.labelled.token_rows import RowBatcher, TokenRows, padded_lengths, train_batches
 from roots_tf.metrics import plots
-from roots_tf.tasks import finetuning
-from roots_tf.tasks.rows import Batcher, Rows, padded_lengths, train_batches
 from roots_tf.training import loop, memory, optimizers, schedules, step, summaries
 
 
@@ -90,7 +90,7 @@ class Data:
 
     kind: tasks.FineTuning
     examples: dict
-    rows: dict[str, Rows]
+    rows: dict[str, TokenRows]
     baselines: dict[str, dict]
     tokenizer: tokenizers.Tokenizer
 
@@ -152,22 +152,16 @@ def read(config: Config, length: int, tokenizer: tokenizers.Tokenizer) -> Data:
     Raises:
         InputError: something is wrong with a file, or a flag does not go with the task.
     """
-    columns = dict(text.partition("=")[::2] for text in config.columns)
+    columns = tables.column_names(config.columns)
     kind = tasks.KINDS[config.task](max_seq_length=length, stride=config.stride)
     paths = {"train": config.train, "dev": config.dev}
     paths |= {"test": config.test} if config.test else {}
     examples = {split: kind.read(path, columns) for split, path in paths.items()}
     if config.debug:
-        examples = {split: finetuning.head(found, 256) for split, found in examples.items()}
+        examples = {split: tables.first(found, 256) for split, found in examples.items()}
     kind = kind.learn(examples["train"])
     if config.balance:
-        if config.task != "classification":
-            raise files.InputError(
-                f"found --balance with --task={config.task}; wanted it with classification alone"
-            )
-        ids = finetuning.label_ids(examples["train"], kind.answer, kind.labels)
-        weights = finetuning.balanced_weights(ids, len(kind.labels))
-        kind = dataclasses.replace(kind, label_weights=weights)
+        kind = kind.with_balance(examples["train"])
     rows = {split: kind.rows(found, tokenizer) for split, found in examples.items()}
     scored = [split for split in ("dev", "test") if split in examples]
     baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
@@ -202,7 +196,7 @@ def train(config: Config, data: Data, model, seed: int, written: summaries.Summa
     multipliers = rate_multipliers(model, config.layer_decay, config.frozen_layers)
     weights = [variable.value for variable in model.trainable_variables]
     train_step = step.make_train_step(
-        tasks.Objective(kind, model),
+        tasks.KindTask(kind, model),
         optimizers.AdamW(weights, config.weight_decay, multipliers=multipliers),
         lambda at: schedules.linear(
             at,
@@ -224,7 +218,7 @@ def train(config: Config, data: Data, model, seed: int, written: summaries.Summa
             raise _NoBetterError
         return {name: value for name, value in found.items() if isinstance(value, float)}
 
-    batcher = Batcher(rows, data.tokenizer.pad_id, padded_lengths(kind.max_seq_length))
+    batcher = RowBatcher(rows, data.tokenizer.pad_id, padded_lengths(kind.max_seq_length))
     try:
         loop.train(
             train_step,

@@ -123,7 +123,11 @@ def test_every_kind_of_task_has_students(name, work, tmp_path):
     )
     assert found.keys() == scores["student"].keys()
     losses = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
-    assert {"soft_loss", "hidden_loss", *tasks.KINDS[name].losses} <= losses[-1].keys()
+    assert {
+        "soft_loss",
+        "hidden_loss",
+        *(scalar.name for scalar in tasks.KINDS[name].scalars),
+    } <= losses[-1].keys()
 
 
 def test_a_teacher_without_a_task_teaches_vectors(work, data, tmp_path):

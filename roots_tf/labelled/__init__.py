@@ -1,0 +1,1 @@
+"""Labelled files in, rows of tokens out: tables, CoNLL, SQuAD."""

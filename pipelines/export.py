@@ -53,7 +53,7 @@ class Config:
     max_seq_length: int = program.flag(
         0, help="saved_model: tokens of a row at most; 0: as in training. litert: of every row"
     )
-    pooling: pooling.Pooling = program.flag(
+    pooling: Literal["mean", "cls", "pooler"] = program.flag(
         "mean", help="saved_model: which vector of an encoder's tokens is the text's"
     )
     l2_normalize: bool = program.flag(False, help="saved_model: scale vectors to length 1")

@@ -36,7 +36,8 @@ import tensorflow as tf
 from pipelines import distill, evaluate, finetune
 from roots_tf import files, models, program, tasks, tokenizers
 from roots_tf.export import litert
-from roots_tf.tasks import distillation, rows
+from roots_tf.labelled import token_rows
+from roots_tf.tasks import distillation
 
 SHARED = {"max_seq_length": 64, "batch_size": 32}
 FINETUNE = SHARED | {"learning_rate": 5e-5, "num_epochs": 3.0}  # as in benchmarks/finetune.py
@@ -202,8 +203,8 @@ def make_run(folder: Path, sentences: list[str]):
     def run() -> None:
         tokenizer = tokenizers.load(folder)  # anew: it remembers words
         cut = kind.rows(kind.unlabelled({"text": sentences}), tokenizer, labelled=False)
-        batcher = rows.Batcher(cut, tokenizer.pad_id)
-        for examples in rows.batches_by_length(cut, 64):
+        batcher = token_rows.RowBatcher(cut, tokenizer.pad_id)
+        for examples in token_rows.batches_by_length(cut, 64):
             outputs(batcher(tf.constant(examples)))["probabilities"].numpy()
 
     return run

@@ -29,8 +29,8 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import files, program
+from roots_tf.labelled import conll, squad, tables
 from roots_tf.metrics import classification, question_answering, tagging
-from roots_tf.tasks import conll, squad, tables
 
 SCRIPT = Path(__file__).with_name("finetune_hugging_face.py")
 TRAIN_QUESTIONS = 1_000  # of XQuAD's 1,190, at most

@@ -54,17 +54,17 @@ def serve(load_tokenizer, encode):
 OURS = """
 from pipelines.embed import make_embed
 from roots_tf import models, tokenizers
-from roots_tf.tasks import rows
+from roots_tf.labelled import token_rows
 import tensorflow as tf
 
 model = models.load(spec["model"], spec["policy"])
 embed = make_embed(model, "mean", False)
 
 def encode(tokenizer, sentences):
-    some = rows.cut(*tokenizer.encode(sentences), tokenizer, spec["length"])
+    some = token_rows.cut(*tokenizer.encode(sentences), tokenizer, spec["length"])
     vectors = np.empty([len(sentences), model.config.hidden_dim], np.float32)
-    batcher = rows.Batcher(some, tokenizer.pad_id)
-    for examples in rows.batches_by_length(some, spec["batch_size"]):
+    batcher = token_rows.RowBatcher(some, tokenizer.pad_id)
+    for examples in token_rows.batches_by_length(some, spec["batch_size"]):
         vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
     return vectors
 

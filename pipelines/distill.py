@@ -66,14 +66,14 @@ class LossFlags:
     )
     max_seq_length: int = program.flag(0, help="tokens of a row; 0: the teacher's", minimum=3)
 
-    def parts(self) -> "tasks.distillation.Parts":
+    def parts(self) -> "tasks.Parts":
         """Weights of the parts of the loss.
 
         Raises:
             InputError: one is below 0, or all are 0.
         """
-        names = [part.name for part in dataclasses.fields(tasks.distillation.Parts)]
-        return tasks.distillation.Parts(**{name: getattr(self, f"{name}_weight") for name in names})
+        names = [part.name for part in dataclasses.fields(tasks.Parts)]
+        return tasks.Parts(**{name: getattr(self, f"{name}_weight") for name in names})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,19 +118,17 @@ def main(config: Config) -> dict:
     config = dataclasses.replace(config, optimization=fitted)
     with machine.strategy.scope():
         computation = machine.computation(output, config.hardware, measure=False)
-        teacher = load_teacher(config.teacher, kind, encoder, computation.precision)
+        teacher = kind.load_model(config.teacher, computation.precision)
         student = make_student(config, kind, sizes, teacher, computation.precision)
         temperature = config.objective.temperature
-        task = tasks.distillation.Distillation(
-            kind, teacher, student, parts, temperature, config.seed
-        )
+        task = tasks.Distillation(kind, teacher, student, parts, temperature, config.seed)
         machine.claim(output, flags, computation)
         run = train(config, task, rows, tokenizer, machine, computation)
         if not machine.is_chief:
             return {}
         run.finish()
-        described = {} if kind.is_without_task else {"task": tasks.describe(kind)}
-        models.save(output / "model", student, labels=kind.labels, **described)
+        described = kind.description()
+        models.save(output / "model", student, **described)
         tokenizer.save(output / "model")
         report = {"task": described.get("task", {}).get("name")}
         report |= {"teacher": size_of(teacher), "student": size_of(student)}
@@ -154,7 +152,7 @@ def kind_of(config: Config, described: dict):
             f"found --dev and a teacher without a task, {config.teacher}; wanted no --dev, or a "
             "model folder that finetune wrote"
         )
-    return tasks.distillation.Texts(max_seq_length=described["encoder"].max_sequence_length)
+    return tasks.Texts(max_seq_length=described["encoder"].max_sequence_length)
 
 
 def student_sizes(
@@ -203,22 +201,6 @@ def student_sizes(
     return sizes if flags.dropout < 0 else dataclasses.replace(sizes, dropout=flags.dropout)
 
 
-def load_teacher(folder: str, kind, encoder: models.EncoderConfig, precision: str):
-    """The model of the folder; the encoder alone, where there is no task.
-
-    Args:
-        folder: of the teacher.
-        kind: of task.
-        encoder: its sizes.
-        precision: in what numbers it computes.
-    """
-    if not kind.is_without_task:
-        return models.load(folder, precision)
-    teacher = kind.make_model(encoder, precision=precision)
-    models.load_encoder(folder, teacher)
-    return teacher
-
-
 def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher, precision: str):
     """The student with the weights that it starts from.
 
@@ -233,8 +215,8 @@ def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher, pre
     if config.student.init_from:
         if not models.load_encoder(config.student.init_from, student):
             logging.warning("%s has no pooler; it starts at random", config.student.init_from)
-    elif tasks.distillation.is_cut(sizes, teacher.config):
-        tasks.distillation.copy_weights(teacher, student)
+    elif tasks.is_cut(sizes, teacher.config):
+        tasks.copy_weights(teacher, student)
     else:
         logging.info("the student's sizes are not the teacher's: it starts from random weights")
     return student
@@ -257,7 +239,7 @@ def read_input(config: Config, kind):
         try:
             examples = kind.read(config.input, columns, labelled=False)
         except files.InputError as without:
-            if kind.is_without_task:
+            if not kind.scalars:  # there is no labelled file of its kind
                 raise
             try:  # columns without names are those of a labelled file
                 examples = kind.read(config.input, columns)
@@ -265,7 +247,7 @@ def read_input(config: Config, kind):
                 raise files.InputError(
                     f"{without}; and with answers: {with_answers}"
                 ) from with_answers
-    return labelled.head(examples, 256) if config.debug else examples
+    return labelled.first(examples, 256) if config.debug else examples
 
 
 def train(config: Config, task, rows, tokenizer, machine, computation):
@@ -273,7 +255,7 @@ def train(config: Config, task, rows, tokenizer, machine, computation):
 
     Args:
         config: of the run.
-        task: a `tasks.distillation.Distillation`.
+        task: a `tasks.Distillation`.
         rows: what it learns on.
         tokenizer: the teacher's.
         machine: where the run takes place.
@@ -328,7 +310,7 @@ def size_of(model) -> dict[str, int]:
 def read_dev(config: Config, kind):
     """Labelled examples to score on, of the `config`'s dev file as its `kind` reads them."""
     examples = kind.read(config.dev, labelled.column_names(config.objective.columns))
-    return labelled.head(examples, 256) if config.debug else examples
+    return labelled.first(examples, 256) if config.debug else examples
 
 
 def predict(config: Config, kind, model, examples, rows, tokenizer) -> list[dict]:
@@ -369,11 +351,8 @@ def compare(config: Config, kind, teacher, student, tokenizer) -> dict:
     }
     scores = {name: kind.scores(examples, predictions) for name, predictions in answers.items()}
     report = {"dev": scores | {"baseline": kind.baseline(examples, examples)}}
-    if kind.answer_field:
-        alike = [
-            a[kind.answer_field] == b[kind.answer_field]
-            for a, b in zip(*answers.values(), strict=True)
-        ]
+    if answer := kind.agrees_on:
+        alike = [a[answer] == b[answer] for a, b in zip(*answers.values(), strict=True)]
         report["agreement"] = sum(alike) / len(alike)
     return report
 

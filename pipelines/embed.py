@@ -27,8 +27,8 @@ from absl import logging
 from roots_tf import files, models, program, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
-from roots_tf.models import heads
-from roots_tf.tasks import rows
+from roots_tf.labelled.token_rows import RowBatcher, batches_by_length, cut
+from roots_tf.models import pooling
 
 TEXTS_AT_ONCE = 8192  # sorted by length and written together
 CHARS_AT_ONCE = 1 << 26
@@ -60,7 +60,8 @@ def main(config: Config) -> dict:
     if writer is None:
         raise files.InputError(f"found --output={config.output}; wanted a .parquet or a .npy")
     tokenizer = tokenizers.load(config.model)
-    model = _load(config)
+    model = models.load(config.model, config.precision)
+    pooling.check(config.pooling, model, models.describe(config.model), config.model)
     longest = model.config.max_sequence_length
     length = min(config.max_seq_length or longest, longest)
     embed = make_embed(model, config.pooling, config.l2_normalize)
@@ -68,10 +69,10 @@ def main(config: Config) -> dict:
     with files.atomic_path(config.output) as temporary:
         with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
             for texts in _chunks(config):
-                some = rows.cut(*tokenizer.encode(texts), tokenizer, length)
+                rows = cut(*tokenizer.encode(texts), tokenizer, length)
                 vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
-                batcher = rows.Batcher(some, tokenizer.pad_id)
-                for examples in rows.batches_by_length(some, config.batch_size):
+                batcher = RowBatcher(rows, tokenizer.pad_id)
+                for examples in batches_by_length(rows, config.batch_size):
                     vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
                 output.write(texts, vectors)
                 count += len(texts)
@@ -84,40 +85,22 @@ def main(config: Config) -> dict:
     return {"texts": count, "hidden_dim": model.config.hidden_dim}
 
 
-def make_embed(model, pooling: str, l2_normalize: bool):
-    """A function from features [B, L] to vectors float32 [B, H]."""
-    feature = {
+def make_embed(model, how: pooling.Pooling, l2_normalize: bool):
+    """A compiled function from features [B, L] to vectors float32 [B, H].
+
+    Args:
+        model: of `roots_tf.models`.
+        how: which vector of the tokens' is the text's.
+        l2_normalize: whether vectors are scaled to length 1.
+    """
+    features = {
         "token_ids": tf.TensorSpec([None, None], tf.int32),
         "segment_ids": tf.TensorSpec([None, None], tf.int32),
         "padding_mask": tf.TensorSpec([None, None], tf.bool),
     }
-
-    @tf.function(input_signature=[feature])
-    def embed(features):
-        hidden_states = model.encoder(features)  # [B, L, H]
-        if pooling == "mean":
-            vectors = heads.mean_pool(hidden_states, features["padding_mask"])
-        else:
-            pooled = model.pooler(hidden_states) if pooling == "pooler" else hidden_states[:, 0]
-            vectors = tf.cast(pooled, tf.float32)
-        return tf.math.l2_normalize(vectors, -1) if l2_normalize else vectors
-
-    return embed
-
-
-def _load(config: Config):
-    """The model.
-
-    Raises:
-        InputError: it has no pooler that was trained, and that one is wanted.
-    """
-    untrained = models.describe(config.model).get("untrained", ())
-    model = models.load(config.model, config.precision)
-    if config.pooling == "pooler" and (model.pooler is None or "pooler" in untrained):
-        raise files.InputError(
-            f"found no trained pooler in {config.model}; wanted --pooling=mean or cls"
-        )
-    return model
+    return tf.function(
+        lambda given: pooling.embed(model, given, how, l2_normalize), input_signature=[features]
+    )
 
 
 def _chunks(config: Config) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ the task and writes them as JSON.
 import dataclasses
 
 from roots_tf import files, models, program, tasks, tokenizers
-from roots_tf.tasks import finetuning
+from roots_tf.labelled import tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +30,12 @@ def main(config: Config) -> dict:
     """Writes and returns the scores."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    columns = dict(text.partition("=")[::2] for text in config.columns)
-    examples = kind.read(config.input, columns)
+    examples = kind.read(config.input, tables.column_names(config.columns))
     if config.debug:
-        examples = finetuning.head(examples, 256)
-    rows = kind.rows(examples, tokenizer)
-    outputs = tasks.predict(
-        kind, models.load(config.model), rows, config.batch_size, tokenizer.pad_id
-    )
-    scores = kind.scores(examples, kind.predictions(examples, rows, outputs))
+        examples = tables.first(examples, 256)
+    model, size = models.load(config.model), config.batch_size
+    predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=size, labelled=True)
+    scores = kind.scores(examples, predictions)
     for name, value in scores.items():
         if isinstance(value, dict):
             for label, parts in value.items():

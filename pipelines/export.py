@@ -24,32 +24,20 @@ import functools
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from roots_tf import models, program, tasks, tokenizers
 from roots_tf.export import (
     card,
+    embedding,
     hugging_face,
     keras_hub,
     litert,
     requests,
     saved_model,
-    serving,
 )
-from roots_tf.export import serving_spans as spans
 from roots_tf.files import InputError
-from roots_tf.tasks.rows import cut
-
-SERVED = {
-    "classification": serving.Classes,
-    "regression": serving.Value,
-    "similarity": serving.Likeness,
-    "multiple_choice": serving.Choice,
-    "tagging": spans.Tags,
-    "question_answering": spans.Answers,
-}
+from roots_tf.models import pooling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,21 +94,21 @@ def _saved_model(config: Config) -> Path:
     model = models.load(config.model, config.precision)
     tokenizer = tokenizers.load(config.model)
     longest = described["encoder"].max_sequence_length
-    kind = _kind(described)
+    kind = tasks.kind_of(described)
     usual = kind.max_seq_length if kind else longest
     length = 16 if config.debug else min(config.max_seq_length or usual, longest)
     if kind is None:
-        if config.pooling == "pooler" and not _has_pooler(described):
-            raise InputError(
-                f"found no trained pooler in {config.model}; wanted --pooling=mean or cls"
-            )
-        served = serving.Embedding(
-            model, tokenizer, length, pooling=config.pooling, l2_normalize=config.l2_normalize
-        )
-        answer = functools.partial(embeddings, served)
+        pooling.check(config.pooling, model, described, config.model)
+        served = embedding.Embedding(model, tokenizer, length, config.pooling, config.l2_normalize)
+        answer = functools.partial(embedding.embeddings, served)
     else:
+        if kind.has_labels() and not kind.labels:
+            raise InputError(
+                f"found a {described['kind']} without a task or names of labels; wanted a model "
+                "that finetune or import wrote"
+            )
         kind = dataclasses.replace(kind, max_seq_length=length)
-        served = serve(kind, model, tokenizer)
+        served = kind.served(model, tokenizer)
         answer = functools.partial(predictions, kind, model, tokenizer)
     texts = saved_model.checked_texts(served)
     return saved_model.export(
@@ -132,55 +120,17 @@ def _saved_model(config: Config) -> Path:
     )
 
 
-def _kind(described: dict) -> tasks.FineTuning | None:
-    """The task of a model; None of an encoder."""
-    if "task" in described:
-        return tasks.restore(described)
-    name = {"classifier": "classification", "token_classifier": "tagging"}.get(described["kind"])
-    if name is None:
-        return None
-    if not described["labels"]:
-        raise InputError(
-            f"found a {described['kind']} without a task or names of labels; wanted a model that "
-            "finetune or import wrote"
-        )
-    longest = described["encoder"].max_sequence_length
-    return tasks.KINDS[name](max_seq_length=longest, labels=tuple(described["labels"]))
-
-
-def _has_pooler(described: dict) -> bool:
-    """Whether a model without a task has a trained pooler."""
-    return described.get("pooler", True) and "pooler" not in described.get("untrained", ())
-
-
-def serve(kind: tasks.FineTuning, model, tokenizer) -> serving.Serving:
-    """What is saved of a fine-tuned model."""
-    labels = {"labels": kind.labels} if kind.name in ("classification", "tagging") else {}
-    task = tasks.describe(kind)
-    return SERVED[kind.name](model, tokenizer, kind.max_seq_length, task, **labels)
-
-
 def predictions(kind: tasks.FineTuning, model, tokenizer, texts: dict[str, list]) -> list[dict]:
-    """What `predict` answers to texts."""
+    """What `predict` answers to texts.
+
+    Args:
+        kind: of task.
+        model: as `kind.make_model` gives it.
+        tokenizer: the model's.
+        texts: columns of texts, by name.
+    """
     examples = kind.unlabelled(texts)
-    rows = kind.rows(examples, tokenizer, labelled=False)
-    outputs = tasks.predict(kind, model, rows, len(rows), tokenizer.pad_id)
-    return kind.predictions(examples, rows, outputs)
-
-
-def embeddings(served: serving.Embedding, texts: dict[str, list]) -> list[dict]:
-    """Vectors of texts, one by one, by the tokenizer that training uses."""
-    tokenizer, answers = served.tokenizer, []
-    for text in texts["text"]:
-        row = cut(*tokenizer.encode([text]), tokenizer, served.length)
-        ids = row.token_ids[None]
-        features = {
-            "token_ids": tf.constant(ids),
-            "segment_ids": tf.zeros_like(ids),
-            "padding_mask": tf.constant(np.ones_like(ids, bool)),
-        }
-        answers.append({"embedding": served.of_rows(features)["embedding"][0].numpy().tolist()})
-    return answers
+    return tasks.answer(kind, model, tokenizer, examples, batch_size=64)
 
 
 def _command(config: Config) -> str:

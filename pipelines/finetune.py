@@ -186,10 +186,10 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     paths |= {"test": config.test} if config.test else {}
     examples = {split: kind.read(path, columns) for split, path in paths.items()}
     if config.debug:
-        examples = {split: labelled.head(found, 256) for split, found in examples.items()}
+        examples = {split: labelled.first(found, 256) for split, found in examples.items()}
     kind = kind.learn(examples["train"])
     if flags.balance:
-        kind = kind.balanced(examples["train"])
+        kind = kind.with_balance(examples["train"])
     rows = {split: kind.rows(found, tokenizer) for split, found in examples.items()}
     scored = [split for split in ("dev", "test") if split in examples]
     baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
@@ -244,7 +244,7 @@ def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) ->
         predictions: by split.
     """
     kind = data.kind
-    models.save(output / "model", model, labels=kind.labels, task=tasks.describe(kind))
+    models.save(output / "model", model, **kind.description())
     data.tokenizer.save(output / "model")
     for split, rows in predictions.items():
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, models, program, tasks
+from roots_tf import files, models, program
 from roots_tf.export import hugging_face, keras_hub, tensorflow1
 from roots_tf.export.new_folder import new_folder
 
@@ -36,12 +36,7 @@ class Config:
 def main(config: Config) -> dict:
     """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
     found = recognise(config.from_).read(config.from_)
-    description, encoder = dict(found.description), found.model.config
-    if found.task:
-        kind = tasks.KINDS[found.task]
-        labels = tuple(description["labels"])
-        described = kind(max_seq_length=encoder.max_sequence_length, labels=labels)
-        description["task"] = tasks.describe(described)
+    description, encoder = found.description, found.model.config
     if found.unused:
         logging.warning("left out %d weights: %s", len(found.unused), ", ".join(found.unused))
     if untrained := description.get("untrained"):

@@ -14,7 +14,7 @@ import json
 from absl import logging
 
 from roots_tf import files, models, program, tasks, tokenizers
-from roots_tf.tasks import finetuning
+from roots_tf.labelled import tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +33,11 @@ def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    columns = dict(text.partition("=")[::2] for text in config.columns)
-    examples = kind.read(config.input, columns, labelled=False)
+    examples = kind.read(config.input, tables.column_names(config.columns), labelled=False)
     if config.debug:
-        examples = finetuning.head(examples, 16)
+        examples = tables.first(examples, 16)
     model = models.load(config.model)
-    rows = kind.rows(examples, tokenizer, labelled=False)
-    outputs = tasks.predict(kind, model, rows, config.batch_size, tokenizer.pad_id)
-    predictions = kind.predictions(examples, rows, outputs)
+    predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
     files.write_text(config.output, "".join(lines))
     logging.info("%s holds %d answers", config.output, len(predictions))

@@ -9,26 +9,15 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from roots_tf import files, models
+from roots_tf import files, models, tasks
 from roots_tf.export import operations, requests
 
 _TO_FILL = "**To be filled in by a person:**"
-# By the name of the task, or the kind of a model without one: pipeline_tag of huggingface.co/tasks,
-# and what the model is for.
-_USES = {
-    "classification": ("text-classification", "gives a text, or a pair of texts, one of {labels}"),
-    "regression": ("text-classification", "gives a text, or a pair of texts, a number"),
-    "tagging": ("token-classification", "gives the words of a text one of {labels} each"),
-    "question_answering": (
-        "question-answering",
-        "finds the answer to a question in a text that is given with it",
-    ),
-    "multiple_choice": ("multiple-choice", "chooses among texts the one that follows another"),
-    "similarity": ("sentence-similarity", "says how alike two texts are"),
+# By the name of a model without a task: pipeline_tag of huggingface.co/tasks, and what it does.
+_WITHOUT_A_TASK = {
     "pretrainer": ("fill-mask", "turns texts into vectors and guesses masked words"),
     "encoder": ("feature-extraction", "turns texts into vectors"),
 }
-_OF_KIND = {"classifier": "classification", "token_classifier": "tagging"}
 
 
 def write(folder: str | Path, source: str | Path, command: str) -> Path:
@@ -48,9 +37,9 @@ def write(folder: str | Path, source: str | Path, command: str) -> Path:
         InputError: `source` is no model folder.
     """
     described, trained = models.describe(source), _run(source)
-    name = described.get("task", {}).get("name")
-    name = name or _OF_KIND.get(described["kind"], described["kind"])
-    pipeline_tag, use = _USES[name]
+    kind = tasks.kind_of(described)
+    name = kind.name if kind else described["kind"]
+    pipeline_tag, use = (kind.pipeline_tag, kind.use) if kind else _WITHOUT_A_TASK[name]
     count = f"{len(described['labels'])} labels" if described["labels"] else "several labels"
     head = {
         "license": None,  # a name of huggingface.co/docs/hub/repositories-licenses
@@ -62,7 +51,7 @@ def write(folder: str | Path, source: str | Path, command: str) -> Path:
     title = Path(source).resolve()
     title = title.parent if title.name == "model" else title
     lines += [f"# {title.name}", "", f"This model {use.format(labels=count)}.", ""]
-    lines += _intended_use(described, name)
+    lines += _intended_use(described, kind)
     if Path(folder, "saved_model.pb").exists():
         lines += _signatures(folder)
     lines += _sizes(described) + _training(trained)
@@ -98,12 +87,11 @@ def _run(source: str | Path) -> tuple[dict, dict]:
     return config, report
 
 
-def _intended_use(described: dict, name: str) -> list[str]:
+def _intended_use(described: dict, kind) -> list[str]:
     """What goes in, and what has to be known before use."""
-    task = described.get("task", {})
-    longest = task.get("max_seq_length", described["encoder"].max_sequence_length)
-    in_parts = task.get("stride") or name in ("tagging", "question_answering")
-    rest = "longer texts are read in parts" if in_parts else "what is longer is cut off"
+    longest = kind.max_seq_length if kind else described["encoder"].max_sequence_length
+    in_windows = kind is not None and kind.in_windows
+    rest = "longer texts are read in parts" if in_windows else "what is longer is cut off"
     lines = ["## Intended use", ""]
     lines += [f"Texts like those it learned from, of up to {longest} tokens; {rest}."]
     if described["labels"]:

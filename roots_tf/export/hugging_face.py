@@ -7,7 +7,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from roots_tf import files, models, tokenizers
+from roots_tf import files, models, tasks, tokenizers
 from roots_tf.export import incoming, weight_names
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
@@ -31,14 +31,6 @@ _RATES = {  # those that older configs may leave out, with the default of `BertC
     "layer_norm_epsilon": ("layer_norm_eps", 1e-12),
     "initializer_range": ("initializer_range", 0.02),
 }
-# What a task is called there; tasks by the names of `roots_tf.tasks.KINDS`.
-_HEADS = {
-    "classification": "BertForSequenceClassification",
-    "regression": "BertForSequenceClassification",
-    "tagging": "BertForTokenClassification",
-    "question_answering": "BertForQuestionAnswering",
-    "multiple_choice": "BertForMultipleChoice",
-}
 _ANSWERS = "qa_outputs."  # the head of question answering; that of other tasks is `classifier.`
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -59,16 +51,9 @@ def read(folder: str | Path) -> incoming.Incoming:
     encoder = encoder_config(config, str(path))
     stored, source = _read_weights(folder), str(folder / "model.safetensors")
     _check_tied(stored, source)
-    task, labels, num_labels = _task(config, stored, str(path))
+    kind = _kind(config, stored, str(path))
     return incoming.build(
-        "hugging_face",
-        encoder,
-        stored,
-        tokenizers.load(folder),
-        source,
-        task=task,
-        labels=labels,
-        num_labels=num_labels,
+        "hugging_face", encoder, stored, tokenizers.load(folder), source, kind=kind
     )
 
 
@@ -111,7 +96,7 @@ def _read_weights(folder: Path) -> dict[str, np.ndarray]:
     """Weights by the names of the table, whatever transformers wrote before them."""
     path = folder / "model.safetensors"
     if not path.exists():
-        pickles = sorted(file.name for kind in _PICKLES for file in folder.glob(kind))
+        pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
         found = (
             f"only {pickles[0]}, a pickle, which can run code as it is read,"
             if pickles
@@ -156,30 +141,32 @@ def _check_tied(stored: dict[str, np.ndarray], source: str) -> None:
             )
 
 
-def _task(config: dict, stored: dict[str, np.ndarray], source: str):
-    """Task, names of the labels and number of outputs of a head; ("", (), 0) without one."""
+def _kind(config: dict, stored: dict[str, np.ndarray], source: str):
+    """The kind of task of a head, a `FineTuning` with the names of its labels; None without one."""
     architecture = (config.get("architectures") or [""])[0]
-    tasks = [task for task, name in _HEADS.items() if name == architecture]
+    kinds = [k for k in tasks.KINDS.values() if k.transformers.architecture == architecture]
     head = stored.get("classifier.weight")
-    if not tasks or head is None:
-        return "", (), 0
-    task, num_labels = tasks[0], len(head)
-    names = config.get("id2label") or {}
-    labels = tuple(names[key] for key in sorted(names, key=int))
-    labels = labels or tuple(f"LABEL_{i}" for i in range(num_labels))
-    problem = config.get("problem_type")
-    if problem == "regression" or (task == "classification" and num_labels == 1):
-        task = "regression"
-    elif problem not in (None, "single_label_classification"):
+    if not kinds or head is None:
+        return None
+    # Where one architecture has classes and numbers, a single output is a number.
+    problem = "regression" if len(kinds) > 1 and len(head) == 1 else config.get("problem_type")
+    fitting = [kind for kind in kinds if problem in kind.transformers.problem_types]
+    if not fitting:
         raise InputError(
             f"found problem_type={problem!r} in {source}; wanted one label a text, or a number"
         )
-    if task in ("classification", "tagging") and len(labels) != num_labels:
+    kind = fitting[0](max_seq_length=config[_SIZES["max_sequence_length"]])
+    if not kind.has_labels():
+        return kind
+    names = config.get("id2label") or {}
+    labels = tuple(names[key] for key in sorted(names, key=int))
+    labels = labels or tuple(f"LABEL_{i}" for i in range(len(head)))
+    if len(labels) != len(head):
         raise InputError(
-            f"found {len(labels)} names in id2label of {source} and {num_labels} rows in "
+            f"found {len(labels)} names in id2label of {source} and {len(head)} rows in "
             "classifier.weight; wanted as many"
         )
-    return task, labels if task in ("classification", "tagging") else (), num_labels
+    return dataclasses.replace(kind, labels=labels)
 
 
 def write(folder: str | Path, source: str | Path) -> Path:
@@ -198,26 +185,20 @@ def write(folder: str | Path, source: str | Path) -> Path:
     described = models.describe(source)
     config, tokenizer = described["encoder"], tokenizers.load(source)
     refuse_other_parts(config, str(source), "Hugging Face's BERT")
-    task, kind = described.get("task", {}), described["kind"]
-    if "name" not in task and kind in ("classifier", "token_classifier"):
-        task = {"name": "classification" if kind == "classifier" else "tagging"}
-    untrained = set(described.get("untrained", ()))
-    architecture = _HEADS.get(task.get("name"), "BertModel")
-    if kind == "pretrainer":
+    kind, untrained = tasks.kind_of(described), set(described.get("untrained", ()))
+    architecture = (kind.transformers.architecture if kind else "") or "BertModel"
+    if described["kind"] == "pretrainer":
         architecture = "BertForMaskedLM" if untrained else "BertForPreTraining"
         # BertForMaskedLM has neither of the two.
         untrained |= {"pooler", "next_sentence"} if untrained else set()
-
-    model = models.load(source)
     weights = {
         name: variable.numpy()
-        for name, variable in models.named_weights(model).items()
+        for name, variable in models.named_weights(models.load(source)).items()
         if name.split("/")[0] not in untrained
     }
-    if task.get("name") == "regression":  # there the head gives values in their own unit
-        weights["classes/kernel"] *= np.float32(task["deviation"])
-        weights["classes/bias"] *= np.float32(task["deviation"])
-        weights["classes/bias"] += np.float32(task["mean"])
+    if kind and "classes/kernel" in weights:
+        head = ("classes/kernel", "classes/bias")
+        weights |= zip(head, kind.scaled_head(*map(weights.get, head)), strict=True)
     theirs = weight_names.from_ours("hugging_face", weights, config.num_layers)
     if architecture != "BertModel":
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
@@ -232,7 +213,7 @@ def write(folder: str | Path, source: str | Path) -> Path:
         "pad_token_id": tokenizer.pad_id,
         "tie_word_embeddings": True,
         "dtype": "float32",
-    } | _labels(described, task.get("name"))
+    } | _labels(described["labels"], kind)
     with new_folder(folder) as temporary:
         path = temporary / "model.safetensors"
         safetensors.numpy.save_file(theirs, path, {"format": "pt"})
@@ -250,16 +231,16 @@ def _with_prefix(name: str, architecture: str) -> str:
     return name if name.startswith("cls.") else f"bert.{name}"
 
 
-def _labels(described: dict, task: str | None) -> dict:
+def _labels(labels: list[str], kind) -> dict:
     """Fields of the config about the outputs of a head."""
-    if task == "regression":
-        return {"id2label": {"0": "LABEL_0"}, "problem_type": "regression"}
-    if not described["labels"]:
-        return {}
-    names = {"id2label": {str(i): label for i, label in enumerate(described["labels"])}}
-    names["label2id"] = {label: i for i, label in enumerate(described["labels"])}
-    one = {"problem_type": "single_label_classification"} if task == "classification" else {}
-    return names | one
+    problem = kind.transformers.problem_types[0] if kind else None
+    fields = {"problem_type": problem} if problem else {}
+    if not labels:  # else transformers takes two outputs for granted
+        unnamed = {str(i): f"LABEL_{i}" for i in range(kind.num_outputs if problem else 0)}
+        return fields | ({"id2label": unnamed} if unnamed else {})
+    fields["id2label"] = {str(i): label for i, label in enumerate(labels)}
+    fields["label2id"] = {label: i for i, label in enumerate(labels)}
+    return fields
 
 
 def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, **wanted) -> None:

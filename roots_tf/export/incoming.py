@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from roots_tf import models
+from roots_tf import models, tasks
 from roots_tf.export import weight_names
 from roots_tf.files import InputError
 from roots_tf.tokenizers import Tokenizer
@@ -18,16 +18,14 @@ class Incoming(NamedTuple):
     Attributes:
         model: with the weights of the checkpoint.
         tokenizer: that of the checkpoint.
-        description: what `models.save` is to write besides: `labels`, and `untrained`, the layers
-            that the checkpoint lacks and that have initial weights.
-        task: name of the task that the head was trained for; "" without a head.
+        description: what else `models.save` writes: `labels` and `task` of a head; `untrained`,
+            the layers that the checkpoint lacks and that have initial weights.
         unused: names of weights that no part of the model takes.
     """
 
     model: keras.Model
     tokenizer: Tokenizer
     description: dict
-    task: str
     unused: tuple[str, ...]
 
 
@@ -38,14 +36,12 @@ def build(
     tokenizer: Tokenizer,
     source: str,
     *,
-    task: str = "",
-    labels: tuple[str, ...] = (),
-    num_labels: int = 0,
+    kind: tasks.FineTuning | None = None,
 ) -> Incoming:
-    """Makes the model that the weights are of: of one kind of `models.folder.KINDS`.
+    """Makes the model that the weights are of.
 
     A vocabulary head makes it a `Pretrainer`, for which next sentence and pooler may be missing;
-    a task makes it a model with a head over `num_labels` classes; else it is an encoder.
+    a kind of task makes it a model with that head; else it is an encoder.
 
     Args:
         layout: names of the weights.
@@ -53,9 +49,7 @@ def build(
         stored: weights by name.
         tokenizer: of the checkpoint.
         source: file or folder, for messages.
-        task: what a head `classes` was trained for, or "".
-        labels: names of its classes, if they have any.
-        num_labels: its outputs.
+        kind: of task that a head `classes` was trained for, or None.
 
     Raises:
         InputError: a weight is missing or of another shape, or the vocabulary is larger than the
@@ -67,10 +61,11 @@ def build(
             f"{source}; wanted no more tokens than rows: the tokenizer is of another model"
         )
     parts, untrained = weight_names.parts_in(layout, stored), []
-    description = {"labels": list(labels)}
-    if task:
+    description = {"labels": []}
+    if kind:
+        description = kind.description()
         head = models.Classifier if "pooler" in parts else models.TokenClassifier
-        model = head(config, num_labels)
+        model = head(config, kind.num_outputs)
     elif "masked_lm" in parts:
         model = models.Pretrainer(config)
         untrained = sorted({"pooler", "next_sentence"} - parts)
@@ -89,4 +84,4 @@ def build(
     where = weight_names.weights_of(layout, config.num_layers)
     used = {theirs for name in variables for theirs in where[name].names}
     unused = tuple(sorted(set(stored) - used))
-    return Incoming(model, tokenizer, description, task, unused)
+    return Incoming(model, tokenizer, description, unused)

@@ -21,10 +21,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files, models, tokenizers
+from roots_tf import files, models, tasks, tokenizers
+from roots_tf.export.embedding import features_of
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
-from roots_tf.tokenizers import packing
+from roots_tf.models import pooling
 
 Quantize = Literal["none", "float16", "int8"]
 SIGNATURE = "serving_default"
@@ -40,19 +41,19 @@ CHECKED_TEXTS = (
 )
 
 
-class Answers(tf.Module):
-    """What is converted.
+class RowModel(tf.Module):
+    """What is converted: from rows of token ids to one output.
 
     Args:
-        model: of a kind of `models.folder.KINDS`.
-        task: what `model.json` says of the task that it was fine-tuned for; {} without one.
+        model: of `roots_tf.models`.
+        kind: the `FineTuning` that it was fine-tuned for; None of one without a task.
         pad_id: id that stands on padding.
         length: tokens of a row; 0: as many as are given.
     """
 
-    def __init__(self, model: keras.Model, task: dict, pad_id: int, length: int):
+    def __init__(self, model: keras.Model, kind, pad_id: int, length: int):
         super().__init__()
-        self._task, self._pad_id = task, pad_id
+        self._kind, self._pad_id = kind, pad_id
         # A SavedModel keeps what hangs on the module by attribute: the variables, which lists
         # inside Keras would hide; and not the model too, or each weight would be kept twice.
         self.model_variables = [variable.value for variable in model.variables]
@@ -72,12 +73,9 @@ class Answers(tf.Module):
             "segment_ids": tf.where(inside, segment_ids, 0),
             "padding_mask": inside,
         }
-        if not hasattr(self._model, "num_labels"):
-            return {"embedding": models.mean_pool(self._model.encoder(features), inside)}
-        logits = self._model(features)
-        if self._task.get("name") == "regression":
-            return {"value": logits[:, 0] * self._task["deviation"] + self._task["mean"]}
-        return {"logits": logits}
+        if self._kind is None:
+            return {"embedding": pooling.embed(self._model, features)}
+        return self._kind.litert_output(self._model(features), features)
 
 
 def write(
@@ -110,11 +108,11 @@ def write(
     if length and not 3 <= length <= longest:
         raise InputError(f"found a length of {length}; wanted 3 to {longest}, or 0 for any")
     tokenizer = tokenizers.load(source)
-    answers = Answers(models.load(source), described.get("task", {}), tokenizer.pad_id, length)
+    row_model = RowModel(models.load(source), tasks.kind_of(described), tokenizer.pad_id, length)
     with new_folder(folder) as temporary:
-        content = convert(answers, quantize)
+        content = convert(row_model, quantize)
         said = {"quantize": quantize, "length": length, "bytes": len(content)}
-        said |= compare(answers, content, _rows(tokenizer, length or longest, padded=length > 0))
+        said |= compare(row_model, content, _rows(tokenizer, length or longest, padded=length > 0))
         tolerance = TOLERANCE * max(1.0, said["largest_output"])
         if quantize == "none" and said["largest_difference"] > tolerance:
             raise InputError(
@@ -128,10 +126,15 @@ def write(
     return said
 
 
-def convert(answers: Answers, quantize: Quantize) -> bytes:
-    """The bytes of a `.tflite`; arguments as above."""
+def convert(row_model: RowModel, quantize: Quantize) -> bytes:
+    """The bytes of a `.tflite`.
+
+    Args:
+        row_model: what is converted.
+        quantize: as for `write`.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        tf.saved_model.save(answers, scratch, signatures={SIGNATURE: answers.serve})
+        tf.saved_model.save(row_model, scratch, signatures={SIGNATURE: row_model.serve})
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[SIGNATURE])
         if quantize != "none":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -149,26 +152,26 @@ def runner(content: bytes):
     return interpreter.get_signature_runner(SIGNATURE)
 
 
-def compare(answers: Answers, content: bytes, rows: list[dict[str, np.ndarray]]) -> dict:
-    """How far a file's outputs are from the model's; what is returned is told in `write`.
+def compare(row_model: RowModel, content: bytes, rows: list[dict[str, np.ndarray]]) -> dict:
+    """How far a file's outputs are from the model's, as `write` returns it.
 
     Args:
-        answers: the model.
+        row_model: what was converted.
         content: the bytes of its file.
         rows: inputs [1, L], one a text.
     """
     run, outputs, differences, cosines, same = runner(content), [], [], [], []
     for inputs in rows:
-        ((name, wanted),) = ((key, value.numpy()) for key, value in answers(**inputs).items())
-        found = run(**inputs)[name]
+        ((name, right),) = ((key, value.numpy()) for key, value in row_model(**inputs).items())
+        given = run(**inputs)[name]
         kept = inputs["padding_mask"] != 0
-        if wanted.ndim == 3:  # an answer a token
-            wanted, found = wanted[kept], found[kept]
-        outputs.append(float(np.abs(wanted).max()))
-        differences.append(float(np.abs(found - wanted).max()))
-        lengths = np.linalg.norm(wanted) * np.linalg.norm(found)
-        cosines.append(float((wanted * found).sum() / lengths))
-        same += np.ravel(wanted.argmax(-1) == found.argmax(-1)).tolist()
+        if right.ndim == 3:  # an answer a token
+            right, given = right[kept], given[kept]
+        outputs.append(float(np.abs(right).max()))
+        differences.append(float(np.abs(given - right).max()))
+        lengths = np.linalg.norm(right) * np.linalg.norm(given)
+        cosines.append(float((right * given).sum() / lengths))
+        same += np.ravel(right.argmax(-1) == given.argmax(-1)).tolist()
     said = {"output": name, "largest_output": max(outputs), "largest_difference": max(differences)}
     if name != "value":
         said["least_cosine"] = min(cosines)
@@ -179,10 +182,12 @@ def _rows(tokenizer: tokenizers.Tokenizer, length: int, padded: bool) -> list[di
     """Inputs of the file for each of `CHECKED_TEXTS`, padded to `length` or not at all."""
     rows = []
     for text in CHECKED_TEXTS:
-        ids, splits = tokenizer.encode([text])
-        ragged = tf.RaggedTensor.from_row_splits(ids, splits)
-        features = packing.pack(ragged, None, length, tokenizer)
-        used = length if padded else int(tf.reduce_sum(tf.cast(features["padding_mask"], tf.int32)))
-        rows.append({key: value.numpy()[:, :used] for key, value in features.items()})
-        rows[-1]["padding_mask"] = rows[-1]["padding_mask"].astype(np.int32)
+        features = features_of(text, tokenizer, length)
+        missing = length - features["token_ids"].shape[1] if padded else 0
+        rows.append(
+            {
+                key: np.pad(value.numpy().astype(np.int32), [(0, 0), (0, missing)])
+                for key, value in features.items()
+            }
+        )
     return rows

@@ -1,4 +1,4 @@
-"""A `Serving` as a SavedModel, written once it answers in a fresh process as Python does."""
+"""A served graph as a SavedModel, written once it answers in a fresh process as Python does."""
 
 import json
 import os
@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.export import operations, requests
-from roots_tf.export.serving import Serving
 from roots_tf.files import InputError
+from roots_tf.tasks.served_graph import ServedGraph
 
 # Loads a SavedModel as a server does: nothing but TensorFlow and the ops of tensorflow-text. Asks
 # by text, by serialised examples of the same texts, and by ids.
@@ -57,21 +57,21 @@ TOLERANCES = {"float32": 1e-5, "mixed_bfloat16": 3e-2}
 
 
 class Expected(NamedTuple):
-    """What texts are answered in Python.
+    """Texts, and the answers to them that Python gives.
 
     Attributes:
         texts: columns of texts, by the names of the inputs.
-        answers: an object a text, as `Serving.predictions` gives them.
+        answers: an object a text, as `ServedGraph.predictions` gives them.
     """
 
     texts: dict[str, list]
     answers: list[dict]
 
 
-def checked_texts(serving: Serving) -> dict[str, list]:
-    """Columns of texts to check a model with."""
+def checked_texts(served: ServedGraph) -> dict[str, list]:
+    """Columns of texts to check a model with, by the names of its inputs."""
     columns = {}
-    for place, (name, shape) in enumerate(serving.inputs.items()):
+    for place, (name, shape) in enumerate(served.inputs.items()):
         texts = list(CHECKED_TEXTS[place:] + CHECKED_TEXTS[:place])  # another one in each column
         if shape:
             texts = [[CHECKED_TEXTS[i], *texts][: shape[0]] for i in range(len(texts))]
@@ -80,7 +80,7 @@ def checked_texts(serving: Serving) -> dict[str, list]:
 
 
 def export(
-    serving: Serving,
+    served: ServedGraph,
     expected: Expected,
     folder: str | Path,
     version: int,
@@ -89,7 +89,7 @@ def export(
     """Writes `<folder>/<version>`, after a fresh process has given the expected answers from it.
 
     Args:
-        serving: what to save.
+        served: what to save.
         expected: answers that do not come from the graph.
         folder: the model's folder; its name is the model's to TensorFlow Serving.
         version: number of the version.
@@ -107,11 +107,11 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
     try:
-        tf.saved_model.save(serving, str(temporary), signatures=serving.signatures())
+        tf.saved_model.save(served, str(temporary), signatures=served.signatures())
         operations.write(temporary)
-        ids = _ids(serving, expected.texts)
-        check(serving, temporary, expected, ids)
-        requests.write(temporary, target.parent.name, _requests(serving, expected.texts, ids))
+        ids = _ids(served, expected.texts)
+        check(served, temporary, expected, ids)
+        requests.write(temporary, target.parent.name, _requests(served, expected.texts, ids))
         write_beside(temporary)
         temporary.rename(target)
     except OSError as error:
@@ -121,53 +121,69 @@ def export(
     return target
 
 
-def check(serving: Serving, saved_model: Path, expected: Expected, ids: dict) -> None:
+def check(served: ServedGraph, saved_model: Path, expected: Expected, ids: dict) -> None:
     """Compares a saved model, loaded in a fresh process, with what is expected.
+
+    Args:
+        served: what was saved.
+        saved_model: its folder.
+        expected: answers that do not come from the graph.
+        ids: inputs of the signature `ids`, by name.
 
     Raises:
         InputError: an answer differs by more than the tolerance of the precision.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        texts, rows, answers = (Path(scratch, n) for n in ("texts.json", "ids.npz", "answers.npz"))
-        texts.write_text(json.dumps(expected.texts), "utf-8")
-        np.savez(rows, **ids)
-        run = subprocess.run(
-            [sys.executable, "-c", _LOAD_AND_RUN, *map(str, (saved_model, texts, rows, answers))],
-            capture_output=True,
-            text=True,
-            cwd=scratch,
-        )
-        if run.returncode:
-            raise InputError(f"the saved model does not load in a fresh process: {run.stderr}")
-        found: dict[str, dict] = {"serving_default": {}, "examples": {}, "ids": {}}
-        for name, values in np.load(answers, allow_pickle=True).items():
-            signature, _, output = name.partition("/")
-            found[signature][output] = values
-    precise = serving.model.dtype_policy.name == "float32"
-    tolerance = TOLERANCES[serving.model.dtype_policy.name]
+    outputs = _outputs(saved_model, expected.texts, ids)
+    precise = served.model.dtype_policy.name == "float32"
+    tolerance = TOLERANCES[served.model.dtype_policy.name]
     for signature in ("serving_default", "examples"):
-        given = serving.predictions(found[signature], expected.texts)
+        given = served.predictions(outputs[signature], expected.texts)
         for text, (a, b) in enumerate(zip(given, expected.answers, strict=True)):
             if where := difference(a, b, tolerance, precise):
                 raise InputError(
                     f"the saved model's {signature} answers text {text} another way than Python "
                     f"({where}): nothing was exported"
                 )
-    by_ids = serving.of_ids(_features(ids))
-    for name, value in by_ids.items():
-        if where := difference(found["ids"][name].tolist(), _listed(value), tolerance, precise):
+    for name, value in served.of_ids(_features(ids)).items():
+        given, right = outputs["ids"][name].tolist(), value.numpy().tolist()
+        if where := difference(given, right, tolerance, precise):
             raise InputError(f"the saved model's ids give another {name} than Python ({where})")
 
 
-def _listed(value: tf.Tensor):
-    return value.numpy().tolist()
+def _outputs(saved_model: Path, texts: dict[str, list], ids: dict) -> dict[str, dict]:
+    """Outputs of a saved model by signature and name, from a fresh process.
+
+    Raises:
+        InputError: it does not load there, or does not run.
+    """
+    outputs: dict[str, dict] = {"serving_default": {}, "examples": {}, "ids": {}}
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = [Path(scratch, name) for name in ("texts.json", "ids.npz", "answers.npz")]
+        paths[0].write_text(json.dumps(texts), "utf-8")
+        np.savez(paths[1], **ids)
+        run = subprocess.run(
+            [sys.executable, "-c", _LOAD_AND_RUN, *map(str, (saved_model, *paths))],
+            capture_output=True,
+            text=True,
+            cwd=scratch,
+        )
+        if run.returncode:
+            raise InputError(f"the saved model does not load in a fresh process: {run.stderr}")
+        for name, values in np.load(paths[2], allow_pickle=True).items():
+            signature, _, output = name.partition("/")
+            outputs[signature][output] = values
+    return outputs
 
 
 def difference(found, wanted, tolerance: float, precise: bool) -> str:
     """Where two JSON values differ first; "" if they do not.
 
-    Numbers may differ by `tolerance`, absolutely or relatively. Other values must be the same where
-    the model is `precise`; where it is not, a class may change with the last bits.
+    Args:
+        found: a JSON value.
+        wanted: another one.
+        tolerance: by how much numbers may differ, absolutely or relatively.
+        precise: whether other values must be the same; of a model in bfloat16 a class may change
+            with the last bits.
     """
     if isinstance(found, dict):
         parts = [(name, found[name], wanted[name]) for name in found]
@@ -186,12 +202,12 @@ def difference(found, wanted, tolerance: float, precise: bool) -> str:
     return ""
 
 
-def _ids(serving: Serving, texts: dict[str, list]) -> dict[str, np.ndarray]:
+def _ids(served: ServedGraph, texts: dict[str, list]) -> dict[str, np.ndarray]:
     """Inputs of the signature `ids` for texts, with ids that do not exist on the padding."""
-    features = serving.features({name: tf.constant(column) for name, column in texts.items()})
+    features = served.features({name: tf.constant(column) for name, column in texts.items()})
     inside = features["padding_mask"].numpy()
     ids = {"token_ids": np.where(inside, features["token_ids"], 2**31 - 1)}
-    if serving.has_segments:
+    if served.has_segments:
         ids["segment_ids"] = np.where(inside, features["segment_ids"], 7)
     return {name: value.astype(np.int32) for name, value in ids.items()} | {
         "padding_mask": inside.astype(np.int32)
@@ -209,7 +225,7 @@ def _features(ids: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
     }
 
 
-def _requests(serving: Serving, texts: dict[str, list], ids: dict) -> dict[str, dict]:
+def _requests(served: ServedGraph, texts: dict[str, list], ids: dict) -> dict[str, dict]:
     """An example of a request to each signature: the second and third text."""
     few = {name: column[1:3] for name, column in texts.items()}
     rows = ids["padding_mask"][1:3]
@@ -220,7 +236,7 @@ def _requests(serving: Serving, texts: dict[str, list], ids: dict) -> dict[str, 
         "examples": {"examples": [_serialised(few, i) for i in range(2)]},
         "ids": {name: value[1:3, ..., :length] * inside for name, value in ids.items()},
     }
-    further = serving.signatures().keys() - sent.keys()
+    further = served.signatures().keys() - sent.keys()
     return sent | {name: {"text": few["text"]} for name in sorted(further)}
 
 

@@ -7,7 +7,7 @@ One table serves every direction. Layouts differ by rules that the names themsel
   named `output_weights`.
 - keras-hub keeps attention by head, [H, N, D] and [N, D, H]: the same numbers in the same order.
 
-The output embedding of the vocabulary is the input's, so no row stands for it.
+The output embedding of the vocabulary is the input's, so nothing here stands for it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 # fmt: off
-TABLE = (
+WEIGHTS = (
     Row("encoder/embeddings/token", "embeddings.word_embeddings.weight",
         "bert/embeddings/word_embeddings", "token_embedding/embeddings"),
     Row("encoder/embeddings/position", "embeddings.position_embeddings.weight",
@@ -118,26 +118,36 @@ class Weight(NamedTuple):
 
 
 def weights_of(layout: Format, num_layers: int) -> dict[str, Weight]:
-    """Each weight of a model of that many layers that the format has, by our name."""
+    """Where each weight of a model stands in another format, by our name.
+
+    Args:
+        layout: the other format; weights that it lacks are left out.
+        num_layers: of the encoder.
+    """
     found = {}
-    for row in TABLE:
-        theirs = getattr(row, layout)
+    for weight in WEIGHTS:
+        theirs = getattr(weight, layout)
         is_transposed = theirs.endswith("output_weights")
         if layout == "hugging_face":
-            is_transposed = row.ours.endswith("kernel")
+            is_transposed = weight.ours.endswith("kernel")
         parts = ("query", "key", "value") if "{qkv}" in theirs else ("",)
-        for i in range(num_layers if "{i}" in row.ours else 1):
+        for i in range(num_layers if "{i}" in weight.ours else 1):
             names = tuple(theirs.format(i=i, qkv=part) for part in parts)
             if theirs:
-                found[row.ours.format(i=i)] = Weight(names, is_transposed)
+                found[weight.ours.format(i=i)] = Weight(names, is_transposed)
     return found
 
 
 def parts_in(layout: Format, stored: Iterable[str]) -> set[str]:
-    """Which of `pooler`, `masked_lm`, `next_sentence` and `classes` have a weight there."""
+    """Which of `pooler`, `masked_lm`, `next_sentence` and `classes` have a weight there.
+
+    Args:
+        layout: the other format.
+        stored: names of the weights there.
+    """
     stored = set(stored)
-    heads = [row for row in TABLE if not row.ours.startswith("encoder/")]
-    return {row.ours.split("/")[0] for row in heads if getattr(row, layout) in stored}
+    heads = [weight for weight in WEIGHTS if not weight.ours.startswith("encoder/")]
+    return {weight.ours.split("/")[0] for weight in heads if getattr(weight, layout) in stored}
 
 
 def to_ours(
@@ -187,7 +197,13 @@ def to_ours(
 def from_ours(
     layout: Format, weights: Mapping[str, np.ndarray], num_layers: int
 ) -> dict[str, np.ndarray]:
-    """The inverse of `to_ours`: their weights by their names; ours that they lack are left out."""
+    """The inverse of `to_ours`: their weights by their names; ours that they lack are left out.
+
+    Args:
+        layout: the other format.
+        weights: ours, by name.
+        num_layers: of the encoder.
+    """
     where, found = weights_of(layout, num_layers), {}
     for ours, array in weights.items():
         if ours not in where:

@@ -12,7 +12,8 @@ from roots_tf.models.folder import (
     named_weights,
     save,
 )
-from roots_tf.models.heads import Classifier, TokenClassifier, mean_pool
+from roots_tf.models.heads import Classifier, TokenClassifier
+from roots_tf.models.pooling import mean_pool
 
 __all__ = [
     "PRESETS",

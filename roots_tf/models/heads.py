@@ -10,14 +10,6 @@ from roots_tf.models.layers import Dense, dropout, fold_in, keep_mask
 PLACE = 1_000_003  # of the dropout before the last layer; blocks have 0 to 4 * layers
 
 
-def mean_pool(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:
-    """Mean over the tokens that are not padding, in float32: [B, L, H], [B, L] -> [B, H]."""
-    # Not [:, :, None]: LiteRT has no such slice of tensors whose sizes are not known.
-    weights = tf.expand_dims(tf.cast(padding_mask, tf.float32), -1)  # [B, L, 1]
-    total = tf.reduce_sum(tf.cast(hidden_states, tf.float32) * weights, 1)  # [B, H]
-    return total / tf.maximum(tf.reduce_sum(weights, 1), 1.0)
-
-
 class Headed(keras.Model):
     """An encoder and a linear layer of `num_labels` outputs; other arguments as for `Encoder`."""
 

@@ -1,44 +1,85 @@
-"""What is trained: data, loss and score of pretraining and of each kind of fine-tuning."""
+"""What fine-tuning learns: data, head, loss, answer and score of each kind of task.
 
-import dataclasses
+A kind is a file of this room and a row of `KINDS`. Names of kinds are known without TensorFlow,
+which is loaded with the first kind that is looked up.
+"""
 
+import importlib
+from collections.abc import Iterator, Mapping
+
+from roots_tf import lazy
 from roots_tf.files import InputError
-from roots_tf.tasks.classification import Classification
-from roots_tf.tasks.finetuning import FineTuning, Objective, predict
-from roots_tf.tasks.multiple_choice import MultipleChoice
-from roots_tf.tasks.question_answering import QuestionAnswering
-from roots_tf.tasks.regression import Regression
-from roots_tf.tasks.similarity import Similarity
-from roots_tf.tasks.tagging import Tagging
-
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Classification,
-        Regression,
-        Tagging,
-        QuestionAnswering,
-        MultipleChoice,
-        Similarity,
-    )
-}
-
-__all__ = ["KINDS", "FineTuning", "Objective", "describe", "predict", "restore"]
 
 
-def describe(kind: FineTuning) -> dict:
-    """A kind with all that it learned, as JSON values; the inverse of `restore`."""
-    return {"name": kind.name} | dataclasses.asdict(kind)
+class Kinds(Mapping):
+    """Classes of kinds by name, each imported when it is looked up.
+
+    Args:
+        places: by the name of a kind, its file in this room and its class there.
+    """
+
+    def __init__(self, places: dict[str, tuple[str, str]]):
+        self._places = places
+
+    def __getitem__(self, name: str) -> type:
+        """The class of a kind, a `FineTuning`."""
+        file, kind = self._places[name]
+        return getattr(importlib.import_module(f"{__name__}.{file}"), kind)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
-def restore(described: dict) -> FineTuning:
-    """The kind of fine-tuning of a model folder.
+KINDS = Kinds(
+    {
+        "classification": ("classification", "Classification"),
+        "regression": ("regression", "Regression"),
+        "tagging": ("tagging", "Tagging"),
+        "question_answering": ("question_answering", "QuestionAnswering"),
+        "multiple_choice": ("multiple_choice", "MultipleChoice"),
+        "similarity": ("similarity", "Similarity"),
+    }
+)
+# Kind of a model folder that was written without a task, by the name of the model.
+_USUAL = {"classifier": "classification", "token_classifier": "tagging"}
+_OF_CLASSES = {"labels", "label_weights", "pairs"}  # version 0.1 wrote them, empty, for every kind
+
+
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "Distillation": "distillation",
+        "FineTuning": "finetuning",
+        "KindTask": "finetuning",
+        "Parts": "distillation",
+        "Texts": "texts",
+        "answer": "prediction",
+        "copy_weights": "distillation",
+        "is_cut": "distillation",
+        "predict": "prediction",
+    },
+)
+
+
+def describe(kind) -> dict:
+    """A kind's name with all that it learned, as JSON values; the inverse of `restore`."""
+    return kind.description()["task"]
+
+
+def restore(described: dict):
+    """The kind of fine-tuning of a model folder, a `FineTuning`.
 
     Args:
         described: what `models.describe` gives for it.
 
     Raises:
-        InputError: the model was not fine-tuned.
+        InputError: the model was not fine-tuned, or for no kind of this version.
     """
     if "task" not in described:
         raise InputError(
@@ -46,6 +87,48 @@ def restore(described: dict) -> FineTuning:
             "`model` folder that finetune writes"
         )
     fields = dict(described["task"])
-    kind = KINDS[fields.pop("name")]
-    tuples = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return kind(**fields | tuples)
+    name = fields.pop("name")
+    if name not in KINDS:
+        raise InputError(
+            f"found a model fine-tuned for {name!r}; wanted one of {', '.join(KINDS)}: use the "
+            "version of roots-tf that wrote it"
+        )
+    kind = KINDS[name]
+    known = kind.__dataclass_fields__.keys()
+    unknown = [
+        key for key in fields if key not in known and (fields[key] or key not in _OF_CLASSES)
+    ]
+    if unknown:
+        raise InputError(
+            f"found {unknown[0]!r} in model.json for the task {name}; wanted "
+            f"{', '.join(sorted(known))}: use the version of roots-tf that wrote it"
+        )
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in fields.items()
+            if key in known
+        }
+    )
+
+
+def kind_of(described: dict):
+    """The kind of any model folder; None of one that has no task, such as an encoder.
+
+    A classifier that was saved without a task answers with the labels of the folder, which may
+    lack them.
+
+    Args:
+        described: what `models.describe` gives for it.
+
+    Raises:
+        InputError: the model was fine-tuned for no kind of this version.
+    """
+    if "task" in described:
+        return restore(described)
+    if described["kind"] not in _USUAL:
+        return None
+    longest = described["encoder"].max_sequence_length
+    return KINDS[_USUAL[described["kind"]]](
+        max_seq_length=longest, labels=tuple(described["labels"])
+    )

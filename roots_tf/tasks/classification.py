@@ -6,19 +6,65 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from roots_tf.files import InputError
+from roots_tf.labelled import tables
+from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
 from roots_tf.metrics import plots
-from roots_tf.tasks import tables
-from roots_tf.tasks.finetuning import Charts, FineTuning, label_ids, shown
+from roots_tf.tasks.finetuning import Charts, TransformersHead
+from roots_tf.tasks.per_text import (
+    PerText,
+    ServedPerText,
+    label_ids,
+    mean_of_windows,
+    right_answers,
+    texts_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Classification(FineTuning):
-    """One class a text; a long text has the mean of the probabilities of its windows."""
+class Classification(PerText):
+    """One class a text; a long text has the mean of the probabilities of its windows.
+
+    Attributes:
+        labels: names of the classes, in the order of the logits.
+        label_weights: weight of each class in the loss; none: all weigh 1.
+    """
+
+    labels: tuple[str, ...] = ()
+    label_weights: tuple[float, ...] = ()
 
     name = "classification"
     score = "accuracy"
-    losses = ("classification_loss",)
+    scalars = (
+        Scalar("classification_loss", "loss", is_loss=True),
+        Scalar("classification_accuracy", "accuracy"),
+    )
+    agrees_on = "label"
+    pipeline_tag = "text-classification"
+    use = "gives a text, or a pair of texts, one of {labels}"
+    transformers = TransformersHead(
+        "BertForSequenceClassification", ("single_label_classification", None)
+    )
+
+    def learn(self, examples):
+        """This kind with the names of the labels, sorted."""
+        names = tuple(sorted(set(tables.strings(examples, self.answer))))
+        if len(names) < 2:
+            raise InputError(
+                f"found one label, {names[0]!r}, in {examples.path}; wanted two or more to tell "
+                "apart"
+            )
+        return dataclasses.replace(super().learn(examples), labels=names)
+
+    def with_balance(self, examples):
+        """This kind with `balanced_weights` of its labels."""
+        ids = label_ids(examples, self.answer, self.labels)
+        return dataclasses.replace(self, label_weights=balanced_weights(ids, len(self.labels)))
+
+    def targets(self, examples):
+        """`label_ids` int32."""
+        return {"label_ids": label_ids(examples, self.answer, self.labels)}
 
     def weights(self, batch):
         """Weight of the labels."""
@@ -26,68 +72,127 @@ class Classification(FineTuning):
 
     def sums(self, model, batch, seed=None):
         """(sum, weight) of `classification_loss`, in nats, and of `classification_accuracy`."""
-        logits, labels = model(batch, seed=seed), batch["label_ids"]  # [B, labels], [B]
+        logits, labels = self.answers_of(model, batch, seed), batch["label_ids"]  # [B, labels], [B]
         weights = self._weights_of(labels)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
         return {
             "classification_loss": (tf.reduce_sum(loss * weights), tf.reduce_sum(weights)),
-            "classification_accuracy": (
-                tf.reduce_sum(right),
-                tf.cast(tf.shape(labels)[0], tf.float32),
-            ),
+            "classification_accuracy": (tf.reduce_sum(right_answers(logits, labels)), count),
         }
 
     def outputs(self, model, batch):
         """`probabilities` float32 [B, labels]."""
-        return {"probabilities": tf.nn.softmax(model(batch))}
+        return {"probabilities": tf.nn.softmax(self.answers_of(model, batch))}
 
     def predictions(self, examples, rows, outputs):
         """`label`, `score` and `probabilities` of each text."""
-        count = len(examples.lines)
-        sums = np.zeros((count, len(self.labels)))
-        np.add.at(sums, rows.texts, np.stack(outputs["probabilities"]))
-        probabilities = sums / np.bincount(rows.texts, minlength=count)[:, None]
-        best = probabilities.argmax(-1)
+        of_rows = np.stack(outputs["probabilities"]).astype(np.float64)
+        of_texts = mean_of_windows(of_rows, rows.texts).numpy()
         return [
-            shown(examples, i)
-            | {
-                "label": self.labels[best[i]],
-                "score": float(probabilities[i, best[i]]),
-                "probabilities": dict(zip(self.labels, probabilities[i].tolist(), strict=True)),
-            }
-            for i in range(count)
+            texts_of(examples, i) | named(self.labels, self.labels[row.argmax()], row.max(), row)
+            for i, row in enumerate(of_texts)
         ]
 
     def scores(self, examples, predictions):
         """Accuracy, F1 (macro and micro), Matthews' correlation; precision and recall by class."""
-        ids, count = self._wanted_and_found(examples, predictions), len(self.labels)
+        ids, count = self._ids(examples, predictions), len(self.labels)
         by_class = dict(zip(self.labels, metrics.by_class(*ids, count), strict=True))
         return metrics.scores(*ids, count) | {"by_class": by_class}
 
     def charts(self, examples, predictions):
         """Confusion matrix, and precision and recall of each class."""
-        wanted, found = self._wanted_and_found(examples, predictions)
+        right, predicted = self._ids(examples, predictions)
         curves = {
             name: plots.pr_curve(
-                wanted == i, np.array([row["probabilities"][name] for row in predictions])
+                right == i, np.array([row["probabilities"][name] for row in predictions])
             )
             for i, name in enumerate(self.labels)
         }
-        return Charts(metrics.confusion(wanted, found, len(self.labels)), curves)
+        return Charts(metrics.confusion(right, predicted, len(self.labels)), curves)
 
-    def _wanted_and_found(self, examples, predictions) -> tuple[np.ndarray, np.ndarray]:
+    def _ids(self, examples, predictions) -> tuple[np.ndarray, np.ndarray]:
         """Ids of the right and of the predicted labels."""
-        found = np.array([self.labels.index(row["label"]) for row in predictions])
-        return label_ids(examples, self.answer, self.labels), found
+        predicted = np.array([self.labels.index(row["label"]) for row in predictions])
+        return label_ids(examples, self.answer, self.labels), predicted
 
     def baseline(self, train, examples):
         """Scores of always answering the class that is most frequent in training."""
         frequent = collections.Counter(tables.strings(train, self.answer)).most_common(1)[0][0]
         return self.scores(examples, [{"label": frequent}] * len(examples.lines))
 
+    def served(self, model, tokenizer):
+        """Label and probabilities of texts."""
+        return ServedClasses(self, model, tokenizer)
+
     def _weights_of(self, labels):
         """Weight of each example, float32 [B]."""
         if not self.label_weights:
             return tf.ones(tf.shape(labels))
         return tf.gather(tf.constant(self.label_weights, tf.float32), labels)
+
+
+class ServedClasses(ServedPerText):
+    """`label` string [B], its `score` [B], and `probabilities` [B, labels], in the labels' order.
+
+    A text of several windows has the mean of their probabilities. `ids` answers alike.
+    """
+
+    def __init__(self, kind, model, tokenizer):
+        super().__init__(kind, model, tokenizer)
+        self._labels = tf.constant(kind.labels)
+
+    def answers(self, inputs):
+        """Of the mean of the windows."""
+        rows = self.rows(inputs)
+        return self._best(mean_of_windows(self.over(rows)["probabilities"], rows.texts))
+
+    def of_ids(self, features):
+        """As of texts."""
+        return self._best(self.of_rows(features)["probabilities"])
+
+    def _best(self, probabilities):
+        """The likeliest label of each text."""
+        return {
+            "label": tf.gather(self._labels, tf.argmax(probabilities, -1)),
+            "score": tf.reduce_max(probabilities, -1),
+            "probabilities": probabilities,
+        }
+
+    def predictions(self, outputs, texts):
+        """`label`, `score` and `probabilities`."""
+        columns = (outputs[name] for name in ("label", "score", "probabilities"))
+        return [
+            named(self.kind.labels, label.decode(), score, row)
+            for label, score, row in zip(*columns, strict=True)
+        ]
+
+
+def named(labels: tuple[str, ...], label: str, score: float, probabilities: np.ndarray) -> dict:
+    """A prediction: the label, its `score`, and the `probabilities` by label.
+
+    Args:
+        labels: names of the classes.
+        label: the likeliest one.
+        score: its probability.
+        probabilities: [labels].
+    """
+    return {
+        "label": label,
+        "score": float(score),
+        "probabilities": dict(zip(labels, probabilities.tolist(), strict=True)),
+    }
+
+
+def balanced_weights(ids: np.ndarray, count: int) -> tuple[float, ...]:
+    """Weights that make classes count alike: examples / (classes * examples of the class).
+
+    As `class_weight="balanced"` of scikit-learn (King & Zeng 2001, "Logistic Regression in Rare
+    Events Data").
+
+    Args:
+        ids: class of each example, integers [examples].
+        count: number of classes.
+    """
+    counts = np.bincount(ids, minlength=count)
+    return tuple(float(len(ids) / (count * max(1, n))) for n in counts)

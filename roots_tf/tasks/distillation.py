@@ -27,10 +27,11 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
+from roots_tf.labelled.token_rows import ungrouped
+from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig, layers
 from roots_tf.models.encoder import HEAD_SEEDS, SEEDS_A_MODEL
-from roots_tf.tasks.finetuning import FineTuning
-from roots_tf.tasks.rows import ungrouped
+from roots_tf.tasks.finetuning import FineTuning, names_of_losses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,18 +56,6 @@ class Parts:
             raise InputError(f"found {found}; wanted no weight below 0 and one above")
 
 
-@dataclasses.dataclass(frozen=True)
-class Texts(FineTuning):
-    """What is learned from a teacher without a task: vectors of texts."""
-
-    name = "texts"
-    losses = ()
-
-    def make_model(self, config, seed=0):
-        """An encoder with random weights, without a pooler, which no part would train."""
-        return models.PooledEncoder(config, pooler=False, seed=seed)
-
-
 def divergence(student: tf.Tensor, teacher: tf.Tensor, temperature: float) -> tf.Tensor:
     """How far the student's softened answers are from the teacher's: [..., C] -> [...].
 
@@ -79,18 +68,29 @@ def divergence(student: tf.Tensor, teacher: tf.Tensor, temperature: float) -> tf
         teacher: likewise.
         temperature: T; the higher, the more the unlikely classes count.
     """
-    wanted = tf.nn.log_softmax(teacher / temperature)
-    found = tf.nn.log_softmax(student / temperature)
-    return temperature**2 * tf.reduce_sum(tf.exp(wanted) * (wanted - found), -1)
+    target = tf.nn.log_softmax(teacher / temperature)
+    own = tf.nn.log_softmax(student / temperature)
+    return temperature**2 * tf.reduce_sum(tf.exp(target) * (target - own), -1)
 
 
 def mean_squared_error(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Mean over the last axis: [R, H] -> [R] (TinyBERT, section 3.1)."""
-    return tf.reduce_mean(tf.math.squared_difference(student, teacher), -1)
+    """Mean over the last axis (TinyBERT, section 3.1): of [R, H] each, float32 [R].
+
+    Args:
+        student: hidden states.
+        teacher: likewise.
+    """
+    return tf.reduce_mean(_squared_difference(student, teacher), -1)
 
 
 def cosine_distance(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """1 - cosine of each row: [R, H] -> [R], from 0 to 2 (DistilBERT, section 3)."""
+    """1 - cosine of each row (DistilBERT, section 3): of [R, H] each, float32 [R], from 0 to 2.
+
+    Args:
+        student: hidden states.
+        teacher: likewise.
+    """
+    student, teacher = (tf.cast(x, tf.float32) for x in (student, teacher))
     unit = tf.nn.l2_normalize(student, -1) * tf.nn.l2_normalize(teacher, -1)
     return 1.0 - tf.reduce_sum(unit, -1)
 
@@ -101,13 +101,18 @@ def attention_error(student: tf.Tensor, teacher: tf.Tensor, seen: tf.Tensor) -> 
     Over heads, and over the keys that the query sees: TinyBERT's mean is over padding too.
 
     Args:
-        student: scores before the softmax, float32 [B, N, L, L].
+        student: scores before the softmax, [B, N, L, L].
         teacher: likewise.
         seen: bool [B, 1, 1 or L, L], whether a query may see a key.
     """
-    squares = tf.reduce_mean(tf.math.squared_difference(student, teacher), 1)  # [B, L, L]
+    squares = tf.reduce_mean(_squared_difference(student, teacher), 1)  # [B, L, L]
     seen = tf.cast(seen[:, 0], tf.float32)  # [B, 1 or L, L]
     return tf.reduce_sum(squares * seen, -1) / tf.maximum(tf.reduce_sum(seen, -1), 1.0)
+
+
+def _squared_difference(x, y) -> tf.Tensor:
+    """In float32, whatever the models compute in."""
+    return tf.math.squared_difference(tf.cast(x, tf.float32), tf.cast(y, tf.float32))
 
 
 def layer_map(student: int, teacher: int) -> tuple[int, ...]:
@@ -134,13 +139,18 @@ def layer_map(student: int, teacher: int) -> tuple[int, ...]:
 
 
 def is_cut(student: EncoderConfig, teacher: EncoderConfig) -> bool:
-    """Whether the student's sizes are the teacher's but for layers (and dropout)."""
+    """Whether two models differ in their number of layers, and in dropout, at most.
+
+    Args:
+        student: its sizes.
+        teacher: likewise.
+    """
     same = {"num_layers": teacher.num_layers, "dropout": teacher.dropout}
     return dataclasses.replace(student, **same) == teacher
 
 
 def copy_weights(teacher: keras.Model, student: keras.Model) -> None:
-    """Gives the student the teacher's blocks of `layer_map` and all else that it has.
+    """Copies to the student the teacher's blocks of `layer_map`, its embeddings and its head.
 
     Args:
         teacher: a model of `roots_tf.models`.
@@ -232,46 +242,6 @@ class Student(keras.Model):
         self.built = True
 
 
-def answers(kind: FineTuning, output, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    """What of a model's output its answers are made of.
-
-    Args:
-        kind: of task.
-        output: what its model gives for the batch.
-        batch: of the kind's rows.
-
-    Returns:
-        Logits: float32 [B, labels] of classes, [B, C] of choices, [B, L, labels] of tags, [B, 2, L]
-        of the first and last token of answers. Or numbers: [B] of regression, [B] cosines of pairs,
-        [B, B] cosines of all texts with one another where there is no task.
-    """
-    if kind.name == "question_answering":
-        return tf.where(batch["padding_mask"][:, None], tf.transpose(output, [0, 2, 1]), -1e9)
-    if kind.name == "multiple_choice":
-        return tf.reshape(output, [-1, kind.num_choices])
-    if kind.name == "regression":
-        return output[:, 0]
-    if kind.name in ("similarity", "texts"):
-        mask = ungrouped(batch)["padding_mask"]
-        unit = tf.nn.l2_normalize(models.mean_pool(output["hidden_states"], mask), -1)
-        if kind.name == "similarity":
-            return tf.reduce_sum(unit[0::2] * unit[1::2], -1)
-        return tf.matmul(unit, unit, transpose_b=True)
-    return output
-
-
-def answer_weights(kind: FineTuning, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    """Which answers count: 1 or 0, of the shape of `answers`; of logits, without the last axis."""
-    count = tf.shape(batch["padding_mask"])[0]
-    if kind.name == "tagging":
-        return tf.cast(batch["words"] >= 0, tf.float32)
-    if kind.name == "question_answering":
-        return tf.ones([count, 2])
-    if kind.name == "texts":
-        return 1.0 - tf.eye(count)
-    return tf.ones([count])
-
-
 class Distillation:
     """The loss of a student beside its teacher; a `roots_tf.training.step.Task`.
 
@@ -299,7 +269,7 @@ class Distillation:
         own, other = student.config, teacher.config
         if temperature <= 0:
             raise InputError(f"found temperature={temperature:g}; wanted one above 0")
-        if parts.hard and not kind.losses:
+        if parts.hard and not kind.scalars:
             raise InputError(
                 f"found hard_weight={parts.hard:g} and a teacher without a task, which no labels "
                 "are for; wanted hard_weight=0, or a teacher that finetune wrote"
@@ -313,17 +283,30 @@ class Distillation:
         self.model = Student(student, other.hidden_dim, seed)
         by_layer = parts.hidden or parts.attention
         self.layers = layer_map(own.num_layers, other.num_layers) if by_layer else ()
-        names = [name for name, weight in dataclasses.asdict(parts).items() if weight]
-        self.losses = tuple(f"{name}_loss" for name in names if name != "hard")
-        self.losses += kind.losses if parts.hard else ()
+        self.additive = kind.additive or not parts.soft
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        """Losses and scores that `sums` gives."""
+        names = [name for name, weight in dataclasses.asdict(self.parts).items() if weight]
+        losses = (Scalar(f"{name}_loss", "loss", is_loss=True) for name in names if name != "hard")
+        hard = self.kind.scalars if self.parts.hard else ()
+        classes = self.parts.soft and self.kind.agrees_on
+        agreement = (Scalar("agreement_accuracy", "accuracy"),) if classes else ()
+        return (*losses, *hard, *agreement)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses."""
+        return names_of_losses(self.scalars)
 
     def weights(self, batch):
         """Number of answers, of tokens, and what the task's own loss is divided by."""
         tokens = tf.reduce_sum(tf.cast(batch["padding_mask"], tf.float32))
-        found = dict.fromkeys(self.losses, tokens)
+        weights = dict.fromkeys(self.losses, tokens)
         if self.parts.soft:
-            found["soft_loss"] = tf.reduce_sum(answer_weights(self.kind, batch))
-        return found | (self.kind.weights(batch) if self.parts.hard else {})
+            weights["soft_loss"] = tf.reduce_sum(self.kind.answer_weights(batch))
+        return weights | (self.kind.weights(batch) if self.parts.hard else {})
 
     def sums(self, batch, seed=None):
         """(sum, weight) of each part, times the part's weight, and of scores.
@@ -342,7 +325,7 @@ class Distillation:
         sums = {}
         if self.parts.hard:
             sums = self.kind.sums(student, batch, seed)
-            for name in self.kind.losses:
+            for name in names_of_losses(self.kind.scalars):
                 total, weight = sums[name]
                 sums[name] = (self.parts.hard * total, weight)
         else:
@@ -358,14 +341,14 @@ class Distillation:
 
     def _soft(self, student: Watched, teacher: Watched, batch):
         """Sums of the answers' part."""
-        found, wanted = (answers(self.kind, each.output, batch) for each in (student, teacher))
-        weights = answer_weights(self.kind, batch)
+        own, target = (self.kind.answers(each.output, batch) for each in (student, teacher))
+        weights = self.kind.answer_weights(batch)
         total = tf.reduce_sum(weights)
-        if found.shape.rank == weights.shape.rank:  # numbers
-            errors = tf.math.squared_difference(found, wanted)
+        if not self.kind.agrees_on:  # answers are numbers
+            errors = tf.math.squared_difference(own, target)
             return {"soft_loss": (self.parts.soft * tf.reduce_sum(errors * weights), total)}
-        errors = divergence(found, wanted, self.temperature)
-        same = tf.cast(tf.argmax(found, -1) == tf.argmax(wanted, -1), tf.float32)
+        errors = divergence(own, target, self.temperature)
+        same = tf.cast(tf.argmax(own, -1) == tf.argmax(target, -1), tf.float32)
         return {
             "soft_loss": (self.parts.soft * tf.reduce_sum(errors * weights), total),
             "agreement_accuracy": (tf.reduce_sum(same * weights), total),
@@ -373,27 +356,27 @@ class Distillation:
 
     def _by_token(self, student: Watched, teacher: Watched) -> dict[str, tf.Tensor]:
         """Error of each part that looks inside, at each token, [B*L] or [B, L]."""
-        parts, found = self.parts, {}
+        parts, by_token = self.parts, {}
 
         def project(x, name: str = "hidden_projection"):
             projection = getattr(self.model, name)
-            return x if projection is None else projection(x)
+            return x if projection is None else projection(tf.cast(x, tf.float32))
 
         if parts.hidden:
             errors = [
                 mean_squared_error(project(student.hidden[own + 1]), teacher.hidden[other + 1])
                 for own, other in enumerate(self.layers)
             ]
-            found["hidden"] = tf.add_n(errors) / len(errors)
+            by_token["hidden"] = tf.add_n(errors) / len(errors)
         if parts.embedding:
             own = project(student.hidden[0], "embedding_projection")
-            found["embedding"] = mean_squared_error(own, teacher.hidden[0])
+            by_token["embedding"] = mean_squared_error(own, teacher.hidden[0])
         if parts.attention:
             errors = []
             for own, other in enumerate(self.layers):
                 (mine, seen), (theirs, also_seen) = student.scores(own), teacher.scores(other)
                 errors.append(attention_error(mine, theirs, seen & also_seen))
-            found["attention"] = tf.add_n(errors) / len(errors)
+            by_token["attention"] = tf.add_n(errors) / len(errors)
         if parts.cosine:
-            found["cosine"] = cosine_distance(project(student.hidden[-1]), teacher.hidden[-1])
-        return found
+            by_token["cosine"] = cosine_distance(project(student.hidden[-1]), teacher.hidden[-1])
+        return by_token

@@ -1,8 +1,12 @@
-"""What all kinds of fine-tuning share, from a labelled file to scores.
+"""What every kind of fine-tuning task has, from a labelled file to scores and a served graph.
 
-A kind is a frozen dataclass: its fields are what was learned from the training file (names of
-labels, number of choices, range of values) and how texts are cut. They are saved beside the weights
-and are all that a trained model needs to read further files.
+A kind is a frozen dataclass. Its fields are what was learned from the training file (names of
+labels, number of choices, range of values) and how texts are cut into rows. They are saved beside
+the weights and are all that a trained model needs to read further files.
+
+What a model answers is defined once, in the kind's file: `answers` makes logits or numbers of the
+model's output, and `outputs` makes of those what predictions are read from. Training, prediction,
+the served graph, LiteRT and distillation all call these two.
 """
 
 import dataclasses
@@ -15,10 +19,10 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
+from roots_tf.labelled.tables import Table
+from roots_tf.labelled.token_rows import TokenRows, ungrouped
+from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig
-from roots_tf.tasks import tables
-from roots_tf.tasks.rows import Batcher, Rows, batches_by_length, cut
-from roots_tf.tasks.tables import Table
 from roots_tf.tokenizers import Tokenizer
 
 
@@ -34,213 +38,290 @@ class Charts(NamedTuple):
     curves: dict[str, np.ndarray]
 
 
+class TransformersHead(NamedTuple):
+    """The head of Hugging Face's transformers that answers as the models of a kind do.
+
+    Attributes:
+        architecture: its class, of `modeling_bert.py`; "" where there is none.
+        problem_types: values of `problem_type` in `config.json` that go with the kind, None where
+            it is not given. The first one is written.
+    """
+
+    architecture: str = ""
+    problem_types: tuple[str | None, ...] = (None, "single_label_classification")
+
+
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
-    """A kind of fine-tuning. What is given here holds for one row a text and a column of labels.
+    """A kind of fine-tuning task.
+
+    Class attributes:
+        name: in the table of kinds, in `--task` and in `model.json`.
+        score: of `scores`, the one that decides between epochs and between seeds; higher is better.
+        scalars: losses and scores that `sums` gives.
+        additive: whether the sums over a batch are the sums over its slices.
+        answer: column of a labelled table that holds what is learned.
+        labels: names of the classes, in the order of the logits; a field where they are learned.
+        grouped: whether one example is a group of rows.
+        by_token: whether `outputs` have an axis of tokens.
+        agrees_on: field of a prediction in which two models agree or not, such as "label"; "" where
+            answers are numbers.
+        pipeline_tag: of the model card, one of huggingface.co/tasks.
+        use: what the model does, for the card: "This model ..."; `{labels}` stands for "3 labels".
+        transformers: what the model is called there.
 
     Attributes:
         max_seq_length: tokens of a row, special tokens among them.
         stride: tokens from the start of one window of a long text to that of the next; 0 cuts
             texts off, or, in tasks that answer with places in a text, is half a window.
-        labels: names of the classes, in the order of the logits.
-        label_weights: weight of each class in the loss; none: all the same.
-        pairs: whether the examples of the training file have a `text_pair`.
     """
 
     max_seq_length: int = 128
     stride: int = 0
-    labels: tuple[str, ...] = ()
-    label_weights: tuple[float, ...] = ()
-    pairs: bool = False
 
     name: ClassVar[str]
-    score: ClassVar[str]  # decides between epochs and between seeds; higher is better
-    losses: ClassVar[tuple[str, ...]]
-    answer: ClassVar[str] = "label"  # column of what is to be learned
-    by_token: ClassVar[bool] = False  # outputs have an axis of tokens
+    score: ClassVar[str]
+    scalars: ClassVar[tuple[Scalar, ...]]
+    additive: ClassVar[bool] = True
+    answer: ClassVar[str] = "label"
+    labels: ClassVar[tuple[str, ...]] = ()
+    grouped: ClassVar[bool] = False
+    by_token: ClassVar[bool] = False
+    agrees_on: ClassVar[str] = ""
+    pipeline_tag: ClassVar[str]
+    use: ClassVar[str]
+    transformers: ClassVar[TransformersHead] = TransformersHead()
+
+    @classmethod
+    def has_labels(cls) -> bool:
+        """Whether classes have names, learned from the training file."""
+        return "labels" in {field.name for field in dataclasses.fields(cls)}
 
     @property
     def num_outputs(self) -> int:
         """Outputs of the last layer."""
         return len(self.labels)
 
+    @property
+    def in_windows(self) -> bool:
+        """Whether long texts are read in windows, and not cut off."""
+        return self.stride > 0
+
+    # From files to batches.
+
     def read(self, path: str | Path, columns: dict[str, str], labelled: bool = True):
         """Reads a file of examples.
 
         Args:
-            path: a file as `tables.read` takes it; or, unlabelled, `.txt` with a text a line.
-            columns: names in the file of `text`, `text_pair` and the answer, where they differ.
-            labelled: whether the answer must be there.
+            path: a file, such as `roots_tf.labelled.tables.read` takes.
+            columns: what the file calls some columns, by their names here.
+            labelled: whether the answers must be there.
 
         Raises:
             InputError: something is wrong with the file; names the line.
         """
-        if not (labelled or self.pairs) and Path(path).suffix == ".txt":
-            return _read_lines(path)
-        required = ("text", "text_pair") if self.pairs else ("text",)
-        if labelled:
-            required = (*required, self.answer)
-        return tables.read(path, required, ("text_pair",), columns)
+        raise NotImplementedError
 
     def unlabelled(self, columns: dict[str, list]):
         """Examples without answers from texts in memory, by the names of their columns."""
         return Table(columns, list(range(1, len(columns["text"]) + 1)), "memory")
 
     def learn(self, examples) -> "FineTuning":
-        """This with what the training file says: the names of the labels, sorted."""
-        names = tuple(sorted(set(tables.strings(examples, self.answer))))
-        if len(names) < 2:
-            raise InputError(
-                f"found one label, {names[0]!r}, in {examples.path}; wanted two or more to tell "
-                "apart"
-            )
-        return dataclasses.replace(self, labels=names, pairs="text_pair" in examples.columns)
+        """This kind with what the training file says, such as the names of the labels.
 
-    def make_model(self, config: EncoderConfig, seed: int = 0) -> keras.Model:
-        """A model with random weights."""
-        return models.Classifier(config, self.num_outputs, seed=seed)
+        Raises:
+            InputError: the file, or a setting, does not go with the kind.
+        """
+        raise NotImplementedError
 
-    def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> Rows:
-        """Rows of examples, with what the loss needs where they are labelled."""
-        rows = cut_table(examples, tokenizer, self.max_seq_length, self.stride)
-        if labelled:
-            rows.of_rows |= {
-                name: values[rows.texts] for name, values in self.targets(examples).items()
-            }
-        return rows
+    def with_balance(self, examples) -> "FineTuning":
+        """This kind with weights of classes that make each count alike over the examples.
 
-    def targets(self, examples: Table) -> dict[str, np.ndarray]:
-        """Labels of each text."""
-        return {"label_ids": label_ids(examples, self.answer, self.labels)}
+        Raises:
+            InputError: the kind has no such weights.
+        """
+        raise InputError(
+            f"found --balance with --task={self.name}; wanted it with classification alone"
+        )
+
+    def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> TokenRows:
+        """Rows of examples.
+
+        Args:
+            examples: as `read` gives them.
+            tokenizer: the model's.
+            labelled: whether rows get what `sums` needs of the answers.
+
+        Raises:
+            InputError: an answer is none that the training file had; names the line.
+        """
+        raise NotImplementedError
+
+    # The model and what it is trained for.
+
+    def make_model(
+        self,
+        config: EncoderConfig,
+        seed: int = 0,
+        precision: str = "float32",
+        recompute: bool = False,
+    ) -> keras.Model:
+        """A model with random weights: one answer a row. Arguments as for `models.Classifier`."""
+        return models.Classifier(config, self.num_outputs, seed, precision, recompute)
+
+    def load_model(self, folder: str | Path, precision: str = "float32") -> keras.Model:
+        """The model of a folder; arguments as for `models.load`."""
+        return models.load(folder, precision)
+
+    def description(self) -> dict:
+        """What `model.json` says of the kind: `labels`, and `task` with name and fields."""
+        return {
+            "labels": self.labels,
+            "task": {"name": self.name} | dataclasses.asdict(self),
+        }
+
+    def answers(self, output, batch) -> tf.Tensor:
+        """What a model's output says of each example.
+
+        Args:
+            output: what the model gives for the rows of the batch.
+            batch: features of rows.
+
+        Returns:
+            float32: logits, the classes last, or numbers.
+        """
+        return output
+
+    def answer_weights(self, batch) -> tf.Tensor:
+        """Which answers count: 1 or 0, of the shape of `answers`; of logits without the last axis.
+
+        Args:
+            batch: features of rows, which need no labels.
+        """
+        return tf.ones(tf.shape(batch["padding_mask"])[:1])
+
+    def answers_of(self, model, batch, seed=None) -> tf.Tensor:
+        """The model's `answers` to a batch.
+
+        Args:
+            model: as `make_model` gives it.
+            batch: of the kind's rows.
+            seed: int32 [2] for dropout, or None.
+        """
+        return self.answers(model(ungrouped(batch) if self.grouped else batch, seed=seed), batch)
 
     def weights(self, batch) -> dict[str, tf.Tensor]:
         """Weight of each loss over a batch; see `roots_tf.training.step.Task`."""
         raise NotImplementedError
 
-    def sums(self, model: keras.Model, batch, seed=None) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """Sum and weight of losses and scores over a batch."""
+    def sums(self, model, batch, seed=None) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Sum and weight of each of `scalars` over a batch. Arguments as for `answers_of`."""
         raise NotImplementedError
 
-    def outputs(self, model: keras.Model, batch) -> dict[str, tf.Tensor]:
-        """What predictions are made of, by row [B, ...] or by token [B, L, ...]."""
+    # From a trained model to answers.
+
+    def outputs(self, model, batch) -> dict[str, tf.Tensor]:
+        """What predictions are read from, by example [B, ...] or by token [B, L, ...].
+
+        Args:
+            model: as `make_model` gives it.
+            batch: features of rows, which need no labels.
+        """
         raise NotImplementedError
 
-    def predictions(self, examples, rows: Rows, outputs: dict[str, list]) -> list[dict]:
-        """One JSON object an example."""
+    def predictions(self, examples, rows: TokenRows, outputs: dict[str, list]) -> list[dict]:
+        """One JSON object an example.
+
+        Args:
+            examples: as `read` gives them.
+            rows: of the examples.
+            outputs: of every example, or row, as `prediction.predict` gives them.
+        """
         raise NotImplementedError
 
     def scores(self, examples, predictions: list[dict]) -> dict[str, float]:
-        """Scores of predictions, `self.score` among them."""
+        """Scores of predictions, `self.score` among them.
+
+        Args:
+            examples: labelled, as `read` gives them.
+            predictions: one an example, of which the answer alone is looked at.
+        """
         raise NotImplementedError
 
     def baseline(self, train, examples) -> dict[str, float]:
-        """The same scores of what a model without eyes would answer."""
+        """The same scores of an answer that needs no model, such as the most frequent label.
+
+        Args:
+            train: examples that the answer may be taken from.
+            examples: what is scored.
+        """
         raise NotImplementedError
 
     def charts(self, examples, predictions: list[dict]) -> Charts | None:
-        """What pictures are drawn from, where answers are classes."""
+        """What pictures are drawn from, where answers are classes; arguments as for `scores`."""
         return None
+
+    # What leaves for other programs.
+
+    def served(self, model: keras.Model, tokenizer: Tokenizer):
+        """The graph that is served, a `roots_tf.tasks.served_graph.ServedKind`.
+
+        Args:
+            model: as `make_model` gives it.
+            tokenizer: the model's.
+        """
+        raise NotImplementedError
+
+    def litert_output(self, output, features) -> dict[str, tf.Tensor]:
+        """The one output, by name, of the file for LiteRT.
+
+        Args:
+            output: what the model gives for rows.
+            features: of the rows.
+        """
+        return {"logits": output}
+
+    def scaled_head(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the last layer for a program that takes its outputs as answers.
+
+        Args:
+            kernel: float32 [H, outputs].
+            bias: float32 [outputs].
+        """
+        return kernel, bias
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
-    """A kind of fine-tuning and the model it is to train, as the training step wants them."""
+class KindTask:
+    """A kind of fine-tuning and the model it trains: a `roots_tf.training.step.Task`."""
 
     kind: FineTuning
     model: keras.Model
 
     @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        """Losses and scores that `sums` gives."""
+        return self.kind.scalars
+
+    @property
     def losses(self) -> tuple[str, ...]:
-        """Names of the parts of the loss."""
-        return self.kind.losses
+        """Names of the losses."""
+        return names_of_losses(self.kind.scalars)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the sums over a batch are the sums over its slices."""
+        return self.kind.additive
 
     def weights(self, batch):
         """Weight of each loss over a batch."""
         return self.kind.weights(batch)
 
     def sums(self, batch, seed=None):
-        """Sums and weights over a batch."""
+        """Sums and weights over a batch of the kind's rows; `seed` int32 [2] is for dropout."""
         return self.kind.sums(self.model, batch, seed)
 
 
-def predict(
-    kind: FineTuning, model: keras.Model, rows: Rows, batch_size: int, pad_id: int
-) -> dict[str, list[np.ndarray]]:
-    """Outputs of every example, in order; those by token without padding."""
-    batcher = Batcher(rows, pad_id)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
-    def run(examples):
-        return kind.outputs(model, batcher(examples))
-
-    found: dict[str, list] = {}
-    for examples in batches_by_length(rows, batch_size):
-        for name, values in run(tf.constant(examples)).items():
-            ordered = found.setdefault(name, [None] * (len(rows) // rows.group))
-            for example, value in zip(examples, values.numpy(), strict=True):
-                ordered[example] = value[: rows.lengths[example]] if kind.by_token else value
-    return found
-
-
-def cut_table(examples: Table, tokenizer: Tokenizer, length: int, stride: int) -> Rows:
-    """Rows of the texts of a table, or of its pairs of texts."""
-    ids, splits = tokenizer.encode(tables.strings(examples, "text"))
-    if "text_pair" not in examples.columns:
-        return cut(ids, splits, tokenizer, length, stride)
-    second = tokenizer.encode(tables.strings(examples, "text_pair"))
-    return cut(*second, tokenizer, length, stride, first=(ids, splits))
-
-
-def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarray:
-    """Index of each label among the names, int32.
-
-    Raises:
-        InputError: a label is not among the names.
-    """
-    index = {name: i for i, name in enumerate(names)}
-    labels = tables.strings(examples, column)
-    for row, label in enumerate(labels):
-        if label not in index:
-            raise InputError(
-                f"found label {label!r} in {examples.where(row)}; wanted one of the {len(names)} "
-                f"labels of the training file: {', '.join(names[:10])}"
-            )
-    return np.array([index[label] for label in labels], np.int32)
-
-
-def head(examples, count: int):
-    """The first examples; `examples` is a named tuple of lists, or of lists by name."""
-
-    def first(part):
-        if isinstance(part, dict):
-            return {name: values[:count] for name, values in part.items()}
-        return part[:count] if isinstance(part, list) else part
-
-    return type(examples)(*map(first, examples))
-
-
-def shown(examples: Table, index: int) -> dict[str, str]:
-    """The texts of one example, for its prediction."""
-    return {
-        name: examples.columns[name][index]
-        for name in ("text", "text_pair")
-        if name in examples.columns
-    }
-
-
-def balanced_weights(ids: np.ndarray, count: int) -> tuple[float, ...]:
-    """Weights that make classes count alike: examples / (classes * examples of the class).
-
-    As `class_weight="balanced"` of scikit-learn (King & Zeng 2001, "Logistic Regression in Rare
-    Events Data").
-    """
-    counts = np.bincount(ids, minlength=count)
-    return tuple(float(len(ids) / (count * max(1, n))) for n in counts)
-
-
-def _read_lines(path: str | Path) -> Table:
-    """A text a line."""
-    kept = list(tables.lines_of(tables.read_text(path)))
-    if not kept:
-        raise InputError(f"found no text in {path}; wanted a text a line")
-    return Table({"text": [line for _, line in kept]}, [number for number, _ in kept], str(path))
+def names_of_losses(scalars: tuple[Scalar, ...]) -> tuple[str, ...]:
+    """Names of those scalars that are losses."""
+    return tuple(scalar.name for scalar in scalars if scalar.is_loss)

@@ -7,13 +7,16 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.files import InputError
+from roots_tf.labelled import tables
+from roots_tf.labelled.token_rows import cut, ungrouped
+from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
-from roots_tf.tasks import tables
-from roots_tf.tasks.finetuning import FineTuning
-from roots_tf.tasks.rows import cut, ungrouped
+from roots_tf.tasks.finetuning import FineTuning, TransformersHead
+from roots_tf.tasks.per_text import right_answers
+from roots_tf.tasks.served_graph import ServedKind
 
 _LISTS = (".jsonl", ".json", ".parquet")  # formats that can hold a list of choices in one field
-MOST = 16  # columns of choices that are looked for in a table
+MAX_CHOICES = 16  # columns of choices that are looked for in a table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +31,16 @@ class MultipleChoice(FineTuning):
 
     name = "multiple_choice"
     score = "accuracy"
-    losses = ("choice_loss",)
-
-    @property
-    def num_outputs(self):
-        """One a choice."""
-        return 1
+    scalars = (
+        Scalar("choice_loss", "loss", is_loss=True),
+        Scalar("choice_accuracy", "accuracy"),
+    )
+    grouped = True
+    num_outputs = 1
+    agrees_on = "choice"
+    pipeline_tag = "multiple-choice"
+    use = "chooses among texts the one that follows another"
+    transformers = TransformersHead("BertForMultipleChoice")
 
     def read(self, path, columns, labelled=True):
         """Tables with `text`, the choices, and `label`, the index of the right one from 0.
@@ -45,11 +52,13 @@ class MultipleChoice(FineTuning):
         if Path(path).suffix in _LISTS:
             table = tables.read(path, ("text", "choices", *answer), (), columns)
         else:
-            further = tuple(f"choice_{i}" for i in range(2, MOST))
+            further = tuple(f"choice_{i}" for i in range(2, MAX_CHOICES))
             required = ("text", "choice_0", "choice_1", *answer)
             table = tables.read(path, required, further, columns)
             given = [
-                table.columns[f"choice_{i}"] for i in range(MOST) if f"choice_{i}" in table.columns
+                table.columns[f"choice_{i}"]
+                for i in range(MAX_CHOICES)
+                if f"choice_{i}" in table.columns
             ]
             table.columns["choices"] = [list(row) for row in zip(*given, strict=True)]
         listed = [
@@ -65,7 +74,7 @@ class MultipleChoice(FineTuning):
         return table
 
     def learn(self, examples):
-        """This with the number of choices."""
+        """This kind with the number of choices."""
         if self.stride:
             raise InputError(
                 f"found stride={self.stride} for multiple choice; wanted 0: each choice is one row"
@@ -87,20 +96,31 @@ class MultipleChoice(FineTuning):
         """Number of examples."""
         return {"choice_loss": tf.cast(tf.shape(batch["label_ids"])[0], tf.float32)}
 
+    def row_logits(self, output):
+        """The logit of each choice, as rows: [R, 1] -> [R]."""
+        return output[:, 0]
+
+    def answers(self, output, batch):
+        """Logits of the choices, [B, C]."""
+        return tf.reshape(self.row_logits(output), [-1, self.num_choices])
+
+    def probabilities(self, logits):
+        """Of the choices, of their logits, [B, C] or [B * C]: float32 [B, C]."""
+        return tf.nn.softmax(tf.reshape(logits, [-1, self.num_choices]))
+
     def sums(self, model, batch, seed=None):
         """(sum, weight) of `choice_loss`, in nats, and of `choice_accuracy`."""
-        logits, labels = self._logits(model, batch, seed), batch["label_ids"]  # [B, C], [B]
+        logits, labels = self.answers_of(model, batch, seed), batch["label_ids"]  # [B, C], [B]
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
         weight = self.weights(batch)["choice_loss"]
         return {
             "choice_loss": (tf.reduce_sum(loss), weight),
-            "choice_accuracy": (tf.reduce_sum(right), weight),
+            "choice_accuracy": (tf.reduce_sum(right_answers(logits, labels)), weight),
         }
 
     def outputs(self, model, batch):
         """`probabilities` float32 [B, C]."""
-        return {"probabilities": tf.nn.softmax(self._logits(model, batch, None))}
+        return {"probabilities": self.probabilities(self.answers_of(model, batch))}
 
     def predictions(self, examples, rows, outputs):
         """`choice`, the index of the likeliest, its `text`, and `probabilities`."""
@@ -121,17 +141,17 @@ class MultipleChoice(FineTuning):
 
     def scores(self, examples, predictions):
         """Accuracy."""
-        found = np.array([row["choice"] for row in predictions])
-        return {"accuracy": metrics.accuracy(self._label_ids(examples), found)}
+        chosen = np.array([row["choice"] for row in predictions])
+        return {"accuracy": metrics.accuracy(self._label_ids(examples), chosen)}
 
     def baseline(self, train, examples):
         """Scores of always choosing the place that is most often right in training."""
         ids = (self._label_ids(part) for part in (train, examples))
         return {"accuracy": metrics.majority_baseline(*ids)}
 
-    def _logits(self, model, batch, seed):
-        """Logits of the choices, float32 [B, C]."""
-        return tf.reshape(model(ungrouped(batch), seed=seed), [-1, self.num_choices])
+    def served(self, model, tokenizer):
+        """Choices among texts."""
+        return ServedChoice(self, model, tokenizer)
 
     def _label_ids(self, examples) -> np.ndarray:
         """Index of the right choice of each example, int32."""
@@ -142,3 +162,59 @@ class MultipleChoice(FineTuning):
                     f"the right choice, 0 to {self.num_choices - 1}"
                 )
         return np.array([int(label) for label in examples.columns[self.answer]], np.int32)
+
+
+class ServedChoice(ServedKind):
+    """`choice` int32 [B], the index of the likeliest, its `score`, `probabilities` [B, choices]."""
+
+    ids_rank = 3
+
+    def __init__(self, kind, model, tokenizer):
+        super().__init__(kind, model, tokenizer)
+        self.inputs = {"text": (), "choices": (kind.num_choices,)}
+
+    def rows(self, inputs):
+        """Rows [CLS] text [SEP] choice [SEP], one a choice."""
+        first = self.graph.tokenize(tf.repeat(inputs["text"], self.kind.num_choices))
+        return self.cut(self.graph.tokenize(tf.reshape(inputs["choices"], [-1])), first)
+
+    def features(self, inputs):
+        """Features [B, choices, L]."""
+        return {
+            name: tf.reshape(feature, [-1, self.kind.num_choices, tf.shape(feature)[-1]])
+            for name, feature in super().features(inputs).items()
+        }
+
+    def answers(self, inputs):
+        """Of the softmax over the choices."""
+        return self._chosen(self.over(self.rows(inputs))["logits"])
+
+    def of_rows(self, features):
+        """`logits` [R]."""
+        return {"logits": self.kind.row_logits(self.model(features))}
+
+    def of_ids(self, features):
+        """As of texts, of rows [B, choices, L]."""
+        return self._chosen(self.of_rows(ungrouped(features))["logits"])
+
+    def _chosen(self, logits):
+        """The likeliest choice of each text."""
+        probabilities = self.kind.probabilities(logits)
+        return {
+            "choice": tf.argmax(probabilities, -1, tf.int32),
+            "score": tf.reduce_max(probabilities, -1),
+            "probabilities": probabilities,
+        }
+
+    def predictions(self, outputs, texts):
+        """`choice`, `choice_text` and `probabilities`."""
+        return [
+            {
+                "choice": int(choice),
+                "choice_text": choices[choice],
+                "probabilities": chances.tolist(),
+            }
+            for choice, chances, choices in zip(
+                outputs["choice"], outputs["probabilities"], texts["choices"], strict=True
+            )
+        ]

@@ -9,14 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models
+from roots_tf.labelled import squad, tables
+from roots_tf.labelled.token_rows import TokenRows, cut
+from roots_tf.losses import Scalar
 from roots_tf.metrics import question_answering as metrics
-from roots_tf.tasks import squad, tables
-from roots_tf.tasks.finetuning import FineTuning
-from roots_tf.tasks.rows import Rows, cut
+from roots_tf.tasks import question_graph
+from roots_tf.tasks.finetuning import FineTuning, TransformersHead
+from roots_tf.tasks.question_graph import MAX_QUESTION
 from roots_tf.tokenizers.tokenizer import Encoded
-
-MAX_QUESTION = 64  # pieces of a question, as in google-research/bert `run_squad.py`
-MAX_ANSWER = 30  # pieces of an answer, likewise
 
 
 class Questions(NamedTuple):
@@ -24,6 +24,9 @@ class Questions(NamedTuple):
 
     questions: list[squad.Question]
     pieces: list[Encoded]  # of all contexts together, once they were cut into rows
+
+
+NO_ANSWER = {"answer": "", "start": -1, "end": -1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +42,13 @@ class QuestionAnswering(FineTuning):
 
     name = "question_answering"
     score = "f1"
-    losses = ("answer_loss",)
-    by_token = True
-
-    @property
-    def num_outputs(self):
-        """Start and end."""
-        return 2
+    scalars = (Scalar("answer_loss", "loss", is_loss=True),)
+    num_outputs = 2  # logits of start and end
+    in_windows = True
+    agrees_on = "answer"
+    pipeline_tag = "question-answering"
+    use = "finds the answer to a question in a text that is given with it"
+    transformers = TransformersHead("BertForQuestionAnswering")
 
     def read(self, path, columns, labelled=True):
         """SQuAD files; unlabelled also tables with columns `question` and `context`."""
@@ -68,13 +71,13 @@ class QuestionAnswering(FineTuning):
         )
 
     def learn(self, examples):
-        """This with whether all questions have answers."""
+        """This kind with whether all questions have answers."""
         answerable = all(question.answers for question in examples.questions)
         return dataclasses.replace(self, answerable=answerable)
 
-    def make_model(self, config, seed=0):
-        """A model with random weights."""
-        return models.TokenClassifier(config, self.num_outputs, seed=seed)
+    def make_model(self, config, seed=0, precision="float32", recompute=False):
+        """A model with random weights: two logits a token. As for `models.TokenClassifier`."""
+        return models.TokenClassifier(config, self.num_outputs, seed, precision, recompute)
 
     def rows(self, examples, tokenizer, labelled=True):
         """Rows [CLS] question [SEP] window [SEP] with `spans` int32 [rows, 2].
@@ -104,7 +107,9 @@ class QuestionAnswering(FineTuning):
             )
         return rows
 
-    def _span(self, question: squad.Question, pieces: Encoded, rows: Rows, row: int) -> np.ndarray:
+    def _span(
+        self, question: squad.Question, pieces: Encoded, rows: TokenRows, row: int
+    ) -> np.ndarray:
         """Tokens of the answer in one row, int32 [2]."""
         if not question.answers:
             return np.zeros(2, np.int32)
@@ -123,56 +128,44 @@ class QuestionAnswering(FineTuning):
         """Number of rows."""
         return {"answer_loss": tf.cast(tf.shape(batch["spans"])[0], tf.float32)}
 
+    def answers(self, output, batch):
+        """Logits of the first and of the last token of the answer, [B, 2, L]; -1e9 on padding."""
+        return tf.where(batch["padding_mask"][:, None], tf.transpose(output, [0, 2, 1]), -1e9)
+
+    def answer_weights(self, batch):
+        """1 of first and last token."""
+        return tf.ones([tf.shape(batch["padding_mask"])[0], 2])
+
     def sums(self, model, batch, seed=None):
         """(sum, weight) of `answer_loss`, the mean of those of start and end, in nats."""
-        logits = self._logits(model, batch, seed)  # [B, 2, L]
+        logits = self.answers_of(model, batch, seed)  # [B, 2, L]
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["spans"], logits)  # [B, 2]
         return {"answer_loss": (tf.reduce_sum(loss) / 2, self.weights(batch)["answer_loss"])}
 
     def outputs(self, model, batch):
-        """`logits` float32 [B, L, 2], of start and end."""
-        return {"logits": tf.transpose(self._logits(model, batch, None), [0, 2, 1])}
-
-    def _logits(self, model, batch, seed):
-        """Logits of start and end, float32 [B, 2, L]."""
-        logits = tf.transpose(model(batch, seed=seed), [0, 2, 1])
-        return tf.where(batch["padding_mask"][:, None], logits, -1e9)
+        """The best span of each row, [B], as `question_graph.best_span` gives it."""
+        return question_graph.best_span(self.answers_of(model, batch), batch["segment_ids"])
 
     def predictions(self, examples, rows, outputs):
         """`answer`, `start` and `end` in characters of the context, and `score`."""
         (pieces,) = examples.pieces
-        rows_of = [[] for _ in examples.questions]
-        for row, text in enumerate(rows.texts):
-            rows_of[text].append(row)
+        spans = {name: tf.constant(np.stack(values)) for name, values in outputs.items()}
+        best = question_graph.best_of_windows(spans, rows.texts, self.answerable)
+        answers = zip(*(part.numpy() for part in best), strict=True)
         return [
-            self._answer(question, pieces, rows, rows_of[i], outputs["logits"])
-            for i, question in enumerate(examples.questions)
+            {"id": question.id, "question": question.question}
+            | (self._place(question, pieces, rows, row, outputs) if exists else NO_ANSWER)
+            | {"score": float(score)}
+            for question, (row, exists, score) in zip(examples.questions, answers, strict=True)
         ]
 
-    def _answer(self, question, pieces: Encoded, rows: Rows, own: list[int], logits) -> dict:
-        """The best span over the windows of one question."""
-        best, place, total = -np.inf, (0, 0), 0.0
-        shift = max(logits[row].max(0).sum() for row in own)
-        null = min(logits[row][0].sum() for row in own)
-        for row in own:
-            first = rows.second[row]
-            inside = logits[row][first : rows.lengths[row] - 1].astype(np.float64)  # [C, 2]
-            spans = inside[:, None, 0] + inside[None, :, 1]  # [C, C]
-            spans[~_allowed(len(inside))] = -np.inf
-            total += np.exp(spans - shift).sum()
-            if inside.size and spans.max() > best:
-                best = spans.max()
-                at = np.unravel_index(spans.argmax(), spans.shape)
-                text = pieces.row_splits[rows.texts[row]]
-                place = tuple(int(text + rows.pieces[row] + i) for i in at)
-        shown = {"id": question.id, "question": question.question}
-        chance = float(np.exp(best - shift) / total) if total else 0.0
-        if best == -np.inf or (not self.answerable and null > best):
-            return shown | {"answer": "", "start": -1, "end": -1, "score": 1.0 - chance}
-        start, end = int(pieces.starts[place[0]]), int(pieces.ends[place[1]])
+    def _place(self, question, pieces: Encoded, rows: TokenRows, row: int, outputs) -> dict:
+        """The answer to a question and its place, from the best span of one row."""
+        base = pieces.row_splits[rows.texts[row]] + rows.pieces[row] - rows.second[row]
+        start = int(pieces.starts[base + outputs["first"][row]])
+        end = int(pieces.ends[base + outputs["last"][row]])
         start += len(question.context[start:end]) - len(question.context[start:end].lstrip())
-        answer = question.context[start:end]
-        return shown | {"answer": answer, "start": start, "end": end, "score": chance}
+        return {"answer": question.context[start:end], "start": start, "end": end}
 
     def scores(self, examples, predictions):
         """Exact match and F1 over words, the better of all answers given."""
@@ -181,19 +174,17 @@ class QuestionAnswering(FineTuning):
 
     def baseline(self, train, examples):
         """Scores of the sentence of the context that shares most words with the question."""
-        found = []
+        answers = []
         for each in examples.questions:
             words = set(re.findall(r"\w+", each.question.lower()))
             sentences = re.split(r"(?<=[.!?])\s+", each.context)
             shared = [len(words & set(re.findall(r"\w+", s.lower()))) for s in sentences]
-            found.append({"id": each.id, "answer": sentences[int(np.argmax(shared))]})
-        return self.scores(examples, found)
+            answers.append({"id": each.id, "answer": sentences[int(np.argmax(shared))]})
+        return self.scores(examples, answers)
 
-
-def _allowed(size: int) -> np.ndarray:
-    """Spans that end where they start or up to `MAX_ANSWER` pieces on: bool [size, size]."""
-    length = np.arange(size)[None, :] - np.arange(size)[:, None] + 1
-    return (length >= 1) & (length <= MAX_ANSWER)
+    def served(self, model, tokenizer):
+        """Answers to questions."""
+        return question_graph.ServedAnswers(self, model, tokenizer)
 
 
 def _cut_off(ids: np.ndarray, splits: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

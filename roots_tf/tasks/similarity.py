@@ -9,14 +9,27 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
-from roots_tf.tasks import tables
-from roots_tf.tasks.finetuning import shown
+from roots_tf.labelled import tables
+from roots_tf.labelled.token_rows import cut, ungrouped
+from roots_tf.losses import Scalar
+from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.per_text import texts_of
 from roots_tf.tasks.regression import Valued
-from roots_tf.tasks.rows import cut, ungrouped
+from roots_tf.tasks.served_graph import ServedKind, concrete
+
+
+def unit_vectors(output: dict[str, tf.Tensor], rows: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Mean of each row's tokens, scaled to length 1: float32 [R, H].
+
+    Args:
+        output: of a `models.PooledEncoder`, with `hidden_states` [R, L, H].
+        rows: features of the rows, with `padding_mask` [R, L].
+    """
+    return tf.nn.l2_normalize(models.mean_pool(output["hidden_states"], rows["padding_mask"]), -1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Similarity(Valued):
+class Similarity(Valued, FineTuning):
     """Cosine of mean embeddings, trained to the value of a pair by squared error.
 
     Attributes:
@@ -27,7 +40,10 @@ class Similarity(Valued):
     highest: float = 1.0
 
     name = "similarity"
-    losses = ("similarity_loss",)
+    scalars = (Scalar("similarity_loss", "loss", is_loss=True),)
+    grouped = True
+    pipeline_tag = "sentence-similarity"
+    use = "says how alike two texts are"
 
     def read(self, path, columns, labelled=True):
         """Tables with `text`, `text_pair` and `value`."""
@@ -35,7 +51,7 @@ class Similarity(Valued):
         return tables.read(path, ("text", "text_pair", *answer), (), columns)
 
     def learn(self, examples):
-        """This with the range of the values."""
+        """This kind with the range of the values."""
         if self.stride:
             raise InputError(
                 f"found stride={self.stride} for similarity; wanted 0: a text has one embedding"
@@ -48,9 +64,9 @@ class Similarity(Valued):
             )
         return dataclasses.replace(self, lowest=lowest, highest=highest)
 
-    def make_model(self, config, seed=0):
-        """An encoder with random weights."""
-        return models.PooledEncoder(config, pooler=False, seed=seed)
+    def make_model(self, config, seed=0, precision="float32", recompute=False):
+        """An encoder with random weights. Arguments as for `models.PooledEncoder`."""
+        return models.PooledEncoder(config, False, seed, precision, recompute)
 
     def rows(self, examples, tokenizer, labelled=True):
         """Two rows a pair, in groups, with `cosines`."""
@@ -64,36 +80,88 @@ class Similarity(Valued):
             rows.of_rows["cosines"] = np.repeat(cosines, 2).astype(np.float32)
         return rows
 
+    def cosine(self, first, second):
+        """Cosine of the angle between unit vectors `first` and `second`: [B, H] -> [B]."""
+        return tf.reduce_sum(first * second, -1)
+
+    def in_unit(self, cosines):
+        """Values in the unit of the training file."""
+        return self.lowest + cosines * (self.highest - self.lowest)
+
+    def answers(self, output, batch):
+        """Cosine between the two texts of each pair, [B]."""
+        vectors = unit_vectors(output, ungrouped(batch))  # [B * 2, H]
+        return self.cosine(vectors[0::2], vectors[1::2])
+
     def weights(self, batch):
         """Number of pairs."""
         return {"similarity_loss": tf.cast(tf.shape(batch["cosines"])[0], tf.float32)}
 
     def sums(self, model, batch, seed=None):
         """(sum, weight) of `similarity_loss`, the squared error of the cosine."""
-        error = self._cosines(model, batch, seed) - batch["cosines"]
-        return {
-            "similarity_loss": (tf.reduce_sum(error**2), self.weights(batch)["similarity_loss"])
-        }
+        error = self.answers_of(model, batch, seed) - batch["cosines"]  # [B]
+        return {"similarity_loss": (tf.reduce_sum(error**2), *self.weights(batch).values())}
 
     def outputs(self, model, batch):
         """`cosines` float32 [B]."""
-        return {"cosines": self._cosines(model, batch, None)}
+        return {"cosines": self.answers_of(model, batch)}
 
     def predictions(self, examples, rows, outputs):
         """`cosine` of each pair, and `value` in the unit of the training file."""
         return [
-            shown(examples, i)
-            | {
-                "cosine": float(cosine),
-                "value": float(self.lowest + cosine * (self.highest - self.lowest)),
-            }
+            texts_of(examples, i) | {"cosine": float(cosine), "value": float(self.in_unit(cosine))}
             for i, cosine in enumerate(outputs["cosines"])
         ]
 
-    def _cosines(self, model, batch, seed):
-        """Cosine between the two rows of each pair, float32 [B]."""
-        rows = ungrouped(batch)
-        hidden_states = model(rows, seed=seed)["hidden_states"]
-        pooled = models.mean_pool(hidden_states, rows["padding_mask"])  # [B*2, H]
-        unit = tf.nn.l2_normalize(pooled, -1)
-        return tf.reduce_sum(unit[0::2] * unit[1::2], -1)
+    def served(self, model, tokenizer):
+        """Cosines of pairs, and vectors of texts."""
+        return ServedSimilarity(self, model, tokenizer)
+
+    def litert_output(self, output, features):
+        """`embedding` [B, H], the mean over the tokens."""
+        return {"embedding": models.mean_pool(output["hidden_states"], features["padding_mask"])}
+
+
+class ServedSimilarity(ServedKind):
+    """`cosine` [B] of two texts, and `value` [B] in the unit of the training file.
+
+    Further signatures: `embedding` gives the unit vector of one text, as `ids` does; `tokens` a
+    vector a token.
+    """
+
+    has_segments = False  # each text is a row of its own
+
+    def __init__(self, kind, model, tokenizer):
+        super().__init__(kind, model, tokenizer)
+        self.inputs = {"text": (), "text_pair": ()}
+
+    def answers(self, inputs):
+        """Of the vectors of both texts, which are computed together."""
+        texts = tf.concat([inputs["text"], inputs["text_pair"]], 0)  # [2 * B]
+        vectors = self._embedding({"text": texts})["embedding"]
+        cosine = self.kind.cosine(*tf.split(vectors, 2))
+        return {"cosine": cosine, "value": self.kind.in_unit(cosine)}
+
+    def of_rows(self, features):
+        """`embedding` [R, H]."""
+        return {"embedding": unit_vectors(self.model(features), features)}
+
+    def features(self, inputs):
+        """Of the first texts."""
+        return super().features({"text": inputs["text"]})
+
+    def signatures(self):
+        """With `embedding` and `tokens`."""
+        text = {"text": tf.TensorSpec([None], tf.string, "text")}
+        return super().signatures() | {
+            "tokens": concrete(self.token_vectors, text),
+            "embedding": concrete(self._embedding, text),
+        }
+
+    def _embedding(self, inputs):
+        return self.over(self.rows(inputs))
+
+    def predictions(self, outputs, texts):
+        """`cosine` and `value`."""
+        pairs = zip(outputs["cosine"], outputs["value"], strict=True)
+        return [{"cosine": float(cosine), "value": float(value)} for cosine, value in pairs]

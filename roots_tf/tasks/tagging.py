@@ -11,18 +11,21 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
+from roots_tf.labelled import conll, tables
+from roots_tf.labelled.token_rows import cut, ragged_range
+from roots_tf.losses import Scalar
 from roots_tf.metrics import classification
 from roots_tf.metrics import tagging as metrics
-from roots_tf.tasks import conll, tables
-from roots_tf.tasks.finetuning import Charts, FineTuning
-from roots_tf.tasks.rows import cut, ragged_range
+from roots_tf.tasks import tagging_graph
+from roots_tf.tasks.finetuning import Charts, FineTuning, TransformersHead
+from roots_tf.tasks.per_text import read_unlabelled, right_answers
 
 _TABLES = (".jsonl", ".json", ".csv", ".parquet")
 _TEXTS = (*_TABLES, ".tsv", ".txt")
 
 
-class Words(NamedTuple):
-    """Texts, where their words stand in them, in characters [start, end), and the words' tags."""
+class TaggedTexts(NamedTuple):
+    """Texts, the places of their words in characters [start, end), and the words' tags."""
 
     texts: list[str]
     starts: list[np.ndarray]
@@ -37,12 +40,30 @@ class Tagging(FineTuning):
     """One tag a word, read at the word's first piece (Devlin et al. 2019, section 5.3).
 
     A word in several windows gets its tag from the one in which it is farthest from the edge.
+
+    Attributes:
+        labels: the tags, "O" first.
     """
+
+    labels: tuple[str, ...] = ()
 
     name = "tagging"
     score = "f1"
-    losses = ("tagging_loss",)
+    scalars = (
+        Scalar("tagging_loss", "loss", is_loss=True),
+        Scalar("tagging_accuracy", "accuracy"),
+    )
     by_token = True
+    in_windows = True
+    agrees_on = "tags"
+    pipeline_tag = "token-classification"
+    use = "gives the words of a text one of {labels} each"
+    transformers = TransformersHead("BertForTokenClassification")
+
+    @property
+    def window_stride(self) -> int:
+        """Tokens from the start of a window to that of the next."""
+        return self.stride or max(1, (self.max_seq_length - 2) // 2)
 
     def read(self, path, columns, labelled=True):
         """CoNLL files; unlabelled also texts, whose words are cut at spaces and punctuation."""
@@ -53,7 +74,7 @@ class Tagging(FineTuning):
                 "empty line between sentences"
             )
         if not labelled and suffix in _TEXTS:
-            table = super().read(path, columns, labelled=False)
+            table = read_unlabelled(path, columns)
             words = self.unlabelled({"text": tables.strings(table, "text")})
             return words._replace(lines=table.lines, path=table.path)
         sentences = conll.read(path)
@@ -61,7 +82,7 @@ class Tagging(FineTuning):
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
         tags = [sentence.tags if labelled else () for sentence in sentences]
         lines = [sentence.line for sentence in sentences]
-        return Words(
+        return TaggedTexts(
             texts, list(map(np.array, starts)), list(map(np.array, ends)), tags, lines, str(path)
         )
 
@@ -72,23 +93,24 @@ class Tagging(FineTuning):
         spans = [found.reshape(-1, 2) for found in spans]
         starts, ends = ([found[:, i] for found in spans] for i in range(2))
         lines = list(range(1, len(texts) + 1))
-        return Words(texts, starts, ends, [()] * len(texts), lines, "memory")
+        return TaggedTexts(texts, starts, ends, [()] * len(texts), lines, "memory")
 
     def learn(self, examples):
-        """This with the tags of the training file, "O" first."""
+        """This kind with the tags of the training file, "O" first."""
         names = {tag for tags in examples.tags for tag in tags}
         labels = tuple(sorted(names | {"O"}, key=lambda tag: (tag != "O", tag)))
         return dataclasses.replace(self, labels=labels)
 
-    def make_model(self, config, seed=0):
-        """A model with random weights."""
-        return models.TokenClassifier(config, self.num_outputs, seed=seed)
+    def make_model(self, config, seed=0, precision="float32", recompute=False):
+        """A model with random weights: logits of each token. As for `models.TokenClassifier`."""
+        return models.TokenClassifier(config, self.num_outputs, seed, precision, recompute)
 
     def rows(self, examples, tokenizer, labelled=True):
         """Rows with `words`, the word that starts at a token, or -1; and `tag_ids` likewise."""
         pieces = tokenizer.encode_with_offsets(examples.texts)
-        stride = self.stride or max(1, (self.max_seq_length - 2) // 2)
-        rows = cut(pieces.ids, pieces.row_splits, tokenizer, self.max_seq_length, stride)
+        rows = cut(
+            pieces.ids, pieces.row_splits, tokenizer, self.max_seq_length, self.window_stride
+        )
         words, tag_ids = np.full(len(pieces.ids), -1, np.int32), None
         for i, (start, end) in enumerate(
             zip(pieces.row_splits[:-1], pieces.row_splits[1:], strict=True)
@@ -112,44 +134,56 @@ class Tagging(FineTuning):
                 rows.of_tokens[name][inside] = values[source]
         return rows
 
+    def answer_weights(self, batch):
+        """1 where a word starts."""
+        return tf.cast(batch["words"] >= 0, tf.float32)
+
     def weights(self, batch):
         """Number of words."""
         return {"tagging_loss": tf.reduce_sum(tf.cast(batch["tag_ids"] >= 0, tf.float32))}
 
     def sums(self, model, batch, seed=None):
         """(sum, weight) of `tagging_loss`, in nats a word, and of `tagging_accuracy`."""
-        logits, tag_ids = model(batch, seed=seed), batch["tag_ids"]  # [B, L, labels], [B, L]
-        kept = tf.cast(tag_ids >= 0, tf.float32)
+        logits, tag_ids = self.answers_of(model, batch, seed), batch["tag_ids"]
+        kept = tf.cast(tag_ids >= 0, tf.float32)  # [B, L]
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(tag_ids, 0), logits)
-        right = tf.cast(tf.argmax(logits, -1, tf.int32) == tag_ids, tf.float32)
         weight = tf.reduce_sum(kept)
         return {
             "tagging_loss": (tf.reduce_sum(loss * kept), weight),
-            "tagging_accuracy": (tf.reduce_sum(right), weight),
+            "tagging_accuracy": (tf.reduce_sum(right_answers(logits, tag_ids)), weight),
         }
 
     def outputs(self, model, batch):
         """`probabilities` float32 [B, L, labels]."""
-        return {"probabilities": tf.nn.softmax(model(batch))}
+        return {"probabilities": tf.nn.softmax(self.answers_of(model, batch))}
 
     def predictions(self, examples, rows, outputs):
         """`tags` of the words, and `entities` with type, place in the text, and score."""
-        tags = [["O"] * len(starts) for starts in examples.starts]
-        chances = [np.ones(len(starts)) for starts in examples.starts]
-        depths = [np.full(len(starts), -1) for starts in examples.starts]
-        for row, probabilities in enumerate(outputs["probabilities"]):
-            text = rows.texts[row]
-            words = rows.of_tokens["words"][rows.row_splits[row] : rows.row_splits[row + 1]]
-            for place in np.flatnonzero(words >= 0):
-                word, depth = words[place], min(place, len(words) - 1 - place)
-                if depth > depths[text][word]:
-                    depths[text][word] = depth
-                    best = int(probabilities[place].argmax())
-                    tags[text][word] = self.labels[best]
-                    chances[text][word] = probabilities[place, best]
+        splits = np.cumsum([0, *map(len, examples.starts)])  # of texts among their words
+        row = np.repeat(np.arange(len(rows)), rows.lengths)
+        place = np.arange(len(row)) - rows.row_splits[row]
+        words = rows.of_tokens["words"]
+        starts = words >= 0
+        tags, chances = tagging_graph.tags_of_words(
+            tf.constant(np.concatenate(outputs["probabilities"])[starts]),
+            tf.constant(row[starts], tf.int32),
+            tf.constant(place[starts], tf.int32),
+            tf.constant(rows.lengths, tf.int32),
+            tf.constant((words + splits[rows.texts[row]])[starts], tf.int32),
+            tf.constant(splits[-1], tf.int32),
+            outside=self.labels.index("O"),
+        )
+        names = [self.labels[tag] for tag in tags.numpy()]
+        chances = chances.numpy().astype(np.float64)
         return [
-            {"text": text, "tags": tags[i], "entities": _entities(examples, i, tags[i], chances[i])}
-            for i, text in enumerate(examples.texts)
+            {
+                "text": text,
+                "tags": names[start:end],
+                "entities": _entities(examples, i, names[start:end], chances[start:end]),
+            }
+            for i, (text, start, end) in enumerate(
+                zip(examples.texts, splits[:-1], splits[1:], strict=True)
+            )
         ]
 
     def scores(self, examples, predictions):
@@ -164,23 +198,27 @@ class Tagging(FineTuning):
         for word, tag in _tagged_words(train):
             counts[word][tag] += 1
         frequent = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
-        found = [
+        answers = [
             {"tags": [frequent.get(text[a:b], "O") for a, b in zip(starts, ends, strict=True)]}
             for text, starts, ends in zip(
                 examples.texts, examples.starts, examples.ends, strict=True
             )
         ]
-        return self.scores(examples, found)
+        return self.scores(examples, answers)
 
     def charts(self, examples, predictions):
         """Confusion matrix of the tags of words."""
         index = {name: i for i, name in enumerate(self.labels)}
-        found = [index[tag] for row in predictions for tag in row["tags"]]
-        wanted = [tag for tags in self._tag_ids(examples) for tag in tags]
-        matrix = classification.confusion(np.array(wanted), np.array(found), len(self.labels))
+        predicted = [index[tag] for row in predictions for tag in row["tags"]]
+        right = [tag for tags in self._tag_ids(examples) for tag in tags]
+        matrix = classification.confusion(np.array(right), np.array(predicted), len(self.labels))
         return Charts(matrix, {})
 
-    def _tag_ids(self, examples: Words) -> list[list[int]]:
+    def served(self, model, tokenizer):
+        """Tags and entities of texts."""
+        return tagging_graph.ServedTags(self, model, tokenizer)
+
+    def _tag_ids(self, examples: TaggedTexts) -> list[list[int]]:
         """Index of the tag of each word."""
         index = {name: i for i, name in enumerate(self.labels)}
         for tags, line in zip(examples.tags, examples.lines, strict=True):
@@ -194,7 +232,7 @@ class Tagging(FineTuning):
 
 
 def first_pieces(piece_ends: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The word that each piece of a text is the first piece of, or -1.
+    """The word that each piece of a text is the first piece of, or -1: int32 [pieces].
 
     A piece belongs to the word that holds its last character: pieces may begin with the space
     before a word.
@@ -217,23 +255,25 @@ def first_pieces(piece_ends: np.ndarray, starts: np.ndarray, ends: np.ndarray) -
     return np.where(first, word, -1).astype(np.int32)
 
 
-def _tagged_words(examples: Words):
+def _tagged_words(examples: TaggedTexts):
     """Every word and its tag."""
     for text, starts, ends, tags in zip(*examples[:4], strict=True):
         for start, end, tag in zip(starts, ends, tags, strict=True):
             yield text[start:end], tag
 
 
-def _entities(examples: Words, index: int, tags: list[str], chances: np.ndarray) -> list[dict]:
+def _entities(
+    examples: TaggedTexts, index: int, tags: list[str], chances: np.ndarray
+) -> list[dict]:
     """Entities of one text, in characters."""
     text, starts, ends = (part[index] for part in examples[:3])
     return [
         {
-            "type": kind,
+            "type": entity_type,
             "start": int(starts[first]),
             "end": int(ends[last - 1]),
             "text": text[starts[first] : ends[last - 1]],
             "score": float(chances[first:last].mean()),
         }
-        for kind, first, last in metrics.entities(tags)
+        for entity_type, first, last in metrics.entities(tags)
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf import models, tokenizers
+from roots_tf import models, tasks, tokenizers
 from roots_tf.export import hugging_face, litert
 from roots_tf.files import InputError
 from tests.export.conftest import VOCABULARY, random_features
@@ -135,9 +135,10 @@ def test_quantised_files_are_smaller_and_say_how_they_differ(
 def test_a_file_that_answers_otherwise_is_refused(save, tmp_path, monkeypatch):
     source = save()
     config = models.describe(source)["encoder"]
-    other = litert.Answers(models.Classifier(config, 3, seed=2), {}, 0, 0)
+    kind = tasks.kind_of(models.describe(source))
+    other = litert.RowModel(models.Classifier(config, 3, seed=2), kind, 0, 0)
     content = litert.convert(other, "none")
-    monkeypatch.setattr(litert, "convert", lambda answers, quantize: content)
+    monkeypatch.setattr(litert, "convert", lambda row_model, quantize: content)
     with pytest.raises(InputError, match="the file's logits differs from the model's"):
         litert.write(tmp_path / "out", source)
     assert not (tmp_path / "out").exists()

@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 
 from pipelines import export, fill_mask
 from roots_tf import models, tasks
-from roots_tf.export import saved_model, serving
+from roots_tf.export import embedding, saved_model
 from roots_tf.tokenizers import tokenizer as tokenizers
 
 LENGTH = 24
 TAGS = ("O", "B-LOC", "B-PER", "I-LOC", "I-PER")
 KINDS = {
-    "classification": tasks.Classification(LENGTH, labels=("no", "perhaps", "yes")),
-    "windows": tasks.Classification(LENGTH, stride=7, labels=("no", "perhaps", "yes")),
-    "pairs": tasks.Classification(LENGTH, labels=("no", "yes"), pairs=True),
-    "regression": tasks.Regression(LENGTH, stride=11, mean=50.0, deviation=9.0),
-    "similarity": tasks.Similarity(LENGTH, lowest=1.0, highest=5.0),
-    "multiple_choice": tasks.MultipleChoice(LENGTH, num_choices=3),
-    "tagging": tasks.Tagging(LENGTH, labels=TAGS),
-    "tagging_far": tasks.Tagging(LENGTH, stride=20, labels=TAGS),
-    "question_answering": tasks.QuestionAnswering(96),
-    "unanswerable": tasks.QuestionAnswering(96, stride=9, answerable=False),
+    "classification": tasks.KINDS["classification"](LENGTH, labels=("no", "perhaps", "yes")),
+    "windows": tasks.KINDS["classification"](LENGTH, stride=7, labels=("no", "perhaps", "yes")),
+    "pairs": tasks.KINDS["classification"](LENGTH, labels=("no", "yes"), pairs=True),
+    "regression": tasks.KINDS["regression"](LENGTH, stride=11, mean=50.0, deviation=9.0),
+    "similarity": tasks.KINDS["similarity"](LENGTH, lowest=1.0, highest=5.0),
+    "multiple_choice": tasks.KINDS["multiple_choice"](LENGTH, num_choices=3),
+    "tagging": tasks.KINDS["tagging"](LENGTH, labels=TAGS),
+    "tagging_far": tasks.KINDS["tagging"](LENGTH, stride=20, labels=TAGS),
+    "question_answering": tasks.KINDS["question_answering"](96),
+    "unanswerable": tasks.KINDS["question_answering"](96, stride=9, answerable=False),
 }
 SLOW = {"classification", "regression", "tagging_far", "question_answering"}
 each_kind = pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def served(name: str):
     """A kind, a model of random weights, and the graph of its signatures."""
     kind = KINDS[name]
     model = kind.make_model(config(kind.max_seq_length), seed=5)
-    made = export.serve(kind, model, tokenizer())
+    made = kind.served(model, tokenizer())
     return kind, model, made, made.signatures()
 
 
@@ -245,7 +245,7 @@ def test_places_are_in_the_text_that_was_sent():
 @functools.cache
 def pretrained():
     model = models.Pretrainer(config(LENGTH), seed=3)
-    made = serving.Embedding(model, tokenizer(), LENGTH)
+    made = embedding.Embedding(model, tokenizer(), LENGTH)
     return model, made, made.signatures()
 
 
@@ -266,9 +266,9 @@ def test_vectors_of_tokens_with_their_places():
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
 def test_vectors_of_texts(pooling):
     model = models.PooledEncoder(config(LENGTH), pooler=True, seed=3)
-    made = serving.Embedding(model, tokenizer(), LENGTH, pooling=pooling, l2_normalize=True)
+    made = embedding.Embedding(model, tokenizer(), LENGTH, pooling=pooling, l2_normalize=True)
     found = made.signatures()["serving_default"](text=tf.constant(SENTENCES))["embedding"]
-    wanted = [row["embedding"] for row in export.embeddings(made, {"text": SENTENCES})]
+    wanted = [row["embedding"] for row in embedding.embeddings(made, {"text": SENTENCES})]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 1, atol=1e-5)
 
@@ -314,8 +314,7 @@ def test_each_kind_is_exported(name, tmp_path):
 def test_bfloat16_answers_in_float32():
     kind = KINDS["classification"]
     model = models.Classifier(config(LENGTH), 3, precision="mixed_bfloat16")
-    outputs = export.serve(kind, model, tokenizer()).signatures()["serving_default"](
-        text=tf.constant(SENTENCES)
-    )
+    signatures = kind.served(model, tokenizer()).signatures()
+    outputs = signatures["serving_default"](text=tf.constant(SENTENCES))
     assert outputs["probabilities"].dtype == tf.float32
     np.testing.assert_allclose(tf.reduce_sum(outputs["probabilities"], -1), 1, atol=1e-5)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roots_tf.labelled import squad
 from roots_tf.metrics import question_answering as metric
-from roots_tf.tasks import squad
 
 WORDS = st.sampled_from(["the", "An", "a", "Paris", "paris.", "in", "U.S.", "-", "2,000", "été"])
 ANSWERS = st.lists(WORDS, max_size=4).map(" ".join)

@@ -8,10 +8,12 @@ import tensorflow as tf
 
 from roots_tf import models, tasks
 from roots_tf.files import InputError
+from roots_tf.labelled.token_rows import RowBatcher, ungrouped
 from roots_tf.models import inspection
 from roots_tf.tasks import distillation
-from roots_tf.tasks.distillation import Distillation, Parts, Texts, Watched
-from roots_tf.tasks.rows import Batcher, ungrouped
+from roots_tf.tasks.distillation import Distillation, Parts, Watched
+from roots_tf.tasks.finetuning import names_of_losses
+from roots_tf.tasks.texts import Texts
 from roots_tf.training import optimizers, step
 from tests.batches import pretraining_batch
 from tests.models.test_encoder import model_and_weights, of_variants
@@ -37,7 +39,7 @@ def batch_of(name, folder, tokenizer, examples=(0, 1, 2, 3)):
         found = kind.read(path, {})
         kind = kind.learn(found)
     rows = kind.rows(found, tokenizer, labelled=name != "texts")
-    return kind, Batcher(rows, tokenizer.pad_id)(tf.constant(examples))
+    return kind, RowBatcher(rows, tokenizer.pad_id)(tf.constant(examples))
 
 
 def wide(encoder, num_layers, **fields):
@@ -137,6 +139,7 @@ def test_a_copy_of_the_teacher_has_no_loss(name, tmp_path, tokenizer, encoder):
         before = task.sums(batch)
         distillation.copy_weights(teacher, student)
         after = task.sums(batch)
+        assert {scalar.name for scalar in task.scalars} == after.keys()
         for loss in task.losses:
             assert float(before[loss][0] / before[loss][1]) > 1e-3, loss
             assert float(after[loss][0] / after[loss][1]) == pytest.approx(0, abs=1e-5), loss
@@ -157,7 +160,7 @@ def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, enc
     task = Distillation(kind, teacher, student, parts)
     found, *of_halves = (task.sums(batch) for _, batch in (whole, *halves))
     assert set(task.losses) <= found.keys()
-    assert set(kind.losses) <= set(task.losses)
+    assert set(names_of_losses(kind.scalars)) <= set(task.losses)
     for key, pair in found.items():
         for i, value in enumerate(pair):
             sum_of_halves = sum(float(half[key][i]) for half in of_halves)
@@ -306,5 +309,5 @@ def test_groups_are_seen_as_rows(tmp_path, tokenizer, encoder):
     kind, batch = batch_of("multiple_choice", tmp_path, tokenizer)
     model = kind.make_model(wide(encoder, 1), 1)
     output = model(ungrouped(batch))
-    assert distillation.answers(kind, output, batch).shape == (4, 3)
-    assert distillation.answer_weights(kind, batch).shape == (4,)
+    assert kind.answers(output, batch).shape == (4, 3)
+    assert kind.answer_weights(batch).shape == (4,)

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from roots_tf import tasks
 from roots_tf.files import InputError
-from roots_tf.tasks import finetuning
-from roots_tf.tasks.rows import Batcher
+from roots_tf.labelled.token_rows import RowBatcher
+from roots_tf.tasks import classification, per_text
+from roots_tf.tasks.finetuning import names_of_losses
 
 REVIEWS = [
     ("a fine film in the end", "good"),
@@ -55,18 +56,19 @@ def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, enc
     assert tasks.restore({"task": json.loads(json.dumps(tasks.describe(kind)))}) == kind
     rows = kind.rows(examples, tokenizer)
     assert len(rows) // rows.group == 4
-    model, batcher = kind.make_model(encoder, seed=3), Batcher(rows, tokenizer.pad_id)
+    model, batcher = kind.make_model(encoder, seed=3), RowBatcher(rows, tokenizer.pad_id)
     whole, *halves = (
         kind.sums(model, batcher(tf.constant(part))) for part in ([0, 1, 2, 3], [0, 2], [3, 1])
     )
-    assert set(kind.losses) <= whole.keys()
+    assert {scalar.name for scalar in kind.scalars} == whole.keys()
+    assert set(names_of_losses(kind.scalars)) <= whole.keys()
     for key, (total, weight) in whole.items():
         assert float(weight) > 0
         for i, value in enumerate((total, weight)):
             assert float(value) == pytest.approx(sum(float(h[key][i]) for h in halves), rel=1e-4)
     weights = kind.weights(batcher(tf.constant([0, 1, 2, 3])))
     assert {key: float(w) for key, w in weights.items()} == {
-        key: float(whole[key][1]) for key in kind.losses
+        key: float(whole[key][1]) for key in names_of_losses(kind.scalars)
     }
 
 
@@ -93,11 +95,11 @@ def test_labels_and_their_ids(tmp_path):
     examples = kind.read(write(tmp_path, "classification"), {})
     kind = kind.learn(examples)
     assert kind.labels == ("bad", "good")
-    ids = finetuning.label_ids(examples, "label", kind.labels)
+    ids = per_text.label_ids(examples, "label", kind.labels)
     assert ids.tolist() == [1, 0, 1, 0]
     with pytest.raises(InputError, match=r"found label 'bad' in .*jsonl, line 2; wanted one of"):
-        finetuning.label_ids(examples, "label", ("good",))
-    assert finetuning.balanced_weights(np.array([0, 0, 0, 1]), 2) == (4 / 6, 2.0)
+        per_text.label_ids(examples, "label", ("good",))
+    assert classification.balanced_weights(np.array([0, 0, 0, 1]), 2) == (4 / 6, 2.0)
 
 
 def test_weighted_classes_weigh_in_loss_and_weight():

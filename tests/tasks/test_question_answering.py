@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.tasks import finetuning
+from roots_tf.labelled import tables
+from roots_tf.tasks import question_graph
 from roots_tf.tasks.question_answering import QuestionAnswering
 
 
@@ -20,12 +21,14 @@ def write(path, context: str, question: str, answer: str | None):
 
 def certain(rows) -> dict[str, list]:
     """Outputs of a model that is sure of the right span of each window."""
-    found = []
-    for length, span in zip(rows.lengths, rows.of_rows["spans"], strict=True):
-        logits = np.zeros((length, 2))
-        logits[span, [0, 1]] = 9.0
-        found.append(logits)
-    return {"logits": found}
+    longest = max(rows.lengths)
+    logits = np.zeros([len(rows), 2, longest], np.float32)
+    for row, span in enumerate(rows.of_rows["spans"]):
+        logits[row, [0, 1], span] = 9.0
+    place = np.arange(longest)
+    in_second = (place >= rows.second[:, None]) & (place < rows.lengths[:, None])
+    spans = question_graph.best_span(tf.constant(logits), tf.constant(in_second, tf.int32))
+    return {name: list(values.numpy()) for name, values in spans.items()}
 
 
 def test_the_span_of_an_answer(tmp_path, tokenizer):
@@ -57,7 +60,7 @@ def test_a_window_without_the_answer_points_at_cls(tmp_path, tokenizer):
 def test_what_is_certain_comes_back_from_real_questions(data, tokenizer, length):
     kind = QuestionAnswering(max_seq_length=length)
     examples = kind.read(data / "xquad" / "xquad.en.json", {})
-    examples = finetuning.head(examples, 200)
+    examples = tables.first(examples, 200)
     rows = kind.rows(examples, tokenizer)
     predictions = kind.predictions(examples, rows, certain(rows))
     # Answers of more than 30 pieces, here letters, are out of reach, and so are those that start

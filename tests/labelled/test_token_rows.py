@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roots_tf.files import InputError
-from roots_tf.tasks.rows import (
-    Batcher,
+from roots_tf.labelled.token_rows import (
+    RowBatcher,
     batches_by_length,
     cut,
     padded_lengths,
@@ -81,7 +81,7 @@ def test_a_batch_is_padded_to_its_longest_row_or_the_next_length():
     rows = cut(np.arange(10, 60), splits(2, 40, 8), SPECIAL, 64)
     rows.of_rows["label_ids"] = np.array([5, 6, 7], np.int32)
     rows.of_tokens["marks"] = np.arange(len(rows.token_ids), dtype=np.int32)
-    batcher = Batcher(rows, 0, [12, 44])
+    batcher = RowBatcher(rows, 0, [12, 44])
     batch = batcher(tf.constant([2, 0]))
     assert batch["token_ids"].shape == (2, 12)
     assert batch["token_ids"][1, :5].numpy().tolist() == [2, 10, 11, 3, 0]
@@ -89,7 +89,7 @@ def test_a_batch_is_padded_to_its_longest_row_or_the_next_length():
     assert batch["padding_mask"].numpy().sum(-1).tolist() == [10, 4]
     assert batch["label_ids"].numpy().tolist() == [7, 5]
     assert batcher(tf.constant([1]))["token_ids"].shape == (1, 44)
-    assert Batcher(rows, 0)(tf.constant([2, 0]))["token_ids"].shape == (2, 10)
+    assert RowBatcher(rows, 0)(tf.constant([2, 0]))["token_ids"].shape == (2, 10)
 
 
 @pytest.mark.parametrize("longest", [1, 8, 9, 96, 100, 512])
@@ -105,7 +105,7 @@ def test_padded_lengths_add_at_most_a_quarter(longest):
 def test_groups_stay_together():
     rows = cut(np.arange(10, 18), splits(1, 2, 2, 3), SPECIAL, 16)
     rows.group, rows.of_rows["label_ids"] = 2, np.array([0, 0, 1, 1], np.int32)
-    batch = Batcher(rows, 0)(tf.constant([1, 0]))
+    batch = RowBatcher(rows, 0)(tf.constant([1, 0]))
     assert batch["token_ids"][:, :, 1].numpy().tolist() == [[13, 15], [10, 11]]
     assert batch["label_ids"].numpy().tolist() == [1, 0]
     assert [part.tolist() for part in batches_by_length(rows, 1)] == [[1], [0]]
@@ -114,7 +114,7 @@ def test_groups_stay_together():
 def test_batches_are_a_function_of_seed_and_step():
     rows = cut(np.arange(10), splits(*[1] * 10), SPECIAL, 8)
     rows.of_rows["label_ids"] = np.arange(10, dtype=np.int32)
-    batcher = Batcher(rows, 0)
+    batcher = RowBatcher(rows, 0)
 
     def batches(seed, start, count):
         dataset = train_batches(rows, batcher, 4, seed, start)
@@ -136,7 +136,7 @@ def test_training_batches_hold_examples_of_similar_length(group, batch_size):
     rows = cut(np.arange(lengths.sum()), splits(*lengths), SPECIAL, 64)
     count = 1000 // group
     rows.group, rows.of_rows["label_ids"] = group, np.arange(1000) // group
-    dataset = train_batches(rows, Batcher(rows, 0), batch_size, 3)
+    dataset = train_batches(rows, RowBatcher(rows, 0), batch_size, 3)
     batches = [*dataset.take(2 * count // batch_size).as_numpy_iterator()]
     order = np.concatenate([batch["label_ids"] for batch in batches])
     assert sorted(order[:count]) == list(range(count))

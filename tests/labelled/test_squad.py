@@ -6,7 +6,7 @@ import json
 import pytest
 
 from roots_tf.files import InputError
-from roots_tf.tasks import squad
+from roots_tf.labelled import squad
 
 CONTEXT = "The “Broncos” won 24–10. The Panthers lost."
 FILE = {

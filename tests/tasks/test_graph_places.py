@@ -7,8 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf.export import graph_places
-from roots_tf.tasks import tagging
+from roots_tf.tasks import graph_places, tagging
 
 TEXTS = st.lists(
     st.text(st.one_of(st.sampled_from(" ab_1-.\t\u00a0é²"), st.characters(codec="utf-8"))),

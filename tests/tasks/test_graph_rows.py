@@ -1,4 +1,4 @@
-"""Rows in the graph are those of `roots_tf.tasks.rows`; computing by length changes nothing."""
+"""Rows in the graph are those of `labelled.token_rows`; computing by length changes nothing."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf.export import graph_rows
-from roots_tf.tasks import rows
+from roots_tf.labelled import token_rows
+from roots_tf.tasks import graph_rows
 
 SPECIAL = SimpleNamespace(cls_id=2, sep_id=3, pad_id=0)
 
@@ -31,7 +31,7 @@ def test_rows_are_those_of_training(lengths, data):
     stride = data.draw(st.integers(0, room))
     ids = ragged(lengths, 100)
     found = graph_rows.cut(ids, SPECIAL, 16, stride, first=first)
-    wanted = rows.cut(
+    wanted = token_rows.cut(
         ids.values.numpy(), ids.row_splits.numpy(), SPECIAL, 16, stride,
         firsts and (first.values.numpy(), first.row_splits.numpy()),
     )  # fmt: skip

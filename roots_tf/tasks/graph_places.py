@@ -12,7 +12,7 @@ from roots_tf.tokenizers import characters, graph
 _SPACE, _IN_WORD, _SYMBOL = range(3)
 
 
-class Words(NamedTuple):
+class WordPlaces(NamedTuple):
     """Words of a batch, flat over its texts.
 
     Attributes:
@@ -40,7 +40,7 @@ def decode(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return codes, splits
 
 
-def words(texts: tf.Tensor) -> Words:
+def words(texts: tf.Tensor) -> WordPlaces:
     r"""What `re.finditer(r"\w+|[^\w\s]", text)` finds in each text [B]."""
     codes, char_splits = decode(texts)
     size = tf.size(codes)
@@ -54,10 +54,10 @@ def words(texts: tf.Tensor) -> Words:
     place = tf.range(size) - tf.gather(char_splits, graph.row_of(char_splits, size))
     own, place = tf.boolean_mask(of_char, inside), tf.boolean_mask(place, inside)
     places = tf.stack([tf.math.segment_min(place, own), tf.math.segment_max(place, own) + 1], -1)
-    return Words(places, tf.gather(begun, char_splits), of_char, char_splits)
+    return WordPlaces(places, tf.gather(begun, char_splits), of_char, char_splits)
 
 
-def first_pieces(piece_ends: tf.RaggedTensor, found: Words) -> tf.Tensor:
+def first_pieces(piece_ends: tf.RaggedTensor, words: WordPlaces) -> tf.Tensor:
     """The word that each piece is the first piece of, or -1: int32 [pieces], flat over the batch.
 
     A piece belongs to the word that holds its last character: pieces may begin with the space
@@ -65,12 +65,12 @@ def first_pieces(piece_ends: tf.RaggedTensor, found: Words) -> tf.Tensor:
 
     Args:
         piece_ends: int32 [B, None], where pieces end in characters of their text.
-        found: words of the same texts.
+        words: of the same texts.
     """
     splits = tf.cast(piece_ends.row_splits, tf.int32)
     ends = piece_ends.flat_values
-    base = tf.gather(found.char_splits, graph.row_of(splits, tf.size(ends)))
-    word = tf.gather(found.of_char, base + ends - 1)
+    base = tf.gather(words.char_splits, graph.row_of(splits, tf.size(ends)))
+    word = tf.gather(words.of_char, base + ends - 1)
     at = tf.where(word >= 0)  # [N, 1]
     own = tf.gather_nd(word, at)
     is_first = own != tf.concat([[-1], own], 0)[:-1]

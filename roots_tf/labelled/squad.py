@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf.files import InputError
-from roots_tf.tasks import tables
+from roots_tf.labelled import tables
 
 
 class Answer(NamedTuple):
@@ -85,12 +85,13 @@ def _places(context: str, text: str) -> str:
     return f"it is at {first}" + (f" and up to {last}" if last > first else "")
 
 
-def _get(value, name: str, kind, where: str):
+def _get(value, name: str, json_type, where: str):
     """A field of a JSON object, of the type that the layout has there."""
-    if not isinstance(value, dict) or not isinstance(value.get(name), kind):
+    if not isinstance(value, dict) or not isinstance(value.get(name), json_type):
         names = {list: "a list", str: "a string", int: "a whole number"}
         raise InputError(
-            f"found no {name!r} that is {names.get(kind, 'a string')} in {where}; wanted SQuAD's "
-            "layout: data, paragraphs, context, qas, id, question, answers, text, answer_start"
+            f"found no {name!r} that is {names.get(json_type, 'a string')} in {where}; wanted "
+            "SQuAD's layout: data, paragraphs, context, qas, id, question, answers, text, "
+            "answer_start"
         )
     return value[name]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf.files import InputError
-from roots_tf.tasks import tables
+from roots_tf.labelled import tables
 
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:")  # of WikiANN: "en:", "zh-classical:"
@@ -84,14 +84,14 @@ def to_iob2(tags: list[str]) -> list[str]:
     """
     found, inside = [], None  # the type of the entity that may go on
     for tag in tags:
-        prefix, _, kind = tag.partition("-")
+        prefix, _, entity_type = tag.partition("-")
         if prefix == "O":
             inside = None
             found.append(tag)
             continue
-        begins = prefix in "BSU" or kind != inside
-        found.append(f"{'B' if begins else 'I'}-{kind}")
-        inside = None if prefix in "ESLU" else kind
+        begins = prefix in "BSU" or entity_type != inside
+        found.append(f"{'B' if begins else 'I'}-{entity_type}")
+        inside = None if prefix in "ESLU" else entity_type
     return found
 
 

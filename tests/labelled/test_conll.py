@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roots_tf.files import InputError
+from roots_tf.labelled import conll
 from roots_tf.metrics import tagging
-from roots_tf.tasks import conll
 
 
 def read(folder, content: str | bytes):

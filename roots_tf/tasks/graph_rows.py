@@ -1,4 +1,4 @@
-"""Rows of texts in the graph: cut as `roots_tf.tasks.rows.cut` does, computed by length."""
+"""Rows of texts in the graph: cut as `labelled.token_rows.cut` does, computed by length."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import tensorflow as tf
 from roots_tf.tokenizers import graph, packing
 
 
-class Rows(NamedTuple):
+class GraphRows(NamedTuple):
     """Rows that were cut from the texts of a batch, in the order of the texts.
 
     Attributes:
@@ -33,7 +33,7 @@ def cut(
     stride: int | tf.Tensor = 0,
     most: int = 1 << 30,
     first: tf.RaggedTensor | None = None,
-) -> Rows:
+) -> GraphRows:
     """Rows [CLS] window [SEP], or [CLS] first [SEP] window [SEP].
 
     Args:
@@ -77,7 +77,7 @@ def cut(
     # Columns that are padding in every row cost time and change nothing.
     used = tf.maximum(tf.reduce_max(lengths), 1)
     features = {name: feature[:, :used] for name, feature in features.items()}
-    return Rows(features, lengths, texts, pieces, second)
+    return GraphRows(features, lengths, texts, pieces, second)
 
 
 def _windows(ids: tf.RaggedTensor, texts, begins, sizes) -> tf.RaggedTensor:
@@ -141,7 +141,7 @@ def by_length(
         parallel_iterations=1,
     )
     place = tf.math.invert_permutation(order)
-    found = {name: tf.gather(array.concat(), place) for name, array in arrays.items()}
+    outputs = {name: tf.gather(array.concat(), place) for name, array in arrays.items()}
     for name, value in compute.structured_outputs.items():
-        found[name].set_shape([None, *value.shape[1:]])
-    return found
+        outputs[name].set_shape([None, *value.shape[1:]])
+    return outputs

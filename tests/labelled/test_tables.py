@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roots_tf.files import InputError
-from roots_tf.tasks import tables
+from roots_tf.labelled import tables
 
 WANTED = ("text", "label")
 

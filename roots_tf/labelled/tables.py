@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,6 +107,45 @@ def read(
         if all(value is None for value in table.columns[name]):
             del table.columns[name]
     return table
+
+
+def column_names(texts: Sequence[str]) -> dict[str, str]:
+    """What a file calls its columns, as the flag `--columns` says it.
+
+    >>> column_names(["text=sentence", "label=gold"])
+    {'text': 'sentence', 'label': 'gold'}
+
+    Raises:
+        InputError: a text is not of the form NAME=ITS_NAME, or a column is named twice.
+    """
+    found = {}
+    for text in texts:
+        name, equals, own = text.partition("=")
+        if not (name and equals and own) or name in found:
+            twice = f", and {name!r} twice" if name in found else ""
+            raise InputError(
+                f"found {text!r} in --columns={','.join(texts)}{twice}; wanted NAME=ITS_NAME, each "
+                "name once, such as text=sentence,label=gold"
+            )
+        found[name] = own
+    return found
+
+
+def first(examples, count: int):
+    """The first examples of a file.
+
+    Args:
+        examples: a named tuple of lists, or of lists by name, such as a `Table`; what is neither
+            stays as it is.
+        count: how many.
+    """
+
+    def cut(part):
+        if isinstance(part, dict):
+            return {name: values[:count] for name, values in part.items()}
+        return part[:count] if isinstance(part, list) else part
+
+    return type(examples)(*map(cut, examples))
 
 
 def strings(table: Table, name: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Rows of tokens of different lengths: cut from texts, and batched with little padding."""
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +16,11 @@ _SORTED_BATCHES = 50  # whose examples are sorted by length together: few enough
 
 
 @dataclasses.dataclass
-class Rows:
+class TokenRows:
     """Rows of token ids, one after the other, and what goes with each row or each token.
 
-    A long text may give several rows, its windows. Some tasks look at a group of rows as one
-    example: the choices of a question, the two sides of a comparison.
+    A long text may give several rows, its windows. In some tasks a group of rows is one example:
+    the choices of a question, the two texts that are compared.
 
     Attributes:
         token_ids: int32 [tokens], [CLS] and [SEP] among them, no padding.
@@ -27,9 +28,9 @@ class Rows:
         second: int32 [rows], where in its row the second segment begins; its end without one.
         texts: int32 [rows], the text that a row is from.
         pieces: int64 [rows], index among the text's pieces of the first one in the row.
-        group: rows an example.
-        of_rows: arrays [rows, ...] that a batch takes along, such as `label_ids`.
-        of_tokens: arrays [tokens] likewise, padded with -1.
+        group: rows of one example.
+        of_rows: arrays [rows, ...] that become features of a batch, such as `label_ids`.
+        of_tokens: arrays [tokens] that become features too, padded with -1.
     """
 
     token_ids: np.ndarray
@@ -43,6 +44,16 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
+
+    @property
+    def num_examples(self) -> int:
+        """Groups of rows."""
+        return len(self) // self.group
+
+    @property
+    def tokens_an_example(self) -> float:
+        """Mean over the examples."""
+        return len(self.token_ids) / max(1, self.num_examples)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -92,7 +103,7 @@ def cut(
     length: int,
     stride: int | np.ndarray = 0,
     first: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Rows:
+) -> TokenRows:
     """Rows [CLS] window [SEP], or [CLS] first [SEP] window [SEP].
 
     Args:
@@ -112,7 +123,8 @@ def cut(
         InputError: there is no room beside special tokens and a first text, or the stride is
             longer than a window.
     """
-    before = 2 if first is None else 3 + np.diff(first[1])  # of each text
+    # Tokens of each row that are not the window's: [CLS], [SEP] and the first text.
+    before = 2 if first is None else 3 + np.diff(first[1])
     if np.any(stride) and length <= np.max(before, initial=0):
         raise files.InputError(
             f"found max_seq_length={length}; wanted more than {np.max(before)}, which special "
@@ -144,7 +156,7 @@ def cut(
     )
     splits = np.zeros(len(found) + 1, np.int64)
     np.cumsum(lengths, out=splits[1:])
-    return Rows(
+    return TokenRows(
         token_ids=token_ids.astype(np.int32),
         row_splits=splits,
         second=seconds.astype(np.int32),
@@ -161,7 +173,11 @@ def _ragged(ids: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tf.RaggedT
 
 
 def ragged_range(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """start, start + 1, ... of each pair, one after the other.
+    """The numbers from each start up to its end, exclusive, one range after the other.
+
+    Args:
+        starts: integers [ranges].
+        ends: integers [ranges], none below its start.
 
     >>> ragged_range(np.array([5, 0]), np.array([8, 2]))
     array([5, 6, 7, 0, 1])
@@ -181,15 +197,22 @@ def padded_lengths(longest: int) -> list[int]:
     return [n for n in lengths if n % max(1, 2 ** (n.bit_length() - 3)) == 0] + [longest]
 
 
-class Batcher:
+class RowBatcher:
     """Gathers batches of rows in the graph.
 
-    A batch holds `token_ids`, `segment_ids` and `padding_mask` [B, L], or [B, group, L], where L
-    is the length of the longest row, or the next one of `padded_lengths`, and the arrays of rows
-    and tokens; those of rows come once an example, of its first row.
+    A batch holds `token_ids` and `segment_ids` int32 and `padding_mask` bool, [B, L], or [B, group,
+    L] where an example is a group of rows; the arrays of tokens, of the same shape; and the arrays
+    of rows, [B, ...], of which an example has those of its first row. L is the length of the
+    longest row, rounded up to one of the padded lengths where there are some.
+
+    Args:
+        rows: of all examples.
+        pad_id: id that stands on padding.
+        padded_lengths: the lengths that batches may have, in order, the longest row's among them;
+            none: any.
     """
 
-    def __init__(self, rows: Rows, pad_id: int, padded_lengths: Sequence[int] = ()):
+    def __init__(self, rows: TokenRows, pad_id: int, padded_lengths: Sequence[int] = ()):
         self._group, self._pad_id = rows.group, pad_id
         self._padded_lengths = tf.constant(padded_lengths, tf.int32)
         ragged = {"token_ids": rows.token_ids} | rows.of_tokens
@@ -201,7 +224,7 @@ class Batcher:
         self._of_rows = {name: tf.constant(values) for name, values in rows.of_rows.items()}
 
     def __call__(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The batch of some examples, int32 or int64 [B]."""
+        """The batch of some examples, by their indices, int32 or int64 [B]."""
         group = tf.range(self._group, dtype=examples.dtype)
         rows = tf.reshape(examples[:, None] * self._group + group, [-1])  # [B * group]
         ragged = {name: tf.gather(tensor, rows) for name, tensor in self._ragged.items()}
@@ -218,17 +241,19 @@ class Batcher:
             dense = tensor.to_tensor(padding)  # [B * group, longest of these rows]
             missing = longest - tf.shape(dense)[1]
             batch[name] = tf.pad(dense, [[0, 0], [0, missing]], constant_values=padding)
-        if self._group > 1:
-            batch = {
-                name: tf.reshape(feature, [-1, self._group, longest])  # [B, group, L]
-                for name, feature in batch.items()
-            }
+        shape = [self._group, longest] if self._group > 1 else [longest]
+        # The number of examples, where it is known, is known of every feature too.
+        count = -1 if examples.shape[0] is None else examples.shape[0]
+        batch = {name: tf.reshape(feature, [count, *shape]) for name, feature in batch.items()}
         first = examples * self._group
         return batch | {name: tf.gather(array, first) for name, array in self._of_rows.items()}
 
 
 def ungrouped(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The rows of groups as a batch of rows, for a model: [B, group, L] -> [B * group, L]."""
+    """The features of a model, of each row of a group: [B, group, L] -> [B * group, L].
+
+    Those of a batch without groups, [B, L], stay as they are.
+    """
     return {
         name: tf.reshape(batch[name], [-1, tf.shape(batch[name])[-1]])
         for name in ("token_ids", "segment_ids", "padding_mask")
@@ -236,15 +261,92 @@ def ungrouped(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def train_batches(
-    rows: Rows, batcher: Batcher, batch_size: int, seed: int, start_step: int = 0
+    rows: TokenRows,
+    batcher: RowBatcher,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    num_workers: int = 1,
+    worker_index: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches; that of step s is a pure function of (rows, seed, s).
+    """Endless batches; that of a step is a pure function of (rows, seed, step).
 
-    Every example comes once an epoch, in an order of its own each epoch. A batch holds examples of
-    similar length, so that padding does not dominate: those of some batches are drawn at random,
+    Every example comes once an epoch, in another order each epoch. A batch holds examples of
+    similar length, so that little of it is padding: those of some batches are drawn at random,
     sorted by length and cut into batches, and all batches of an epoch come in random order.
+
+    Args:
+        rows: of all examples.
+        batcher: gathers batches of these rows.
+        batch_size: examples of a batch of all workers together.
+        seed: of the order.
+        start_step: step of the first batch.
+        num_workers: workers that train together, each on an equal slice of every batch, padded as
+            the whole batch would be.
+        worker_index: which of them this is, from 0.
+
+    Raises:
+        InputError: a batch has no equal slices.
     """
-    count = len(rows) // rows.group
+    if batch_size % num_workers:
+        raise files.InputError(
+            f"found batches of {batch_size} examples and {num_workers} workers; wanted a multiple "
+            "of the number of workers"
+        )
+    start, share = start_step * batch_size, batch_size // num_workers
+    count = rows.num_examples
+
+    def of_worker(examples):
+        """This worker's slice of a batch."""
+        begin = worker_index * share
+        return {name: x[begin : begin + share] for name, x in batcher(examples).items()}
+
+    epochs = tf.data.Dataset.range(start // count, 1 << 40)
+    examples = epochs.map(_order_of_epoch(rows, batch_size, seed)).unbatch().skip(start % count)
+    batches = examples.batch(batch_size, drop_remainder=True)
+    batches = batches.map(batcher if num_workers == 1 else of_worker).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # taking an iterator down may wait a minute for it
+    return batches.with_options(options)
+
+
+def batches_from(
+    rows: TokenRows,
+    pad_id: int,
+    batch_size: int,
+    seed: int,
+    *,
+    longest: int,
+    one_length: bool = False,
+    worker: tuple[int, int] = (0, 1),
+) -> Callable[[int], tf.data.Dataset]:
+    """A function from a step to the batches from there on, for training.
+
+    Args:
+        rows: of all examples.
+        pad_id: id of [PAD].
+        batch_size: examples of a batch of all workers together.
+        seed: of the order.
+        longest: tokens of a row at most.
+        one_length: pad every batch to `longest`, where a further length is compiled for minutes.
+        worker: index of this worker, and how many there are.
+    """
+    lengths = [longest] if one_length else padded_lengths(longest)
+    index, count = worker
+    return functools.partial(
+        train_batches,
+        rows,
+        RowBatcher(rows, pad_id, lengths),
+        batch_size,
+        seed,
+        num_workers=count,
+        worker_index=index,
+    )
+
+
+def _order_of_epoch(rows: TokenRows, batch_size: int, seed: int):
+    """A function from the number of an epoch to the order of its examples, int64 [examples]."""
+    count = rows.num_examples
     lengths = tf.constant(_longest_of_groups(rows), tf.int32)
 
     def draw(size, epoch, part):
@@ -254,35 +356,37 @@ def train_batches(
             tf.random.stateless_uniform([size], seeds, None, None, tf.int64, "philox")
         )
 
-    def examples_of(epoch):
-        order = draw(count, epoch, 0)
+    def order(epoch):
+        drawn = draw(count, epoch, 0)
         # The first ones fill the batch that the last epoch began, the last ones begin another.
         rest = tf.cast(-epoch * count % batch_size, tf.int32)
         full = tf.maximum(count - rest, 0) // batch_size
         rest = tf.minimum(rest, count)
-        first, body, last = tf.split(order, [rest, full * batch_size, -1])
+        first, body, last = tf.split(drawn, [rest, full * batch_size, -1])
         pool = tf.range(full * batch_size) // (_SORTED_BATCHES * batch_size)
         keys = pool * (tf.reduce_max(lengths) + 1) + tf.gather(lengths, body)
         batches = tf.reshape(tf.gather(body, tf.argsort(keys, stable=True)), [full, batch_size])
         body = tf.reshape(tf.gather(batches, draw(full, epoch, 1)), [-1])
-        return tf.data.Dataset.from_tensors(tf.concat([first, body, last], 0))
+        return tf.concat([first, body, last], 0)
 
-    start = start_step * batch_size
-    epochs = tf.data.Dataset.range(start // count, 1 << 40)
-    examples = epochs.flat_map(examples_of).unbatch().skip(start % count)
-    batches = examples.batch(batch_size, drop_remainder=True).map(batcher).prefetch(2)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # taking an iterator down may wait a minute for it
-    return batches.with_options(options)
+    return order
 
 
-def batches_by_length(rows: Rows, batch_size: int) -> Iterator[np.ndarray]:
-    """Examples of similar length, int64 [up to batch_size]; each example once, longest first."""
+def batches_by_length(rows: TokenRows, batch_size: int) -> Iterator[np.ndarray]:
+    """Indices of examples of similar length; each example once, longest first.
+
+    Args:
+        rows: of all examples.
+        batch_size: examples of a batch.
+
+    Yields:
+        int64 [batch_size]; the last ones may be fewer.
+    """
     order = np.argsort(-_longest_of_groups(rows), kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
-def _longest_of_groups(rows: Rows) -> np.ndarray:
+def _longest_of_groups(rows: TokenRows) -> np.ndarray:
     """Tokens of the longest row of each example, int64 [examples]."""
     return rows.lengths.reshape(-1, rows.group).max(-1)

@@ -1,0 +1,109 @@
+"""The graph that is served of a model without a task: a vector a text, and a vector a token."""
+
+import keras
+import tensorflow as tf
+
+from roots_tf import models
+from roots_tf.models import pooling
+from roots_tf.tasks import graph_rows
+from roots_tf.tasks.served_graph import ServedGraph, concrete
+from roots_tf.tokenizers import Tokenizer, packing
+
+MASKS_AT_ONCE = 256  # rows of the vocabulary in memory
+
+
+class Embedding(ServedGraph):
+    """A vector a text, and a vector a token.
+
+    Outputs of `serving_default`: `embedding` [B, H]. Further signatures: `tokens` gives a vector a
+    token; `fill_mask`, of a model with the vocabulary head, the likeliest pieces of each [MASK].
+
+    Args:
+        model: of `roots_tf.models`.
+        tokenizer: the one that the model was trained with.
+        max_seq_length: tokens of a text at most.
+        pooling: as for `roots_tf.models.pooling.embed`.
+        l2_normalize: whether vectors of texts are scaled to length 1.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        tokenizer: Tokenizer,
+        max_seq_length: int,
+        pooling: pooling.Pooling = "mean",
+        l2_normalize: bool = False,
+    ):
+        super().__init__(model, tokenizer, max_seq_length)
+        self._pooling, self._l2_normalize = pooling, l2_normalize
+
+    def answers(self, inputs):
+        """`embedding`."""
+        return self.over(self.rows(inputs))
+
+    def of_rows(self, features):
+        """`embedding` [R, H]."""
+        vectors = pooling.embed(self.model, features, self._pooling, self._l2_normalize)
+        return {"embedding": vectors}
+
+    def signatures(self):
+        """With `tokens`, and `fill_mask` of a model that has that head."""
+        text = {"text": tf.TensorSpec([None], tf.string, "text")}
+        further = {"tokens": concrete(self.token_vectors, text)}
+        if isinstance(self.model, models.Pretrainer):
+            further["fill_mask"] = concrete(self._fill_mask, text)
+        return super().signatures() | further
+
+    def _fill_mask(self, inputs, top: int = 5):
+        """The likeliest pieces of each [MASK], and their probabilities: [B, masks, top]."""
+        rows = self.rows(inputs)
+        is_mask = rows.features["token_ids"] == self.tokenizer.mask_id  # [B, L]
+        states = tf.boolean_mask(self.hidden_states(rows), is_mask)[:, None]  # [N, 1, H]
+        vocabulary = tf.constant(self.tokenizer.vocabulary)
+
+        def best(features):
+            at = tf.zeros_like(features["states"][:, :, 0], tf.int32)  # [n, 1]
+            table = self.model.encoder.embeddings.token
+            states = tf.cast(features["states"], self.model.compute_dtype)
+            chances = tf.nn.softmax(self.model.masked_lm(states, at, table))  # [n, V]
+            likeliest = tf.math.top_k(chances, min(top, self.tokenizer.size))
+            return {"probabilities": likeliest.values, "ids": likeliest.indices}
+
+        outputs = graph_rows.by_length(
+            best, {"states": states}, tf.ones_like(states[:, 0, 0], tf.int32), MASKS_AT_ONCE
+        )
+        counts = tf.reduce_sum(tf.cast(is_mask, tf.int64), 1)  # [B]
+        pieces = tf.gather(vocabulary, outputs["ids"])
+        return {
+            "pieces": tf.RaggedTensor.from_row_lengths(pieces, counts).to_tensor(""),
+            "probabilities": tf.RaggedTensor.from_row_lengths(
+                outputs["probabilities"], counts
+            ).to_tensor(0.0),
+        }
+
+    def predictions(self, outputs, texts):
+        """`embedding`."""
+        return [{"embedding": vector.tolist()} for vector in outputs["embedding"]]
+
+
+def embeddings(served: Embedding, texts: dict[str, list]) -> list[dict]:
+    """Vectors of texts, one by one and outside the graph, to check it with.
+
+    Args:
+        served: whose model and settings they are of.
+        texts: a column `text`.
+    """
+    answers = []
+    for text in texts["text"]:
+        vectors = served.of_rows(features_of(text, served.tokenizer, served.length))["embedding"]
+        answers.append({"embedding": vectors[0].numpy().tolist()})
+    return answers
+
+
+def features_of(text: str, tokenizer: Tokenizer, length: int) -> dict[str, tf.Tensor]:
+    """Features [1, L] of one text, cut at `length` tokens, by the tokenizer that training uses."""
+    ids, row_splits = tokenizer.encode([text])
+    ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
+    features = packing.pack(ragged, None, length, tokenizer)  # padded to `length`
+    used = tf.math.count_nonzero(features["padding_mask"])
+    return {name: feature[:, :used] for name, feature in features.items()}

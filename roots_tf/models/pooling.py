@@ -1,0 +1,71 @@
+"""One vector of a text from the vectors of its tokens."""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from roots_tf.files import InputError
+
+Pooling = Literal["mean", "cls", "pooler"]
+
+
+def mean_pool(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:
+    """Mean over the tokens that are not padding, in float32.
+
+    Args:
+        hidden_states: [B, L, H].
+        padding_mask: bool [B, L], false on padding.
+
+    Returns:
+        float32 [B, H].
+    """
+    # Not [:, :, None]: LiteRT has no such slice of tensors whose sizes are not known.
+    weights = tf.expand_dims(tf.cast(padding_mask, tf.float32), -1)  # [B, L, 1]
+    total = tf.reduce_sum(tf.cast(hidden_states, tf.float32) * weights, 1)  # [B, H]
+    return total / tf.maximum(tf.reduce_sum(weights, 1), 1.0)
+
+
+def embed(
+    model: keras.Model,
+    features: dict[str, tf.Tensor],
+    pooling: Pooling = "mean",
+    l2_normalize: bool = False,
+) -> tf.Tensor:
+    """A vector of each text.
+
+    Args:
+        model: with an `encoder`, and for "pooler" a `pooler`.
+        features: of texts, as for `Encoder.call`.
+        pooling: "mean" over the tokens; "cls", the vector of the first one; "pooler", the layer on
+            that vector which next-sentence training or a classifier has trained.
+        l2_normalize: whether vectors are scaled to length 1.
+
+    Returns:
+        float32 [B, H].
+    """
+    hidden_states = model.encoder(features)  # [B, L, H]
+    if pooling == "mean":
+        vectors = mean_pool(hidden_states, features["padding_mask"])
+    else:
+        pooled = model.pooler(hidden_states) if pooling == "pooler" else hidden_states[:, 0]
+        vectors = tf.cast(pooled, tf.float32)
+    return tf.math.l2_normalize(vectors, -1) if l2_normalize else vectors
+
+
+def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) -> None:
+    """Checks that a model has what a pooling takes its vectors from.
+
+    Args:
+        pooling: as for `embed`.
+        model: of a folder.
+        described: what `models.describe` gives for the folder.
+        folder: for the message.
+
+    Raises:
+        InputError: "pooler" is wanted of a model without a pooler, or with one that was not
+            trained.
+    """
+    trained = model.pooler is not None and "pooler" not in described.get("untrained", ())
+    if pooling == "pooler" and not trained:
+        raise InputError(f"found no trained pooler in {folder}; wanted --pooling=mean or cls")

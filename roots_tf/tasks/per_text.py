@@ -1,0 +1,135 @@
+"""What kinds share that give one answer to a text, or to a pair of texts, from a labelled table."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from roots_tf.files import InputError
+from roots_tf.labelled import tables
+from roots_tf.labelled.tables import Table
+from roots_tf.labelled.token_rows import cut
+from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.served_graph import ServedKind
+
+
+@dataclasses.dataclass(frozen=True)
+class PerText(FineTuning):
+    """One answer a text or a pair of texts: tables with `text`, `text_pair` and the answer.
+
+    Attributes:
+        pairs: whether the examples of the training file have a `text_pair`.
+    """
+
+    pairs: bool = False
+
+    def read(self, path, columns, labelled=True):
+        """Tables; unlabelled also `.txt` with a text a line, where no pairs are wanted."""
+        if not (labelled or self.pairs):
+            return read_unlabelled(path, columns)
+        required = ("text", "text_pair") if self.pairs else ("text",)
+        required += (self.answer,) if labelled else ()
+        return tables.read(path, required, ("text_pair",), columns)
+
+    def learn(self, examples):
+        """This kind with whether there are pairs."""
+        return dataclasses.replace(self, pairs="text_pair" in examples.columns)
+
+    def rows(self, examples, tokenizer, labelled=True):
+        """Rows [CLS] text [SEP], or [CLS] text [SEP] text_pair [SEP], with `targets`."""
+        encoded = tokenizer.encode(tables.strings(examples, "text"))
+        first = None
+        if "text_pair" in examples.columns:
+            first, encoded = encoded, tokenizer.encode(tables.strings(examples, "text_pair"))
+        rows = cut(*encoded, tokenizer, self.max_seq_length, self.stride, first=first)
+        if labelled:
+            rows.of_rows |= {
+                name: values[rows.texts] for name, values in self.targets(examples).items()
+            }
+        return rows
+
+    def targets(self, examples: Table) -> dict[str, np.ndarray]:
+        """What the loss compares with the answers to each text, by the name of the feature."""
+        raise NotImplementedError
+
+
+class ServedPerText(ServedKind):
+    """The graph of a kind of one answer a text: `text`, and `text_pair` where there are pairs."""
+
+    def __init__(self, kind, model, tokenizer):
+        super().__init__(kind, model, tokenizer)
+        self.inputs = {"text": ()} | ({"text_pair": ()} if kind.pairs else {})
+
+    def of_rows(self, features):
+        """The kind's outputs."""
+        return self.kind.outputs(self.model, features)
+
+
+def read_unlabelled(path: str | Path, columns: dict[str, str]) -> Table:
+    """Texts without answers: `.txt` with a text a line, or a table with `text`.
+
+    Args:
+        path: the file.
+        columns: what the file calls some columns, by their names here.
+
+    Raises:
+        InputError: something is wrong with the file; names the line.
+    """
+    if Path(path).suffix != ".txt":
+        return tables.read(path, ("text",), ("text_pair",), columns)
+    lines = list(tables.lines_of(tables.read_text(path)))
+    if not lines:
+        raise InputError(f"found no text in {path}; wanted a text a line")
+    return Table({"text": [line for _, line in lines]}, [n for n, _ in lines], str(path))
+
+
+def mean_of_windows(values, texts) -> tf.Tensor:
+    """Mean over the windows of each text: [R, ...] -> [B, ...].
+
+    Args:
+        values: of each window, float.
+        texts: int32 [R], the text that a window is from, in order; no text is without one.
+    """
+    return tf.math.segment_mean(values, texts)
+
+
+def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarray:
+    """Index of each label among the names, int32 [examples].
+
+    Args:
+        examples: a labelled table.
+        column: the one of the labels.
+        names: of the classes.
+
+    Raises:
+        InputError: a label is not among the names.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    labels = tables.strings(examples, column)
+    for row, label in enumerate(labels):
+        if label not in index:
+            raise InputError(
+                f"found label {label!r} in {examples.where(row)}; wanted one of the {len(names)} "
+                f"labels of the training file: {', '.join(names[:10])}"
+            )
+    return np.array([index[label] for label in labels], np.int32)
+
+
+def right_answers(logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+    """1 where the highest logit is the label's, else 0: [..., C], int32 [...] -> float32 [...]."""
+    return tf.cast(tf.argmax(logits, -1, tf.int32) == label_ids, tf.float32)
+
+
+def texts_of(examples: Table, index: int) -> dict[str, str]:
+    """The texts of one example, which a prediction repeats.
+
+    Args:
+        examples: a table.
+        index: of the example.
+    """
+    return {
+        name: examples.columns[name][index]
+        for name in ("text", "text_pair")
+        if name in examples.columns
+    }

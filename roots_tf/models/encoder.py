@@ -1,34 +1,34 @@
 """The encoder: token ids in, one vector a token out (Devlin et al. 2019, arXiv:1810.04805)."""
 
-import functools
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
-    Block,
     Dense,
     LayerNorm,
-    View,
     Weights,
     add_bias,
     bias_gelu,
     dropout,
-    fold_in,
     keep_mask,
-    rotation,
 )
-
-SEEDS_A_MODEL = 1_000_000  # initial weights of model seed s draw from seeds s * this and up
-HEAD_SEEDS = 900_000  # where those of the heads start
+from roots_tf.models.stack import Stack, State
+from roots_tf.seeds import Place
 
 
 class Embeddings(Weights):
-    """Sum of token, segment and learned position embeddings, normalised: [B, L] -> [B*L, H]."""
+    """Sum of token, segment and learned position embeddings, normalised: [B, L] -> [B*L, H].
 
-    def __init__(self, config: EncoderConfig, seed: int, **kwargs):
-        super().__init__(name="embeddings", seed=seed, scale=config.initializer_range, **kwargs)
+    Args:
+        config: sizes and parts.
+        **kwargs: as for `Weights`.
+    """
+
+    def __init__(self, config: EncoderConfig, **kwargs):
+        super().__init__(scale=config.initializer_range, **kwargs)
         hidden = config.hidden_dim
         self.config = config
         self.token = self.matrix("token", config.vocabulary_size, hidden, table=True)
@@ -41,12 +41,12 @@ class Embeddings(Weights):
                 hidden,
                 config.layer_norm_epsilon,
                 config.bias,
-                name="norm",
+                place=self.place / "norm",
                 dtype=self.dtype_policy,
             )
 
     def call(self, features, seed=None):
-        """Ids to rows; arguments as for `Encoder.call`."""
+        """Ids to rows; `features` and `seed` as for `Encoder.call`."""
         token_ids, segment_ids = features["token_ids"], features["segment_ids"]
         length = tf.shape(token_ids)[1]
         if "token_embeddings" in features:
@@ -62,41 +62,7 @@ class Embeddings(Weights):
         x += tf.tensordot(segments, tf.convert_to_tensor(self.segment), 1)
         rows = tf.reshape(x, [-1, self.config.hidden_dim])  # [B*L, H]
         x, rate = self.norm(rows, training=seed is not None), self.config.dropout
-        return dropout(x, rate, keep_mask(x, rate, fold_in(seed, 0)))
-
-
-def seen_keys(features: dict[str, tf.Tensor], window: int = 0) -> tf.Tensor:
-    """Whether a query may see a key: bool [B, 1, 1 or L, L].
-
-    With `document_ids` a token sees its own document only, otherwise every token that is not
-    padding; with a window, of these the nearest window / 2 to each side.
-
-    >>> seen_keys({"padding_mask": tf.constant([[True, True, True, False]])}, 2)[0, 0].numpy()
-    array([[ True,  True, False, False],
-           [ True,  True,  True, False],
-           [False,  True,  True, False],
-           [False, False,  True, False]])
-    """
-    if "document_ids" in features:
-        documents = features["document_ids"]
-        seen = documents[:, :, None] == documents[:, None, :]  # [B, L, L]
-    else:
-        seen = features["padding_mask"][:, None]  # [B, 1, L]
-    if window:
-        index = tf.range(tf.shape(seen)[-1])
-        seen &= tf.abs(index[:, None] - index) <= window // 2  # [B, L, L]
-    return seen[:, None]
-
-
-def make_view(config: EncoderConfig, features: dict[str, tf.Tensor], local: bool) -> View:
-    """What the tokens of local layers, or of the others, see; arguments as for `Encoder.call`."""
-    turned = None
-    if config.positions == "rotary":
-        length = tf.shape(features["token_ids"])[1]
-        position_ids = features.get("position_ids", tf.range(length)[None])  # [B or 1, L]
-        base = config.local_rotary_base if local else config.rotary_base
-        turned = rotation(position_ids, config.head_dim, base)
-    return View(seen_keys(features, config.window if local else 0), turned)
+        return dropout(x, rate, keep_mask(x, rate, self.place.dropout(seed)))
 
 
 class Encoder(keras.Model):
@@ -109,6 +75,7 @@ class Encoder(keras.Model):
         recompute: in training, keep of each block only its input and compute the rest again in
             the backward pass: a third more work for a fraction of the memory (Chen et al. 2016,
             arXiv:1604.06174).
+        name: that the paths of its weights begin with; two encoders of a model need two names.
     """
 
     def __init__(
@@ -117,25 +84,14 @@ class Encoder(keras.Model):
         seed: int = 0,
         precision: str = "float32",
         recompute: bool = False,
+        name: str = "encoder",
     ):
-        super().__init__(name="encoder", dtype=precision)
-        self.config, self.recompute = config, recompute
-        first = seed * SEEDS_A_MODEL
-        with keras.name_scope(self.name):
-            self.embeddings = Embeddings(config, seed=first, dtype=precision)
-            self.blocks = [
-                Block(config, index, seed=first + 100 * (index + 1), dtype=precision)
-                for index in range(config.num_layers)
-            ]
-            self.final_norm = None
-            if config.norm == "pre":
-                self.final_norm = LayerNorm(
-                    config.hidden_dim,
-                    config.layer_norm_epsilon,
-                    config.bias,
-                    name="final_norm",
-                    dtype=precision,
-                )
+        super().__init__(name=name, dtype=precision)
+        self.config = config
+        place = Place(seed, name)
+        with keras.name_scope(name):
+            self.embeddings = Embeddings(config, place=place / "embeddings", dtype=precision)
+        self.stack = Stack(config, place=place, recompute=recompute, dtype=precision)
         self.built = True
 
     def call(self, features, seed=None):
@@ -143,34 +99,49 @@ class Encoder(keras.Model):
 
         Args:
             features: `token_ids`, `segment_ids` and `padding_mask` [B, L]; packed rows also have
-                `position_ids` and `document_ids` [B, L]. With `token_embeddings` [B, L, H] these
+                `position_ids` and `document_ids` [B, L]. `token_embeddings` [B, L, H], if given,
                 stand for the rows of the token table.
             seed: int32 [2] turns dropout on and decides its masks; None is inference.
 
         Returns:
             [B, L, H] in the compute type.
         """
-        x = self.embeddings(features, seed=seed)
-        for block, view in zip(self.blocks, self.views(features), strict=True):
-            run = functools.partial(block, view=view, seed=seed)
-            x = tf.recompute_grad(run)(x) if self.recompute and seed is not None else run(x)
-        if self.final_norm is not None:
-            x = self.final_norm(x, training=seed is not None)
-        return tf.reshape(x, tf.concat([tf.shape(features["token_ids"]), [-1]], 0))
+        for state in self.walk(features, seed):  # noqa: B007
+            pass
+        return state.hidden_states
 
-    def views(self, features) -> list[View]:
-        """What the tokens see in each layer; layers of one kind share it."""
-        local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
-        views = {local: make_view(self.config, features, local) for local in set(local_layers)}
-        return [views[local] for local in local_layers]
+    def walk(self, features, seed=None, watched: bool = False) -> Iterator[State]:
+        """Encodes a batch layer by layer.
+
+        Args:
+            features: as for `Encoder.call`.
+            seed: likewise.
+            watched: whether each block's attention scores and weights are asked for.
+
+        Yields:
+            The `State` of the embedding layer and of each block; that of the last one normalised,
+            if blocks are pre-norm. Hidden states are [B, L, H].
+        """
+        shape = tf.concat([tf.shape(features["token_ids"]), [-1]], 0)
+        rows = self.embeddings(features, seed=seed)
+        yield State(tf.reshape(rows, shape))
+        for state in self.stack.walk(rows, self.stack.views(features), seed, watched):
+            yield state._replace(hidden_states=tf.reshape(state.hidden_states, shape))
 
 
 class Pooler(Dense):
-    """tanh of a dense layer over the first token: [B, L, H] -> [B, H]."""
+    """tanh of a dense layer over the first token: [B, L, H] -> [B, H].
 
-    def __init__(self, config: EncoderConfig, **kwargs):
-        hidden, scale = config.hidden_dim, config.initializer_range
-        super().__init__(hidden, hidden, config.bias, name="pooler", scale=scale, **kwargs)
+    Args:
+        config: of the model.
+        seed: of its initial weights.
+        **kwargs: as for `Weights`.
+    """
+
+    def __init__(self, config: EncoderConfig, seed: int, **kwargs):
+        hidden, place = config.hidden_dim, Place(seed, "pooler")
+        scale = config.initializer_range
+        super().__init__(hidden, hidden, config.bias, place=place, scale=scale, **kwargs)
 
     def call(self, hidden_states):
         """[B, L, H] -> [B, H]."""
@@ -183,7 +154,9 @@ class PooledEncoder(keras.Model):
     Args:
         config: its sizes.
         pooler: whether there is a pooler.
-        seed, precision, recompute: as for `Encoder`.
+        seed: as for `Encoder`.
+        precision: likewise.
+        recompute: likewise.
     """
 
     def __init__(
@@ -197,39 +170,52 @@ class PooledEncoder(keras.Model):
         super().__init__(name="encoder", dtype=precision)
         self.config = config
         self.encoder = Encoder(config, seed, precision, recompute)
-        first = seed * SEEDS_A_MODEL + HEAD_SEEDS
-        self.pooler = Pooler(config, seed=first + 1, dtype=precision) if pooler else None
+        self.pooler = Pooler(config, seed, dtype=precision) if pooler else None
         self.description = {"pooler": pooler}  # what `model.json` says besides its sizes
         self.built = True
 
     def call(self, features, seed=None):
         """`hidden_states` [B, L, H] and, with a pooler, `pooled` [B, H], in the compute type.
 
-        Arguments as for `Encoder.call`.
+        `features` and `seed` as for `Encoder.call`.
         """
         return self.head(self.encoder(features, seed=seed))
 
     def head(self, hidden_states, seed=None):
-        """The encoder's output, [B, L, H], and what the pooler makes of it; nothing is drawn."""
+        """`hidden_states` [B, L, H] and what the pooler makes of them; `seed` is not used."""
         pooled = {"pooled": self.pooler(hidden_states)} if self.pooler else {}
         return {"hidden_states": hidden_states} | pooled
 
 
 class MaskedLMHead(Weights):
-    """Vocabulary logits at the masked positions, output embedding tied to the input's."""
+    """Vocabulary logits at the masked positions; the output embedding is the input's.
+
+    Args:
+        config: of the model.
+        seed: of its initial weights.
+        **kwargs: as for `Weights`.
+    """
 
     def __init__(self, config: EncoderConfig, seed: int, **kwargs):
-        super().__init__(name="masked_lm", seed=seed, scale=config.initializer_range, **kwargs)
-        hidden, epsilon = config.hidden_dim, config.layer_norm_epsilon
-        common = {
-            "bias": config.bias,
-            "scale": config.initializer_range,
-            "dtype": self.dtype_policy,
-        }
+        super().__init__(place=Place(seed, "masked_lm"), **kwargs)
+        hidden, dtype = config.hidden_dim, self.dtype_policy
         self.approximate = config.activation == "gelu_tanh"
         with keras.name_scope(self.name):
-            self.transform = Dense(hidden, hidden, name="transform", seed=seed, **common)
-            self.norm = LayerNorm(hidden, epsilon, name="norm", **common)
+            self.transform = Dense(
+                hidden,
+                hidden,
+                config.bias,
+                place=self.place / "transform",
+                scale=config.initializer_range,
+                dtype=dtype,
+            )
+            self.norm = LayerNorm(
+                hidden,
+                config.layer_norm_epsilon,
+                config.bias,
+                place=self.place / "norm",
+                dtype=dtype,
+            )
         self.bias = self.vector("bias", config.vocabulary_size)
 
     def call(self, hidden_states, positions, token_embedding, training=False):
@@ -255,7 +241,14 @@ class MaskedLMHead(Weights):
 
 
 class Pretrainer(keras.Model):
-    """An encoder with BERT's two pretraining heads; arguments as for `Encoder`."""
+    """An encoder with BERT's two pretraining heads.
+
+    Args:
+        config: its sizes.
+        seed: as for `Encoder`.
+        precision: likewise.
+        recompute: likewise.
+    """
 
     def __init__(
         self,
@@ -266,13 +259,15 @@ class Pretrainer(keras.Model):
     ):
         super().__init__(name="pretrainer", dtype=precision)
         self.config = config
-        common = {"scale": config.initializer_range, "dtype": precision}
-        first = seed * SEEDS_A_MODEL + HEAD_SEEDS
         self.encoder = Encoder(config, seed, precision, recompute)
-        self.masked_lm = MaskedLMHead(config, seed=first, dtype=precision)
-        self.pooler = Pooler(config, seed=first + 1, dtype=precision)
+        self.masked_lm = MaskedLMHead(config, seed, dtype=precision)
+        self.pooler = Pooler(config, seed, dtype=precision)
         self.next_sentence = Dense(
-            config.hidden_dim, 2, name="next_sentence", seed=first + 2, **common
+            config.hidden_dim,
+            2,
+            place=Place(seed, "next_sentence"),
+            scale=config.initializer_range,
+            dtype=precision,
         )
         self.built = True
 
@@ -288,13 +283,28 @@ class Pretrainer(keras.Model):
         """
         hidden_states = self.encoder(features, seed=seed)
         return {
-            "masked_lm_logits": self.masked_lm(
-                hidden_states,
-                features["masked_lm_positions"],
-                self.encoder.embeddings.token,
-                training=seed is not None,
-            ),
+            "masked_lm_logits": self._masked_lm_logits(hidden_states, features, seed),
             "next_sentence_logits": tf.cast(
                 self.next_sentence(self.pooler(hidden_states)), tf.float32
             ),
         }
+
+    def likeliest(self, features, top: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The pieces that most likely stand at each masked position, likeliest first.
+
+        Args:
+            features: as for `Pretrainer.call`.
+            top: how many at each position; V at most.
+
+        Returns:
+            Ids, int32 [B*P, top], and their probabilities, float32 [B*P, top].
+        """
+        logits = self._masked_lm_logits(self.encoder(features), features)  # [B*P, V]
+        top = min(top, self.config.vocabulary_size)
+        probabilities, ids = tf.math.top_k(tf.nn.softmax(logits), top)
+        return ids, probabilities
+
+    def _masked_lm_logits(self, hidden_states, features, seed=None) -> tf.Tensor:
+        """Float32 [B*P, V], from the encoder's output [B, L, H]."""
+        positions, table = features["masked_lm_positions"], self.encoder.embeddings.token
+        return self.masked_lm(hidden_states, positions, table, training=seed is not None)

@@ -4,14 +4,21 @@ import keras
 import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
-from roots_tf.models.encoder import HEAD_SEEDS, SEEDS_A_MODEL, Encoder, Pooler
-from roots_tf.models.layers import Dense, dropout, fold_in, keep_mask
-
-PLACE = 1_000_003  # of the dropout before the last layer; blocks have 0 to 4 * layers
+from roots_tf.models.encoder import Encoder, Pooler
+from roots_tf.models.layers import Dense, dropout, keep_mask
+from roots_tf.seeds import Place
 
 
 class Headed(keras.Model):
-    """An encoder and a linear layer of `num_labels` outputs; other arguments as for `Encoder`."""
+    """An encoder and a linear layer.
+
+    Args:
+        config: sizes of the encoder.
+        num_labels: outputs of the linear layer.
+        seed: as for `Encoder`.
+        precision: likewise.
+        recompute: likewise.
+    """
 
     def __init__(
         self,
@@ -24,19 +31,21 @@ class Headed(keras.Model):
         super().__init__(name=self.kind, dtype=precision)
         self.config, self.num_labels = config, num_labels
         self.description = {"num_labels": num_labels}  # what `model.json` says besides its sizes
-        first = seed * SEEDS_A_MODEL + HEAD_SEEDS
-        common = {"scale": config.initializer_range, "dtype": precision}
         self.encoder = Encoder(config, seed, precision, recompute)
-        self.pooler = Pooler(config, seed=first + 1, dtype=precision) if self.pooled else None
+        self.pooler = Pooler(config, seed, dtype=precision) if self.pooled else None
         self.output_layer = Dense(
-            config.hidden_dim, num_labels, name="classes", seed=first + 3, **common
+            config.hidden_dim,
+            num_labels,
+            place=Place(seed, "classes"),
+            scale=config.initializer_range,
+            dtype=precision,
         )
         self.built = True
 
     def project(self, x, seed):
-        """Logits, float32 [R, labels], of rows [R, H] after dropout."""
-        rate = self.config.dropout
-        x = dropout(x, rate, keep_mask(x, rate, fold_in(seed, PLACE)))
+        """Logits, float32 [R, labels], of the rows `x` [R, H]; dropout where `seed` is given."""
+        rate, seed = self.config.dropout, self.output_layer.place.dropout(seed)
+        x = dropout(x, rate, keep_mask(x, rate, seed))
         return tf.cast(self.output_layer(x), tf.float32)
 
 
@@ -46,11 +55,11 @@ class Classifier(Headed):
     kind, pooled = "classifier", True
 
     def call(self, features, seed=None):
-        """Logits, float32 [B, labels]; arguments as for `Encoder.call`."""
+        """Logits, float32 [B, labels]; `features` and `seed` as for `Encoder.call`."""
         return self.head(self.encoder(features, seed=seed), seed)
 
     def head(self, hidden_states, seed=None):
-        """Logits from the encoder's output: [B, L, H] -> [B, labels]."""
+        """Logits, [B, labels], from `hidden_states` [B, L, H]; `seed` as for `call`."""
         return self.project(self.pooler(hidden_states), seed)
 
 
@@ -60,11 +69,11 @@ class TokenClassifier(Headed):
     kind, pooled = "token_classifier", False
 
     def call(self, features, seed=None):
-        """Logits, float32 [B, L, labels]; arguments as for `Encoder.call`."""
+        """Logits, float32 [B, L, labels]; `features` and `seed` as for `Encoder.call`."""
         return self.head(self.encoder(features, seed=seed), seed)
 
     def head(self, hidden_states, seed=None):
-        """Logits from the encoder's output: [B, L, H] -> [B, L, labels]."""
+        """Logits, [B, L, labels], from `hidden_states` [B, L, H]; `seed` as for `call`."""
         rows = tf.reshape(hidden_states, [-1, self.config.hidden_dim])  # [B*L, H]
         logits = self.project(rows, seed)  # [B*L, labels]
         shape = tf.concat([tf.shape(hidden_states)[:2], [-1]], 0)

@@ -21,13 +21,8 @@ def attention_maps(encoder: Encoder, features: dict[str, tf.Tensor]) -> tf.Tenso
         (the last). A row sums to 1 and is 0 on padding and on all else that the query does not
         see. The rows of queries that are padding mean nothing.
     """
-    pre = encoder.config.norm == "pre"
-    x, maps = encoder.embeddings(features), []  # x: [B*L, H]
-    for block, view in zip(encoder.blocks, encoder.views(features), strict=True):
-        normal = block.attention_norm(x) if pre else x
-        maps.append(block.attention(normal, view=view, weights_only=True))  # [B, N, L, L]
-        x = block(x, view=view)
-    return tf.cast(tf.stack(maps), tf.float32)
+    states = list(encoder.walk(features, watched=True))
+    return tf.cast(tf.stack([state.weights for state in states[1:]]), tf.float32)
 
 
 def baseline_ids(token_ids: tf.Tensor, tokenizer) -> tf.Tensor:

@@ -30,7 +30,7 @@ from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig, layers
-from roots_tf.models.encoder import HEAD_SEEDS, SEEDS_A_MODEL
+from roots_tf.seeds import Place
 from roots_tf.tasks.finetuning import FineTuning, names_of_losses
 
 
@@ -177,46 +177,30 @@ class Watched:
     Args:
         model: of `roots_tf.models`, with a `head`.
         learns: whether gradients reach its weights.
+        scored: whether attention scores are kept too.
     """
 
-    def __init__(self, model: keras.Model, learns: bool):
-        self.model = model
+    def __init__(self, model: keras.Model, learns: bool, scored: bool = False):
+        self.model, self._scored = model, scored
         self._end = tf.identity if learns else tf.stop_gradient
 
     def __call__(self, features, seed=None):
-        """As `Encoder.call` and the model's head."""
-        encoder = self.model.encoder
-        self._views = encoder.views(features)
-        hidden = [encoder.embeddings(features, seed=seed)]
-        for block, view in zip(encoder.blocks, self._views, strict=True):
-            hidden.append(block(hidden[-1], view=view, seed=seed))
-        if encoder.final_norm is not None:
-            hidden[-1] = encoder.final_norm(hidden[-1], training=seed is not None)
-        shape = tf.concat([tf.shape(features["token_ids"]), [-1]], 0)
-        output = self.model.head(tf.reshape(hidden[-1], shape), seed)
-        self.hidden = [self._end(x) for x in hidden]
-        self.output = tf.nest.map_structure(self._end, output)
+        """`features` and `seed` as for `Encoder.call`; gives what the model's head does."""
+        model, width = self.model, self.model.config.hidden_dim
+        self._states = list(model.encoder.walk(features, seed, watched=self._scored))
+        hidden = [state.hidden_states for state in self._states]
+        self.hidden = [self._end(tf.reshape(x, [-1, width])) for x in hidden]
+        self.output = tf.nest.map_structure(self._end, model.head(hidden[-1], seed))
         return self.output
 
     def scores(self, layer: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scaled products of queries and keys in a block, counted from 0, and which are seen.
+        """Scaled products of queries and keys in block `layer`, from 0, and which keys are seen.
 
         Returns:
             float32 [B, N, L, L] and bool [B, 1, 1 or L, L].
         """
-        block, view, x = self.model.encoder.blocks[layer], self._views[layer], self.hidden[layer]
-        attention, config = block.attention, block.config
-        normal = block.attention_norm(x) if config.norm == "pre" else x
-        query, key, _ = layers.split_heads(
-            tf.matmul(normal, attention.query_key_value_kernel),
-            *layers.in_type_of(normal, attention.query_key_value_bias),
-            training=False,
-            seen=view.seen,
-            rotation=view.rotation,
-            num_heads=config.num_heads,
-        )  # 3 x [B, N, L, D]
-        products = tf.matmul(query, key, transpose_b=True)  # [B, N, L, L]
-        return self._end(products * config.head_dim**-0.5), view.seen
+        state = self._states[layer + 1]
+        return self._end(state.scores), state.seen
 
 
 class Student(keras.Model):
@@ -234,10 +218,9 @@ class Student(keras.Model):
         own = student.config.hidden_dim
         self.hidden_projection = self.embedding_projection = None
         if own != width:
-            first = seed * SEEDS_A_MODEL + HEAD_SEEDS + 50_000  # far from those of heads
             self.hidden_projection, self.embedding_projection = (
-                layers.Dense(own, width, bias=False, name=name, seed=first + i, scale=own**-0.5)
-                for i, name in enumerate(("hidden_projection", "embedding_projection"))
+                layers.Dense(own, width, bias=False, place=Place(seed, name), scale=own**-0.5)
+                for name in ("hidden_projection", "embedding_projection")
             )
         self.built = True
 
@@ -320,7 +303,9 @@ class Distillation:
             seed: int32 [2] for the student's dropout, or None.
         """
         features = ungrouped(batch)
-        student, teacher = Watched(self.model.student, True), Watched(self.teacher, False)
+        scored = bool(self.parts.attention)
+        student = Watched(self.model.student, True, scored)
+        teacher = Watched(self.teacher, False, scored)
         teacher(features)
         sums = {}
         if self.parts.hard:

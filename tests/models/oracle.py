@@ -1,4 +1,4 @@
-"""Every variant of the encoder in plain NumPy, slow and obvious: a sequence, a head at a time."""
+"""Every variant of a stack in plain NumPy, slow and obvious: a sequence, a head at a time."""
 
 import math
 
@@ -63,11 +63,34 @@ def attention(x, seen, positions, weights, name, config, local):
         if config.positions == "rotary":
             base = config.local_rotary_base if local else config.rotary_base
             q, k = rotate(q, positions, base), rotate(k, positions, base)
-        scores = q @ k.T / math.sqrt(size)
-        scores = np.where(seen, scores, scores - 1e9)
-        heads.append(softmax(scores) @ value[:, part])
-    context = np.concatenate(heads, -1)
-    return context @ weights[f"{name}/output_kernel"] + weights.get(f"{name}/output_bias", 0.0)
+        heads.append(weigh(q, k, value[:, part], seen))
+    return output(heads, weights, name)
+
+
+def weigh(query, key, value, seen):
+    """One head: [Lq, D], [Lk, D], [Lk, D], bool [Lq, Lk] -> [Lq, D]."""
+    scores = query @ key.T / math.sqrt(query.shape[1])
+    return softmax(np.where(seen, scores, scores - 1e9)) @ value
+
+
+def output(heads, weights, name):
+    mixed = np.concatenate(heads, -1)
+    return mixed @ weights[f"{name}/output_kernel"] + weights.get(f"{name}/output_bias", 0.0)
+
+
+def cross_attention(x, context, seen, weights, name, config):
+    """x [Lq, H]; context [Lk, H]; seen bool [Lq, Lk]."""
+    hidden = x.shape[1]
+    size = hidden // config.num_heads
+    query = x @ weights[f"{name}/query_kernel"] + weights.get(f"{name}/query_bias", 0.0)
+    both = context @ weights[f"{name}/key_value_kernel"]
+    both = both + weights.get(f"{name}/key_value_bias", 0.0)
+    key, value = both[:, :hidden], both[:, hidden:]
+    heads = []
+    for head in range(config.num_heads):
+        part = slice(head * size, (head + 1) * size)
+        heads.append(weigh(query[:, part], key[:, part], value[:, part], seen))
+    return output(heads, weights, name)
 
 
 def feed_forward(x, weights, name, config):
@@ -82,33 +105,45 @@ def feed_forward(x, weights, name, config):
     return dense(wide, weights, f"{name}/contract")
 
 
-def encode(weights, config, token_ids, segment_ids, seen, positions):
-    """One sequence: ids [L] to hidden states [L, H]."""
+def encode(weights, config, token_ids, segment_ids, seen, positions, stack="encoder", context=None):
+    """One sequence: ids [L] to hidden states [L, H].
+
+    A stack with cross-attention has a context: states [Lk, H], and which are seen, bool [L, Lk].
+    """
     epsilon, pre = config.layer_norm_epsilon, config.norm == "pre"
     x = (
-        weights["encoder/embeddings/token"][token_ids]
-        + weights["encoder/embeddings/segment"][segment_ids]
+        weights[f"{stack}/embeddings/token"][token_ids]
+        + weights[f"{stack}/embeddings/segment"][segment_ids]
     )
     if config.positions == "learned":
-        x = x + weights["encoder/embeddings/position"][positions]
-    x = layer_norm(x, weights, "encoder/embeddings/norm", epsilon)
+        x = x + weights[f"{stack}/embeddings/position"][positions]
+    x = layer_norm(x, weights, f"{stack}/embeddings/norm", epsilon)
     for index in range(config.num_layers):
-        name = f"encoder/layer_{index}"
+        name = f"{stack}/layer_{index}"
         local = config.window > 0 and index % config.global_every > 0
 
         def attend(y, name=name, local=local):
             return attention(y, seen, positions, weights, f"{name}/attention", config, local)
 
-        def norm(y, which, name=name):
-            return layer_norm(y, weights, f"{name}/{which}", epsilon)
+        def attend_to_context(y, name=name):
+            return cross_attention(y, *context, weights, f"{name}/cross_attention", config)
 
-        if pre:
-            x = x + attend(norm(x, "attention_norm"))
-            x = x + feed_forward(norm(x, "output_norm"), weights, name, config)
-        else:
-            x = norm(x + attend(x), "attention_norm")
-            x = norm(x + feed_forward(x, weights, name, config), "output_norm")
-    return layer_norm(x, weights, "encoder/final_norm", epsilon) if pre else x
+        def feed(y, name=name):
+            return feed_forward(y, weights, name, config)
+
+        parts = {"attention_norm": attend, "output_norm": feed}
+        if context is not None:
+            parts = {
+                "attention_norm": attend,
+                "cross_attention_norm": attend_to_context,
+                "output_norm": feed,
+            }
+        for norm, part in parts.items():
+            if pre:
+                x = x + part(layer_norm(x, weights, f"{name}/{norm}", epsilon))
+            else:
+                x = layer_norm(x + part(x), weights, f"{name}/{norm}", epsilon)
+    return layer_norm(x, weights, f"{stack}/final_norm", epsilon) if pre else x
 
 
 def pretraining_loss(weights, config, batch):

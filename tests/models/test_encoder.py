@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.files import InputError
-from roots_tf.models.encoder import seen_keys
 from roots_tf.models.flops import parameters
 from roots_tf.models.layers import dropout, keep_mask
 from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
@@ -154,18 +153,6 @@ def test_rotary_positions_matter_relative_to_one_another_only():
         assert not np.allclose(here, stretched, atol=1e-2)
 
 
-def test_seen_keys_are_in_the_document_and_in_the_window():
-    inside = {"padding_mask": tf.constant([[True, True, True, False]])}
-    np.testing.assert_array_equal(seen_keys(inside), [[[[1, 1, 1, 0]]]])
-    np.testing.assert_array_equal(
-        seen_keys(inside, 2)[0, 0], [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]]
-    )
-    packed = inside | {"document_ids": tf.constant([[1, 1, 2, 2]])}
-    np.testing.assert_array_equal(
-        seen_keys(packed, 2)[0, 0], [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
-    )
-
-
 def test_dropout_follows_its_seed():
     model, _ = model_and_weights(CONFIG)
     batch = pretraining_batch(3, 4, 16, 50, 3)
@@ -174,19 +161,6 @@ def test_dropout_follows_its_seed():
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1e-2
     assert np.abs(one - model.encoder(batch).numpy()).max() > 1e-2
-
-
-def test_places_of_dropout_have_masks_of_their_own(monkeypatch):
-    model, seeds = models.Classifier(CONFIG, 3), []
-    draw = tf.random.stateless_uniform
-
-    def spy(shape, seed, *arguments):
-        seeds.append(tuple(seed.numpy()))
-        return draw(shape, seed, *arguments)
-
-    monkeypatch.setattr(tf.random, "stateless_uniform", spy)
-    model(pretraining_batch(3, 4, 16, 50, 3), seed=tf.constant([1, 2]))
-    assert len(seeds) == len(set(seeds)) == 2 + 3 * CONFIG.num_layers
 
 
 def test_dropout_keeps_its_share_and_the_mean():

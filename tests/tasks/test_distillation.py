@@ -107,7 +107,7 @@ def test_a_watched_model_does_what_the_model_does(config):
     for name, variable in models.named_weights(model).items():
         variable.assign(models.named_weights(pretrainer)[name].value)
     features = pretraining_batch(0, 4, 16, 50, 3)
-    watched = Watched(model, learns=True)
+    watched = Watched(model, learns=True, scored=True)
     for seed in (None, tf.constant([3, 4])):
         found, expected = watched(features, seed=seed), model(features, seed=seed)
         for name, values in expected.items():

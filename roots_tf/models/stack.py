@@ -1,0 +1,276 @@
+"""Transformer blocks, one after the other: the one forward pass that every model is made of."""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from roots_tf.models.attention import (
+    Cache,
+    Context,
+    CrossAttention,
+    Features,
+    SelfAttention,
+    View,
+    make_view,
+)
+from roots_tf.models.config import EncoderConfig
+from roots_tf.models.layers import (
+    Dense,
+    LayerNorm,
+    Weights,
+    add_residual,
+    add_residual_norm,
+    bias_geglu,
+    bias_gelu,
+    keep_mask,
+)
+
+
+class State(NamedTuple):
+    """What a layer gives.
+
+    Attributes:
+        hidden_states: rows [B*L, H] of a block or a `Stack`, [B, L, H] of an `Encoder`.
+        scores: of self-attention, where asked for: float32 [B, N, L, Lk], scaled, before the
+            softmax and the mask. None of an embedding layer.
+        weights: likewise, [B, N, L, Lk] in the compute type: how much each query takes of each key.
+        seen: bool [B, 1, 1 or L, Lk], whether a query may see a key; given with the scores.
+        cache: of a block that was given one, the new one.
+    """
+
+    hidden_states: tf.Tensor
+    scores: tf.Tensor | None = None
+    weights: tf.Tensor | None = None
+    seen: tf.Tensor | None = None
+    cache: Cache | None = None
+
+
+class Block(Weights):
+    """One transformer block: attention and a feed-forward layer, each with its residual sum.
+
+    Args:
+        config: sizes and parts.
+        cross_attention: whether a second attention, to another stack, stands between the two
+            (Vaswani et al. 2017, section 3.1).
+        **kwargs: as for `Weights`.
+    """
+
+    def __init__(self, config: EncoderConfig, cross_attention: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        hidden, wide = config.hidden_dim, config.intermediate_dim
+        gated = config.feed_forward == "glu"
+        self.config = config
+        self.activate = functools.partial(
+            bias_geglu if gated else bias_gelu, approximate=config.activation == "gelu_tanh"
+        )
+
+        def common(name):
+            return {"place": self.place / name, "dtype": self.dtype_policy}
+
+        def norm(name):
+            return LayerNorm(hidden, config.layer_norm_epsilon, config.bias, **common(name))
+
+        def dense(name, inputs, outputs):
+            scale = config.initializer_range
+            return Dense(inputs, outputs, config.bias, scale=scale, **common(name))
+
+        with keras.name_scope(self.name):
+            self.attention = SelfAttention(config, **common("attention"))
+            self.attention_norm = norm("attention_norm")
+            self.cross_attention = self.cross_attention_norm = None
+            if cross_attention:
+                self.cross_attention = CrossAttention(config, **common("cross_attention"))
+                self.cross_attention_norm = norm("cross_attention_norm")
+            # The two matrices of a gated layer are one, W then V.
+            self.expand = dense("expand", hidden, 2 * wide if gated else wide)
+            self.contract = dense("contract", wide, hidden)
+            self.output_norm = norm("output_norm")
+
+    def call(
+        self,
+        x,
+        view: View,
+        seed=None,
+        watched: bool = False,
+        cache: Cache | None = None,
+        context: Context | None = None,
+    ) -> State:
+        """One step of the stack.
+
+        Args:
+            x: rows [B*L, H].
+            view: as for `SelfAttention.call`.
+            seed: int32 [2] for dropout, or None.
+            watched: whether scores and weights of self-attention are asked for.
+            cache: of the tokens before these.
+            context: of a block with cross-attention, what that attends to.
+
+        Returns:
+            `State` of rows [B*L, H].
+        """
+        training = seed is not None
+        normal = self.before(x, self.attention_norm, training)
+        found = self.attention(normal, view=view, seed=seed, watched=watched, cache=cache)
+        x = self.add(x, found.update, self.attention_norm, seed)
+        cache = found.cache
+        if self.cross_attention is not None:
+            normal = self.before(x, self.cross_attention_norm, training)
+            crossed = self.cross_attention(normal, context=context, seed=seed, cache=cache)
+            x = self.add(x, crossed.update, self.cross_attention_norm, seed)
+            cache = crossed.cache
+        normal = self.before(x, self.output_norm, training)
+        wide = self.activate(*self.expand(normal, product=True), training=training)  # [B*L, I]
+        x = self.add(x, self.contract(wide, product=True), self.output_norm, seed)
+        return State(x, found.scores, found.weights, view.seen if watched else None, cache)
+
+    def before(self, x, layer_norm: LayerNorm, training: bool):
+        """The input of a sub-layer: `x`, normalised by `layer_norm` where the block is pre-norm.
+
+        With `training`, the norm is compiled.
+        """
+        return layer_norm(x, training=training) if self.config.norm == "pre" else x
+
+    def add(self, x, update, layer_norm: LayerNorm, seed):
+        """Residual sum of a sub-layer, normalised where the block is post-norm.
+
+        Args:
+            x: rows [B*L, H] that went into the sub-layer.
+            update: what it gave: rows [B*L, H] and, if there is one, the bias still to be added.
+            layer_norm: of the sub-layer; the dropout mask is drawn from its place.
+            seed: int32 [2] for dropout, or None.
+        """
+        product, *bias = update
+        rate, keep_seed = self.config.dropout, layer_norm.place.dropout(seed)
+        drop = {
+            "rate": rate,
+            "keep": keep_mask(product, rate, keep_seed),
+            "training": seed is not None,
+        }
+        if self.config.norm == "pre":
+            return add_residual(x, product, *bias, **drop)
+        gamma, *beta = layer_norm.parameters()
+        epsilon = layer_norm.epsilon
+        return add_residual_norm(x, product, gamma, *bias, *beta, **drop, epsilon=epsilon)
+
+
+class Stack(Weights):
+    """Blocks one after the other; where they are pre-norm, a last norm follows.
+
+    Args:
+        config: sizes and parts.
+        causal: whether tokens see no later ones.
+        cross_attention: whether blocks attend to another stack too.
+        recompute: as for `Encoder`.
+        **kwargs: as for `Weights`; block i has the place "layer_i" inside the stack's.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        *,
+        causal: bool = False,
+        cross_attention: bool = False,
+        recompute: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.config, self.causal, self.recompute = config, causal, recompute
+        dtype = self.dtype_policy
+        with keras.name_scope(self.name):
+            self.blocks = [
+                Block(config, cross_attention, place=self.place / f"layer_{index}", dtype=dtype)
+                for index in range(config.num_layers)
+            ]
+            self.final_norm = None
+            if config.norm == "pre":
+                self.final_norm = LayerNorm(
+                    config.hidden_dim,
+                    config.layer_norm_epsilon,
+                    config.bias,
+                    place=self.place / "final_norm",
+                    dtype=dtype,
+                )
+
+    def views(self, keys: Features, queries: Features | None = None, start=0) -> list[View]:
+        """What the tokens see in each layer; layers of one kind share it.
+
+        Args:
+            keys: as for `make_view`; with caches, features of their Lmax places.
+            queries: likewise; None: the keys.
+            start: as for `make_view`; with caches, their `start`.
+        """
+        local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
+        views = {
+            local: make_view(
+                self.config, keys, queries, start=start, local=local, causal=self.causal
+            )
+            for local in set(local_layers)
+        }
+        return [views[local] for local in local_layers]
+
+    def caches(self, batch_size: int, length: int) -> list[Cache]:
+        """Empty caches, one a block, for `batch_size` (B) rows of `length` (Lmax) tokens."""
+        config = self.config
+        shape = [batch_size, config.num_heads, length, config.head_dim]
+        empty = tf.zeros(shape, self.compute_dtype)
+        return [Cache(empty, empty, tf.constant(0)) for _ in self.blocks]
+
+    def walk(
+        self,
+        x,
+        views: list[View],
+        seed=None,
+        watched: bool = False,
+        caches: list[Cache] | None = None,
+        context: Context | None = None,
+    ) -> Iterator[State]:
+        """Goes through the blocks.
+
+        Args:
+            x: rows [B*L, H] of an embedding layer.
+            views: from `views`.
+            seed: int32 [2] for dropout, or None.
+            watched: whether scores and weights of self-attention are asked for. They stay in
+                memory: nothing is recomputed then, nor with caches.
+            caches: of the tokens before these, one a block: from `caches`, or of earlier states.
+            context: of a stack with cross-attention, what its blocks attend to.
+
+        Yields:
+            The `State` of each block; that of the last one normalised, if blocks are pre-norm.
+        """
+        again = self.recompute and seed is not None and not watched and caches is None
+        caches = caches or [None] * len(self.blocks)
+        for block, view, cache in zip(self.blocks, views, caches, strict=True):
+            if again:
+                state = recomputed(block, x, view, seed, context)
+            else:
+                state = block(
+                    x, view=view, seed=seed, watched=watched, cache=cache, context=context
+                )
+            x = state.hidden_states
+            if block is self.blocks[-1] and self.final_norm is not None:
+                normal = self.final_norm(x, training=seed is not None)
+                state = state._replace(hidden_states=normal)
+            yield state
+
+
+def recomputed(block: Block, x, view: View, seed, context: Context | None) -> State:
+    """The state of a block that is computed again in the backward pass.
+
+    Args:
+        block: is given no cache.
+        x: as for `Block.call`.
+        view: likewise.
+        seed: likewise.
+        context: likewise.
+    """
+
+    def run(x, *states):  # gradients reach these arguments, but no tensor that is only captured
+        other = Context(*states, context.view) if states else None
+        return block(x, view=view, seed=seed, context=other).hidden_states
+
+    states = () if context is None else (context.states,)
+    return State(tf.recompute_grad(run)(x, *states))

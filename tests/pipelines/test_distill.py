@@ -39,6 +39,7 @@ def config(folder, **fields) -> distill.Config:
         "teacher": str(folder / "teacher"),
         "output": str(folder / "run"),
         "num_layers": 2,
+        "precision": "float32",
         "debug": True,
     }
     return program.make(distill.Config, **settings | fields)

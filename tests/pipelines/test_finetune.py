@@ -1,14 +1,18 @@
 """`finetune` on real sentences: it learns, it repeats, and mistakes are named."""
 
-import dataclasses
 import json
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from pipelines import evaluate, finetune, predict
 from roots_tf import models, program
 from roots_tf.files import InputError
+from roots_tf.training.summaries import TIMED, read_metrics
 
 
 def config(work, data, output, **fields) -> finetune.Config:
@@ -18,6 +22,7 @@ def config(work, data, output, **fields) -> finetune.Config:
         "output": str(output),
         **{split: str(news / f"{split}.jsonl") for split in ("train", "dev", "test")},
         **{"max_seq_length": 32, "learning_rate": 5e-3, "num_epochs": 8.0, "seeds": 2},
+        **{"precision": "float32"},
     }
     return program.make(finetune.Config, **settings | fields)
 
@@ -38,6 +43,7 @@ def test_it_tells_topics_of_real_news_and_repeats(work, data, tmp_path):
     events = event_accumulator.EventAccumulator(str(tmp_path / "a" / "seed_0" / "logs" / "dev"))
     tags = events.Reload().Tags()
     assert tags["images"] == ["confusion"]
+    assert [image.step for image in events.Images("confusion")] == [round(8 * 1780 / 32)]
     assert {f"precision_recall/{label}" for label in report["labels"]} <= set(tags["tensors"])
     model = str(tmp_path / "a" / "model")
     test = str(data / "bbc_news" / "test.jsonl")
@@ -57,25 +63,97 @@ def test_it_tells_topics_of_real_news_and_repeats(work, data, tmp_path):
     assert [row["label"] for row in answers] == [json.loads(line)["label"] for line in lines]
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_seed_it_was_at(work, data, tmp_path, monkeypatch):
-    short = {"num_epochs": 1.0, "seeds": 3}
+def command(config) -> list[str]:
+    flags = []
+    for name, value in program.flat(config).items():
+        value = ",".join(value) if isinstance(value, tuple) else value
+        flags.append(
+            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+        )
+    return [sys.executable, "-m", "pipelines.finetune", *flags]
+
+
+def test_killed_in_the_middle_of_a_seed_it_ends_with_the_same_bytes(work, data, tmp_path):
+    short = {"num_epochs": 2.0, "checkpoint_every": 25, "log_every": 10, "patience": 3}
+    short |= {"evaluate_every": 30, "dropout": 0.1, "ema_decay": 0.9, "steps_per_call": 5}
     whole = finetune.main(config(work, data, tmp_path / "whole", **short))
-    trained, train = [], finetune.train
-
-    def stopped_at_seed_2(config, data, model, seed, written):
-        trained.append(seed)
-        if trained == [0, 1, 2]:
-            raise KeyboardInterrupt
-        train(config, data, model, seed, written)
-
-    monkeypatch.setattr(finetune, "train", stopped_at_seed_2)
-    with pytest.raises(KeyboardInterrupt):
-        finetune.main(config(work, data, tmp_path / "stopped", **short))
-    assert finetune.main(config(work, data, tmp_path / "stopped", **short)) == whole
-    assert trained == [0, 1, 2, 2]
-    for name in ("model/model.safetensors", "test_predictions.jsonl"):
-        one, other = ((tmp_path / run / name).read_bytes() for run in ("whole", "stopped"))
+    run = tmp_path / "killed"
+    for seed, step in ((0, 25), (1, 75)):
+        process = subprocess.Popen(
+            command(config(work, data, run, **short)), stderr=subprocess.DEVNULL
+        )
+        mark = run / f"seed_{seed}" / "checkpoints" / f"ckpt-{step}.index"
+        while not mark.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        assert not (run / f"seed_{seed}" / "scores.json").exists()
+    assert finetune.main(config(work, data, run, **short)) == whole
+    for name in ("model/model.safetensors", "test_predictions.jsonl", "seed_1/scores.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (run / name).read_bytes(), name
+    for seed in range(2):
+        one, other = (
+            [
+                {name: value for name, value in row.items() if name not in TIMED}
+                for row in read_metrics(tmp_path / folder / f"seed_{seed}")
+            ]
+            for folder in ("whole", "killed")
+        )
         assert one == other
+        assert {row["step"] for row in one if row["group"] == "held_out"} >= {30, 60, 90}
+        assert not (run / f"seed_{seed}" / "checkpoints").exists()  # nothing goes on from them
+
+
+@pytest.mark.slow
+def test_replicas_fine_tune_as_one_device_does(work, data, tmp_path):
+    fields = {"num_epochs": 0.2, "seeds": 1, "dropout": 0.0}
+    finetune.main(config(work, data, tmp_path / "one", **fields))
+    two = {"strategy": "mirrored", "num_devices": 2}
+    finetune.main(config(work, data, tmp_path / "two", **fields, **two))
+    # With dropout the masks are those of two micro-batches.
+    fields["dropout"] = 0.3
+    finetune.main(config(work, data, tmp_path / "micro", **fields, accumulate_steps=2))
+    finetune.main(config(work, data, tmp_path / "dropped", **fields, **two))
+    for one, other in (("one", "two"), ("micro", "dropped")):
+        models_ = [models.load(tmp_path / folder / "model") for folder in (one, other)]
+        for a, b in zip(*(model.variables for model in models_), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-4, err_msg=a.path)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"precision": "mixed_bfloat16", "optimizer": "lamb", "schedule": "cosine"},
+        {"jit_compile": "true", "recompute": True, "accumulate_steps": 2, "warmup_steps": 3},
+    ],
+)
+def test_what_pretraining_takes_fine_tuning_takes(work, data, tmp_path, fields):
+    report = finetune.main(
+        config(work, data, tmp_path, seeds=1, num_epochs=0.5, max_seq_length=16, **fields)
+    )
+    rows = read_metrics(tmp_path / "seed_0")
+    assert rows[-1]["step"] == round(0.5 * 1780 / 32)
+    assert report["seeds"][0]["dev"]["accuracy"] > 0.1
+
+
+def test_a_mistake_does_not_claim_the_folder(work, data, tmp_path):
+    (tmp_path / "dev.jsonl").write_text('{"text": "a horse race", "label": "racing"}\n')
+    output = tmp_path / "run"
+    for fields, message in (
+        ({"dev": str(tmp_path / "dev.jsonl")}, r"found label 'racing' in .*dev.jsonl"),
+        ({"init_from": str(tmp_path)}, "found no model.json"),
+        ({"accumulate_steps": 5}, "found --batch_size=32; wanted a multiple of 5"),
+        ({"frozen_layers": 9}, "found frozen_layers=9; wanted at most 1"),
+        ({"columns": ("text",)}, "found .*text.*wanted"),
+        ({"learning_rate": -1.0}, "found --learning_rate=-1.0; wanted a number from 0"),
+        ({"seeds": 0}, "found --seeds=0; wanted a number from 1"),
+        ({"task": "tagging", "balance": True}, "found .*jsonl for tagging; wanted a CoNLL file"),
+    ):
+        with pytest.raises((InputError, program.FlagError), match=message) as raised:
+            finetune.main(config(work, data, output, **fields))
+        assert "\n" not in str(raised.value)
+        assert not output.exists()
 
 
 def test_a_flat_start_and_what_is_frozen(work, data, tmp_path):
@@ -116,8 +194,8 @@ def test_patience_keeps_the_best_epoch(work, data, tmp_path):
     report = finetune.main(config(work, data, tmp_path / "a", **wild))
     rows = (tmp_path / "a" / "seed_0" / "metrics.jsonl").read_text().splitlines()
     held_out = [r["accuracy"] for r in map(json.loads, rows) if r["group"] == "held_out"]
-    # The epoch that ended the run is not among the rows.
     assert len(held_out) < 6
+    assert held_out[-1] <= max(held_out[:-1])
     assert report["dev_accuracy"] == pytest.approx(max(held_out))
 
 
@@ -137,19 +215,3 @@ def test_tags_have_places_and_long_questions_are_refused(work, data, tmp_path):
     asking = files | {name: str(data / "xquad" / "xquad.en.json") for name in ("train", "dev")}
     with pytest.raises(InputError, match=r"found max_seq_length=32; wanted more than \d+"):
         finetune.main(config(work, data, tmp_path / "b", task="question_answering", **asking))
-
-
-def test_a_label_unseen_in_training_is_named(work, data, tmp_path):
-    (tmp_path / "dev.jsonl").write_text('{"text": "a horse race", "label": "racing"}\n')
-    wrong = dataclasses.replace(
-        config(work, data, tmp_path / "run"), dev=str(tmp_path / "dev.jsonl")
-    )
-    with pytest.raises(InputError, match=r"found label 'racing' in .*dev.jsonl"):
-        finetune.main(wrong)
-
-
-def test_a_folder_without_a_model_is_named(work, data, tmp_path):
-    wrong = dataclasses.replace(config(work, data, tmp_path / "run"), init_from=str(tmp_path))
-    with pytest.raises(InputError, match=r"found no model.json"):
-        finetune.main(wrong)
-    assert not (tmp_path / "run").exists()

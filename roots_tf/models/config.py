@@ -134,10 +134,15 @@ class EncoderConfig:
 
     @classmethod
     def of_size(cls, size: str, preset: str = "bert", **fields) -> "EncoderConfig":
-        """The published size of that name, of a preset's parts, with other fields as given.
+        """A published size with the parts of a preset.
 
         A gated feed-forward layer gets two thirds of the width, so that its three matrices hold
         as many weights as the two of an MLP (Shazeer 2020, section 3), to the nearest 64.
+
+        Args:
+            size: of `SIZES`.
+            preset: of `PRESETS`.
+            **fields: of the config, `vocabulary_size` at least; they stand above those of a preset.
 
         Raises:
             InputError: there is no size or no preset of that name.

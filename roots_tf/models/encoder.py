@@ -106,9 +106,9 @@ class Encoder(keras.Model):
         Returns:
             [B, L, H] in the compute type.
         """
-        for state in self.walk(features, seed):  # noqa: B007
-            pass
-        return state.hidden_states
+        for state in self.walk(features, seed):
+            hidden_states = state.hidden_states  # of one layer at a time; a list would keep all
+        return hidden_states
 
     def walk(self, features, seed=None, watched: bool = False) -> Iterator[State]:
         """Encodes a batch layer by layer.

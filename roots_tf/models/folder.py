@@ -83,6 +83,10 @@ def describe(folder: str | Path) -> dict:
 def load(folder: str | Path, precision: str = "float32") -> keras.Model:
     """The model of a folder.
 
+    Args:
+        folder: that `save` wrote.
+        precision: as for `Encoder`; the weights in the folder are float32 whatever it is.
+
     Raises:
         InputError: the folder holds no model, or its weights do not fit the description.
     """
@@ -99,6 +103,10 @@ def load(folder: str | Path, precision: str = "float32") -> keras.Model:
 
 def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> None:
     """Assigns to each variable the weight of its name; other weights of the folder are left.
+
+    Args:
+        folder: that `save` wrote.
+        variables: as `named_weights` gives them.
 
     Raises:
         InputError: a weight is missing or of another shape; or the file is damaged.
@@ -126,8 +134,12 @@ def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> No
 def load_encoder(folder: str | Path, model: keras.Model) -> bool:
     """Assigns the encoder of a model folder, and its pooler where both models have one.
 
+    Args:
+        folder: that `save` wrote.
+        model: of `roots_tf.models`, of the folder's sizes and of any kind.
+
     Returns:
-        Whether a pooler of the model, if it has one, was in the folder too.
+        False if the model has a pooler and the folder has none; else True.
 
     Raises:
         InputError: a weight of the encoder is missing or of another shape.

@@ -126,7 +126,7 @@ def layer_norm(x, gamma, beta=None, *, epsilon: float) -> tf.Tensor:
 
 @fused
 def norm(x, gamma, *beta, epsilon):
-    """Arguments as for `layer_norm`."""
+    """`x`, `gamma`, `*beta` and `epsilon` as for `layer_norm`, compiled in training."""
     return layer_norm(x, gamma, *beta, epsilon=epsilon)
 
 

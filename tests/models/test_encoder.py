@@ -95,6 +95,19 @@ def test_gradients_equal_finite_differences(config):
         )
 
 
+def test_the_likeliest_pieces_are_those_of_the_logits():
+    model, _ = model_and_weights(CONFIG)
+    batch = pretraining_batch(0, 4, 16, 50, 3)
+    logits = model(batch)["masked_lm_logits"]
+    ids, probabilities = model.likeliest(batch, 5)
+    assert ids.dtype == tf.int32
+    order = np.argsort(-logits.numpy(), 1)[:, :5]
+    np.testing.assert_array_equal(ids, order)
+    expected = np.take_along_axis(tf.nn.softmax(logits).numpy(), order, 1)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    assert model.likeliest(batch, 99)[0].shape == (4 * 3, 50)
+
+
 @of_variants("bert", "modern")
 def test_padding_changes_nothing(config):
     model, _ = model_and_weights(config)

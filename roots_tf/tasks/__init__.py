@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
 
+from roots_tf import lazy
 from roots_tf.files import InputError
 
 
@@ -50,22 +51,30 @@ KINDS = Kinds(
 _USUAL = {"classifier": "classification", "token_classifier": "tagging"}
 _OF_CLASSES = {"labels", "label_weights", "pairs"}  # version 0.1 wrote them, empty, for every kind
 
-__all__ = ["KINDS", "FineTuning", "KindTask", "answer", "describe", "kind_of", "predict", "restore"]
+__all__ = [
+    "KINDS",
+    "Distillation",
+    "FineTuning",
+    "KindTask",
+    "Texts",
+    "answer",
+    "describe",
+    "kind_of",
+    "predict",
+    "restore",
+]
 
-
-_PLACES = {  # of names that need TensorFlow
-    "FineTuning": "finetuning",
-    "KindTask": "finetuning",
-    "answer": "prediction",
-    "predict": "prediction",
-}
-
-
-def __getattr__(name: str):
-    """Names of files that are imported when they are used."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "Distillation": "distillation",
+        "FineTuning": "finetuning",
+        "KindTask": "finetuning",
+        "Texts": "texts",
+        "answer": "prediction",
+        "predict": "prediction",
+    },
+)
 
 
 def describe(kind) -> dict:

@@ -21,14 +21,11 @@ from typing import Literal
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-import tensorflow as tf
 from absl import logging
 
-from roots_tf import files, models, program, tokenizers
+from roots_tf import files, labelled, models, program, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
-from roots_tf.labelled.token_rows import RowBatcher, batches_by_length, cut
-from roots_tf.models import pooling
 
 TEXTS_AT_ONCE = 8192  # sorted by length and written together
 CHARS_AT_ONCE = 1 << 26
@@ -56,6 +53,8 @@ class Config:
 
 def main(config: Config) -> dict:
     """Writes the vectors and returns their number and size."""
+    from roots_tf.models import pooling
+
     writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
     if writer is None:
         raise files.InputError(f"found --output={config.output}; wanted a .parquet or a .npy")
@@ -69,11 +68,11 @@ def main(config: Config) -> dict:
     with files.atomic_path(config.output) as temporary:
         with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
             for texts in _chunks(config):
-                rows = cut(*tokenizer.encode(texts), tokenizer, length)
+                rows = labelled.cut(*tokenizer.encode(texts), tokenizer, length)
                 vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
-                batcher = RowBatcher(rows, tokenizer.pad_id)
-                for examples in batches_by_length(rows, config.batch_size):
-                    vectors[examples] = embed(batcher(tf.constant(examples))).numpy()
+                batcher = labelled.RowBatcher(rows, tokenizer.pad_id)
+                for examples in labelled.batches_by_length(rows, config.batch_size):
+                    vectors[examples] = embed(batcher(examples)).numpy()
                 output.write(texts, vectors)
                 count += len(texts)
                 rate = count / (time.monotonic() - start)
@@ -85,14 +84,18 @@ def main(config: Config) -> dict:
     return {"texts": count, "hidden_dim": model.config.hidden_dim}
 
 
-def make_embed(model, how: pooling.Pooling, l2_normalize: bool):
+def make_embed(model, how: str, l2_normalize: bool):
     """A compiled function from features [B, L] to vectors float32 [B, H].
 
     Args:
         model: of `roots_tf.models`.
-        how: which vector of the tokens' is the text's.
+        how: the pooling, as for `roots_tf.models.pooling.embed`.
         l2_normalize: whether vectors are scaled to length 1.
     """
+    import tensorflow as tf
+
+    from roots_tf.models import pooling
+
     features = {
         "token_ids": tf.TensorSpec([None, None], tf.int32),
         "segment_ids": tf.TensorSpec([None, None], tf.int32),

@@ -27,17 +27,7 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import models, program, tasks, tokenizers
-from roots_tf.export import (
-    card,
-    embedding,
-    hugging_face,
-    keras_hub,
-    litert,
-    requests,
-    saved_model,
-)
 from roots_tf.files import InputError
-from roots_tf.models import pooling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +50,7 @@ class Config:
     precision: Literal["float32", "mixed_bfloat16"] = program.flag(
         "float32", help="saved_model: what products are computed in; outputs are float32"
     )
-    quantize: litert.Quantize = program.flag(
+    quantize: Literal["none", "float16", "int8"] = program.flag(
         "none", help="litert: weights of half the size, or a quarter and products in int8"
     )
     approximate_gelu: bool = program.flag(
@@ -71,6 +61,8 @@ class Config:
 
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
+    from roots_tf.export import card, hugging_face, keras_hub, litert
+
     if config.format == "saved_model":
         path = _saved_model(config)
         logging.info("%s answers as the Python model does", path)
@@ -89,6 +81,9 @@ def main(config: Config) -> str:
 
 def _saved_model(config: Config) -> Path:
     """Writes a SavedModel, once its answers are checked, and returns its path."""
+    from roots_tf.export import card, embedding, requests, saved_model
+    from roots_tf.models import pooling
+
     requests.check_name(Path(config.output).resolve().name)
     described = models.describe(config.model)
     model = models.load(config.model, config.precision)
@@ -120,7 +115,7 @@ def _saved_model(config: Config) -> Path:
     )
 
 
-def predictions(kind: tasks.FineTuning, model, tokenizer, texts: dict[str, list]) -> list[dict]:
+def predictions(kind, model, tokenizer, texts: dict[str, list]) -> list[dict]:
     """What `predict` answers to texts.
 
     Args:

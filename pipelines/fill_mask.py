@@ -10,10 +10,7 @@ import dataclasses
 import json
 import sys
 
-import tensorflow as tf
-
 from roots_tf import files, models, program, tokenizers
-from roots_tf.tokenizers import packing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +50,20 @@ def main(config: Config) -> list[dict]:
 def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
     """The likeliest pieces at each [MASK] of a text.
 
+    Args:
+        text: holds a [MASK].
+        model: a `models.Pretrainer`.
+        tokenizer: the model's.
+        top: pieces to give for each [MASK].
+
     Raises:
         InputError: the text holds no [MASK] within the model's length.
     """
-    ids, row_splits = tokenizer.encode([text])
-    ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
-    features = packing.pack(ragged, None, model.config.max_sequence_length, tokenizer)
+    import tensorflow as tf
+
+    from roots_tf.export.embedding import features_of
+
+    features = features_of(text, tokenizer, model.config.max_sequence_length)
     positions = tf.where(features["token_ids"][0] == tokenizer.mask_id)[None, :, 0]
     if not positions.shape[1]:
         raise files.InputError(

@@ -20,8 +20,6 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import files, models, program
-from roots_tf.export import hugging_face, keras_hub, tensorflow1
-from roots_tf.export.new_folder import new_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Config:
 
 def main(config: Config) -> dict:
     """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
+    from roots_tf.export.new_folder import new_folder
+
     found = recognise(config.from_).read(config.from_)
     description, encoder = found.description, found.model.config
     if found.unused:
@@ -60,6 +60,8 @@ def recognise(folder: str):
     Raises:
         InputError: the folder is missing, or holds nothing of the kind.
     """
+    from roots_tf.export import hugging_face, keras_hub, tensorflow1
+
     path = Path(folder)
     if not path.is_dir():
         raise files.InputError(f"found no folder {folder}; wanted that of a checkpoint")

@@ -101,7 +101,13 @@ def embeddings(served: Embedding, texts: dict[str, list]) -> list[dict]:
 
 
 def features_of(text: str, tokenizer: Tokenizer, length: int) -> dict[str, tf.Tensor]:
-    """Features [1, L] of one text, cut at `length` tokens, by the tokenizer that training uses."""
+    """Features [1, L] of one text, by the tokenizer that training uses.
+
+    Args:
+        text: any.
+        tokenizer: the model's.
+        length: tokens that the text is cut off at, special tokens among them.
+    """
     ids, row_splits = tokenizer.encode([text])
     ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
     features = packing.pack(ragged, None, length, tokenizer)  # padded to `length`

@@ -62,6 +62,10 @@ def encoder_config(config: dict, source: str) -> models.EncoderConfig:
 
     Ours has one rate of dropout everywhere, that of `hidden_dropout_prob`.
 
+    Args:
+        config: what the file holds.
+        source: path of the file, for messages.
+
     Raises:
         InputError: it is of another model than BERT, or has parts that ours lacks.
     """
@@ -244,7 +248,13 @@ def _labels(labels: list[str], kind) -> dict:
 
 
 def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, **wanted) -> None:
-    """Checks that a model is of the parts of BERT, or of those of `wanted` besides.
+    """Checks that a model has the parts of BERT.
+
+    Args:
+        config: of the model.
+        source: folder of the model, for messages.
+        target: what is written, for messages.
+        **wanted: further fields of `EncoderConfig`, with the value that they must have.
 
     Raises:
         InputError: it is not; names the parts.

@@ -151,6 +151,10 @@ def first(examples, count: int):
 def strings(table: Table, name: str) -> list[str]:
     """A column of texts or of names of classes: strings as they are, numbers as JSON writes them.
 
+    Args:
+        table: that has the column.
+        name: of the column.
+
     Raises:
         InputError: a value is neither; the message names file and line.
     """
@@ -166,6 +170,10 @@ def strings(table: Table, name: str) -> list[str]:
 
 def numbers(table: Table, name: str) -> np.ndarray:
     """A column as numbers, float32 [rows].
+
+    Args:
+        table: that has the column.
+        name: of the column.
 
     Raises:
         InputError: a value is no finite number; the message names file and line.
@@ -220,7 +228,7 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
 
 
 def parse_json(text: str, where: str, wanted: str = "JSON"):
-    """A JSON value; `where` and `wanted` are named in messages.
+    """The value that a JSON `text` holds; `where` and `wanted` are named in messages.
 
     Raises:
         InputError: the text is no JSON, or a string in it is no Unicode (a surrogate without its

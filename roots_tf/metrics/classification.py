@@ -5,7 +5,7 @@ import sklearn.metrics
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Share of right predictions.
+    """Share of right predictions. Arguments as for `scores`.
 
     >>> accuracy(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]))
     0.75
@@ -15,6 +15,10 @@ def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 def majority_baseline(train_labels: np.ndarray, labels: np.ndarray) -> float:
     """Accuracy of always answering the class that is most frequent in training.
+
+    Args:
+        train_labels: classes of the training examples, integers.
+        labels: right classes, integers.
 
     >>> majority_baseline(np.array([0, 1, 1]), np.array([0, 1, 1, 1]))
     0.75
@@ -60,7 +64,7 @@ def scores(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> dic
 def by_class(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> list[dict]:
     """`precision`, `recall`, `f1` (shares; 0 where undefined) and `support` of each class in turn.
 
-    Arguments are those of `scores`; support is the number of labels.
+    Arguments as for `scores`; support is the number of labels.
     """
     columns = sklearn.metrics.precision_recall_fscore_support(
         labels, predictions, labels=np.arange(num_classes), zero_division=0.0
@@ -78,6 +82,8 @@ def by_class(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> l
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Number of examples by label (row) and prediction (column), int64 [classes, classes].
+
+    Arguments as for `scores`.
 
     >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2)
     array([[1, 0],

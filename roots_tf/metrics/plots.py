@@ -32,6 +32,10 @@ def confusion_image(matrix: np.ndarray) -> np.ndarray:
 def confusion_markdown(matrix: np.ndarray, names: Sequence[str]) -> str:
     """A confusion matrix as a Markdown table, a row a label and a column a prediction.
 
+    Args:
+        matrix: counts by label (row) and prediction (column), [classes, classes].
+        names: of the classes.
+
     >>> print(confusion_markdown(np.array([[5, 1], [0, 4]]), ["neg", "pos"]))
     | label / prediction | neg | pos |
     | :-- | --: | --: |

@@ -16,15 +16,15 @@ def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     >>> entities(["B-PER", "I-PER", "I-LOC", "O", "I-ORG", "B-ORG"])
     [('PER', 0, 2), ('LOC', 2, 3), ('ORG', 4, 5), ('ORG', 5, 6)]
     """
-    found, kind, start = [], None, 0
+    spans, entity_type, start = [], None, 0
     for i, tag in enumerate([*tags, "O"]):
-        prefix, _, next_kind = tag.partition("-")
-        if kind is not None and (prefix != "I" or next_kind != kind):
-            found.append((kind, start, i))
-            kind = None
-        if prefix != "O" and kind is None:
-            kind, start = next_kind, i
-    return found
+        prefix, _, next_type = tag.partition("-")
+        if entity_type is not None and (prefix != "I" or next_type != entity_type):
+            spans.append((entity_type, start, i))
+            entity_type = None
+        if prefix != "O" and entity_type is None:
+            entity_type, start = next_type, i
+    return spans
 
 
 def scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict:
@@ -44,10 +44,10 @@ def scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
     """
     there, given, right = Counter(), Counter(), Counter()  # entities by type
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        wanted, found = set(entities(gold_tags)), set(entities(predicted_tags))
-        there.update(kind for kind, _, _ in wanted)
-        given.update(kind for kind, _, _ in found)
-        right.update(kind for kind, _, _ in wanted & found)
+        all_of_gold, all_given = set(entities(gold_tags)), set(entities(predicted_tags))
+        there.update(name for name, _, _ in all_of_gold)
+        given.update(name for name, _, _ in all_given)
+        right.update(name for name, _, _ in all_of_gold & all_given)
     words = [
         a == b
         for gold_tags, predicted_tags in zip(gold, predicted, strict=True)
@@ -57,8 +57,8 @@ def scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
     return overall | {
         "accuracy": sum(words) / max(len(words), 1),
         "by_type": {
-            kind: _shares(right[kind], given[kind], there[kind]) | {"support": there[kind]}
-            for kind in sorted(there | given)
+            name: _shares(right[name], given[name], there[name]) | {"support": there[name]}
+            for name in sorted(there | given)
         },
     }
 

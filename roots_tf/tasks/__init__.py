@@ -4,6 +4,7 @@ A kind is a file of this room and a row of `KINDS`. Names of kinds are known wit
 which is loaded with the first kind that is looked up.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
 
@@ -94,7 +95,7 @@ def restore(described: dict):
             "version of roots-tf that wrote it"
         )
     kind = KINDS[name]
-    known = kind.__dataclass_fields__.keys()
+    known = {field.name for field in dataclasses.fields(kind)}
     unknown = [
         key for key in fields if key not in known and (fields[key] or key not in _OF_CLASSES)
     ]

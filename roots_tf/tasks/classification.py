@@ -139,6 +139,7 @@ class ServedClasses(ServedPerText):
     """
 
     def __init__(self, kind, model, tokenizer):
+        """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         self._labels = tf.constant(kind.labels)
 

@@ -318,7 +318,7 @@ class KindTask:
         return self.kind.weights(batch)
 
     def sums(self, batch, seed=None):
-        """Sums and weights over a batch of the kind's rows; `seed` int32 [2] is for dropout."""
+        """Sums and weights over a batch; arguments as for `FineTuning.answers_of`."""
         return self.kind.sums(self.model, batch, seed)
 
 

@@ -78,7 +78,7 @@ def first_pieces(piece_ends: tf.RaggedTensor, words: WordPlaces) -> tf.Tensor:
 
 
 def next_character(texts: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """The first place from `start` [B] on, in characters of each text [B], that is no space."""
+    """The first place from `start` [B] on, in characters of `texts` [B], that is no space."""
     codes, splits = decode(texts)
     solid = tf.cast(tf.where(graph.look_up(_classes(), codes) != _SPACE)[:, 0], tf.int32)
     solid = tf.concat([solid, [tf.size(codes)]], 0)

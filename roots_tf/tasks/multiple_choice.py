@@ -170,6 +170,7 @@ class ServedChoice(ServedKind):
     ids_rank = 3
 
     def __init__(self, kind, model, tokenizer):
+        """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         self.inputs = {"text": (), "choices": (kind.num_choices,)}
 

@@ -58,6 +58,7 @@ class ServedPerText(ServedKind):
     """The graph of a kind of one answer a text: `text`, and `text_pair` where there are pairs."""
 
     def __init__(self, kind, model, tokenizer):
+        """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         self.inputs = {"text": ()} | ({"text_pair": ()} if kind.pairs else {})
 
@@ -117,7 +118,12 @@ def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarra
 
 
 def right_answers(logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
-    """1 where the highest logit is the label's, else 0: [..., C], int32 [...] -> float32 [...]."""
+    """1 where the highest logit is the label's, else 0: float32 [...].
+
+    Args:
+        logits: [..., C].
+        label_ids: int32 [...].
+    """
     return tf.cast(tf.argmax(logits, -1, tf.int32) == label_ids, tf.float32)
 
 

@@ -93,6 +93,7 @@ class ServedAnswers(ServedKind):
     """
 
     def __init__(self, kind, model, tokenizer):
+        """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         self.inputs = {"question": (), "context": ()}
 

@@ -132,6 +132,7 @@ class ServedSimilarity(ServedKind):
     has_segments = False  # each text is a row of its own
 
     def __init__(self, kind, model, tokenizer):
+        """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         self.inputs = {"text": (), "text_pair": ()}
 

@@ -63,6 +63,7 @@ class ServedTags(ServedKind):
     by_token = ("probabilities",)
 
     def __init__(self, kind, model, tokenizer):
+        """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         prefixes, types = zip(*(label.partition("-")[::2] for label in kind.labels), strict=True)
         distinct = sorted(set(types))

@@ -215,3 +215,21 @@ def test_what_is_no_number_is_named(value):
     table = tables.Table({"label": [1, value]}, [4, 7], "dev.tsv")
     with pytest.raises(InputError, match=r"as label in dev.tsv, line 7; wanted a finite number"):
         tables.numbers(table, "label")
+
+
+def test_what_a_file_calls_its_columns():
+    assert tables.column_names(()) == {}
+    texts = ("text=sentence", "label=a=b", "text_pair= second")
+    names = {"text": "sentence", "label": "a=b", "text_pair": " second"}
+    assert tables.column_names(texts) == names
+    for wrong in ("text", "text=", "=sentence", ""):
+        with pytest.raises(InputError, match=f"found '{wrong}' in --columns=label=gold,{wrong};"):
+            tables.column_names(["label=gold", wrong])
+    with pytest.raises(InputError, match="found 'text=b' in .*, and 'text' twice; wanted NAME=ITS"):
+        tables.column_names(["text=a", "text=b"])
+
+
+def test_the_first_examples():
+    table = tables.Table({"text": ["a", "b", "c"], "label": [1, 2, 3]}, [2, 3, 4], "a.tsv")
+    assert tables.first(table, 2) == ({"text": ["a", "b"], "label": [1, 2]}, [2, 3], "a.tsv")
+    assert tables.first(table, 9) == table

@@ -156,3 +156,27 @@ def test_batches_by_length_hold_every_row_once():
     found = list(batches_by_length(rows, 4))
     assert sorted(np.concatenate(found).tolist()) == list(range(6))
     assert [rows.lengths[part].tolist() for part in found] == [[15, 11, 11, 7], [5, 3]]
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_workers_take_equal_slices_of_each_batch(group):
+    rows = cut(np.arange(60), splits(*[1, 5, 2, 9, 3] * 3), SPECIAL, 16)
+    rows = rows if group == 1 else cut(np.arange(60), splits(*[1, 5, 2, 9, 3, 4] * 2), SPECIAL, 16)
+    rows.group = group
+    rows.of_rows["label_ids"] = np.arange(len(rows), dtype=np.int32) // group
+    rows.of_tokens["marks"] = np.arange(len(rows.token_ids), dtype=np.int32)
+    batcher = RowBatcher(rows, 0, padded_lengths(16))
+
+    def batches(**workers):
+        dataset = train_batches(rows, batcher, 4, 7, 1, **workers)
+        assert all(spec.shape[0] == 4 // workers.get("num_workers", 1)
+                   for spec in dataset.element_spec.values())  # fmt: skip
+        return [*dataset.take(5).as_numpy_iterator()]
+
+    parts = (batches(num_workers=2, worker_index=i) for i in range(2))
+    for whole, *slices in zip(batches(), *parts, strict=True):
+        for name, feature in whole.items():
+            joined = np.concatenate([part[name] for part in slices])
+            np.testing.assert_array_equal(joined, feature)
+    with pytest.raises(InputError, match="found batches of 4 examples and 3 workers; wanted a mul"):
+        train_batches(rows, batcher, 4, 7, num_workers=3)

@@ -311,3 +311,51 @@ def test_groups_are_seen_as_rows(tmp_path, tokenizer, encoder):
     output = model(ungrouped(batch))
     assert kind.answers(output, batch).shape == (4, 3)
     assert kind.answer_weights(batch).shape == (4,)
+
+
+def test_cosines_over_replicas_are_those_of_one_device(tmp_path, tokenizer, encoder):
+    """Sums and gradients: a replica's texts are compared with the texts of all replicas."""
+    path = tmp_path / "texts.txt"
+    path.write_text("the end\nwhat was that\nof a film\nin\nand then some\nwho\n")
+    kind = Texts(max_seq_length=64)
+    assert not kind.additive
+    rows = kind.rows(kind.read(path, {}, labelled=False), tokenizer, labelled=False)
+    batch = RowBatcher(rows, tokenizer.pad_id)(tf.range(6))
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+    def make():
+        teacher = kind.make_model(wide(encoder, 2), 1)
+        student = kind.make_model(wide(encoder, 1, hidden_dim=8, dropout=0.0), 2)
+        parts = only(soft=2.0, cosine=1.0)
+        return Distillation(kind, teacher, student, parts, seed=3)
+
+    def sums_and_gradients(task, batch):
+        variables = [variable.value for variable in task.model.trainable_variables]
+        with tf.GradientTape() as tape:
+            sums = task.sums(batch, tf.constant([1, 2]))
+            loss = tf.add_n([sums[name][0] for name in task.losses])
+        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        return sums, [tf.convert_to_tensor(x) for x in gradients], task.weights(batch)
+
+    alone = make()
+    assert not alone.additive
+    assert Distillation(kind, alone.teacher, alone.model.student, only(cosine=1.0)).additive
+    expected = sums_and_gradients(alone, batch)
+    with strategy.scope():
+        task = make()
+
+    @tf.function
+    def replicas(batch):
+        def replica(batch):
+            context = tf.distribute.get_replica_context()
+            own = step.local_part(batch, 2, context.replica_id_in_sync_group)
+            return context.all_reduce("SUM", sums_and_gradients(task, own))
+
+        found = strategy.run(replica, args=(batch,))
+        return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], found)
+
+    found = replicas(batch)
+    assert float(found[0]["soft_loss"][1]) == 6 * 5
+    for values, same in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        scale = float(tf.reduce_max(tf.abs(same)))
+        np.testing.assert_allclose(values, same, atol=1e-5 * max(scale, 1e-3))

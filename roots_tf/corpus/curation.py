@@ -28,7 +28,7 @@ Progress = Callable[[str], Callable[[int, int], None]]
 
 
 class CurationPlan(NamedTuple):
-    """What is read and what is done with it."""
+    """What is read, and the steps that it goes through."""
 
     tasks: list[list[reading.Span]]
     reading: curation_tasks.Reading
@@ -230,7 +230,7 @@ def _limit(sample: int, tasks: list[list], index: int) -> int:
 
 
 def forget_work(output: str | Path) -> None:
-    """Removes what only a run that goes on would need, and what a killed one left half-written."""
+    """Removes the files of unfinished work, and those that a killed run left half-written."""
     shutil.rmtree(Path(output, ".work"), ignore_errors=True)
     for leftover in Path(output).glob(".*.tmp"):
         leftover.unlink(missing_ok=True)

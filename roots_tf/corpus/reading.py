@@ -156,6 +156,12 @@ def split_stream(
     """Parts of a stream of text between separators, stripped; blank parts are left out.
 
     The last part is cut as it grows, so that no more than `max_chars` and a block are held.
+
+    Args:
+        blocks: the text, in pieces of any size.
+        separator: what stands between parts; None: the whole stream is one part.
+        max_chars: a longer part is cut into several.
+        tally: notes the cuts.
     """
     carry = ""
     for block in blocks:
@@ -171,8 +177,8 @@ def split_stream(
 def _cut(text: str, max_chars: int, tally: Tally) -> list[str]:
     """Cuts a long text after the last newline, else space, else anywhere that `max_chars` allows.
 
-    The cuts depend on the text alone, not on the blocks it came in: a rest is carried on until it
-    is too long itself.
+    The cuts depend on the text alone, not on the blocks that it is read in: what remains after the
+    last cut is joined with the next block.
     """
     pieces = []
     while len(text) > max_chars:
@@ -325,11 +331,16 @@ def _damaged(path: str, error: Exception) -> InputError:
 
 
 def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Span]]:
-    """Cuts files into tasks of about `task_bytes`, the same whoever runs them.
+    """Cuts files into tasks of about equal size, whatever the number of workers.
 
     Large plain files are cut between documents, MediaWiki dumps between pages, web archives between
     records, Parquet files between row groups; a compressed file, one in UTF-16, a web page and,
     under the layout `file`, any text file stays whole. Small files share a task.
+
+    Args:
+        paths: the files.
+        layout: what a document is in plain text.
+        task_bytes: about how many bytes a task reads.
 
     Returns:
         The spans of each task; read one after the other they are all the files in order.
@@ -382,9 +393,9 @@ def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, i
             blank = form == "text" and layout == "blank_lines"
             boundary = re.compile(rb"\r?\n[ \t]*\r?\n" if blank else rb"\n")
         start = 0
-        while size - start > task_bytes * 3 // 2:  # no crumbs at the end
+        while size - start > task_bytes * 3 // 2:  # so that the last part is not a small one
             file.seek(start + task_bytes)
-            # No boundary here: this part becomes longer, it is not cut inside a document.
+            # Without a boundary here the part becomes longer: no document is cut.
             cut = boundary.search(file.read(decoding.BLOCK_BYTES))
             offset = start + task_bytes
             while cut is None and offset + decoding.BLOCK_BYTES < size:

@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf.corpus import decoding, mediawiki, warc, web_pages
+from roots_tf.corpus import decoding, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 from roots_tf.files import InputError
@@ -135,7 +135,7 @@ def read_span(
     else:
         name = Path(span.path).name
         blocks = decoding.text_blocks(*span, tally)
-        texts = split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
+        texts = splitting.split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
         documents = (Document(text, name) for text in texts)
     for document in documents:
         if len(document.text) <= max_chars:
@@ -145,49 +145,9 @@ def read_span(
             tally.read(document.text)
             tally.drop("too_long", document.text, document.source)
         else:
-            for piece in _cut(document.text, max_chars, tally):
+            for piece in splitting.cut(document.text, max_chars, tally):
                 tally.read(piece)
                 yield document._replace(text=piece)
-
-
-def split_stream(
-    blocks: Iterable[str], separator: re.Pattern | None, max_chars: int, tally: Tally
-) -> Iterator[str]:
-    """Parts of a stream of text between separators, stripped; blank parts are left out.
-
-    The last part is cut as it grows, so that no more than `max_chars` and a block are held.
-
-    Args:
-        blocks: the text, in pieces of any size.
-        separator: what stands between parts; None: the whole stream is one part.
-        max_chars: a longer part is cut into several.
-        tally: notes the cuts.
-    """
-    carry = ""
-    for block in blocks:
-        *parts, carry = separator.split(carry + block) if separator else [carry + block]
-        if len(carry) > max_chars:
-            *pieces, carry = _cut(carry, max_chars, tally)
-            parts += pieces
-        yield from filter(None, map(str.strip, parts))
-    if carry := carry.strip():
-        yield carry
-
-
-def _cut(text: str, max_chars: int, tally: Tally) -> list[str]:
-    """Cuts a long text after the last newline, else space, else anywhere that `max_chars` allows.
-
-    The cuts depend on the text alone, not on the blocks that it is read in: what remains after the
-    last cut is joined with the next block.
-    """
-    pieces = []
-    while len(text) > max_chars:
-        half = max_chars // 2
-        cut = text.rfind("\n", half, max_chars) + 1 or text.rfind(" ", half, max_chars) + 1
-        pieces.append(text[: cut or max_chars])
-        text = text[cut or max_chars :]
-        tally.note("documents_cut_at_max_chars")
-    return [*pieces, text]
 
 
 def _json_lines(
@@ -203,7 +163,7 @@ def _json_lines(
         tally.read(line)
         tally.drop(reason, line, name)
 
-    for line in _lines(decoding.text_blocks(*span, tally), 2 * max_chars):
+    for line in splitting.lines(decoding.text_blocks(*span, tally), 2 * max_chars):
         if len(line) > 2 * max_chars:  # a letter may be spelled with six, but hardly ever is
             drop("too_long", line)
             continue
@@ -224,23 +184,6 @@ def _json_lines(
             f"(first: {first_problem[1]!r}); wanted JSON lines, one object a line; "
             "name the field with --text_field, or give a plain text file another suffix"
         )
-
-
-def _lines(blocks: Iterable[str], max_chars: int) -> Iterator[str]:
-    """Lines that are not blank; only a head, longer than `max_chars`, of one that is too long."""
-    carry, skipping = "", False
-    for block in blocks:
-        *lines, carry = (carry + block).split("\n")
-        if lines and skipping:
-            del lines[0]
-            skipping = False
-        yield from (line for line in lines if line and not line.isspace())
-        if len(carry) > max_chars:
-            if not skipping:
-                yield carry
-            carry, skipping = "", True
-    if carry and not skipping and not carry.isspace():
-        yield carry
 
 
 def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Document]:

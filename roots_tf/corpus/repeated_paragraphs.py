@@ -69,13 +69,13 @@ def find(
         `dropped_documents`, `most_frequent` (with `documents` and `text`), `seconds`.
     """
     work, shards = str(Path(work, "repeated_paragraphs")), len(unique)
-    gone = [[step[shard] for step in dropped] for shard in range(shards)]
+    before = [[step[shard] for step in dropped] for shard in range(shards)]
 
     def stage(name, function, tasks):
         on_done = progress(f"repeated paragraphs: {name}")
         return stages.run_stage(function, tasks, work, executor, on_done)
 
-    counted = stage("count", count, [(unique[s], gone[s], work, s) for s in range(shards)])
+    counted = stage("count", count, [(unique[s], before[s], work, s) for s in range(shards)])
     partitions = -(-sum(result["hashes"] for result in counted) // ROWS_IN_MEMORY) or 1
     tasks = [(work, shards, part, partitions, parameters.documents) for part in range(partitions)]
     added = stage("add", add, tasks)

@@ -1,8 +1,8 @@
 """Bulk encoding: many texts to one array of ids, mostly by looking words up.
 
 Natural text repeats its words. At some places, such as spaces, a text can be cut without changing
-the ids of either part. A stretch between two cuts is encoded once by Hugging Face `tokenizers`; when
-it comes again, its ids are looked up. So the ids are those of `tokenizers` by construction, no
+the ids of either part. A stretch between two cuts is encoded once by Hugging Face `tokenizers`;
+when it comes again, its ids are looked up. So the ids are those of `tokenizers` by construction, no
 Python list of ids is made, and TensorFlow is not imported.
 
 On 65 MB of novels and two cores that were busy with other work: `encode_batch_fast` on both cores

@@ -109,9 +109,9 @@ def _sources(unit, first, lengths, opens) -> tf.Tensor:
     """Original characters of normalised ones, as `tokenizers` counts them: int32 [M].
 
     The characters of a replacement stand for those of its unit in order; if there are more of
-    them, the rest stand for the unit's last one. Where a unit is replaced by nothing, the character before
-    it may stand for the first character of that unit. At the start of a stretch there is no
-    character before, and all that follow in the stretch move to the left instead.
+    them, the rest stand for the unit's last one. Where a unit is replaced by nothing, the character
+    before it may stand for the first character of that unit too. At the start of a stretch there is
+    no character before, and all that follow in the stretch move to the left instead.
 
     Args:
         unit: int32 [M] of each normalised character.

@@ -2,8 +2,8 @@
 
 Boundaries follow Unicode Standard Annex 29 (extended grapheme clusters, rules GB3 to GB11). The
 sort of each character is found by trying it in the normaliser that uses the clusters, so versions
-of Unicode need not agree. Pairs of regional indicators (GB12, GB13) are left out: the normaliser only
-looks at clusters of less than six bytes, and one indicator has four.
+of Unicode need not agree. Pairs of regional indicators (GB12, GB13) are left out: the normaliser
+only looks at clusters of less than six bytes, and one indicator has four.
 """
 
 import functools

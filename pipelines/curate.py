@@ -45,7 +45,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import files, program, stages
-from roots_tf.corpus import curation, reading, recipe, report_page
+from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -112,7 +112,7 @@ def main(config: Config) -> None:
     tasks = reading.plan(paths, config.documents, task_bytes)
     plan = curation.CurationPlan(
         tasks[:DEBUG_TASKS] if config.debug else tasks,
-        curation.Reading(
+        curation_tasks.Reading(
             config.documents, config.text_field, config.source_field, config.max_document_chars
         ),
         steps,

@@ -67,6 +67,12 @@ def shard_name(stem: str, index: int, count: int, suffix: str) -> str:
 
     >>> shard_name("documents", 3, 16, ".parquet")
     'documents-00003-of-00016.parquet'
+
+    Args:
+        stem: what the name begins with.
+        index: number of the shard, from 0.
+        count: number of shards.
+        suffix: what the name ends with.
     """
     return f"{stem}-{index:05d}-of-{count:05d}{suffix}"
 
@@ -102,13 +108,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a UTF-8 text file atomically."""
+    """Writes `text` to `path` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, "utf-8")
 
 
 def write_json(path: str | Path, value) -> None:
-    """Writes a JSON file atomically, for people to read: indented, UTF-8."""
+    """Writes the JSON `value` to `path` atomically, for people to read: indented, UTF-8."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -1,1 +1,1 @@
-"""Text in, text out: read files of any size, clean documents, drop what is no use, part shards."""
+"""Text in, text out: reads files of any size, cleans, filters and de-duplicates documents."""

@@ -1,4 +1,4 @@
-"""Steps that make a clean document, one way to write a text, or give the reason to drop it."""
+"""Steps that clean a document: characters, spaces, line breaks; and drop what is not prose."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ _INVISIBLE = {
 _LONE_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}  # JSON can spell them
 _REPAIRS = _CONTROLS | _C1 | _SPACES | _INVISIBLE | _LONE_SURROGATES
 _TO_REPAIR = re.compile("[" + "".join(map(chr, sorted(_REPAIRS))) + "]")
-_PAUSES = ".-\u2013\u2014\u2026\"'"  # printed apart, as in "well . . . no", they are no words
+_PAUSES = ".-\u2013\u2014\u2026\"'"  # not words where they stand alone, as in "well . . . no"
 
 
 def repair(text: str) -> str:
@@ -54,9 +54,9 @@ def _repair(text: str) -> tuple[str, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Repair:
-    """Control, invisible and unusual space characters out, Unicode NFC, single spaces.
+    """Removes control, invisible and unusual space characters; makes Unicode NFC and single spaces.
 
-    Measures `characters_repaired`, without those that NFC and single spaces change.
+    Measures `characters_repaired`; changes by NFC and single spaces do not count.
 
     Args:
         mojibake: also mends text that was decoded as another encoding than it was written in
@@ -104,7 +104,7 @@ class JoinLines:
 
 @dataclasses.dataclass(frozen=True)
 class BasicQuality:
-    """Drops what is no prose in any language, however short its paragraphs.
+    """Drops text that is not prose in any language; short paragraphs are no reason.
 
     Reasons: `too_short`, `unreadable` (U+FFFD), `mostly_not_words` (tables, numbers, code),
     `repeated_paragraphs`.

@@ -6,7 +6,8 @@ files of their shards, by memory map. Files, beside those of `near_duplicates`:
     numbers-S    of the candidates in the shard, ascending
     members-S    of each of them: id, length, where its n-grams are
     sets-S       the n-grams' hashes of one candidate after the other, sorted, each once; raw
-    edges-S      similar pairs that begin in the shard, as few as connect the same documents
+    edges-S      similar pairs whose first document is in the shard; no more than are needed to
+                 connect the same documents
     dropped-S    the rows of the shard to drop
 """
 
@@ -34,9 +35,9 @@ def find(
 ) -> dict:
     """Verifies the candidates of `near_duplicates.collect`, clusters them and chooses.
 
-    Of a cluster, that is of documents connected by similar pairs, the longest is kept, and of these
-    the one of the smallest id. Two documents of a cluster need not be alike: where windows of one
-    book overlap by half, the book is a cluster.
+    A cluster is a set of documents connected by similar pairs. Its longest document is kept; of
+    several that are longest, the one with the smallest id. Two documents of a cluster need not be
+    similar: windows of a book that overlap by half make one cluster of the whole book.
 
     Args:
         unique: Arrow files of the shards.
@@ -76,7 +77,15 @@ def find(
 
 @shard_rows.timed
 def write_sets(unique: str, shard: int, shards: int, ngram: int, work: str) -> dict:
-    """Writes the n-grams of those documents of a shard that are in a pair; a stage's task."""
+    """Writes the n-grams of those documents of a shard that are in a pair; a stage's task.
+
+    Args:
+        unique: Arrow file of the shard.
+        shard: its number.
+        shards: number of all.
+        ngram: words in an n-gram.
+        work: folder of the files in between.
+    """
     start, end = shard_rows.load(shard_rows.name(work, "starts"))[shard : shard + 2]
     wanted = [shard_rows.load(shard_rows.name(work, "candidates", shard))[0]]
     for other in range(shards):
@@ -105,10 +114,14 @@ def _sets(work: str, shard: int) -> Path:
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """Similarity of two sets, sorted and without repetitions: of what is in one, the part in both.
+    """Jaccard similarity of two sets: elements in both, over elements in at least one.
 
     >>> jaccard(np.array([1, 2, 3]), np.array([2, 3, 4]))
     0.5
+
+    Args:
+        a: elements, ascending, each once.
+        b: likewise.
     """
     small, large = (a, b) if len(a) < len(b) else (b, a)
     places = large.searchsorted(small)
@@ -126,7 +139,7 @@ class _Candidates:
         self._open: dict[int, tuple] = {}
 
     def members(self, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The numbers of a shard's candidates, what is known of each, and all their n-grams."""
+        """Of a shard's candidates: their numbers, their records, and all their n-grams."""
         if shard not in self._open:
             numbers, members = (
                 np.asarray(shard_rows.load(shard_rows.name(self._work, stem, shard)))
@@ -144,10 +157,15 @@ class _Candidates:
 
 @shard_rows.timed
 def verify(work: str, shard: int, min_jaccard: float) -> dict:
-    """Keeps the similar ones of the pairs that begin in a shard; a stage's task.
+    """Keeps the similar pairs among those whose first document is in a shard; a stage's task.
+
+    Args:
+        work: folder of the files in between.
+        shard: number of the shard.
+        min_jaccard: lowest similarity that is kept.
 
     Returns:
-        `pairs`, `verified` of them and how many have which similarity: `jaccard`.
+        `pairs`, `verified` (those that are kept) and `jaccard`: number of pairs by similarity.
     """
     pairs = shard_rows.load(shard_rows.name(work, "candidates", shard))
     sets, first, histogram = _Candidates(work), None, collections.Counter()
@@ -180,7 +198,7 @@ def components(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _forest(pairs: np.ndarray) -> np.ndarray:
-    """Pairs that connect the same numbers: each with the smallest of its component."""
+    """The fewest pairs that connect the same numbers: each number with its component's smallest."""
     numbers, labels = components(pairs)
     firsts = numbers[np.unique(labels, return_index=True)[1]][labels]
     return np.stack([firsts, numbers])[:, firsts != numbers]
@@ -192,9 +210,13 @@ def cluster(work: str, shards: int) -> dict:
 
     Holds some 100 bytes for each document that has a near duplicate.
 
+    Args:
+        work: folder of the files in between.
+        shards: number of shards.
+
     Returns:
-        `clusters`, their `sizes`, `dropped_documents` and `samples`: of the clusters of lowest
-        hash the numbers of a few documents, the kept one first.
+        `clusters` (their number), their `sizes`, `dropped_documents` and `samples`: a few clusters,
+        those of lowest hash, each as the numbers of a few documents, the kept one first.
     """
     edges = [shard_rows.load(shard_rows.name(work, "edges", shard)) for shard in range(shards)]
     numbers, labels = components(np.concatenate(edges, axis=1))
@@ -232,7 +254,7 @@ def cluster(work: str, shards: int) -> dict:
 
 @shard_rows.timed
 def show(unique: list[str], work: str, samples: list[list[int]]) -> dict:
-    """Brings together the texts of some clusters; a stage of one task.
+    """Reads the texts of the sampled clusters; a stage of one task.
 
     Returns:
         `samples`: for each cluster its documents, in the same order, as `id`, `source`, the head of

@@ -197,8 +197,14 @@ def _whole_characters(data: bytes) -> int:
 def text_blocks(path: str, start: int, end: int, tally: Tally) -> Iterator[str]:
     """Decoded text of a file or of a part of it; every line ends in a bare newline.
 
-    UTF-8, or what the byte order mark says (UTF-8, UTF-16, UTF-32). A few bytes that are no UTF-8
-    become U+FFFD, and the tally notes how many; a NUL is counted as such a byte.
+    The encoding is UTF-8 unless a byte order mark says UTF-16 or UTF-32. A few bytes that are not
+    UTF-8 become U+FFFD; the tally notes how many, NUL bytes included.
+
+    Args:
+        path: the file, compressed as its suffix says.
+        start: first byte of the part.
+        end: the byte after the last; -1 for the end of the file.
+        tally: notes replaced bytes.
 
     Raises:
         InputError: more than ten bytes and one in a thousand of a block are not UTF-8: the file is

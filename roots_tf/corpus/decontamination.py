@@ -112,7 +112,13 @@ class Index(NamedTuple):
 
 
 def index_of(examples: Iterable[str], ngram: int, min_words: int) -> Index:
-    """The n-grams of examples; those of fewer words count as a whole."""
+    """The n-grams of evaluation examples.
+
+    Args:
+        examples: their texts.
+        ngram: words in an n-gram; an example of fewer words is one n-gram.
+        min_words: examples of fewer words are left out.
+    """
     head_words = min(ngram, min_words)
     hashes, heads, lengths = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], set()
     for example in examples:
@@ -150,21 +156,14 @@ def shared(words: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray]:
     """
     heads = _ngrams(words, index.head_words)
     likely = np.flatnonzero(index.table[heads >> np.uint64(64 - _TABLE_BITS)])
-    likely = likely[_among(heads[likely], index.heads)]
+    likely = likely[shingles.among(heads[likely], index.heads)]
     firsts, lasts = [likely[:0]], [likely[:0]]
     for length in index.lengths if len(likely) else ():
         here = likely[likely <= len(words) - length]
-        found = here[_among(_ngrams(words, length)[here], index.hashes)]
+        found = here[shingles.among(_ngrams(words, length)[here], index.hashes)]
         firsts.append(found)
         lasts.append(found + length - 1)
     return np.concatenate(firsts), np.concatenate(lasts)
-
-
-def _among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which hashes are in a sorted array."""
-    if not len(known):
-        return np.zeros(len(hashes), bool)
-    return known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
 
 
 @functools.lru_cache(4)

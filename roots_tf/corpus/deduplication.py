@@ -1,11 +1,11 @@
-"""Exact de-duplication in bounded memory: documents go to files, split by hash, and meet there.
+"""Exact de-duplication in bounded memory: equal documents meet in a file, by their hash.
 
 Texts that differ only in case and in where lines break count as equal. A task writes its documents
-in groups, one a range of hashes; then each range is read from the files of all tasks and sorted. Of
-equal documents the last in order of text is kept, which is that with fewer capitals and line
-breaks, and of one text that of the first source. So the result follows from the set of documents,
-whatever file, task or place each came from. Memory holds a part of a task, and then one range: a
-shard of the output.
+in groups, one for each range of hashes; then each range is read from the files of all tasks and
+sorted. Of equal documents the one whose text sorts last is kept, which has fewer capitals and line
+breaks; of documents of one text, the one whose source sorts first. So the result depends on the set
+of documents, not on the file or task that each came from. Memory holds a part of a task, and later
+one range of hashes, which is a shard of the output.
 """
 
 import dataclasses
@@ -52,10 +52,14 @@ def identifier(text: str) -> str:
 
 
 def shard_of(document_key: bytes, num_shards: int) -> int:
-    """The shard that a document belongs to: ranges of keys of equal size.
+    """The shard that a document belongs to; each shard has an equal range of keys.
 
     >>> [shard_of(bytes([first]) + bytes(15), 4) for first in (0, 127, 128, 255)]
     [0, 1, 2, 3]
+
+    Args:
+        document_key: hash of the document's text.
+        num_shards: shards of the output.
     """
     return int.from_bytes(document_key[:4], "big") * num_shards >> 32
 
@@ -69,6 +73,10 @@ class SpillWriter:
     """Writes documents to one file, grouped by the shard that they belong to.
 
     Group `i` of the file belongs to shard `i % num_shards`. Use it as a context manager.
+
+    Args:
+        path: the file.
+        num_shards: shards of the output.
     """
 
     def __init__(self, path: str | Path, num_shards: int):
@@ -115,14 +123,21 @@ def _encodable(text: str) -> str:
 
 
 def part_path(folder: str | Path, part: int) -> str:
-    """The file of `SpillWriter` for one part of the input."""
+    """The file in `folder` that `SpillWriter` writes for the number `part` of the input."""
     return str(Path(folder, f"part-{part:06d}.arrow"))
 
 
 def spilled(
     folder: str, num_parts: int, shard: int, num_shards: int
 ) -> Iterator[pyarrow.RecordBatch]:
-    """The documents of one shard, with their keys, in the order of the parts."""
+    """The documents of one shard, with their keys, in the order of the parts.
+
+    Args:
+        folder: of the files of `SpillWriter`.
+        num_parts: number of these files.
+        shard: number of the shard.
+        num_shards: shards of the output.
+    """
     for part in range(num_parts):
         with (
             pyarrow.memory_map(part_path(folder, part)) as raw,

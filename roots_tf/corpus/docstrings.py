@@ -99,7 +99,15 @@ def write_docstrings(
 
 
 def write_shard(sources: list[list[str]], path: str) -> dict:
-    """Writes the docstrings of some files; a stage's task."""
+    """Writes the docstrings of some files; a stage's task.
+
+    Args:
+        sources: `PythonFile`s, as lists.
+        path: the JSON lines file to write.
+
+    Returns:
+        Counts, as of `write_docstrings`.
+    """
     counts = {"files": len(sources), "unparsable_files": 0, "documents": 0, "bytes": 0}
     with files.atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for python_file, source in sources:

@@ -16,8 +16,8 @@ class Document(NamedTuple):
 class DocumentStep(Protocol):
     """A step that needs one document at a time: a frozen dataclass whose fields are its parameters.
 
-    It may also have `limits(language)`, which gives the lowest and the highest value kept of each
-    measure, `-inf` and `inf` where one is open.
+    It may also have `limits(language)`: for each measure the lowest and the highest value that is
+    kept, `-inf` and `inf` where there is no limit.
     """
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
@@ -25,7 +25,7 @@ class DocumentStep(Protocol):
 
         Args:
             document: as the step before left it.
-            measured: is given what the step measures: shares of 1, counts, lengths, by name.
+            measured: the step adds what it measures, by name: shares of 1, counts, lengths.
 
         Returns:
             The document, changed or not; or the reason to drop it, a short word.

@@ -9,7 +9,7 @@ import pyarrow.parquet
 from roots_tf import files
 from roots_tf.corpus.documents import Document
 
-FOLDER = "_dropped"  # a name that programs which read the output pass over
+FOLDER = "_dropped"  # programs that read the output skip names that begin with "_"
 HELD_CHARS = 8_000_000  # before a row group is written
 
 _NAMES = ("text", "source", "language", "metadata", "step", "reason")
@@ -19,8 +19,8 @@ SCHEMA = pyarrow.schema([(name, pyarrow.string()) for name in _NAMES])
 class Writer:
     """Writes what steps drop to a Parquet file, or does nothing.
 
-    As a context manager it gives a function of a step's name, which gives what `Tally` calls for
-    every document that the step drops, or None.
+    As a context manager it returns a function: given a step's name, it returns the `on_drop` of
+    that step's `Tally`, or None where nothing is written.
 
     Args:
         path: the file; "" to write none.

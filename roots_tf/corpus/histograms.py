@@ -56,10 +56,14 @@ def choices(
 
 
 def quantile(histogram: Histogram, share: float) -> float:
-    """The bin that the document stands in which has this share of the documents before it.
+    """The value below which a share of the documents lies, as the lower edge of its bin.
 
     >>> [quantile([[1, 50], [2, 49], [10, 1]], share) for share in (0, 0.49, 0.5, 0.99)]
     [1, 1, 2, 10]
+
+    Args:
+        histogram: [lower edge, documents] of each bin, ascending.
+        share: 0 to 1.
     """
     rank = math.floor(share * sum(documents for _, documents in histogram))
     for edge, documents in histogram:
@@ -90,7 +94,7 @@ def draw(histogram: Histogram, lowest: float | None, highest: float | None, labe
         histogram: of the values of all documents.
         lowest: the lowest value that is kept; None: any.
         highest: the highest one.
-        label: says what is drawn to those who cannot see it.
+        label: description for screen readers.
     """
     limits = [limit for limit in (lowest, highest) if limit is not None]
     finite = [edge for edge, _ in histogram if math.isfinite(edge)] or [0.0]

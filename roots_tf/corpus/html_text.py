@@ -1,4 +1,4 @@
-"""HTML to text: what no reader sees taken out, what cannot be parsed in good time refused.
+"""HTML to text: removes what readers do not see, refuses what would take too long to parse.
 
 A page is tokenised here once, by the rules of the HTML standard (WHATWG HTML, 13.2.5), and given to
 the parser without scripts, comments, drawings and overlong attributes. So what is counted here is
@@ -60,7 +60,7 @@ class TooComplexError(ValueError):
 
 
 def visible(page: str, max_depth: int, max_tags: int) -> tuple[str, str, int, int]:
-    """A page without what no reader sees.
+    """A page without the parts that readers do not see.
 
     Args:
         page: HTML.
@@ -137,7 +137,7 @@ class _Nesting:
         self.formatting: list[dict[tuple[str, str], int]] = [{}]
 
     def count(self) -> None:
-        """Counts a tag, and what the parser may open again after it."""
+        """Counts a tag, and the formatting elements that the parser may open again after it."""
         self.tags += 1
         if self.formatting[-1]:
             self.tags += sum(self.formatting[-1].values())
@@ -146,7 +146,7 @@ class _Nesting:
 
     def open(self, name: str, attributes: str) -> None:
         if name in _OF_TABLES and name != "table" and "table" not in self.names:
-            return  # so does the parser pass over it
+            return  # the parser ignores it too
         if name in _DOCUMENT and name in self.names:
             return
         if ends := _ENDS.get(name):
@@ -159,7 +159,7 @@ class _Nesting:
         depth = len(self.names)
         if name in _FORMATTING:
             tags, tag = self.formatting[-1], (name, attributes)
-            tags[tag] = min(tags.get(tag, 0) + 1, 3)  # of equals the builder keeps three
+            tags[tag] = min(tags.get(tag, 0) + 1, 3)  # the tree builder keeps three equal ones
             depth = max(depth, sum(tags.values()))
         elif name in _MARKERS:
             self.formatting.append({})
@@ -199,7 +199,7 @@ class _Nesting:
         del self.names[index:]
 
     def _forget(self, name: str) -> None:
-        """Closes an element that may end before those opened inside it."""
+        """Closes an element that may end before the elements inside it do."""
         tags = self.formatting[-1]
         for tag in reversed(tags):
             if tag[0] == name:

@@ -1,4 +1,4 @@
-"""Which language a document is written in, told offline by the tables of CLD2."""
+"""Which language a document is written in, by the tables of CLD2, offline."""
 
 import functools
 import re
@@ -28,7 +28,7 @@ def _detector() -> types.ModuleType:
         import pycld2
     except ImportError as error:
         raise InputError(
-            "found no pycld2, which tells languages; wanted for the step 'language': "
+            "found no pycld2, which identifies languages; wanted for the step 'language': "
             "pip install 'roots-tf[curation]'"
         ) from error
     return pycld2
@@ -74,12 +74,12 @@ def _sample(text: str) -> str:
 
 @dataclass(frozen=True)
 class Language:
-    """Writes its language to a document; drops what is in none, in too many or in another.
+    """Adds the language to a document; drops it if that is unknown, mixed or not wanted.
 
     Attributes:
         keep: codes of the languages to keep; empty for all.
-        min_score: share of the text that must be in its main language. A half is ours: below
-            it another language, or none, has as much of the text.
+        min_score: share of the text that must be in its main language. The default is our own:
+            below a half, other languages have as much of the text.
         unidentified: whether documents in no known language are kept, with language "".
     """
 

@@ -22,8 +22,8 @@ TERMINALS = (
 )
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb\u2039\u203a\u300d\u300f"  # »so« and „so“, too
 _CLOSING = _QUOTES + r")\]\u3011\uff09"
-# A sentence ends at such a mark and what closes with it; before a space, or anywhere in Chinese.
-# It begins where no other mark is before it, and gives nothing back: a line of dots is read once.
+# A sentence ends at such marks and the quotes and brackets after them, before a space; in Chinese
+# and Japanese no space is needed. Possessive repeats: a line of dots is read once.
 _SENTENCE_END = re.compile(
     rf"(?<![{TERMINALS}])[{TERMINALS}]++[{_CLOSING}]*+(?=\s|$|[\u2e80-\uffef])"
 )
@@ -97,9 +97,9 @@ class Lines:
 class SentenceLines:
     """Keeps the lines that are sentences, and the text if enough of it is; C4's rules.
 
-    A line goes if it does not end a sentence (or ends in an ellipsis), if it has few words or a
-    monstrous one, or if it speaks of JavaScript, cookies or terms of use. Marks of citations as
-    "[1]" are taken out.
+    A line is removed if it does not end a sentence (or ends in an ellipsis), if it has few words or
+    a very long one, or if it mentions JavaScript, cookies or terms of use. Citation marks such as
+    "[1]" are removed.
     """
 
     min_sentences: int = 3  # C4 as in JMLR 21 and c4_utils.py of tensorflow/datasets; first 5

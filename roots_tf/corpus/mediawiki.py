@@ -38,7 +38,7 @@ class _DamageError(Exception):
 
 
 class _Pages:
-    """Collects pages from what the parser finds."""
+    """Collects pages from the events of the XML parser."""
 
     def __init__(self, max_chars: int):
         self.max_chars = max_chars
@@ -100,7 +100,7 @@ def read(path: str, start: int, end: int, max_chars: int, tally: Tally) -> Itera
         start: its first byte, 0 or where a page begins; only 0 for a compressed file.
         end: the byte after the last; -1 for the end of the file.
         max_chars: longer articles are dropped as `too_long`.
-        tally: counts what is dropped, and notes pages that are no articles.
+        tally: counts dropped articles, and notes pages that are not articles.
 
     Raises:
         InputError: the file is no MediaWiki dump at all.
@@ -151,7 +151,7 @@ def _parser(pages: _Pages) -> xml.parsers.expat.XMLParserType:
 
 
 def _articles(pages: _Pages, tally: Tally) -> Iterator[Document]:
-    """Articles among the pages that have been read whole; these are taken away."""
+    """Articles among the pages that have been read whole; forgets these pages."""
     for page in pages.finished:
         yield from _article(page, pages.base, pages.max_chars, tally)
     pages.finished.clear()

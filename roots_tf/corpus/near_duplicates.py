@@ -28,8 +28,9 @@ from roots_tf import files, stages
 from roots_tf.corpus import clusters, shard_rows, shingles
 
 ROWS_IN_MEMORY = 2_000_000  # of a band that a task sorts, at some 60 bytes each
-# In a larger bucket documents are paired with its first and with the next one only: as many pairs
-# as twice its documents, not as their square. Other bands divide it otherwise.
+# In a larger bucket each document is paired with the bucket's first one and with the next one only,
+# which makes two pairs a document and not a number that grows with the square of the bucket. Other
+# bands put the same documents into other buckets, where the remaining pairs are found.
 LARGE_BUCKET = 32
 
 
@@ -91,9 +92,10 @@ def find(
     Args:
         unique: Arrow files of the shards, columns `id`, `text`, `source`, each sorted by id.
         parameters: what counts as near.
-        work: folder of the files in between; a run that was killed goes on with what is there.
+        work: folder of the files in between; a killed run goes on with what it wrote there.
         executor: where the tasks run; None is the calling process.
-        progress: gives, for the name of a stage, what is told its finished and all tasks.
+        progress: `progress(stage)` returns a function that is called with the number of finished
+            tasks and of all tasks of that stage.
         dropped: of each earlier step the files, one a shard, of the rows that it dropped.
 
     Returns:
@@ -140,6 +142,13 @@ def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> d
     """Writes the band hashes of a shard's documents; the first stage's task.
 
     A document without words has none. Holds 12 bytes a document and band.
+
+    Args:
+        unique: Arrow file of the shard.
+        dropped: `.npy` files of the rows that earlier steps drop.
+        how: the fields of `NearDuplicates`.
+        work: folder of the files in between.
+        shard: number of the shard.
 
     Returns:
         `rows` of the shard and `documents` that were signed.
@@ -189,10 +198,17 @@ def _minhash():
 
 @shard_rows.timed
 def pair(work: str, shards: int, band: int, part: int, partitions: int) -> dict:
-    """Pairs documents that agree in a band, of a range of its hashes; the second stage's task.
+    """Pairs documents that agree in a band, for a range of its hashes; the second stage's task.
+
+    Args:
+        work: folder of the files in between.
+        shards: number of shards.
+        band: number of the band.
+        part: number of the range of hashes.
+        partitions: number of ranges.
 
     Returns:
-        `largest_bucket`: documents of the same hash, 0 without any.
+        `largest_bucket`: the most documents that share a hash; 0 if none do.
     """
     starts = shard_rows.load(shard_rows.name(work, "starts"))
     # Ranges of equal size; the last one ends at 2^64, which is no 64-bit number.
@@ -254,7 +270,14 @@ def sorted_pairs(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 @shard_rows.timed
 def collect(work: str, shard: int, bands: int, partitions: int) -> dict:
-    """Brings the pairs of all bands together that begin in a shard; the third stage's task."""
+    """Merges the pairs of all bands whose first document is in a shard; the third stage's task.
+
+    Args:
+        work: folder of the files in between.
+        shard: number of the shard.
+        bands: number of bands.
+        partitions: ranges of hashes of each band.
+    """
     start, end = shard_rows.load(shard_rows.name(work, "starts"))[shard : shard + 2]
     found = []
     for band in range(bands):

@@ -1,4 +1,4 @@
-"""Lines to paragraphs: which line breaks an editor put in, and which a writer meant."""
+"""Lines to paragraphs: tells line breaks of a fixed width from those that end a paragraph."""
 
 import re
 import unicodedata
@@ -24,7 +24,7 @@ UNSPACED_WRAP_WIDTHS = range(15, 121)
 WRAPPED_SHARE = 0.15
 BLANK_SHARE = 0.05  # of lines: from here on blank lines are what parts paragraphs
 WIDTH_LINES = 5000  # that the width is estimated from
-SHORT = 0.25  # of the width: a line that much shorter than it could be was ended on purpose
+SHORT = 0.25  # of the width: a line that leaves more room than this ends a paragraph
 
 
 def join_lines(text: str) -> str:
@@ -118,7 +118,7 @@ def wrap_width(lines: list[str]) -> int | None:
 
 
 def _room(before: str, line: str, width: int) -> int:
-    """Letters left on a line had the first word of the next one been put there too."""
+    """Letters that a line has left for the next word, if that word were added to it."""
     if line[0] > "\u0dff" and _UNSPACED.match(line):
         return width - len(before) - 1
     first_word = line.find(" ")

@@ -147,7 +147,7 @@ def _with_many_digits(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _lines_with(mark: re.Pattern, text: str) -> Iterator[tuple[int, int]]:
-    """Lines that hold a mark, which are few and which a costly pattern need not leave."""
+    """Lines that contain a mark: few, so that a slow pattern is tried on these alone."""
     end = 0
     while found := mark.search(text, end):
         start = text.rfind("\n", end, found.start()) + 1 or end

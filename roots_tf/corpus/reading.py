@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf.corpus import decoding, mediawiki, warc, web_pages
+from roots_tf.corpus import decoding, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 from roots_tf.files import InputError
@@ -135,7 +135,7 @@ def read_span(
     else:
         name = Path(span.path).name
         blocks = decoding.text_blocks(*span, tally)
-        texts = split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
+        texts = splitting.split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
         documents = (Document(text, name) for text in texts)
     for document in documents:
         if len(document.text) <= max_chars:
@@ -145,43 +145,9 @@ def read_span(
             tally.read(document.text)
             tally.drop("too_long", document.text, document.source)
         else:
-            for piece in _cut(document.text, max_chars, tally):
+            for piece in splitting.cut(document.text, max_chars, tally):
                 tally.read(piece)
                 yield document._replace(text=piece)
-
-
-def split_stream(
-    blocks: Iterable[str], separator: re.Pattern | None, max_chars: int, tally: Tally
-) -> Iterator[str]:
-    """Parts of a stream of text between separators, stripped; blank parts are left out.
-
-    The last part is cut as it grows, so that no more than `max_chars` and a block are held.
-    """
-    carry = ""
-    for block in blocks:
-        *parts, carry = separator.split(carry + block) if separator else [carry + block]
-        if len(carry) > max_chars:
-            *pieces, carry = _cut(carry, max_chars, tally)
-            parts += pieces
-        yield from filter(None, map(str.strip, parts))
-    if carry := carry.strip():
-        yield carry
-
-
-def _cut(text: str, max_chars: int, tally: Tally) -> list[str]:
-    """Cuts a long text after the last newline, else space, else anywhere that `max_chars` allows.
-
-    The cuts depend on the text alone, not on the blocks it came in: a rest is carried on until it
-    is too long itself.
-    """
-    pieces = []
-    while len(text) > max_chars:
-        half = max_chars // 2
-        cut = text.rfind("\n", half, max_chars) + 1 or text.rfind(" ", half, max_chars) + 1
-        pieces.append(text[: cut or max_chars])
-        text = text[cut or max_chars :]
-        tally.note("documents_cut_at_max_chars")
-    return [*pieces, text]
 
 
 def _json_lines(
@@ -197,7 +163,7 @@ def _json_lines(
         tally.read(line)
         tally.drop(reason, line, name)
 
-    for line in _lines(decoding.text_blocks(*span, tally), 2 * max_chars):
+    for line in splitting.lines(decoding.text_blocks(*span, tally), 2 * max_chars):
         if len(line) > 2 * max_chars:  # a letter may be spelled with six, but hardly ever is
             drop("too_long", line)
             continue
@@ -218,23 +184,6 @@ def _json_lines(
             f"(first: {first_problem[1]!r}); wanted JSON lines, one object a line; "
             "name the field with --text_field, or give a plain text file another suffix"
         )
-
-
-def _lines(blocks: Iterable[str], max_chars: int) -> Iterator[str]:
-    """Lines that are not blank; only a head, longer than `max_chars`, of one that is too long."""
-    carry, skipping = "", False
-    for block in blocks:
-        *lines, carry = (carry + block).split("\n")
-        if lines and skipping:
-            del lines[0]
-            skipping = False
-        yield from (line for line in lines if line and not line.isspace())
-        if len(carry) > max_chars:
-            if not skipping:
-                yield carry
-            carry, skipping = "", True
-    if carry and not skipping and not carry.isspace():
-        yield carry
 
 
 def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Document]:
@@ -325,11 +274,16 @@ def _damaged(path: str, error: Exception) -> InputError:
 
 
 def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Span]]:
-    """Cuts files into tasks of about `task_bytes`, the same whoever runs them.
+    """Cuts files into tasks of about equal size, whatever the number of workers.
 
     Large plain files are cut between documents, MediaWiki dumps between pages, web archives between
     records, Parquet files between row groups; a compressed file, one in UTF-16, a web page and,
     under the layout `file`, any text file stays whole. Small files share a task.
+
+    Args:
+        paths: the files.
+        layout: what a document is in plain text.
+        task_bytes: about how many bytes a task reads.
 
     Returns:
         The spans of each task; read one after the other they are all the files in order.
@@ -382,9 +336,9 @@ def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, i
             blank = form == "text" and layout == "blank_lines"
             boundary = re.compile(rb"\r?\n[ \t]*\r?\n" if blank else rb"\n")
         start = 0
-        while size - start > task_bytes * 3 // 2:  # no crumbs at the end
+        while size - start > task_bytes * 3 // 2:  # so that the last part is not a small one
             file.seek(start + task_bytes)
-            # No boundary here: this part becomes longer, it is not cut inside a document.
+            # Without a boundary here the part becomes longer: no document is cut.
             cut = boundary.search(file.read(decoding.BLOCK_BYTES))
             offset = start + task_bytes
             while cut is None and offset + decoding.BLOCK_BYTES < size:

@@ -75,7 +75,7 @@ def load(name: str) -> list[Step]:
         name: of a recipe that comes with the package, or the path of a file.
 
     Raises:
-        InputError: there is no such file, it is no TOML, or holds what no step knows.
+        InputError: there is no such file, it is no TOML, or has a key that no step has.
     """
     shipped = FOLDER / f"{name}.toml"
     path = shipped if shipped.exists() else Path(name)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from roots_tf import files, stages
-from roots_tf.corpus import shard_rows
+from roots_tf.corpus import shard_rows, shingles
 
 ROWS_IN_MEMORY = 4_000_000  # paragraphs that a task counts, at some 40 bytes each
 MOST_FREQUENT = 20  # paragraphs that the report shows
@@ -60,7 +60,7 @@ def find(
 ) -> dict:
     """Finds the repeated paragraphs of all documents that are left, and what to drop.
 
-    The arguments are those of `near_duplicates.find`.
+    Arguments are as for `near_duplicates.find`.
 
     Returns:
         `dropped`: a file a shard, the rows of which little would be left. `repeated`: the file for
@@ -69,13 +69,13 @@ def find(
         `dropped_documents`, `most_frequent` (with `documents` and `text`), `seconds`.
     """
     work, shards = str(Path(work, "repeated_paragraphs")), len(unique)
-    gone = [[step[shard] for step in dropped] for shard in range(shards)]
+    before = [[step[shard] for step in dropped] for shard in range(shards)]
 
     def stage(name, function, tasks):
-        told = progress(f"repeated paragraphs: {name}")
-        return stages.run_stage(function, tasks, work, executor, told)
+        on_done = progress(f"repeated paragraphs: {name}")
+        return stages.run_stage(function, tasks, work, executor, on_done)
 
-    counted = stage("count", count, [(unique[s], gone[s], work, s) for s in range(shards)])
+    counted = stage("count", count, [(unique[s], before[s], work, s) for s in range(shards)])
     partitions = -(-sum(result["hashes"] for result in counted) // ROWS_IN_MEMORY) or 1
     tasks = [(work, shards, part, partitions, parameters.documents) for part in range(partitions)]
     added = stage("add", add, tasks)
@@ -128,18 +128,12 @@ def remove(text: str, repeated: str) -> str:
         text: paragraphs, one a line.
         repeated: the file that `find` names.
     """
-    found = _among(np.array(paragraph_hashes(text), np.uint64), _known(repeated))
-    if not found.any():
+    hashes = np.array(paragraph_hashes(text), np.uint64)
+    among = shingles.among(hashes, _known(repeated))
+    if not among.any():
         return text
-    lines = zip(text.split("\n"), found.tolist(), strict=True)
-    return "\n".join(line for line, gone in lines if not gone)
-
-
-def _among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which hashes are in a sorted array."""
-    if not len(known):
-        return np.zeros(len(hashes), bool)
-    return known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+    lines = zip(text.split("\n"), among.tolist(), strict=True)
+    return "\n".join(line for line, is_repeated in lines if not is_repeated)
 
 
 @functools.lru_cache(1)
@@ -149,7 +143,14 @@ def _known(repeated: str) -> np.ndarray:
 
 @shard_rows.timed
 def count(unique: str, dropped: list[str], work: str, shard: int) -> dict:
-    """Counts in how many documents of a shard each paragraph is; the first stage's task."""
+    """Counts in how many documents of a shard each paragraph is; the first stage's task.
+
+    Args:
+        unique: Arrow file of the shard.
+        dropped: `.npy` files of the rows that earlier steps drop.
+        work: folder of the files in between.
+        shard: number of the shard.
+    """
     lines, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for numbers, (texts,) in shard_rows.read(unique, dropped, ["text"]):
         found = [set(paragraph_hashes(text)) - {0} for text in texts]
@@ -166,7 +167,15 @@ def count(unique: str, dropped: list[str], work: str, shard: int) -> dict:
 
 @shard_rows.timed
 def add(work: str, shards: int, part: int, partitions: int, limit: int) -> dict:
-    """Adds the counts of all shards for a range of hashes; the second stage's task."""
+    """Adds the counts of all shards for a range of hashes; the second stage's task.
+
+    Args:
+        work: folder of the files in between.
+        shards: number of shards.
+        part: number of the range of hashes.
+        partitions: number of ranges.
+        limit: a paragraph in more documents than this is repeated.
+    """
     low, high = (np.uint64(min((end << 64) // partitions, 2**64 - 1)) for end in (part, part + 1))
     hashes, documents = [], []
     for shard in range(shards):
@@ -190,10 +199,14 @@ def add(work: str, shards: int, part: int, partitions: int, limit: int) -> dict:
 
 @shard_rows.timed
 def merge(work: str, partitions: int) -> dict:
-    """Puts the repeated paragraphs of all ranges together; a stage of one task.
+    """Merges the repeated paragraphs of all ranges of hashes; a stage of one task.
+
+    Args:
+        work: folder of the files in between.
+        partitions: number of ranges.
 
     Returns:
-        `repeated_paragraphs` and `most_frequent`: documents and hash of some.
+        `repeated_paragraphs` (their number) and `most_frequent`: [documents, hash] of some.
     """
     parts = range(partitions)
     hashes = np.concatenate(
@@ -212,7 +225,14 @@ def merge(work: str, partitions: int) -> dict:
 
 @shard_rows.timed
 def apply(unique: str, work: str, shard: int, min_chars: int, frequent: list) -> dict:
-    """Finds what taking the paragraphs out does to a shard; the last stage's task.
+    """Counts what is lost in a shard when the repeated paragraphs go; the last stage's task.
+
+    Args:
+        unique: Arrow file of the shard.
+        work: folder of the files in between.
+        shard: number of the shard.
+        min_chars: a document that keeps fewer characters is dropped.
+        frequent: [documents, hash] of the most frequent paragraphs.
 
     Returns:
         `documents_changed`, `chars_removed` of those that are kept, `dropped_documents`, and by
@@ -220,10 +240,10 @@ def apply(unique: str, work: str, shard: int, min_chars: int, frequent: list) ->
     """
     repeated = shard_rows.name(work, "repeated")
     changed = removed = 0
-    gone, texts_of = [], {}
+    too_short, texts_of = [], {}
     rank = {hash_: place for place, (_, hash_) in enumerate(frequent)}
-    found = _among(shard_rows.load(shard_rows.name(work, "lines", shard)), _known(repeated))
-    owners = np.unique(shard_rows.load(shard_rows.name(work, "owners", shard))[found])
+    among = shingles.among(shard_rows.load(shard_rows.name(work, "lines", shard)), _known(repeated))
+    owners = np.unique(shard_rows.load(shard_rows.name(work, "owners", shard))[among])
     for places, (texts,) in shard_rows.pick(unique, owners, ["text"]):
         for number, text in zip(owners[places].tolist(), texts, strict=True):
             rest = remove(text, repeated)
@@ -231,14 +251,14 @@ def apply(unique: str, work: str, shard: int, min_chars: int, frequent: list) ->
                 if hash_ in rank:
                     texts_of[rank[hash_]] = min(line, texts_of.get(rank[hash_], line))
             if len(rest) < min_chars or not rest.strip():
-                gone.append(number)
+                too_short.append(number)
             else:
                 changed += 1
                 removed += len(text) - len(rest)
-    shard_rows.save(shard_rows.name(work, "dropped", shard), np.array(gone, np.uint32))
+    shard_rows.save(shard_rows.name(work, "dropped", shard), np.array(too_short, np.uint32))
     return {
         "documents_changed": changed,
         "chars_removed": removed,
-        "dropped_documents": len(gone),
+        "dropped_documents": len(too_short),
         "texts": texts_of,
     }

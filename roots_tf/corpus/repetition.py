@@ -89,7 +89,7 @@ def _repeated(places, left, right) -> dict[int, int]:
         right: second numbers, likewise.
 
     Returns:
-        By place, rising, a number that tells the repeated pairs apart.
+        For each place whose pair is repeated, ascending, a number: equal for equal pairs.
     """
     left, right = np.asarray(left, np.int64), np.asarray(right, np.int64)
     packed = np.sort((left << _BITS | right) << _BITS | np.asarray(places, np.int64))

@@ -82,7 +82,13 @@ class Cell(str):
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence], chosen: Sequence[bool] = ()) -> str:
-    """An HTML table: strings are escaped, numbers stand at the right, a `Cell` is as it is."""
+    """An HTML table.
+
+    Args:
+        head: titles of the columns.
+        rows: cells; strings are escaped, numbers are aligned right, a `Cell` is written as it is.
+        chosen: whether each row is highlighted; empty for none.
+    """
 
     def cell(value) -> str:
         if isinstance(value, Cell):
@@ -321,7 +327,7 @@ def _near_duplicates(found: dict) -> str:
 
 
 def differences(kept: str, dropped: str) -> tuple[str, str]:
-    """Two texts as HTML; words that only the first has are `del`, only the second `ins`.
+    """`kept` and `dropped` as HTML; words of the first alone are `del`, of the second alone `ins`.
 
     >>> differences("a red fox", "a blue fox")
     ('a <del>red</del> fox', 'a <ins>blue</ins> fox')

@@ -68,26 +68,26 @@ def find(
 ) -> dict:
     """Chooses the documents to keep.
 
-    The arguments are those of `near_duplicates.find`; the shards have `language` too.
+    Arguments are as for `near_duplicates.find`; the shards have a column `language` too.
 
     Returns:
         `dropped`: a file a shard, the rows to drop. For the report: `dropped_documents`, `seconds`
         and `groups`: `language`, `source` (the glob, or "" for none), `documents`, `rate`, `kept`.
     """
     work, shards = str(Path(work, "sample")), len(unique)
-    gone = [[step[shard] for step in dropped] for shard in range(shards)]
+    before = [[step[shard] for step in dropped] for shard in range(shards)]
     globs = list(parameters.sources)
 
     def stage(name, function, tasks):
         return stages.run_stage(function, tasks, work, executor, progress(f"sample: {name}"))
 
-    counted = stage("count", count, [(unique[s], gone[s], globs, s) for s in range(shards)])
+    counted = stage("count", count, [(unique[s], before[s], globs, s) for s in range(shards)])
     groups = collections.Counter()
     for result in counted:
         groups.update({tuple(json.loads(group)): n for group, n in result["groups"].items()})
     rate = rates(groups, parameters)
     bounds = [[*group, _bound(rate[group])] for group in sorted(groups)]
-    tasks = [(unique[s], gone[s], globs, bounds, parameters.seed, work, s) for s in range(shards)]
+    tasks = [(unique[s], before[s], globs, bounds, parameters.seed, work, s) for s in range(shards)]
     chosen = stage("choose", choose, tasks)
     kept = collections.Counter()
     for result in chosen:
@@ -163,14 +163,26 @@ def _patterns(globs: tuple[str, ...]) -> list[re.Pattern]:
 
 
 def order_of(identifiers: Sequence[str], seed: int) -> np.ndarray:
-    """64-bit numbers that follow from ids, 32 hexadecimal digits each, and a seed."""
+    """Random numbers by which documents are chosen, uint64.
+
+    Args:
+        identifiers: ids of the documents, 32 hexadecimal digits each.
+        seed: other seeds give other numbers.
+    """
     heads = np.array([int(identifier[:16], 16) for identifier in identifiers], np.uint64)
     return shingles.mix(heads ^ shingles.mix(np.array([seed % 2**64], np.uint64)))
 
 
 @shard_rows.timed
 def count(unique: str, dropped: list[str], globs: list[str], shard: int) -> dict:
-    """Counts the documents of each group in a shard; the first stage's task."""
+    """Counts the documents of each group in a shard; the first stage's task.
+
+    Args:
+        unique: Arrow file of the shard.
+        dropped: `.npy` files of the rows that earlier steps drop.
+        globs: of sources; a group is a language and the first glob that fits.
+        shard: number of the shard.
+    """
     groups = collections.Counter()
     for _, (languages, sources) in shard_rows.read(unique, dropped, ["language", "source"]):
         places = [_place(source, tuple(globs)) for source in sources]
@@ -192,7 +204,7 @@ def choose(
 
     Args:
         unique: the shard.
-        dropped: files of the rows that are gone already.
+        dropped: `.npy` files of the rows that earlier steps drop.
         globs: of sources.
         bounds: language, place of the glob and greatest hash to keep, of each group.
         seed: of the hash.
@@ -200,14 +212,14 @@ def choose(
         shard: number of the shard.
     """
     highest = {(language, place): bound for language, place, bound in bounds}
-    gone, groups = [np.zeros(0, np.uint32)], collections.Counter()
+    not_kept, groups = [np.zeros(0, np.uint32)], collections.Counter()
     columns = ["id", "language", "source"]
     for numbers, (identifiers, languages, sources) in shard_rows.read(unique, dropped, columns):
         places = [_place(source, tuple(globs)) for source in sources]
         group = list(zip(languages, places, strict=True))
         orders = order_of(identifiers, seed).tolist()
         kept = np.array([o <= highest[g] for o, g in zip(orders, group, strict=True)])
-        gone.append(numbers[~kept].astype(np.uint32))
+        not_kept.append(numbers[~kept].astype(np.uint32))
         groups.update(g for g, keep in zip(group, kept, strict=True) if keep)
-    shard_rows.save(shard_rows.name(work, "dropped", shard), np.concatenate(gone))
+    shard_rows.save(shard_rows.name(work, "dropped", shard), np.concatenate(not_kept))
     return {"groups": {json.dumps(group): number for group, number in groups.items()}}

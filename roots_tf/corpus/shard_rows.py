@@ -1,7 +1,8 @@
-"""Rows of shards between stages: which are left, what they hold, and arrays of their numbers.
+"""Rows of shards between the corpus steps, and arrays of row numbers on disk.
 
-A shard is an Arrow file; a step that needs other documents names those it drops by their row, in a
-sorted array on disk. Nothing here holds more than one record batch of a shard.
+A shard is an Arrow file. A corpus step does not write it again without the documents that it drops:
+it writes a sorted array of their row numbers. `read` takes these arrays and gives the rows that are
+left. Nothing here holds more than one record batch of a shard.
 """
 
 import functools
@@ -17,7 +18,7 @@ from roots_tf import files
 
 
 def name(folder: str, stem: str, *numbers: int) -> str:
-    """The file of an array.
+    """The file in `folder` of the array `stem`, by the numbers of a shard, band, ....
 
     >>> name("work", "pairs", 3, 14)
     'work/pairs-00003-00014.npy'
@@ -32,15 +33,15 @@ def save(path: str | Path, array: np.ndarray) -> None:
 
 
 def load(path: str | Path) -> np.ndarray:
-    """An array of a `.npy` file, whose pages are read when they are looked at."""
+    """The array of a `.npy` file, as a memory map: only what is used is read."""
     try:
         return np.load(path, mmap_mode="r")
-    except ValueError:  # there are no pages in an array of size 0
+    except ValueError:  # an array of size 0 cannot be mapped
         return np.load(path)
 
 
 def number(path: str) -> int:
-    """Rows of a shard, dropped or not."""
+    """How many rows a shard has, dropped ones included."""
     with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
         return sum(file.get_batch(index).num_rows for index in range(file.num_record_batches))
 
@@ -48,7 +49,7 @@ def number(path: str) -> int:
 def read(
     path: str, dropped: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[np.ndarray, list[list]]]:
-    """What no step has dropped of a shard, a record batch at a time.
+    """The rows of a shard that no step has dropped, a record batch at a time.
 
     Args:
         path: the Arrow file.
@@ -58,13 +59,13 @@ def read(
     Yields:
         Row numbers, ascending, and for each column the values of these rows.
     """
-    gone = [load(file) for file in dropped]
+    dropped_rows = [load(file) for file in dropped]
     first = 0
     with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
         for index in range(file.num_record_batches):
             batch = file.get_batch(index)
             left = np.ones(batch.num_rows, bool)
-            for rows in gone:
+            for rows in dropped_rows:
                 begin, end = np.searchsorted(rows, (first, first + batch.num_rows))
                 left[rows[begin:end] - first] = False
             rows = np.flatnonzero(left)
@@ -100,7 +101,7 @@ def pick(
 
 
 def timed(task: Callable[..., dict]) -> Callable[..., dict]:
-    """A stage's task whose result tells how many `seconds` it took."""
+    """A decorator of a stage's task: adds the `seconds` that it took to its result."""
 
     @functools.wraps(task)
     def run(*arguments):

@@ -1,10 +1,10 @@
 """Hashes of words and of word n-grams (shingles), of many texts at once.
 
-A word is a run of letters, marks and digits, whatever its case; punctuation and symbols only part
-words. Scripts that are written without spaces have no such runs: there each character begins a
-word, which is two characters in Chinese and Japanese, four in Thai, Lao, Khmer and Burmese, or
-what is left of the run. Everything is arithmetic on arrays of code points, at some 50 MB a second:
-words never become strings.
+A word is a run of letters, marks and digits, in any case; punctuation and symbols stand between
+words. In scripts that are written without spaces a word begins at each character. It is two
+characters long in Chinese and Japanese and four in Thai, Lao, Khmer and Burmese, or shorter at the
+end of the run. Everything is arithmetic on arrays of code points, at some 50 MB a second: words
+never become strings.
 """
 
 import functools
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-BATCH_CHARS = 1 << 16  # hashed at once: what an array operation needs stays in the cache
+BATCH_CHARS = 1 << 16  # hashed at once: the arrays of that many characters fit into the cache
 
 _SEPARATOR, _PART, _PAIR, _FOUR = range(4)  # what a character is: the last two begin a word
 _WIDTHS = np.array([0, 0, 2, 4])  # characters of such a word
@@ -39,7 +39,7 @@ def _kinds() -> np.ndarray:
     """What each code point is."""
     kinds = np.zeros(sys.maxunicode + 1, np.uint8)
     category = unicodedata.category
-    # Elsewhere is nothing but what is unassigned, private or a tag.
+    # All other code points are unassigned, private or tags.
     for code in (*range(0x40000), *_VARIATION_SELECTORS):
         if category(chr(code))[0] in "LMN":
             kinds[code] = _PART
@@ -66,8 +66,15 @@ def mix(values: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def powers(number: int) -> np.ndarray:
-    """The first powers of an odd number modulo 2^64, from 1: factors that tell places apart."""
+    """The first powers of an odd number modulo 2^64, from 1: a factor for each place in a word."""
     return np.array([pow(_MULTIPLIER, power, 1 << 64) for power in range(number)], np.uint64)
+
+
+def among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of the `hashes` are in the ascending array `known`: bool, one for each."""
+    if not len(known):
+        return np.zeros(len(hashes), bool)
+    return known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
 
 
 def word_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +146,7 @@ def _words(folded: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32)
     kinds = _kinds()[codes]
     inside = kinds != _SEPARATOR
-    # Between two characters of which either is no part of a longer word, words end and begin.
+    # A word ends between two characters unless both are parts of a longer word.
     parted = np.ones(len(codes) + 1, bool)
     parted[1:-1] = (kinds[1:] != _PART) | (kinds[:-1] != _PART)
     starts = np.flatnonzero(inside & parted[:-1])
@@ -160,7 +167,7 @@ def _words(folded: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _widen(codes, kinds, hashes, starts, ends) -> None:
-    """Adds to words of unspaced scripts, so far a character each, those that follow in the run."""
+    """Lengthens words of unspaced scripts, so far a character each, by those that follow."""
     words = np.flatnonzero(kinds[starts] > _PART)
     begins, kind = starts[words], kinds[starts[words]]
     inside = np.ones(len(words), bool)

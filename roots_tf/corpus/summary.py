@@ -1,4 +1,4 @@
-"""The counts of all steps put together: what must balance, and what the report says."""
+"""The counts of all steps together: checks that they balance, and makes the report."""
 
 import json
 import math
@@ -85,7 +85,7 @@ class StepTallies:
         """The report as a JSON value.
 
         Args:
-            found: what each corpus step found, by name.
+            found: what each corpus step returned, by name.
             seconds: spent in the tasks of each stage.
             sample: documents that the run was restricted to; 0 for none.
 

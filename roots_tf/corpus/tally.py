@@ -1,4 +1,4 @@
-"""Counts of what a step did to documents, which must balance, with histograms and samples."""
+"""Counts of the documents that a step keeps, changes and drops, with histograms and samples."""
 
 import bisect
 import collections
@@ -14,7 +14,7 @@ SAMPLE_CHARS = 300
 
 
 class Tally:
-    """What one step did: documents and UTF-8 bytes in and out, dropped by reason, measures.
+    """What one step did: documents and UTF-8 bytes in and out, dropped by reason, and measures.
 
     Tallies of tasks merge to the same whole in any order.
 
@@ -54,15 +54,26 @@ class Tally:
         self.bytes_out += size(text)
 
     def drop(self, reason: str, text: str, source: str) -> None:
-        """Counts a document that came in and is not kept, and may hold it as a sample."""
+        """Counts a document that came in and is not kept, and may hold it as a sample.
+
+        Args:
+            reason: why it is dropped.
+            text: of the document.
+            source: where it comes from.
+        """
         self.drop_document(reason, Document(text, source))
 
     def drop_document(self, reason: str, document: Document) -> None:
-        """The same, of a whole document."""
+        """As `drop`, with the `reason` and a whole `document`."""
         self._drop(reason, document, size(document.text), {}, order(document.text))
 
     def note(self, what: str, times: int = 1) -> None:
-        """Counts something that changed documents without dropping them."""
+        """Counts something that changed documents without dropping them.
+
+        Args:
+            what: its name in the report.
+            times: how often it happened.
+        """
         if times:
             self.notes[what] += times
 
@@ -80,7 +91,7 @@ class Tally:
             before: the document that came in.
             after: the one that goes out, or the reason why none does.
             measured: what the step measured.
-            rank: of lowest rank are the samples; `order` of the text as it was read.
+            rank: `order` of the text as it was read; the documents of lowest rank are the samples.
             sizes: bytes in, and out if it is kept.
         """
         self.documents_in += 1
@@ -118,7 +129,9 @@ class Tally:
             self._on_drop(document, reason)
 
     def sample(self, kind: str, reason: str, document: Document, measured: dict, rank: str) -> None:
-        """Holds the few of lowest rank: a random choice that no order of the input changes.
+        """Keeps a document as a sample if its rank is among the lowest.
+
+        The choice is random and does not depend on the order of the input.
 
         Args:
             kind: `kept` or `dropped`.

@@ -19,15 +19,16 @@ from roots_tf.files import InputError
 SUFFIXES = (".warc", ".wet")
 HEADER_BYTES = 1 << 16  # of a record or an HTTP answer; servers refuse 8 to 16 KB
 SEPARATOR_BYTES = 64  # newlines between records; the standard has four
-# After so many false lengths a file is given up; reading again what they hid takes time.
+# A file with more records of a wrong length is read no further: the content that such a record
+# claims has to be searched again for the next record.
 MAX_DAMAGED = 1000
-MAX_RESTARTS = 10  # where they hid more than is held
+MAX_RESTARTS = 10  # of decompression, where that content is more than is held in memory
 _MARK = b"WARC/"
 _HTML = {"text/html", "application/xhtml+xml"}
 
 
 class _Bytes:
-    """The decompressed bytes of a part of a file, read onward, with a little read again."""
+    """The decompressed bytes of a part of a file, read forward; a few can be put back."""
 
     def __init__(self, path: str, start: int, end: int):
         self.path, self.end = path, end
@@ -54,14 +55,14 @@ class _Bytes:
         return self._held[self._taken : self._taken + size]
 
     def take(self, size: int) -> bytes:
-        """The next bytes, fewer only at the end; they are behind then."""
+        """The next bytes, fewer only at the end; moves past them."""
         data = self.peek(size)
         self._taken += len(data)
         self.offset += len(data)
         return data
 
     def skip(self, size: int) -> bool:
-        """Goes on by some bytes, as many as there are; whether there were as many."""
+        """Moves past some bytes; False if the file ends before."""
         while size > 0:
             piece = len(self.take(min(size, decoding.BLOCK_BYTES)))
             if not piece:
@@ -74,14 +75,14 @@ class _Bytes:
         self.offset -= len(data)
 
     def restart(self, at: int) -> bool:
-        """Goes back; whether that may be done once more."""
+        """Goes back to an offset; False if that was done too often already."""
         self.restarts += 1
         if self.restarts <= MAX_RESTARTS:
             self._begin(at)
         return self.restarts <= MAX_RESTARTS
 
     def find_record(self) -> None:
-        """Goes on to the line where the next record may begin, or to the end."""
+        """Moves to the next line that a record may begin with, or to the end."""
         line = b"\n" + _MARK
         self.damaged += 1
         if self.damaged > MAX_DAMAGED:
@@ -98,7 +99,7 @@ class _Bytes:
 def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Iterator[Document]:
     """Documents of a WARC or WET file; pages are HTML as it was answered, decoded.
 
-    A record whose length is false is dropped as `damaged_record`, and reading goes on where the
+    A record whose length is wrong is dropped as `damaged_record`, and reading goes on where the
     next record begins; a file that cannot be decompressed to its end is read up to the
     damage, and counted as `damaged_file`.
 
@@ -107,7 +108,7 @@ def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Itera
         start: its first byte, where a record begins; only 0 for a compressed file.
         end: the byte after the last; -1 for the end of the file.
         max_bytes: longer pages and texts are dropped as `too_long`.
-        tally: counts what is dropped, and notes answers that are no pages.
+        tally: counts dropped records, and notes HTTP answers that are not pages.
 
     Raises:
         InputError: the file is no WARC file at all.
@@ -127,9 +128,13 @@ def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Itera
 
 
 def borders(path: str, task_bytes: int) -> list[int]:
-    """Offsets where records of an uncompressed file begin, about `task_bytes` apart, 0 first.
+    """Offsets where records of an uncompressed file begin, 0 first.
 
-    Only the headers are read. There are none behind a record whose length is false.
+    Only the headers are read. After a record whose length is wrong no more are given.
+
+    Args:
+        path: the file.
+        task_bytes: about how far apart the offsets are.
     """
     found = [0]
     size = Path(path).stat().st_size
@@ -184,7 +189,7 @@ def _fields(head: bytes) -> dict[bytes, bytes]:
 
 
 def _record(source: _Bytes, name: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
-    """The document of the next record, if it is one; leaves the source where another begins."""
+    """The document of the next record, if it holds one; moves to the end of the record."""
     parsed = _header(source.peek(HEADER_BYTES))
     if parsed is None:
         head = source.take(len(_MARK)) + source.peek(200)
@@ -252,7 +257,7 @@ def _response(
 
 
 def _decoded(body: bytes, answer: dict[bytes, bytes], max_bytes: int) -> bytes:
-    """What was sent: without chunks (RFC 9112, 7.1), decompressed (RFC 9110, 8.4.1), or a head."""
+    """A body without chunks (RFC 9112, 7.1), decompressed (RFC 9110, 8.4.1), up to `max_bytes`."""
     # Archives that have decoded an answer often left its header as it was: look at the bytes.
     if b"chunked" in answer.get(b"transfer-encoding", b"").lower():
         body = _without_chunks(body)
@@ -283,7 +288,7 @@ def _without_chunks(body: bytes) -> bytes:
             size = int(body[at:line].partition(b";")[0], 16)
         except ValueError:
             if not pieces:
-                return body  # was put together before it was archived
+                return body  # the archive has joined the chunks already
             raise
         if line < 0 or size < 0:
             raise ValueError("no chunk")

@@ -27,15 +27,16 @@ _KNOWN = {
     *(f"cp{number}" for number in range(1250, 1259)),
     *(f"iso8859-{number}" for number in (*range(2, 9), 10, 13, 14, 15, 16)),
 }
-# A page with more than this share of bytes that its declared encoding does not have is in another.
+# A declared encoding that cannot decode more than this share of the bytes is not believed.
 MAX_UNDECODABLE = 0.001
 
 
 def decode(data: bytes, charset: str | None = None) -> str:
     """Text of a page, with newlines as they come.
 
-    A byte order mark decides; then what can only be UTF-8 is UTF-8; then the HTTP header and the
-    page itself say, unless the bytes contradict them; then statistics tell.
+    The encoding is that of a byte order mark; else UTF-8 if the bytes can be nothing else; else
+    what the HTTP header or the page declares, unless the bytes contradict it; else the likeliest
+    by statistics.
 
     >>> decode(b'<meta charset="iso-8859-1">\\x93caf\\xe9\\x94')
     '<meta charset="iso-8859-1">“café”'

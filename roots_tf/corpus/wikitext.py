@@ -63,7 +63,7 @@ def plain_text(page: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    """Tags out; elements that hold no prose with their content; <br> and the like end a line."""
+    """Removes tags, and elements without prose with their content; <br> and the like end a line."""
     kept, copied, skipping = [], 0, ""  # the last: name of the element that is being left out
     missing: set[str] = set()
     for tag in _TAG.finditer(text):
@@ -91,7 +91,7 @@ def _end_tag(name: str, text: str, start: int) -> bool:
 
 
 def _without_brackets(text: str) -> str:
-    """Templates and tables out, links to their text; a bracket without its partner goes alone."""
+    """Removes templates and tables, and makes links their text; single brackets are removed."""
     # A stack of what is open: its bracket, and what is kept of the text inside.
     stack: list[tuple[str, list[str]]] = [("", [])]
     open_now = dict.fromkeys(("{{", "{|", "[["), 0)
@@ -125,7 +125,7 @@ def _pop(stack: list[tuple[str, list[str]]], open_now: dict[str, int]) -> tuple[
 
 
 def _link(inside: str) -> str:
-    """What is shown of a link: nothing of a picture, a category or a page in another language."""
+    """The text of a link: empty for a picture, a category or a page in another language."""
     target, bar, label = inside.partition("|")
     prefix, colon, rest = target.partition(":")
     if colon and prefix:
@@ -138,7 +138,7 @@ def _link(inside: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines without the marks of headings and lists; headings of nothing are left out."""
+    """Lines without the marks of headings and lists; headings with no text below are left out."""
     kept: list[str] = []
     below = 0  # level of the next heading that is kept; 0 at the end, 7 before other text
     for line in reversed(text.split("\n")):

@@ -31,9 +31,9 @@ class _Part:
 class RequestBatcher:
     """Computes calls in batches, the oldest first.
 
-    A call is computed as soon as the thread is free, together with those that have come meanwhile.
-    Where the last batch held several calls, as many are likely on their way, and the next waits
-    for them for `batch_timeout`; a client that is alone is never kept waiting.
+    A call is computed as soon as the thread is free, together with those that arrived meanwhile. If
+    the last batch held several calls, the next batch waits up to `batch_timeout` until it holds as
+    many; a single client therefore never waits.
 
     Args:
         compute: gives the outputs of a signature's name and its inputs; runs in the thread.
@@ -62,8 +62,8 @@ class RequestBatcher:
     async def submit(self, call: Call) -> Arrays:
         """The outputs of a call.
 
-        Where an output's other axes depend on the rows computed together, as those of token outputs
-        do, they are as long as the longest.
+        Axes that depend on the rows computed together, such as the tokens of a text, are as long as
+        in the longest row.
 
         Raises:
             ApiError: 503, too many rows wait; 400, more than may ever wait; what `compute` raises.
@@ -84,16 +84,16 @@ class RequestBatcher:
         return await part.answer
 
     async def run(self) -> None:
-        """Computes what is submitted, until it is cancelled."""
+        """Computes submitted calls until it is cancelled."""
         loop = asyncio.get_running_loop()
-        company = 1  # parts of the last batch
+        last_parts = 1  # of the last batch
         while True:
             self._arrival.clear()
             if not self._queue:
                 await self._arrival.wait()
-            await self._wait_for(company)
+            await self._wait_for(last_parts)
             batch = self._take()
-            company = len(batch)
+            last_parts = len(batch)
             self._on_batch(sum(part.rows for part in batch))
             outcomes = await loop.run_in_executor(self.thread, self._outcomes, batch)
             for part, outcome in zip(batch, outcomes, strict=True):
@@ -107,20 +107,20 @@ class RequestBatcher:
     def _part(self, call: Call) -> _Part:
         """What waits for a call."""
         loop = asyncio.get_running_loop()
-        # A call that is not known to have rows is like no other, and computed alone.
+        # A call whose inputs are not rows of a batch has a key of its own and is computed alone.
         key = object()
         if call.rows is not None:
             key = call.signature, tuple(array.shape[1:] for array in call.inputs.values())
         future = loop.create_future()
         return _Part(key, call.signature, call.inputs, call.rows or 1, loop.time(), future)
 
-    async def _wait_for(self, company: int) -> None:
-        """Returns when the first part has as much company as the last batch, or has waited."""
-        while company > 1:
+    async def _wait_for(self, parts: int) -> None:
+        """Returns when that many parts can be computed together, or the first has waited enough."""
+        while parts > 1:
             left = self._queue[0].arrived + self._batch_timeout - asyncio.get_running_loop().time()
-            found = [part for part in self._queue if part.key == self._queue[0].key]
-            rows = sum(part.rows for part in found)
-            if left <= 0 or len(found) >= company or rows >= self._max_batch_size:
+            together = [part for part in self._queue if part.key == self._queue[0].key]
+            rows = sum(part.rows for part in together)
+            if left <= 0 or len(together) >= parts or rows >= self._max_batch_size:
                 return
             self._arrival.clear()
             with contextlib.suppress(TimeoutError):
@@ -145,18 +145,18 @@ class RequestBatcher:
         """Outputs or error of each part, in the thread."""
         if len(batch) > 1:
             together = self._together(batch)
-            # A part that is refused, or a model whose outputs are no rows, must not touch the rest.
+            # A part that fails, or outputs that are not rows, must not affect the other parts.
             return together or [self._alone(part) for part in batch]
         return [self._alone(batch[0])]
 
     def _together(self, batch: list[_Part]) -> list[Arrays] | None:
-        """Outputs of each part; None if they are not to be had together."""
+        """Outputs of each part; None if the parts cannot be computed together."""
         inputs = {
             name: np.concatenate([part.inputs[name] for part in batch]) for name in batch[0].inputs
         }
         try:
             outputs = self._compute(batch[0].signature, inputs)
-        except Exception:  # what it is will be seen, and told, when each is computed alone
+        except Exception:  # reported when each part is computed alone
             return None
         ends = list(itertools.accumulate(part.rows for part in batch))
         if any(array.shape[:1] != (ends[-1],) for array in outputs.values()):
@@ -175,4 +175,4 @@ class RequestBatcher:
             return error
         except Exception:
             logging.exception("the signature %s failed", part.signature)
-            return ApiError(500, "the model failed; the server's log tells more")
+            return ApiError(500, "the model failed; the server's log says more")

@@ -56,7 +56,11 @@ class Model:
         self.signatures = {name: _signature(self._definitions[name]) for name in names}
 
     def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs of a signature; floating point numbers come as float32 or float64.
+        """Outputs of a signature; floating point numbers become float32 or float64.
+
+        Args:
+            signature: its name.
+            inputs: an array by name.
 
         Raises:
             ApiError: TensorFlow refuses the inputs.
@@ -89,7 +93,7 @@ class Model:
         return {name: _ones(spec) for name, spec in self.signatures[signature].inputs.items()}
 
     def metadata(self) -> dict:
-        """What TensorFlow Serving answers to `GET .../metadata`."""
+        """The answer of TensorFlow Serving to `GET .../metadata`."""
         definitions = {
             name: json_format.MessageToDict(
                 definition,
@@ -136,14 +140,14 @@ def _definitions(path: Path) -> dict:
 
 
 def _signature(definition) -> Signature:
-    """What a SignatureDef takes."""
+    """Inputs of a SignatureDef, and whether all inputs and outputs are rows."""
     inputs = {
         name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name)
         for name, info in sorted(definition.inputs.items())
     }
     outputs = [tf.TensorShape(info.tensor_shape) for info in definition.outputs.values()]
     by_rows = all(spec.shape.rank and spec.shape[0] is None for spec in inputs.values())
-    # Of an output of unknown rank, it shows when it is computed.
+    # Whether an output of unknown rank has rows is checked when it is computed.
     by_rows &= all(o.rank is None or (o.rank and o[0] is None) for o in outputs)
     return Signature(inputs, bool(by_rows))
 
@@ -152,7 +156,7 @@ def _array(output: tf.Tensor) -> np.ndarray:
     """An output as NumPy and JSON know it."""
     if output.dtype.is_floating and output.dtype != tf.float64:
         output = tf.cast(output, tf.float32)
-    # Of a scalar, `numpy()` is no array, and of strings it must not become one of fixed width.
+    # `numpy()` of a scalar is not an array; strings must not become an array of fixed width.
     return np.asarray(output.numpy(), object if output.dtype == tf.string else None)
 
 

@@ -21,7 +21,12 @@ MAX_RANK = 32  # of an input whose rank the signature leaves open; NumPy takes 6
 
 
 class ApiError(Exception):
-    """An answer that is an error: `status` of HTTP, and a message of one line for the client."""
+    """An answer that is an error.
+
+    Args:
+        status: of HTTP.
+        message: one line for the client.
+    """
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -49,8 +54,8 @@ class Call:
     Args:
         signature: its name.
         inputs: an array by name; strings are objects of `bytes`.
-        rows: entries of each input's first axis; None where they are no rows of a batch.
-        row_format: whether it came as `instances`, and is to be answered so.
+        rows: entries of each input's first axis; None where these are not rows of a batch.
+        row_format: whether it came as `instances`; the answer is then `predictions`.
     """
 
     signature: str
@@ -100,10 +105,14 @@ def read(body: bytes, signatures: dict[str, Signature], max_text_bytes: int) -> 
 
 
 def write(outputs: dict[str, np.ndarray], row_format: bool) -> bytes:
-    """The body of the answer: an output alone is not named.
+    """The body of the answer; a single output is written without its name.
 
-    Strings that are no UTF-8 get U+FFFD, unless the output's name ends in `_bytes`; those are
-    written in base 64.
+    Bytes that are not UTF-8 become U+FFFD, unless the output's name ends in `_bytes`; such outputs
+    are written in base 64.
+
+    Args:
+        outputs: an array by name.
+        row_format: whether to answer a request that came as `instances`, a value a row.
 
     Raises:
         ApiError: 400, outputs that are not one a row were asked for by rows.
@@ -262,7 +271,7 @@ def _values(array: np.ndarray, name: str):
 
 
 def _short(array: np.ndarray) -> np.ndarray:
-    """A float64 that prints a float32 with six digits, or with nine where six do not tell it.
+    """Numbers as float64 that print with the six digits, or nine, that identify a float32.
 
     All digits of the float64 as such would be twice as many, and noise. Source:
     tensorflow/serving, util/json_tensor.cc, WriteDecimal.

@@ -40,7 +40,7 @@ GRACE_SECONDS = 300.0  # in which requests are finished once the server is told 
 
 
 class Metrics:
-    """What `/monitoring/prometheus/metrics` tells.
+    """The metrics at `/monitoring/prometheus/metrics`.
 
     Args:
         max_batch_size: rows of the largest batch.
@@ -76,7 +76,7 @@ class Server:
     """Serves one model; `run` it.
 
     Args:
-        model: what is served.
+        model: the model to serve.
         max_batch_size: rows computed at once.
         batch_timeout: seconds that a request waits for others to be computed with.
         max_queue: rows that may wait; beyond, requests get 503.
@@ -116,7 +116,7 @@ class Server:
         runner = web.AppRunner(
             self._app(),
             access_log=None,
-            auto_decompress=False,  # what is wrong with a body is for `_read` to tell
+            auto_decompress=False,  # `_read` reports damaged bodies
             shutdown_timeout=GRACE_SECONDS,
         )
         await runner.setup()
@@ -138,7 +138,7 @@ class Server:
         logging.info("every request is answered")
 
     def _app(self) -> web.Application:
-        """Routes by the first part of the path; what is no route gets an error of the same form."""
+        """Routes by the first part of the path; unknown paths get an error of the same form."""
         app = web.Application(middlewares=[self._answer], client_max_size=self._max_body_bytes)
         app.router.add_get("/healthz", self._health, name="health")
         app.router.add_get("/monitoring/prometheus/metrics", self._expose, name="metrics")
@@ -266,7 +266,7 @@ def _error(status: int, message: str) -> web.Response:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 is one that is free.
+    """A socket that listens at `host` and `port`; port 0 takes one that is free.
 
     Raises:
         InputError: the port is taken, or the host is not this machine's.

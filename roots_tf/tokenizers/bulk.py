@@ -1,10 +1,9 @@
-"""Bulk encoding: many texts to one array of ids, at the speed of looking words up.
+"""Bulk encoding: many texts to one array of ids, mostly by looking words up.
 
-Natural text repeats its words, and a tokenizer's answer for a stretch of text between two safe cuts
-does not depend on what stands outside. So a text is cut where cutting changes nothing, each stretch
-that was not seen before is encoded once by the reference implementation (Hugging Face
-`tokenizers`), and all others are looked up. The ids are those of `tokenizers` by construction, no
-Python list of ids is ever made, and TensorFlow is not imported.
+Natural text repeats its words. At some places, such as spaces, a text can be cut without changing
+the ids of either part. A stretch between two cuts is encoded once by Hugging Face `tokenizers`;
+when it comes again, its ids are looked up. So the ids are those of `tokenizers` by construction, no
+Python list of ids is made, and TensorFlow is not imported.
 
 On 65 MB of novels and two cores that were busy with other work: `encode_batch_fast` on both cores
 1.6 MB/s, the graph tokenizer 6 to 9 on one stream after 5 s and 400 MB of TensorFlow, this 8.3 in
@@ -22,7 +21,7 @@ import numpy as np
 MAX_CACHED_STRETCHES = 1 << 20
 MAX_CACHED_CHARS = 1 << 25
 
-_REFUSED = -1  # in the place of the ids of a stretch that cannot be encoded by itself
+_REFUSED = -1  # stands for the ids of a stretch that cannot be encoded by itself
 
 
 class _Numbers(dict):
@@ -91,19 +90,19 @@ class StretchCache:
         self._ids = np.concatenate([self._ids, ids])
 
 
-# `str.split` cuts there; BERT's normalisation removes them, and joins what they part.
+# `str.split` cuts at these; BERT's normalisation removes them, and joins their neighbours.
 _NOT_SEPARATORS = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 _BETWEEN_SEPARATORS = re.compile(r"[^ \t\n\r]+")
 
 
 def stretches(text: str) -> list[str]:
-    """What stands between whitespace; at least that which BERT takes for such."""
+    """The stretches between whitespace, as BERT defines whitespace."""
     # `str.split` is three times as fast as a pattern.
     return _BETWEEN_SEPARATORS.findall(text) if _NOT_SEPARATORS.search(text) else text.split()
 
 
 class WholeTexts:
-    """Encodes texts whole: for tokenizers of which nothing is known.
+    """Encodes texts whole: for tokenizers without known places to cut at.
 
     Args:
         backend: `tokenizers.Tokenizer`.
@@ -128,8 +127,8 @@ class CutAtWhitespace(WholeTexts):
 
     Args:
         backend: a tokenizer to which whitespace is a separator and nothing else.
-        parts: pattern of the parts of such a stretch that do not depend on one another; None where
-            all may.
+        parts: pattern of the parts of a stretch that are encoded independently; None if there are
+            none.
     """
 
     def __init__(self, backend, parts: str | None):
@@ -147,10 +146,10 @@ class CutAtWhitespace(WholeTexts):
 
 
 class CutBeforeSpaces(WholeTexts):
-    """Encodes texts by spaces and what follows them, as byte-level BPE takes them together.
+    """Encodes texts in stretches that start at a space, as words of byte-level BPE do.
 
-    A single space between two visible characters starts a word whatever stands around. A text with
-    any other space is encoded whole.
+    A single space between two visible characters always starts a word. A text with any other space
+    is encoded whole.
     """
 
     def __init__(self, backend):
@@ -160,7 +159,7 @@ class CutBeforeSpaces(WholeTexts):
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts: int32 [total], and row_splits int64 [len(texts) + 1]."""
         rows = [text.split(" ") for text in texts]
-        # Stretches hold no spaces, so one can tell the first of a text, which has none before it.
+        # Mark the first stretch of each text, which has no space before it; no other holds a space.
         for row in rows:
             row[0] = " " + row[0]
         ids, splits = self._cache.look_up(rows)

@@ -1,11 +1,11 @@
 """What a normaliser of Hugging Face `tokenizers` does to each code point, as arrays.
 
-The graph tokenizer looks characters up here instead of following Unicode rules of its own: the
-arrays hold what the normaliser answered when it was asked about every code point, so another
-version of Unicode on either side changes nothing.
+The graph tokenizer looks characters up in these arrays and has no Unicode rules of its own. The
+arrays are made by applying the normaliser to every code point, so the versions of Unicode that
+Python and `tokenizers` follow need not agree.
 
-A normaliser works on characters one by one, but for canonical reordering: decomposition (NFD) sorts
-neighbouring combining marks by class. Marks mostly vanish afterwards; some, such as U+1D165, stay.
+A normaliser changes each character by itself, with one exception: decomposition (NFD) sorts
+neighbouring combining marks by class. Most marks are then removed; some, such as U+1D165, stay.
 """
 
 import functools
@@ -19,16 +19,16 @@ from tokenizers import normalizers, pre_tokenizers
 
 NUM_CODE_POINTS = 0x110000
 PAGE = 256  # code points a page
-# Planes that hold assigned characters are asked about whole; each other plane holds nothing but
-# unassigned or private code points, whose first stands for all, but for the two noncharacters at
-# its end (a test asks about them all).
+# Planes with assigned characters: each of their code points is tried. The other planes hold only
+# unassigned or private code points, which behave alike, and two noncharacters at the end; one of
+# each is tried (a test tries them all).
 _FULL_PLANES = (0, 1, 2, 3, 14)
 
 WORD, SEPARATOR, ISOLATED, CONTINUES = range(4)
 
 
 class PagedTable(NamedTuple):
-    """An array over all code points, stored once a distinct page of it.
+    """An array over all code points, of which equal pages are stored once.
 
     The entry of code point c is pages[page_of[c // PAGE] * PAGE + c % PAGE].
     """
@@ -38,7 +38,7 @@ class PagedTable(NamedTuple):
 
 
 def paged(values: np.ndarray) -> PagedTable:
-    """Folds equal pages of an array over all code points."""
+    """Stores an array over all code points with equal pages once."""
     numbers: dict[bytes, int] = {}
     rows = values.reshape(-1, PAGE)
     page_of = [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows]
@@ -46,7 +46,7 @@ def paged(values: np.ndarray) -> PagedTable:
 
 
 def changes(normalizer) -> dict[int, str]:
-    """Code points that a normaliser does not keep as they are, and what they become.
+    """The code points that a normaliser changes, and the strings that they become.
 
     Args:
         normalizer: of `tokenizers.normalizers`, acting on characters one by one.
@@ -68,13 +68,13 @@ def changes(normalizer) -> dict[int, str]:
 
 @functools.cache
 def _joined() -> str:
-    """The characters that are asked about, between zeros."""
+    """The characters that are tried, with zeros between and around them."""
     return "0" + "0".join(map(chr, asked())) + "0"
 
 
 @functools.cache
 def asked() -> list[int]:
-    """Code points that are asked about."""
+    """Code points that are tried, one by one."""
     return [
         code
         for plane in _FULL_PLANES
@@ -136,8 +136,8 @@ def combining_classes() -> np.ndarray:
     highest = 0x345  # of class 240, the last there is
     codes = asked()
     marks = [*itertools.compress(codes, come_first(chr(highest), codes)), highest]
-    # One mark of every class. Which class a mark has, this version of Python may know otherwise:
-    # a mark comes after those references that do not come after it.
+    # One mark of every class that Python knows. Python's Unicode may be another version, so only
+    # the order counts: a mark is sorted after those references that are not sorted after it.
     references: dict[int, str] = {}
     for mark in marks:
         references.setdefault(unicodedata.combining(chr(mark)), chr(mark))

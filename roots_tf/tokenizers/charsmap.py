@@ -15,7 +15,7 @@ MAX_BYTES = 5  # of keys that are read
 
 
 def read(content: bytes) -> dict[str, str]:
-    """Keys of at most MAX_BYTES bytes, and what they become.
+    """Keys of at most MAX_BYTES bytes, and their replacements.
 
     Raises:
         InputError: the map is damaged.

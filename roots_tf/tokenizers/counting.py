@@ -1,7 +1,7 @@
 """Counting words before a vocabulary is learnt from them.
 
 The trainers of `tokenizers` normalise every occurrence of every word, and hold memory that grows
-with the text. Here text is cut where cutting changes nothing, equal stretches are counted, and each
+with the text. Here text is cut where that changes no word, equal stretches are counted, and each
 distinct stretch is normalised and pre-tokenised once: half the time, and memory that only grows
 with the number of distinct words.
 """
@@ -33,7 +33,7 @@ def count_words(
     Args:
         texts: the corpus, read once.
         backend: its normaliser and pre-tokenizer are used.
-        cut: cuts a text into stretches that do not change each other's words.
+        cut: cuts a text into stretches whose words do not depend on the other stretches.
     """
     words: Counter[str] = Counter()
     stretches: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def count_words(
 
 
 def save(words: Counter[str], path: str | Path) -> None:
-    """Writes counts to an Arrow file, for `load`."""
+    """Writes the counts `words` to the Arrow file `path`, for `load`."""
     table = pyarrow.table({"word": list(words), "count": list(words.values())})
     with files.atomic_path(path) as temporary:
         pyarrow.feather.write_feather(table, str(temporary), compression="zstd")
@@ -76,7 +76,7 @@ def repeated(words: Counter[str]) -> Iterator[str]:
 
 
 def before_spaces(text: str) -> list[str]:
-    """Cuts a text where byte-level BPE starts a word whatever stands around.
+    """Cuts a text before spaces that always start a word of byte-level BPE.
 
     >>> before_spaces("We're  off to see")
     ["We're  off", ' to', ' see']

@@ -102,7 +102,7 @@ def _add_pieces(model: dict, old: models.Model, stretches: list[str]) -> None:
         if stretch in scores:
             continue
         path = sum(scores.get(token.value, lowest) for token in old.tokenize(stretch))
-        # Not below the lowest: the penalty of unknown characters hangs on that.
+        # Not below the lowest score, from which the score of unknown characters is derived.
         model["vocab"].append([stretch, max(path + _MARGIN, lowest)])
 
 

@@ -1,7 +1,7 @@
 """Tokenizers inside the TensorFlow graph: core ops, and tensorflow-text's fast WordPiece op.
 
-Nothing here decides what a character means: `characters` asked the normaliser of Hugging Face
-`tokenizers` about every code point, and the graph looks the answers up.
+What becomes of a character is looked up in tables that `characters` makes by applying the
+normaliser of Hugging Face `tokenizers` to every code point.
 """
 
 from typing import NamedTuple
@@ -66,7 +66,7 @@ class GraphTokenizer(tf.Module):
         return self._in_parts(texts, with_offsets=True)
 
     def _in_parts(self, texts: tf.Tensor, with_offsets: bool) -> list[tf.RaggedTensor]:
-        """`_ragged` of about `BYTES_AT_ONCE` after the other, which bounds the memory."""
+        """Calls `_ragged` on about `BYTES_AT_ONCE` of text at a time, which bounds the memory."""
         sizes = tf.strings.length(texts)
         part = tf.cumsum(sizes, exclusive=True) // BYTES_AT_ONCE  # [B]
         arrays = [
@@ -75,11 +75,11 @@ class GraphTokenizer(tf.Module):
         ]
 
         def body(index, start, arrays):
-            # No text at all is a part, too: a concatenation of nothing has no shape.
+            # A batch without texts still has one part: a concatenation of no parts has no shape.
             end = tf.reduce_sum(tf.searchsorted(part, part[start : start + 1], side="right"))
-            found = self._ragged(texts[start:end], with_offsets)
-            lengths = tf.cast(found[0].row_lengths(), tf.int32)
-            values = [lengths, *(ragged.flat_values for ragged in found)]
+            outputs = self._ragged(texts[start:end], with_offsets)
+            lengths = tf.cast(outputs[0].row_lengths(), tf.int32)
+            values = [lengths, *(ragged.flat_values for ragged in outputs)]
             arrays = [array.write(index, v) for array, v in zip(arrays, values, strict=True)]
             return index + 1, end, arrays
 
@@ -105,7 +105,7 @@ class CodePointTable:
         changes: code points that do not stay as they are, and what they become.
         classes: class of each resulting code point.
         isolate_spaced: whether " c " becomes one isolated c; the spaces are separators anyway.
-        more: other strings that something becomes; `self.more` holds their entries.
+        more: further strings that need entries; `self.more` holds them.
     """
 
     def __init__(self, changes: dict[int, str], classes: np.ndarray, isolate_spaced: bool, more=()):
@@ -136,12 +136,12 @@ class CodePointTable:
         self._differences = _differences(entries)
 
     def flag(self, code_points, flag: int) -> None:
-        """Sets a flag on the entries of code points."""
+        """Sets the bit `flag` in the entries of `code_points`."""
         self._entries[list(code_points)] |= flag
         self._differences = _differences(self._entries)
 
     def look_up(self, codes: tf.Tensor) -> tf.Tensor:
-        """Entries of code points."""
+        """Entries of code points: int32 [N] to int32 [N]."""
         return look_up(self._differences, codes) + codes
 
     def expand(self, entries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -164,7 +164,11 @@ class CodePointTable:
 
 
 def _differences(entries: np.ndarray) -> characters.PagedTable:
-    """Entries minus code points, which are alike where characters are, so that pages fold."""
+    """Entries minus their code points, as a table.
+
+    Most characters stay as they are. Their entries all differ, but these differences are equal (to
+    0, or to a class), so that whole pages are equal and are stored once.
+    """
     return characters.paged(entries - np.arange(len(entries), dtype=np.int32))
 
 
@@ -264,8 +268,8 @@ class Normalizer:
         opens = (mark == 0) | starts_of(tf.searchsorted(sources, row_splits), tf.size(sources))
         run = tf.cumsum(tf.cast(opens, tf.int64))
         order = tf.argsort(run * 256 + tf.cast(mark, tf.int64), stable=True)
-        # `tokenizers` gives the sorted characters the places of the unsorted in order: each that
-        # was the first of its decomposition takes the next original character.
+        # Offsets as in `tokenizers`: in sorted order, each character that was the first of its
+        # decomposition stands for the next original character.
         is_first = tf.concat([[True], sources[1:] != sources[:-1]], 0)[: tf.size(sources)]
         slot = tf.cumsum(tf.cast(tf.gather(is_first, order), tf.int32)) - 1
         sources = tf.gather(tf.boolean_mask(sources, is_first), tf.maximum(slot, 0))
@@ -344,20 +348,24 @@ class SpecialTokens:
 
 
 def look_up(table: characters.PagedTable, codes: tf.Tensor) -> tf.Tensor:
-    """Entries of code points."""
+    """What a `table` holds for each of the code points `codes`: [N] to [N]."""
     page = tf.gather(table.page_of, codes // characters.PAGE)
     return tf.gather(table.pages, page * characters.PAGE + codes % characters.PAGE)
 
 
 def rows(values: tf.Tensor, row_splits: tf.Tensor) -> tf.RaggedTensor:
-    """Ragged rows with int64 splits, as tensorflow-text and Keras expect them."""
+    """Ragged rows [B, None] of flat `values` between `row_splits` [B + 1].
+
+    Their splits become int64, as tensorflow-text and Keras expect them.
+    """
     return tf.RaggedTensor.from_row_splits(values, tf.cast(row_splits, tf.int64), validate=False)
 
 
 def row_of(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Row of each of `size` values: int32 [size].
+    """Row of each of `size` values between `row_splits` int32 [B + 1]: int32 [size].
 
-    `RaggedTensor.value_rowids` and `tf.repeat` make a matrix of rows by longest row for it.
+    In place of `RaggedTensor.value_rowids` and `tf.repeat`, which allocate a matrix of rows by the
+    longest row.
 
     >>> row_of(tf.constant([0, 2, 2, 3]), 3)     # rows of 2, 0 and 1
     [0, 0, 2]
@@ -366,7 +374,7 @@ def row_of(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def starts_of(row_splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Whether each of `size` places is the first of a row: bool [size].
+    """Whether each of `size` places is the first of a row of `row_splits`: bool [size].
 
     >>> starts_of(tf.constant([0, 2, 2, 3]), 3)     # rows of 2, 0 and 1
     [True, False, True]
@@ -385,5 +393,5 @@ def _class(entries: tf.Tensor) -> tf.Tensor:
 
 
 def has(entries: tf.Tensor, flags: int) -> tf.Tensor:
-    """Whether entries have one of the flags."""
+    """Whether `entries` have at least one of the bits `flags`: bool, one for each."""
     return tf.bitwise.bitwise_and(entries, flags) != 0

@@ -83,7 +83,7 @@ class GraphBpe(graph_words.GraphWords):
         word_follows = ~closes & ~tf.concat([is_space[1:], [False]], 0)[: tf.size(opens)]
         blank_before = shifted(text.codes, 0) == ord(" ")
         space_before = before == _SPACE
-        # The last space of several before a word stands alone, or at the front of the word.
+        # Of several spaces before a word, the last is a word of its own or the start of that word.
         starts = tf.where(
             is_space,
             opens | ~space_before | word_follows,
@@ -94,7 +94,7 @@ class GraphBpe(graph_words.GraphWords):
         return graph_words.WordBatch(text.codes, text.sources, *graph_words.cut(text, starts))
 
     def _with_contractions(self, codes, starts, opens):
-        """Joins 's, 're and so on where they start a word, and starts another behind them."""
+        """Makes 's, 're and so on words of their own where they start a word."""
         quotes = starts & (codes == ord("'"))
 
         def join():
@@ -147,7 +147,7 @@ class GraphBpe(graph_words.GraphWords):
         return graph_words.Pieces(tf.boolean_mask(merged, kept), ends, tf.gather(before, splits))
 
     def _rank(self, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ranks of pairs of ids, _NEVER for those that are not merged, and what they become."""
+        """Ranks of pairs of ids, _NEVER for those that are not merged, and the merged ids."""
         key = tf.cast(left, tf.int64) * self._size + tf.cast(right, tf.int64)
         at = tf.minimum(tf.searchsorted(self._keys, key), len(self._keys) - 1)
         known = tf.gather(self._keys, at) == key
@@ -156,8 +156,8 @@ class GraphBpe(graph_words.GraphWords):
     def _merge(self, ids: tf.Tensor, run: tf.Tensor) -> tf.Tensor:
         """Merges symbols within runs until no pair of a run has a rank.
 
-        Each round merges the pair of lowest rank of every run, wherever it stands in it, from left
-        to right. A symbol is merged into at most once a round, and a run that is done leaves.
+        Each round merges, in every run, all places of the pair of lowest rank, from left to right.
+        A symbol takes part in one merge a round. A run in which no pair has a rank is finished.
 
         Args:
             ids: symbols [S].
@@ -177,7 +177,7 @@ class GraphBpe(graph_words.GraphWords):
         def body(place, ids, run, rank, result, done):
             lowest = tf.gather(tf.math.segment_min(rank, run), run)
             active = lowest < _NEVER
-            # What is done goes to its place; the others go on, in runs that are numbered anew.
+            # Runs without a merge are written to the result; the others stay, numbered anew.
             finished = ~active
             done = tf.tensor_scatter_nd_update(
                 done, tf.boolean_mask(place, finished)[:, None], tf.boolean_mask(ids, finished)
@@ -188,9 +188,9 @@ class GraphBpe(graph_words.GraphWords):
             opens = tf.concat([[True], run[1:] != run[:-1]], 0)[: tf.size(run)]
             run = tf.cumsum(tf.cast(opens, tf.int32)) - 1
             merges = self._without_overlaps(rank == lowest, run)
-            gone = shifted(merges, False)
+            merged_away = shifted(merges, False)
             ids = tf.where(merges, result, ids)
-            place, ids, run = (tf.boolean_mask(x, ~gone) for x in (place, ids, run))
+            place, ids, run = (tf.boolean_mask(x, ~merged_away) for x in (place, ids, run))
             rank, result = ranked(ids, run)
             return place, ids, run, rank, result, done
 
@@ -206,10 +206,10 @@ class GraphBpe(graph_words.GraphWords):
         )[-1]
 
     def _without_overlaps(self, merges: tf.Tensor, run: tf.Tensor) -> tf.Tensor:
-        """Of overlapping places that want to merge, the first, third and so on.
+        """Of neighbouring places that are to merge, every second one, from the first.
 
-        Where merges are not ordered as training orders them, only the first of each run: what it
-        makes may rank lower still.
+        If the merges are not in an order that training gives, only the first place of each run: the
+        new symbol may be part of a pair of even lower rank.
         """
         at = tf.range(tf.size(merges))
         opens = merges & ~shifted(merges, False)

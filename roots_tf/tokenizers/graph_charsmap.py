@@ -108,10 +108,10 @@ class CharsmapNormalizer(graph.Normalizer):
 def _sources(unit, first, lengths, opens) -> tf.Tensor:
     """Original characters of normalised ones, as `tokenizers` counts them: int32 [M].
 
-    Characters of a replacement stand for those of the unit in order; what there are more of stand
-    for its last. A unit that vanishes lengthens the character before it, which then stands for the
-    first that vanished if it was one more; at the start of a stretch there is none before, and all
-    that follow move to the left instead.
+    The characters of a replacement stand for those of its unit in order; if there are more of
+    them, the rest stand for the unit's last one. Where a unit is replaced by nothing, the character
+    before it may stand for the first character of that unit too. At the start of a stretch there is
+    no character before, and all that follow in the stretch move to the left instead.
 
     Args:
         unit: int32 [M] of each normalised character.
@@ -146,7 +146,7 @@ def _last(flags: tf.Tensor) -> tf.Tensor:
 
 
 def _shifted(values: tf.Tensor, first) -> tf.Tensor:
-    """Each place's left neighbour; `first` at place 0."""
+    """Moves `values` one place to the right, with `first` at place 0."""
     return tf.concat([tf.constant([first], values.dtype), values[:-1]], 0)[: tf.size(values)]
 
 

@@ -101,7 +101,7 @@ class GraphWords(graph.GraphTokenizer):
         """Encodes the distinct words of all; and which of them each word is."""
 
         def marked():
-            # A byte that no UTF-8 holds tells a special token from a word that reads the same.
+            # A byte that UTF-8 never uses marks special tokens: a word may have the same letters.
             return tf.where(is_special, tf.strings.join([b"\xff", strings]), strings)
 
         strings = tf.cond(tf.reduce_any(is_special), marked, lambda: strings)
@@ -124,7 +124,15 @@ class GraphWords(graph.GraphTokenizer):
 
 
 def cut(text: graph.Characters, starts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Words from where they start: bounds [W + 1], row_words [B + 1], is_special [W]."""
+    """Cuts text into words.
+
+    Args:
+        text: normalised characters, M of them.
+        starts: bool [M], whether a word starts at each.
+
+    Returns:
+        bounds [W + 1], row_words [B + 1] and is_special [W], as of `WordBatch`.
+    """
     first = tf.cast(tf.where(starts)[:, 0], tf.int32)
     before = tf.concat([[0], tf.cumsum(tf.cast(starts, tf.int32))], 0)
     is_special = tf.gather(text.classes, first) == characters.ISOLATED
@@ -144,5 +152,5 @@ def segment_starts(text: graph.Characters) -> tf.Tensor:
 
 
 def shifted(values: tf.Tensor, first) -> tf.Tensor:
-    """Each place's left neighbour; `first` at place 0."""
+    """Moves `values` one place to the right, with `first` at place 0."""
     return tf.concat([tf.constant([first], values.dtype), values[:-1]], 0)[: tf.size(values)]

@@ -1,4 +1,4 @@
-"""What a vocabulary does to a text: how well it covers it and how long its sequences are."""
+"""How well a vocabulary covers a text, and how many tokens it makes of it."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ class SourceTexts:
 
     Args:
         chars_per_source: characters kept of a source.
-        max_sources: sources told apart; the rest are counted together as "(other)".
+        max_sources: sources counted by themselves; the rest together are "(other)".
     """
 
     def __init__(self, chars_per_source: int = 200_000, max_sources: int = 200):
@@ -30,7 +30,7 @@ class SourceTexts:
                 self.add(text, source)
 
     def add(self, text: str, source: str) -> None:
-        """Keeps the text, or the start of it, if there is room."""
+        """Keeps a `text` of a `source`, or the start of it, if there is room."""
         if source not in self.texts and len(self.texts) >= self._max_sources:
             source = "(other)"
         room = self._chars_per_source - self._sizes[source]
@@ -41,6 +41,10 @@ class SourceTexts:
 
 def measure(tokenizer: Tokenizer, sample: SourceTexts) -> dict:
     """Coverage, fertility and length by source, over all, and the longest tokens.
+
+    Args:
+        tokenizer: encodes the texts.
+        sample: the texts.
 
     Returns:
         "sources": for each source, and "(all)",

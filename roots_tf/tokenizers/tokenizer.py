@@ -123,7 +123,7 @@ class Tokenizer:
         return Encoded(np.fromiter(ids, np.int32, total), splits, spans[:, 0], spans[:, 1])
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Text of ids."""
+        """Text of `ids`; `skip_special_tokens` leaves out [CLS] and the like."""
         return self.backend.decode(
             np.asarray(ids).tolist(), skip_special_tokens=skip_special_tokens
         )

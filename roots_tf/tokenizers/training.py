@@ -61,9 +61,9 @@ def train(
     """Trains a tokenizer and writes its folder.
 
     Args:
-        texts: the corpus, read once; what is held is the number of times each word occurs. Or
-            these numbers, from `count` with the same settings.
-        folder: where the tokenizer goes.
+        texts: the corpus, read once, of which only the number of times each word occurs is held;
+            or these numbers, from `count` with the same settings.
+        folder: where the tokenizer is written.
         model: kind of the vocabulary.
         vocab_size: ids, at most; a small corpus gives fewer.
         lowercase: whether text is lower-cased.
@@ -198,7 +198,7 @@ def _unigram(lowercase: bool, strips: bool):
 
 
 def _with_unused(backend: tokenizers.Tokenizer, missing: int) -> tokenizers.Tokenizer:
-    """A tokenizer with that many more ids, which no text gives."""
+    """A tokenizer with that many more ids, which no text is encoded to."""
     names = [f"[unused{i}]" for i in range(missing)]
     settings = json.loads(backend.to_str())
     vocab = settings["model"]["vocab"]

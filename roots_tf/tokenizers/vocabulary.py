@@ -71,7 +71,7 @@ def _checked(path: Path, number: int, line: bytes) -> str:
 
 
 def check_tokens(tokens: Sequence[str], where: str | Path) -> None:
-    """Checks a WordPiece vocabulary as a whole.
+    """Checks the `tokens` of a WordPiece vocabulary, read from `where`, as a whole.
 
     Raises:
         InputError: a token stands twice, or a special token is missing.

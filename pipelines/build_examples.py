@@ -7,7 +7,7 @@ segments of sentences; with `--layout=contiguous` the next `--max_seq_length` to
 and their place in it, without splitting sentences, so that no token is lost. `pretrain` with
 `--sentence_objective=nsp` or `sop` reads pairs, with `none` either.
 
-Memory is a few hundred megabytes a worker whatever the size of the corpus; the disk holds at most
+Memory is a few hundred megabytes a worker whatever the size of the corpus; the disk holds about
 0.6 bytes a byte of text, and as much again while it runs. Two cores do several megabytes of text a
 second. Prints a summary and writes manifest.json, the shards, the tokenizer and the unigram counts
 into the output folder. The same command continues a build that was killed; a finished one is left

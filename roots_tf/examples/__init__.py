@@ -20,7 +20,7 @@ _READING = {
     "pipeline": "reading",
 }
 
-__all__ = ["check_layout", "check_pairs", "check_tokenizer", "load", *_READING]  # noqa: PLE0604
+__all__ = ["check_layout", "check_pairs", "check_tokenizer", "load", *_READING]
 
 
 def __getattr__(name):

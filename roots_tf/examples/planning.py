@@ -16,7 +16,7 @@ TASK_BYTES = 8 << 20  # text of one encode task
 # A reader holds a few whole shards, in several forms: with 15 MB shards it takes 0.95 GB packed.
 SHARD_BYTES = 8 << 20  # what an automatic number of shards aims at; they vary around it
 MOST_SHARD_BYTES = 20 << 20  # as estimated, which is a third too much
-BYTES_PER_TEXT_BYTE = 0.6  # of a record file, at most, with 16-bit words
+BYTES_PER_TEXT_BYTE = 0.6  # of a record file, about, with 16-bit words and 64 tokens a record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from roots_tf import files, program
 from roots_tf.examples import manifest as manifests
+from roots_tf.objectives.objective import Objective
 
 SENTENCE_OBJECTIVES = ("nsp", "sop", "none")
 MASKINGS = ("token", "whole_word", "span")
@@ -18,8 +19,8 @@ SHORTEST = 8  # tokens of a row, as in build-examples
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedLM:
-    """The objective; see `objective.Objective` for what each method takes and gives.
+class MaskedLM(Objective):
+    """The masked language model; `Objective` says what each method takes and gives.
 
     Attributes:
         replace: shares of the predicted tokens that become [MASK], become a random token, and stay

@@ -8,7 +8,7 @@ called. Everything it gives is a pure function of its fields and its arguments.
 To write a second one, write these methods and add a row to `objectives.OBJECTIVES`:
 
     @dataclasses.dataclass(frozen=True)
-    class NextToken:
+    class NextToken(Objective):
         name: ClassVar[str] = "next_token"
         of_a_phase: ClassVar[tuple[str, ...]] = ()
         label_smoothing: float = program.flag(0.0, help="share of the target spread over all ids")

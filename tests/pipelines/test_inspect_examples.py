@@ -1,5 +1,6 @@
 """inspect-examples: what a person sees, what is measured, and what --verify finds."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.examples import conftest
 
 # The fixtures of the other folder, under their own names.
 texts, documents = conftest.texts, conftest.documents
-vocabulary, built = conftest.vocabulary, conftest.built
+vocabulary, built, contiguous = conftest.vocabulary, conftest.built, conftest.contiguous
 
 
 class Toy:
@@ -68,6 +69,17 @@ def test_measured_proportions_are_the_wanted_ones(built, tmp_path, capsys, objec
         assert found["padding"]["measured"] < 0.02
     else:
         assert abs(found["label 1"]["measured"] - 0.5) < 0.04
+
+
+def test_contiguous_text_is_shown_packed_and_never_as_pairs(contiguous, capsys):
+    config = inspect_examples.Config(
+        examples=str(contiguous.folder), sentence_objective="none", verify=True, debug=True
+    )
+    inspect_examples.main(config)
+    printed = capsys.readouterr().out
+    assert "pieces" in printed and "predicted" in printed and "label 1" not in printed
+    with pytest.raises(files.InputError, match="build-examples --layout=pairs"):
+        inspect_examples.main(dataclasses.replace(config, sentence_objective="nsp"))
 
 
 def test_verify_names_a_damaged_shard_of_either_split(built, tmp_path):

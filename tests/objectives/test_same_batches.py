@@ -1,0 +1,63 @@
+"""Batches are the bytes they were in version 0.1, so that a run goes on as it began."""
+
+import hashlib
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from roots_tf.tokenizers.tokenizer import wordpiece
+from tests.examples.conftest import build
+from tests.examples.test_reading import batches
+
+WORDS = ["the", "a", "old", "sea", "ship", "##s", "garden", "walk", "##ed", "##ing", "moor"]
+WORDS += ["hound", "saw", "lost", "found", "in", "on", "under"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """Sixty documents of made-up sentences, as examples."""
+    folder, rng = tmp_path_factory.mktemp("made_up"), random.Random(0)
+    starts = [word for word in WORDS if not word.startswith("##")]
+
+    def word():
+        return rng.choice(starts) + rng.choice(["", "s", "ed", "ing"])
+
+    def sentence():
+        return " ".join(word() for _ in range(rng.randint(3, 14))) + " ."
+
+    texts = ["\n".join(sentence() for _ in range(rng.randint(2, 30))) for _ in range(60)]
+    (folder / "documents").mkdir()
+    table = pa.table({"id": [f"document {i}" for i in range(60)], "text": texts})
+    pq.write_table(table, folder / "documents" / "documents.parquet", row_group_size=20)
+    wordpiece([*SPECIAL, ".", *WORDS], lowercase=True).save(folder / "vocabulary")
+    flags = {"max_seq_length": 32, "num_shards": 2, "held_out": 0.1}
+    return build(folder / "documents", folder / "vocabulary", folder / "examples", **flags)
+
+
+def digest(found) -> str:
+    """Sixteen digits that stand for names, types, shapes and bytes of some batches."""
+    total = hashlib.sha256()
+    for batch in found:
+        for name, value in sorted(batch.items()):
+            total.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+    return total.hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    "objective, masking, wanted",
+    [
+        ("nsp", "token", "423ead5ba66780f0"),
+        ("sop", "whole_word", "c8c12a3aaada04eb"),
+        ("none", "token", "fdf05e7009fa93eb"),
+        ("none", "whole_word", "054c133a982118bf"),
+    ],
+)
+def test_they_stay_the_same(made_up, objective, masking, wanted):
+    flags = {"sentence_objective": objective, "masking": masking, "max_predictions_per_seq": 5}
+    found = batches(made_up, 3, **flags) + batches(made_up, 1, start_step=1000, **flags)
+    found += batches(made_up, 2, batch_size=12, num_workers=3, worker_index=1, **flags)
+    found += batches(made_up, split="held_out", num_epochs=1, **flags)
+    assert digest(found) == wanted

@@ -69,12 +69,12 @@ def main(config: Config) -> None:
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for row in range(min(config.rows, config.batch_size)):
         print(objective.render(first, row, tokenizer, color), end="\n\n")
-    found = objective.proportions(
+    proportions = objective.proportions(
         itertools.chain([first], batches), described, config.split, tokenizer, length
     )
-    print(table(found))
+    print(table(proportions))
     if config.output:
-        files.write_json(config.output, [proportion._asdict() for proportion in found])
+        files.write_json(config.output, [proportion._asdict() for proportion in proportions])
         files.write_text(Path(config.output).with_name("config.json"), program.to_json(config))
 
 
@@ -97,10 +97,10 @@ def _verify(folder: str, described: dict) -> None:
         logging.info("%d shards are whole", len(part["shards"]))
 
 
-def table(found: list[Proportion]) -> str:
+def table(proportions: list[Proportion]) -> str:
     """The proportions as lines of a terminal."""
     lines = [f"  {'':<20} {'measured':>9} {'wanted':>9}"]
-    for name, measured, wanted in found:
+    for name, measured, wanted in proportions:
         beside = "-" if wanted is None else f"{100 * wanted:.2f} %"
         lines.append(f"  {name:<20} {100 * measured:>7.2f} % {beside:>9}")
     return "\n".join(lines)

@@ -69,15 +69,15 @@ def encode_task(
     )
     gc.disable()  # nothing here makes cycles, and looking for them takes an eighth of the time
     try:
-        found = [
+        encoded = [
             _encode_documents(batch, tokenizer, settings, fixed, counts)
             for batch in _document_batches(task, settings.max_documents)
         ]
     finally:
         gc.enable()
-    words = np.concatenate([w for w, _, _ in found]) if found else np.empty(0, np.uint8)
-    lengths = np.concatenate([n for _, n, _ in found]) if found else np.empty(0, np.int64)
-    shards = np.concatenate([s for _, _, s in found]) if found else np.empty(0, np.int64)
+    words = np.concatenate([w for w, _, _ in encoded]) if encoded else np.empty(0, np.uint8)
+    lengths = np.concatenate([n for _, n, _ in encoded]) if encoded else np.empty(0, np.int64)
+    shards = np.concatenate([s for _, _, s in encoded]) if encoded else np.empty(0, np.int64)
     with files.atomic_path(partial_path(partials, index)) as temporary:
         _write_partial(temporary, words, lengths, shards, sum(fixed["shards"].values()))
     return counts

@@ -76,8 +76,8 @@ def decode_ids(rows: tf.Tensor, manifest: dict) -> tuple[tf.Tensor, tf.Tensor]:
         manifest: of their folder.
     """
     if manifests.layout_of(manifest) == manifests.CONTIGUOUS:
-        found = decode_contiguous(rows, manifest)
-        return found.ids, found.lengths
+        text = decode_contiguous(rows, manifest)
+        return text.ids, text.lengths
     pairs = decode_pairs(rows, manifest)
     return pairs.ids, pairs.length_a + pairs.length_b
 

@@ -138,11 +138,11 @@ def sentences(text: str, language: str) -> list[str]:
         text: of the document.
         language: ISO 639-1 code.
     """
-    found = []
+    split = []
     for paragraph in text.split("\n"):
         for piece in cut_text(paragraph, LONGEST_PARAGRAPH, " "):
-            found.extend(s for s in sentencex.segment(language, piece) if s and not s.isspace())
-    return found
+            split.extend(s for s in sentencex.segment(language, piece) if s and not s.isspace())
+    return split
 
 
 def cut_text(text: str, longest: int, separator: str) -> list[str]:

@@ -157,7 +157,7 @@ def _shard_order(count: int, seed: int, epoch) -> tf.Tensor:
 
 
 def _rows(folder, manifest, part, seed, first_row, num_epochs, maker) -> tf.data.Dataset:
-    """All rows of one shard after the other, from the `first_row` of all epochs on."""
+    """Rows of one shard after the other, from the `first_row` of all epochs on."""
     shards = [shard for shard in part["shards"] if shard["examples"]]
     paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
     headers = tf.constant([manifests.shard_header(manifest["build"], s["name"]) for s in shards])

@@ -74,6 +74,9 @@ class RowMaker(Protocol):
     contiguous text, each a row of its own:
 
         class Lines(examples.RowMaker):
+            def __init__(self, manifest, split, tokenizer, length):
+                self.manifest = manifest
+
             def count(self, shard):
                 return shard["examples"]
 
@@ -81,9 +84,9 @@ class RowMaker(Protocol):
                 return records
 
             def features(self, rows, chance):
-                found = examples.decode_contiguous(chance.of_worker(rows), self.manifest)
-                mask = tf.range(found.ids.shape[1]) < found.lengths[:, None]
-                return {"token_ids": found.ids, "padding_mask": mask}
+                text = examples.decode_contiguous(chance.of_worker(rows), self.manifest)
+                mask = tf.range(text.ids.shape[1]) < text.lengths[:, None]
+                return {"token_ids": text.ids, "padding_mask": mask}
 
     Attributes:
         new_features: features that `roots_tf.features.FEATURES` does not have, by name.

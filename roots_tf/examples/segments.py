@@ -84,17 +84,17 @@ def pairs(
     """
     most = capacity(max_seq_length)
     ends = cut_long_sentences(ends, most)
-    found = []
+    chosen = []
     first, begin = 0, 0  # sentence and token at which the chunk begins
     target = _target(most, short_seq_prob, rng)
     for last, end in enumerate(ends):
         if end - begin < target and last < len(ends) - 1:
             continue
         boundary = end if last == first else ends[rng.randint(first, last - 1)]
-        found.append(truncate(begin, boundary, boundary, end, most, rng))
+        chosen.append(truncate(begin, boundary, boundary, end, most, rng))
         first, begin = last + 1, end
         target = _target(most, short_seq_prob, rng)
-    return found
+    return chosen
 
 
 def _target(capacity: int, short_seq_prob: float, rng: random.Random) -> int:

@@ -152,7 +152,7 @@ def proportions(
     chance = how.replace[1] / tokenizer.size  # that a random token is the one wanted
     predicted = max(counts.predicted, 1)
     random = 1 - (counts.masked + counts.kept) / predicted
-    found = [
+    measured = [
         Proportion("predicted", counts.predicted / counts.tokens, counts.expected / counts.tokens),
         Proportion("  masked", counts.masked / predicted, how.replace[0] + chance),
         Proportion("  random", random, how.replace[1] - 2 * chance),
@@ -167,5 +167,5 @@ def proportions(
     if counts.pairs:
         share = pairing.negative_share(singles_share)
         wanted = singles_share + (1 - singles_share) * share
-        found.append(Proportion("label 1", counts.label_ones / counts.pairs, wanted))
-    return found
+        measured.append(Proportion("label 1", counts.label_ones / counts.pairs, wanted))
+    return measured

@@ -50,11 +50,11 @@ class MaskedLMTask:
 
     def weights(self, batch):
         """Number of predictions in a batch, float32 [], and with pairs of its rows."""
-        found = {"masked_lm_loss": tf.reduce_sum(batch["masked_lm_weights"])}
+        weights = {"masked_lm_loss": tf.reduce_sum(batch["masked_lm_weights"])}
         if self._pairs:
             rows = tf.shape(batch["token_ids"])[0]
-            found["next_sentence_loss"] = tf.cast(rows, tf.float32)
-        return found
+            weights["next_sentence_loss"] = tf.cast(rows, tf.float32)
+        return weights
 
     def sums(self, batch, seed=None):
         """Losses in nats and numbers of right answers.

@@ -57,10 +57,10 @@ def choose(
     # half, B gets half and A is cut: truncation of the longer side in BERT ends there too.
     alone = tf.maximum(capacity - batch.length_a, capacity // 2)
     wanted = tf.where(single, alone, batch.length_b)
-    other, found = _another(batch, wanted, shuffled[:MOST_CANDIDATES])
+    other, exists = _another(batch, wanted, shuffled[:MOST_CANDIDATES])
 
     label_one = uniform[:, 0] < share
-    foreign = found & (single | label_one) if objective == "nsp" else found & single
+    foreign = exists & (single | label_one) if objective == "nsp" else exists & single
     swapped = ~single & label_one if objective == "sop" else tf.zeros_like(single)
 
     other_length = tf.gather(batch.length_b, other)
@@ -97,8 +97,8 @@ def _another(batch: PairRecords, wanted, offsets):
     cost = tf.where(excess >= 0, excess, width - excess)  # too short is worse than any too long
     cost = tf.where(usable, cost, 4 * width)
     best = tf.argmin(cost, axis=1, output_type=tf.int32)
-    found = tf.reduce_any(usable, axis=1)
-    return tf.gather(others, best, batch_dims=1), found
+    exists = tf.reduce_any(usable, axis=1)
+    return tf.gather(others, best, batch_dims=1), exists
 
 
 def _part(count, uniform):

@@ -112,7 +112,7 @@ def peers(folder: str, rows: int, length: int, predictions: int):
     tokenizer = tokenizers.load(Path(folder, manifest.TOKENIZER))
     shard = Path(folder, described["splits"]["train"]["shards"][0]["name"])
     found = [np.frombuffer(record, described["word"]) for record in records.read(shard)[1:]]
-    header = records.header_words(described["word"])
+    header = records.header_words(described["word"], manifest.layout_of(described))
     ids = [record[header:].tolist() for record in found]
     if importlib.util.find_spec("keras_hub") and tokenizer.kind == "wordpiece":
         yield (

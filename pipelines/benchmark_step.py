@@ -26,7 +26,9 @@ class Config:
     preset: Literal["bert", "modern"] = program.flag("bert", help="the model's parts")
     batch_size: int = program.flag(32, help="sequences")
     max_seq_length: int = program.flag(128, help="tokens; with --examples theirs is taken")
-    max_predictions_per_seq: int = program.flag(20, help="predictions in a sequence")
+    max_predictions_per_seq: int = program.flag(
+        0, help="predictions in a sequence; 0: 15 % of one, 20 of 128 tokens", minimum=0
+    )
     vocab_size: int = program.flag(30_522, help="vocabulary; with --examples theirs is taken")
     dropout: float = program.flag(0.1, help="dropout rate")
     examples: str = program.flag("", help="folder that build-examples wrote; none: random batches")
@@ -77,7 +79,7 @@ def main(config: Config) -> dict:
 
     whole = list(seconds.values())  # each holds the one before it
     parts = [max(0.0, later - former) for former, later in zip([0.0, *whole], whole, strict=False)]
-    work = models.step_flops(sizes, config.batch_size, length, config.max_predictions_per_seq)
+    work = objective_of(config).step_flops(sizes, config.batch_size, length)
     found = {
         "config": dataclasses.asdict(config) | {"max_seq_length": length},
         "parameters": models.parameters(sizes),
@@ -95,6 +97,13 @@ def main(config: Config) -> dict:
     return found
 
 
+def objective_of(config: Config) -> objectives.MaskedLM:
+    """What is learned."""
+    return objectives.MaskedLM(
+        config.sentence_objective, max_predictions_per_seq=config.max_predictions_per_seq
+    )
+
+
 def batches(config: Config) -> tuple:
     """Batches without end, the length of their sequences and the size of their vocabulary."""
     if not config.examples:
@@ -104,9 +113,7 @@ def batches(config: Config) -> tuple:
     tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))
     dataset = examples.pipeline(
         config.examples,
-        objectives.MaskedLM(
-            config.sentence_objective, max_predictions_per_seq=config.max_predictions_per_seq
-        ).make_rows,
+        objective_of(config).make_rows,
         batch_size=config.batch_size,
         seed=config.seed,
     )
@@ -120,7 +127,7 @@ def random_batch(config: Config) -> dict[str, np.ndarray]:
         InputError: there are more predictions than tokens, or the vocabulary is empty.
     """
     rows, length = config.batch_size, config.max_seq_length
-    shape, predictions = (rows, length), (rows, config.max_predictions_per_seq)
+    shape, predictions = (rows, length), (rows, objective_of(config).predictions(length))
     if predictions[1] > length or config.vocab_size < 1:
         raise files.InputError(
             f"found {predictions[1]} predictions, {length} tokens and a vocabulary of "

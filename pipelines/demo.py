@@ -54,6 +54,33 @@ def main(config: Config) -> dict:
         found = docstrings.write_docstrings(work / "docstrings", executor)
     logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)
 
+    packages, printed = _walk(config, work)
+    pretrained = files.read_json(work / "pretrained" / "report.json")
+    tuned = files.read_json(work / "finetuned" / "report.json")
+    from_scratch = files.read_json(work / "from_scratch" / "report.json")
+    report = {
+        "seconds": round(time.monotonic() - start),
+        "documents": found["documents"],
+        "packages": packages,
+        "masked_lm_loss": pretrained["masked_lm_loss"],
+        "unigram_entropy": pretrained["unigram_entropy"],
+        "masked_lm_accuracy": pretrained["masked_lm_accuracy"],
+        "next_sentence_accuracy": pretrained["next_sentence_accuracy"],
+        "next_sentence_base_rate": pretrained["next_sentence_base_rate"],
+        "finetuned_accuracy": tuned["test_accuracy"],
+        "from_scratch_accuracy": from_scratch["test_accuracy"],
+        "majority_accuracy": tuned["test_baseline_accuracy"],
+        "fill_mask": [json.loads(line) for line in printed.splitlines()],
+        "saved_model": str(work / "served" / "1"),
+        "tensorboard": str(work / "pretrained" / "logs"),
+    }
+    files.write_json(work / "report.json", report)
+    print(_table(report))
+    return report
+
+
+def _walk(config: Config, work: Path) -> tuple[list[str], str]:
+    """Runs the programs; gives the packages to tell apart, and what fill-mask printed."""
     _run(config, "curate", input=work / "docstrings", output=work / "documents")
     packages = _split(work / "documents", work / "unlabelled", work / "labelled")
     _run(
@@ -106,29 +133,7 @@ def main(config: Config) -> dict:
     )
     _run(config, "export", model=work / "finetuned" / "model", output=work / "served")
     printed = _run(config, "fill_mask", model=model, text="\n".join(SENTENCES), json=True)
-
-    pretrained = files.read_json(work / "pretrained" / "report.json")
-    tuned = files.read_json(work / "finetuned" / "report.json")
-    from_scratch = files.read_json(work / "from_scratch" / "report.json")
-    report = {
-        "seconds": round(time.monotonic() - start),
-        "documents": found["documents"],
-        "packages": packages,
-        "masked_lm_loss": pretrained["masked_lm_loss"],
-        "unigram_entropy": pretrained["unigram_entropy"],
-        "masked_lm_accuracy": pretrained["masked_lm_accuracy"],
-        "next_sentence_accuracy": pretrained["next_sentence_accuracy"],
-        "next_sentence_base_rate": pretrained["next_sentence_base_rate"],
-        "finetuned_accuracy": tuned["test_accuracy"],
-        "from_scratch_accuracy": from_scratch["test_accuracy"],
-        "majority_accuracy": tuned["test_baseline_accuracy"],
-        "fill_mask": [json.loads(line) for line in printed.splitlines()],
-        "saved_model": str(work / "served" / "1"),
-        "tensorboard": str(work / "pretrained" / "logs"),
-    }
-    files.write_json(work / "report.json", report)
-    print(_table(report))
-    return report
+    return packages, printed
 
 
 def _run(config: Config, name: str, **flags) -> str:

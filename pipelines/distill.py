@@ -142,6 +142,10 @@ def main(config: Config) -> dict:
 def kind_of(config: Config, described: dict):
     """The teacher's task, or `Texts` where it has none.
 
+    Args:
+        config: of the run.
+        described: what `models.describe` gives for the teacher.
+
     Raises:
         InputError: the teacher is a classifier of no known task, or has no task to score.
     """

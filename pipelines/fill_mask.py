@@ -71,8 +71,7 @@ def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
             f"{text[:80]!r}; wanted at least one"
         )
     features["masked_lm_positions"] = tf.cast(positions, tf.int32)
-    probabilities = tf.nn.softmax(model(features)["masked_lm_logits"])  # [masks, V]
-    best = tf.math.top_k(probabilities, min(top, tokenizer.size))
+    best = (part.numpy() for part in model.likeliest(features, top))  # 2 x [masks, top]
     return {
         "text": text,
         "masks": [
@@ -80,7 +79,7 @@ def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
                 {"piece": tokenizer.vocabulary[i], "probability": float(p)}
                 for i, p in zip(indices, values, strict=True)
             ]
-            for indices, values in zip(best.indices.numpy(), best.values.numpy(), strict=True)
+            for indices, values in zip(*best, strict=True)
         ],
     }
 

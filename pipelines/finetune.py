@@ -113,20 +113,20 @@ class Data:
         tokenizer: that of the pretrained model.
     """
 
-    kind: tasks.FineTuning
+    kind: "tasks.FineTuning"
     examples: dict
     rows: dict
     baselines: dict[str, dict]
     tokenizer: tokenizers.Tokenizer
 
     def predict(self, model, split: str, batch_size: int) -> list[dict]:
-        """Predictions of a model for a split, so many rows at once."""
+        """Predictions of the `model` for the `split`, `batch_size` rows at once."""
         rows = self.rows[split]
         outputs = tasks.predict(self.kind, model, rows, batch_size, self.tokenizer.pad_id)
         return self.kind.predictions(self.examples[split], rows, outputs)
 
     def score(self, split: str, predictions: list[dict]) -> dict:
-        """Scores of the predictions for a split."""
+        """Scores of the `predictions` for the `split`."""
         return self.kind.scores(self.examples[split], predictions)
 
 

@@ -17,9 +17,9 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import examples, files, program, tokenizers
+from roots_tf import examples, files, objectives, program, tokenizers
 from roots_tf.examples import manifest, records
-from roots_tf.objectives import MaskedLM, Proportion
+from roots_tf.objectives import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +28,8 @@ class Config:
 
     examples: str = program.flag(help="folder that build-examples wrote")
     split: Literal["train", "held_out"] = program.flag("train", help="which split")
-    sentence_objective: Literal["nsp", "sop", "none"] = program.flag("nsp", help="as in pretrain")
-    masking: Literal["token", "whole_word", "span"] = program.flag("token", help="as in pretrain")
-    mask_rate: float = program.flag(0.15, help="share of the tokens predicted")
-    max_predictions_per_seq: int = program.flag(
-        0, help="predictions a row at most; 0: what --mask_rate takes of a full one"
+    objective: objectives.Objective = program.choice(
+        objectives.OBJECTIVES, "masked_lm", help="as in pretrain", title="objective"
     )
     max_seq_length: int = program.flag(0, help="tokens of a row; 0: that of the build")
     batch_size: int = program.flag(64, help="rows of a batch")
@@ -47,10 +44,11 @@ class Config:
 
 def main(config: Config) -> None:
     """Verifies if asked, shows rows, measures."""
+    program.check(config)
     described = manifest.load(config.examples)
     if config.verify:
         _verify(config.examples, described)
-    objective = MaskedLM(**{f.name: getattr(config, f.name) for f in dataclasses.fields(MaskedLM)})
+    objective = config.objective
     length = config.max_seq_length or described["max_seq_length"]
     objective.check(described, config.batch_size, length)
     dataset = examples.pipeline(

@@ -6,7 +6,7 @@ divided once. `Scalar` declares what becomes of such a sum.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -93,3 +93,8 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
         return (loss, right), lambda upstream, _: _backward(logits, labels, log_total, upstream)
 
     return compiled(logits)
+
+
+def names_of_losses(scalars: Sequence[Scalar]) -> tuple[str, ...]:
+    """Names of those scalars whose means add up to the loss."""
+    return tuple(scalar.name for scalar in scalars if scalar.is_loss)

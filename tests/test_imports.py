@@ -10,11 +10,12 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {"features", "files", "lazy", "losses", "program", "seeds", "words"}
+BASE = {"features", "files", "flags", "lazy", "losses", "program", "seeds", "words"}
 ROOM_BASE = BASE | {"stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
+    "program": {"flags"},
     "stages": {"files"},
     "corpus": {"features", "files", "lazy", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},

@@ -43,11 +43,6 @@ class MaskedLMTask:
                 ),
             )
 
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """Names of the scalars that add up to the loss."""
-        return tuple(scalar.name for scalar in self.scalars if scalar.is_loss)
-
     def weights(self, batch):
         """Number of predictions in a batch, float32 [], and with pairs of its rows."""
         weights = {"masked_lm_loss": tf.reduce_sum(batch["masked_lm_weights"])}
@@ -120,10 +115,8 @@ def fill_masks(
     """
     batch = {name: feature[:count] for name, feature in batch.items()}
     rows, predictions = batch["masked_lm_ids"].shape
-    logits = model(batch)["masked_lm_logits"]  # [B*P, V]
-    best = tf.math.top_k(tf.nn.softmax(logits), min(TOP, tokenizer.size))
     pieces, probabilities = (
-        part.numpy().reshape(rows, predictions, -1) for part in (best.indices, best.values)
+        part.numpy().reshape(rows, predictions, -1) for part in model.likeliest(batch, TOP)
     )
     shown = {name: feature.numpy() for name, feature in batch.items()}
     lines = []

@@ -28,10 +28,10 @@ import tensorflow as tf
 from roots_tf import models
 from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import ungrouped
-from roots_tf.losses import Scalar
+from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.models import EncoderConfig, layers
 from roots_tf.seeds import Place
-from roots_tf.tasks.finetuning import FineTuning, names_of_losses
+from roots_tf.tasks.finetuning import FineTuning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,15 +278,10 @@ class Distillation:
         agreement = (Scalar("agreement_accuracy", "accuracy"),) if classes else ()
         return (*losses, *hard, *agreement)
 
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """Names of the losses."""
-        return names_of_losses(self.scalars)
-
     def weights(self, batch):
         """Number of answers, of tokens, and what the task's own loss is divided by."""
         tokens = tf.reduce_sum(tf.cast(batch["padding_mask"], tf.float32))
-        weights = dict.fromkeys(self.losses, tokens)
+        weights = dict.fromkeys(names_of_losses(self.scalars), tokens)
         if self.parts.soft:
             weights["soft_loss"] = tf.reduce_sum(self.kind.answer_weights(batch))
         return weights | (self.kind.weights(batch) if self.parts.hard else {})

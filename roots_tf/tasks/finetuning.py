@@ -304,11 +304,6 @@ class KindTask:
         return self.kind.scalars
 
     @property
-    def losses(self) -> tuple[str, ...]:
-        """Names of the losses."""
-        return names_of_losses(self.kind.scalars)
-
-    @property
     def additive(self) -> bool:
         """Whether the sums over a batch are the sums over its slices."""
         return self.kind.additive
@@ -320,8 +315,3 @@ class KindTask:
     def sums(self, batch, seed=None):
         """Sums and weights over a batch; arguments as for `FineTuning.answers_of`."""
         return self.kind.sums(self.model, batch, seed)
-
-
-def names_of_losses(scalars: tuple[Scalar, ...]) -> tuple[str, ...]:
-    """Names of those scalars that are losses."""
-    return tuple(scalar.name for scalar in scalars if scalar.is_loss)

@@ -103,6 +103,11 @@ def measure_peak(strategy: tf.distribute.Strategy, precision: str, workers: int 
     """FLOP/s that the devices of a run can reach together in matrix products; 0 if not known.
 
     Measured on one device; a machine's logical CPU devices share its processors.
+
+    Args:
+        strategy: where the step runs.
+        precision: a Keras dtype policy.
+        workers: processes of the run.
     """
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return 0.0

@@ -32,6 +32,10 @@ class StoppedError(Exception):
 
     A program exits with `exit_status`: 128 plus the number of the signal, 130 for Ctrl-C and 143
     for SIGTERM.
+
+    Args:
+        message: for the user.
+        signal_number: of the signal that came.
     """
 
     def __init__(self, message: str, signal_number: int):

@@ -143,7 +143,12 @@ class MovingAverage:
         self.variables = [tf.Variable(v, trainable=False) for v in self.trained]
 
     def update(self, step, keep) -> None:
-        """Moves this replica's averages towards its weights; not where `keep` is False."""
+        """Moves this replica's averages towards its weights; not where `keep` is False.
+
+        Args:
+            step: number of updates done before this one, integer scalar.
+            keep: bool scalar.
+        """
         done = tf.cast(step, tf.float32)
         share = 1.0 - tf.minimum(self.decay, (1.0 + done) / (10.0 + done))
         share = tf.where(keep, share, 0.0)

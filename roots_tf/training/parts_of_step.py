@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from roots_tf.losses import names_of_losses
 from roots_tf.training.optimizers import AdamW
 from roots_tf.training.step import Task, TrainStep
 
@@ -37,7 +38,7 @@ def make(
         max_grad_norm=1.0,
         jit_compile=jit_compile,
     )
-    losses = [scalar.name for scalar in task.scalars if scalar.is_loss]
+    losses = names_of_losses(task.scalars)
     dropout_seed, now = tf.constant([seed, 0]), tf.constant(0, tf.int64)
     iterator = iter(dataset)
     batch = next(iterator)

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from roots_tf.losses import Scalar
+from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.training.calls import Result
 from roots_tf.training.step import Sums
 
@@ -73,7 +73,7 @@ def loss_of(scalars: dict[str, float], declared: Sequence[Scalar]) -> float:
         scalars: by name.
         declared: the scalars of the task, which say what is a part of the loss.
     """
-    parts = [scalars[part.name] for part in declared if part.is_loss and part.name in scalars]
+    parts = [scalars[name] for name in names_of_losses(declared) if name in scalars]
     return sum(parts) if parts else math.nan
 
 
@@ -197,7 +197,13 @@ class Window:
 
 
 def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:
-    """A line for each thing in a row of training that a person should look at."""
+    """Logs a line for each thing in a row of training that a person should look at.
+
+    Args:
+        step: of the row.
+        scalars: of the row.
+        spike_limit: gradient norm above which a step counted as a spike.
+    """
     if skipped := scalars.get("skipped"):
         logging.warning(
             "step %d: %d steps since the last row had no finite gradient and were skipped; weights "

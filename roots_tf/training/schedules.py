@@ -1,15 +1,6 @@
 """Learning rate as a function of the step: a linear warm-up, then a way down.
 
-Every schedule takes the same arguments. The first update, step 0, already has a rate above 0.
-
-Args:
-    step: number of updates done before this one, integer scalar.
-    peak: learning rate at the end of the warm-up.
-    warmup_steps: length of the rise.
-    total_steps: updates of the whole run.
-
-Returns:
-    float32 scalar.
+Every schedule takes what `linear` takes. The first update, step 0, already has a rate above 0.
 """
 
 import math
@@ -18,14 +9,27 @@ import tensorflow as tf
 
 
 def linear(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
-    """Falls linearly to 0 at the last step (Devlin et al. 2019, arXiv:1810.04805, A.2)."""
+    """Falls linearly to 0 at the last step (Devlin et al. 2019, arXiv:1810.04805, A.2).
+
+    Args:
+        step: number of updates done before this one, integer scalar.
+        peak: learning rate at the end of the warm-up.
+        warmup_steps: length of the rise.
+        total_steps: updates of the run, or of the phase.
+
+    Returns:
+        float32 scalar.
+    """
     return peak * tf.minimum(
         _rise(step, warmup_steps), 1.0 - _done(step, warmup_steps, total_steps)
     )
 
 
 def cosine(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
-    """Falls to 0 along half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5)."""
+    """Falls to 0 along half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5).
+
+    Arguments and result as for `linear`.
+    """
     fall = 0.5 * (1.0 + tf.cos(math.pi * _done(step, warmup_steps, total_steps)))
     return peak * tf.minimum(_rise(step, warmup_steps), fall)
 
@@ -33,7 +37,8 @@ def cosine(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int)
 def inverse_sqrt(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
     """Falls with the root of the step (Vaswani et al. 2017, arXiv:1706.03762, eq. 3).
 
-    It does not depend on `total_steps`, so that a run can be made longer.
+    It does not depend on `total_steps`, so that a run can be made longer. Arguments and result as
+    for `linear`.
     """
     at = tf.cast(step, tf.float32) + 1.0
     warmup = float(max(warmup_steps, 1))
@@ -41,7 +46,7 @@ def inverse_sqrt(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps
 
 
 def constant(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
-    """Stays where the warm-up ends."""
+    """Stays where the warm-up ends; arguments and result as for `linear`."""
     return peak * _rise(step, warmup_steps)
 
 

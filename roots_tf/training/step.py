@@ -16,7 +16,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from roots_tf.files import InputError
-from roots_tf.losses import Scalar
+from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.seeds import fold_in
 
 Sums = dict[str, tuple[tf.Tensor, tf.Tensor]]  # name -> (sum, weight), float32 scalars
@@ -108,7 +108,7 @@ class TrainStep:
         measure_every: steps between two measurements of the norms of weights and update; 0: never.
 
     Raises:
-        InputError: the task is not additive and there are micro-batches.
+        InputError: the task is not additive, and there are micro-batches, or XLA and replicas.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class TrainStep:
         measure_every: int = 0,
     ):
         self._task, self._optimizer, self._learning_rate = task, optimizer, learning_rate
-        self._losses = [scalar.name for scalar in task.scalars if scalar.is_loss]
+        self._losses = names_of_losses(task.scalars)
         self._seed, self._max_grad_norm = seed, max_grad_norm
         self._accumulate_steps, self._measure_every = accumulate_steps, measure_every
         self._average, self._loss_scale = average, loss_scale
@@ -139,6 +139,11 @@ class TrainStep:
             raise InputError(
                 f"found accumulate_steps={accumulate_steps} and a loss that compares all rows of a "
                 "batch, which is not the sum of its micro-batches'; wanted accumulate_steps=1"
+            )
+        if jit_compile and not task.additive and self._strategy.num_replicas_in_sync > 1:
+            raise InputError(
+                "found jit_compile on several devices and a loss that compares all rows of a "
+                "batch, which XLA cannot gather; wanted --jit_compile=false"
             )
         self._gradients = self._forward_backward
         if jit_compile:

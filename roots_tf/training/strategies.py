@@ -115,7 +115,12 @@ def worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
 
 def total(strategy: tf.distribute.Strategy, number: int) -> int:
-    """Sum of a number over workers; each has to call this at the same point of the run."""
+    """Sum of a number over workers; each has to call this at the same point of the run.
+
+    Args:
+        strategy: of the run.
+        number: of this worker.
+    """
     workers = worker(strategy)[1]
     if workers == 1:
         return number

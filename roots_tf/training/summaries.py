@@ -76,7 +76,7 @@ class Summaries:
             self._writer(group)
 
     def history(self, group: str, name: str) -> list[float]:
-        """Values of a scalar in all rows so far, oldest first."""
+        """Values of the scalar `name` in all rows of the `group` so far, oldest first."""
         rows = read_metrics(self._lines.parent)
         return [row[name] for row in rows if row["group"] == group and name in row]
 
@@ -101,11 +101,11 @@ class Summaries:
             file.write(json.dumps({"group": group, "step": step} | scalars) + "\n")
 
     def write_texts(self, group: str, step: int, texts: dict[str, str]) -> None:
-        """Writes Markdown texts by name, for TensorBoard only."""
+        """Writes Markdown `texts` by name, for TensorBoard only; the rest as for `write`."""
         self._add(group, step, [text_pb(name, text).value[0] for name, text in texts.items()])
 
     def write_histograms(self, group: str, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """Writes histograms of arrays by name, for TensorBoard only."""
+        """Writes histograms of `arrays` by name, for TensorBoard only; the rest as for `write`."""
         value = summary_pb2.Summary.Value
         self._add(
             group,
@@ -114,7 +114,7 @@ class Summaries:
         )
 
     def write_image(self, group: str, step: int, name: str, image: np.ndarray) -> None:
-        """Writes a picture, uint8 [H, W, 3], for TensorBoard only."""
+        """Writes a picture, uint8 [H, W, 3], for TensorBoard only; the rest as for `write`."""
         height, width, channels = image.shape
         picture = summary_pb2.Summary.Image(
             height=height,

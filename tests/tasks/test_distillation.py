@@ -9,10 +9,10 @@ import tensorflow as tf
 from roots_tf import models, tasks
 from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import RowBatcher, ungrouped
+from roots_tf.losses import names_of_losses
 from roots_tf.models import inspection
 from roots_tf.tasks import distillation
 from roots_tf.tasks.distillation import Distillation, Parts, Watched
-from roots_tf.tasks.finetuning import names_of_losses
 from roots_tf.tasks.texts import Texts
 from roots_tf.training import optimizers, step
 from tests.batches import pretraining_batch
@@ -135,12 +135,13 @@ def test_a_copy_of_the_teacher_has_no_loss(name, tmp_path, tokenizer, encoder):
         config = wide(encoder, 2, **fields)
         teacher, student = kind.make_model(config, seed=1), kind.make_model(config, seed=2)
         task = Distillation(kind, teacher, student, ALL)
-        assert set(task.losses) == {f"{part}_loss" for part in ONE} - {"hard_loss"}
+        names = set(names_of_losses(task.scalars))
+        assert names == {f"{part}_loss" for part in ONE} - {"hard_loss"}
         before = task.sums(batch)
         distillation.copy_weights(teacher, student)
         after = task.sums(batch)
         assert {scalar.name for scalar in task.scalars} == after.keys()
-        for loss in task.losses:
+        for loss in names_of_losses(task.scalars):
             assert float(before[loss][0] / before[loss][1]) > 1e-3, loss
             assert float(after[loss][0] / after[loss][1]) == pytest.approx(0, abs=1e-5), loss
         if "agreement_accuracy" in after:
@@ -159,14 +160,14 @@ def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, enc
     teacher, student = (kind.make_model(config, seed) for seed, config in enumerate(sizes))
     task = Distillation(kind, teacher, student, parts)
     found, *of_halves = (task.sums(batch) for _, batch in (whole, *halves))
-    assert set(task.losses) <= found.keys()
-    assert set(names_of_losses(kind.scalars)) <= set(task.losses)
+    assert set(names_of_losses(task.scalars)) <= found.keys()
+    assert set(names_of_losses(kind.scalars)) <= set(names_of_losses(task.scalars))
     for key, pair in found.items():
         for i, value in enumerate(pair):
             sum_of_halves = sum(float(half[key][i]) for half in of_halves)
             assert float(value) == pytest.approx(sum_of_halves, rel=1e-4), key
     weights = {key: float(weight) for key, weight in task.weights(whole[1]).items()}
-    assert weights == {key: float(found[key][1]) for key in task.losses}
+    assert weights == {key: float(found[key][1]) for key in names_of_losses(task.scalars)}
 
 
 def test_hidden_states_are_compared_layer_by_layer(tmp_path, tokenizer, encoder):
@@ -214,7 +215,7 @@ def test_the_hard_part_is_the_tasks_own_loss(tmp_path, tokenizer, encoder):
     kind, batch = batch_of("tagging", tmp_path, tokenizer)
     teacher, student = (kind.make_model(wide(encoder, 1), seed) for seed in (1, 2))
     task = Distillation(kind, teacher, student, only(hard=0.25))
-    assert task.losses == ("tagging_loss",)
+    assert names_of_losses(task.scalars) == ("tagging_loss",)
     found, own = task.sums(batch), kind.sums(student, batch)
     assert float(found["tagging_loss"][0]) == pytest.approx(0.25 * float(own["tagging_loss"][0]))
     assert float(found["tagging_loss"][1]) == float(own["tagging_loss"][1]) == 6
@@ -243,7 +244,7 @@ def test_training_moves_the_student_alone(name, tmp_path, tokenizer, encoder):
     task = Distillation(kind, teacher, student, ALL)
     with tf.GradientTape() as tape:
         sums = task.sums(batch, tf.constant([1, 2]))
-        loss = tf.add_n([sums[part][0] for part in task.losses])
+        loss = tf.add_n([sums[part][0] for part in names_of_losses(task.scalars)])
     assert set(tape.gradient(loss, [v.value for v in teacher.variables])) == {None}
     # The teacher draws no dropout, and the student has a rate of 0. (Eager sums of the same numbers
     # may differ in their last bits with where the allocator puts them.)
@@ -266,7 +267,8 @@ def test_training_moves_the_student_alone(name, tmp_path, tokenizer, encoder):
     losses = []
     for at in range(30):
         sums = train_step(batch, tf.constant(at, tf.int64))
-        losses.append(sum(float(sums[part][0] / sums[part][1]) for part in task.losses))
+        parts = names_of_losses(task.scalars)
+        losses.append(sum(float(sums[part][0] / sums[part][1]) for part in parts))
     assert losses[-1] < 0.5 * losses[0]
     for variable, value in zip(teacher.variables, before, strict=True):
         assert (variable.numpy() == value).all(), variable.path
@@ -333,7 +335,7 @@ def test_cosines_over_replicas_are_those_of_one_device(tmp_path, tokenizer, enco
         variables = [variable.value for variable in task.model.trainable_variables]
         with tf.GradientTape() as tape:
             sums = task.sums(batch, tf.constant([1, 2]))
-            loss = tf.add_n([sums[name][0] for name in task.losses])
+            loss = tf.add_n([sums[name][0] for name in names_of_losses(task.scalars)])
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return sums, [tf.convert_to_tensor(x) for x in gradients], task.weights(batch)
 

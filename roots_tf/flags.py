@@ -97,6 +97,7 @@ class Flag(typing.NamedTuple):
         help: what it is for.
         group: title under which `--help` shows it.
         bounds: of a number.
+        chooses: whether it chooses the dataclass that a `choice` holds.
     """
 
     hint: object
@@ -104,6 +105,7 @@ class Flag(typing.NamedTuple):
     help: str
     group: str
     bounds: Bounds = Bounds()
+    chooses: bool = False
 
     @property
     def is_required(self) -> bool:
@@ -128,7 +130,8 @@ def flags_of(config_class: type) -> dict[str, Flag]:
             name, own_title = _flag_name(field), field.metadata.get("group") or title
             if classes := field.metadata.get("classes"):
                 hint = typing.Literal[tuple(classes)]
-                found[name] = Flag(hint, default.name, field.metadata["help"], own_title)
+                text = field.metadata["help"]
+                found[name] = Flag(hint, default.name, text, own_title, chooses=True)
                 for cls in (type(default), *classes.values()):
                     visit(cls, default if cls is type(default) else None, own_title)
             elif "help" not in field.metadata:
@@ -215,7 +218,8 @@ def check(config) -> None:
     values = flat(config)
     for name, about in flags_of(type(config)).items():
         value = values.get(name, about.default)
-        if value == about.default:
+        # An instance that Python gave to a `choice` may be of a class that no flag can name.
+        if value == about.default or about.chooses:
             continue
         if about.choices:
             if value not in about.choices:

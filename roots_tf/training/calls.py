@@ -23,7 +23,7 @@ def make_call(train_step, step: tf.Variable) -> Callable[..., Result]:
     """Makes the function that trains for several steps.
 
     Args:
-        train_step: from `roots_tf.training.step.make_train_step`.
+        train_step: a `roots_tf.training.step.TrainStep`.
         step: int64 variable that counts updates.
 
     Returns:

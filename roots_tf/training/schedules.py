@@ -37,8 +37,9 @@ def cosine(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int)
 def inverse_sqrt(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: int) -> tf.Tensor:
     """Falls with the root of the step (Vaswani et al. 2017, arXiv:1706.03762, eq. 3).
 
-    It does not depend on `total_steps`, so that a run can be made longer. Arguments and result as
-    for `linear`.
+    It does not depend on `total_steps`, so that a run can be made longer.
+
+    Arguments and result as for `linear`.
     """
     at = tf.cast(step, tf.float32) + 1.0
     warmup = float(max(warmup_steps, 1))

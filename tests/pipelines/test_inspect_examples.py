@@ -1,13 +1,12 @@
 """inspect-examples: what a person sees, what is measured, and what --verify finds."""
 
-import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 
 from pipelines import inspect_examples
-from roots_tf import files
+from roots_tf import files, program
 from roots_tf.objectives import masked_lm_inspection
 from tests.examples import conftest
 
@@ -48,7 +47,8 @@ def test_a_row_is_shown_with_its_predictions_marked():
     "objective, masking", [("nsp", "token"), ("sop", "whole_word"), ("none", "span")]
 )
 def test_measured_proportions_are_the_wanted_ones(built, tmp_path, capsys, objective, masking):
-    config = inspect_examples.Config(
+    config = program.make(
+        inspect_examples.Config,
         examples=str(built.folder),
         sentence_objective=objective,
         masking=masking,
@@ -72,14 +72,18 @@ def test_measured_proportions_are_the_wanted_ones(built, tmp_path, capsys, objec
 
 
 def test_contiguous_text_is_shown_packed_and_never_as_pairs(contiguous, capsys):
-    config = inspect_examples.Config(
-        examples=str(contiguous.folder), sentence_objective="none", verify=True, debug=True
+    config = program.make(
+        inspect_examples.Config,
+        examples=str(contiguous.folder),
+        sentence_objective="none",
+        verify=True,
+        debug=True,
     )
     inspect_examples.main(config)
     printed = capsys.readouterr().out
     assert "pieces" in printed and "predicted" in printed and "label 1" not in printed
     with pytest.raises(files.InputError, match="build-examples --layout=pairs"):
-        inspect_examples.main(dataclasses.replace(config, sentence_objective="nsp"))
+        inspect_examples.main(program.replace(config, sentence_objective="nsp"))
 
 
 def test_verify_names_a_damaged_shard_of_either_split(built, tmp_path):
@@ -89,6 +93,6 @@ def test_verify_names_a_damaged_shard_of_either_split(built, tmp_path):
     content = bytearray(path.read_bytes())
     content[2000] ^= 1
     path.write_bytes(content)
-    config = inspect_examples.Config(examples=str(folder), verify=True, debug=True)
+    config = program.make(inspect_examples.Config, examples=str(folder), verify=True, debug=True)
     with pytest.raises(files.InputError, match=rf"{path.name} at byte offset \d+"):
         inspect_examples.main(config)

@@ -256,7 +256,7 @@ def test_training_moves_the_student_alone(name, tmp_path, tokenizer, encoder):
     trained = [variable.value for variable in task.model.trainable_variables]
     first = [variable.numpy() for variable in trained]
     train_step = tf.function(
-        step.make_train_step(
+        step.TrainStep(
             task,
             optimizers.AdamW(trained, 0.0),
             lambda at: tf.constant(1e-2),

@@ -9,8 +9,8 @@ import tensorflow as tf
 from roots_tf import tasks
 from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import RowBatcher
+from roots_tf.losses import names_of_losses
 from roots_tf.tasks import classification, per_text
-from roots_tf.tasks.finetuning import names_of_losses
 
 REVIEWS = [
     ("a fine film in the end", "good"),

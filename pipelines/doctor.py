@@ -13,7 +13,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import examples, files, program
+from roots_tf import examples, files, program, training
 from roots_tf.diagnosis import diagnosis, findings
 
 
@@ -50,8 +50,6 @@ def read(config: Config) -> findings.Run:
     Raises:
         InputError: pretrain has begun no run there.
     """
-    from roots_tf.training import summaries  # imports TensorFlow
-
     folder = Path(config.model_dir)
     path = folder / "plan.json"
     plan = files.read_json(path) if path.exists() else {}
@@ -68,7 +66,7 @@ def read(config: Config) -> findings.Run:
     ]
     return findings.Run(
         phases=phases(plan),
-        rows=summaries.read_metrics(folder),
+        rows=training.read_metrics(folder),
         report=files.read_json(report) if report.exists() else None,
         checkpoint_step=max(steps, default=None),
     )

@@ -16,7 +16,7 @@ __getattr__ = lazy.attributes(
         "chiefs": "strategies",
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",
-        "read_metrics": "summaries",
+        "read_metrics": "metrics_file",
         "steps_of": "durations",
     },
 )

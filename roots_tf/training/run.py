@@ -14,6 +14,7 @@ A program reads data, builds a task and hands both over:
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -209,8 +210,11 @@ class Run:
             self._summaries,
             self.weights,
         )
+        peak = self._settings.computation.peak_flops
         stage = stage._replace(
-            evaluate=self._judged(stage.evaluate), texts=self._judged(stage.texts)
+            work=dataclasses.replace(stage.work, peak_flops=peak),
+            evaluate=self._judged(stage.evaluate),
+            texts=self._judged(stage.texts),
         )
         agree = strategies.make_agree(tf.distribute.get_strategy())
         with strategies.lost_workers_named():

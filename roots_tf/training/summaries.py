@@ -44,6 +44,7 @@ from tensorboard.util import tensor_util
 from roots_tf import files
 from roots_tf.losses import Scalar
 from roots_tf.training import step as steps
+from roots_tf.training.metrics_file import read_metrics
 
 # What the same run gives differently each time.
 MEMORY = frozenset({
@@ -176,12 +177,3 @@ def _histogram(array: np.ndarray) -> summary_pb2.HistogramProto:
         bucket_limit=edges[1:],
         bucket=counts,
     )
-
-
-def read_metrics(folder: str | Path) -> list[dict]:
-    """Rows of a run's `metrics.jsonl`; a last line cut by a kill is left out."""
-    path = Path(folder, "metrics.jsonl")
-    if not path.exists():
-        return []
-    lines = path.read_text("utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]

@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing import event_accumulator
 from pipelines import evaluate, finetune, predict
 from roots_tf import models, program
 from roots_tf.files import InputError
-from roots_tf.training.summaries import TIMED, read_metrics
+from roots_tf.training.metrics_file import read_metrics
+from roots_tf.training.summaries import TIMED
 
 
 def config(work, data, output, **fields) -> finetune.Config:

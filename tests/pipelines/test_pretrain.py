@@ -18,7 +18,8 @@ import tensorflow as tf
 from pipelines import build_examples, pretrain
 from roots_tf import examples, program
 from roots_tf.files import InputError
-from roots_tf.training.summaries import TIMED, read_metrics
+from roots_tf.training.metrics_file import read_metrics
+from roots_tf.training.summaries import TIMED
 
 TINY = {
     "size": "custom", "num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64,
@@ -66,6 +67,7 @@ def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
     assert rows[0]["masked_lm_loss"] > np.log(1000) - 0.5
     assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.8
     assert report["step"] == 300
+    assert 0 < rows[-1]["flop_utilization"] < 100  # of the peak that the flags give
     assert json.loads((tmp_path / "config.json").read_text())["duration"] == "300"
     assert tf.io.gfile.glob(str(tmp_path / "logs" / "*" / "events*"))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipelines import pretrain
-from roots_tf.training.summaries import read_metrics
+from roots_tf.training.metrics_file import read_metrics
 from tests.pipelines.test_pretrain import command, config, curve, wait_for, weights
 from tests.training.test_multi_worker import cluster
 

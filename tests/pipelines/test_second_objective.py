@@ -15,7 +15,8 @@ from roots_tf.features import Feature
 from roots_tf.files import InputError
 from roots_tf.losses import Scalar, weighted
 from roots_tf.training import loop
-from roots_tf.training.summaries import TIMED, read_metrics
+from roots_tf.training.metrics_file import read_metrics
+from roots_tf.training.summaries import TIMED
 from tests.pipelines.test_pretrain import config
 from tests.training.test_summaries import shown
 

@@ -18,10 +18,11 @@ from roots_tf.losses import Scalar
 from roots_tf.training import loop, optimizers, strategies
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
+from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.reporting import Work
 from roots_tf.training.settings import Cadence
 from roots_tf.training.step import TrainStep
-from roots_tf.training.summaries import Summaries, read_metrics
+from roots_tf.training.summaries import Summaries
 from tests.training.test_summaries import shown
 
 NO_STEPS = frozenset()

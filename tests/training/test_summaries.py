@@ -8,7 +8,8 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from roots_tf.losses import Scalar
-from roots_tf.training.summaries import TIMED, Summaries, read_metrics
+from roots_tf.training.metrics_file import read_metrics
+from roots_tf.training.summaries import TIMED, Summaries
 
 LOSS = (Scalar("masked_lm_loss", "loss", is_loss=True),)
 

@@ -133,7 +133,9 @@ def main(config: Config) -> dict:
         report = {"task": described.get("task", {}).get("name")}
         report |= {"teacher": size_of(teacher), "student": size_of(student)}
         if config.dev:
-            report |= compare(config, kind, teacher, student, tokenizer)
+            # In float32, as everyone reads the folder.
+            both = (kind.load_model(folder) for folder in (config.teacher, output / "model"))
+            report |= compare(config, kind, *both, tokenizer)
     show(report)
     files.write_json(output / "report.json", report)
     return report

@@ -61,7 +61,7 @@ def test_scores_are_float32_whatever_the_model_computes_in(name, tmp_path, token
     ):  # fmt: skip
         assert float(values) == pytest.approx(float(same), rel=0.1, abs=1.0)
     # A student in bfloat16 learns from a teacher in float32.
-    parts = distillation.Parts(hidden=1.0, embedding=1.0, cosine=1.0)
+    parts = distillation.Parts(hidden=1.0, embedding=1.0, attention=1.0, cosine=1.0)
     student = kind.make_model(encoder, seed=2, precision="mixed_bfloat16")
     sums = distillation.Distillation(kind, exact, student, parts).sums(batch, tf.constant([1, 2]))
     assert all(value.dtype == tf.float32 for value in tf.nest.flatten(sums))

@@ -52,6 +52,10 @@ PARTS = ("forward", "backward", "optimizer", "input")
 
 def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
+    from roots_tf.objectives.masked_lm_task import MaskedLMTask
+    from roots_tf.training import parts_of_step
+    from roots_tf.training.peak import matmul_peak
+
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
     training.keep_freed_memory()
@@ -65,16 +69,15 @@ def main(config: Config) -> dict:
         dropout=config.dropout,
     )
     dtype = config.precision.removeprefix("mixed_")
-    matmul_peak, parts_of_step = training.peak.matmul_peak, training.parts_of_step
     with strategy.scope():
         model = models.Pretrainer(sizes, config.seed, config.precision, config.recompute)
         pairs = not config.examples or config.sentence_objective != "none"
-        task = objectives.masked_lm_task.MaskedLMTask(model, pairs=pairs)
-        stages = parts_of_step.make(task, dataset, config.seed, config.jit_compile)
+        task = MaskedLMTask(model, pairs=pairs)
+        functions = parts_of_step.make(task, dataset, config.seed, config.jit_compile)
         peak = matmul_peak(dtype)
-        for run in stages.values():
+        for run in functions.values():
             run()  # traces and compiles
-        seconds = parts_of_step.take_turns(stages, config.seconds)
+        seconds = parts_of_step.take_turns(functions, config.seconds)
         peak = max(peak, matmul_peak(dtype))
 
     whole = list(seconds.values())  # each holds the one before it
@@ -107,7 +110,9 @@ def objective_of(config: Config) -> objectives.MaskedLM:
 def batches(config: Config) -> tuple:
     """Batches without end, the length of their sequences and the size of their vocabulary."""
     if not config.examples:
-        dataset = training.parts_of_step.repeated(random_batch(config))
+        from roots_tf.training import parts_of_step
+
+        dataset = parts_of_step.repeated(random_batch(config))
         return dataset, config.max_seq_length, config.vocab_size
     manifest = examples.load(config.examples)
     tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))

@@ -76,24 +76,11 @@ def phases(plan: dict) -> list[findings.Phase]:
     """The phases of a run, each with the flags that hold in it."""
     found, first_step = [], 0
     for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
-        settings = flat(settings)
         folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
         found.append(findings.Phase(settings, manifest, first_step, last_step))
         first_step = last_step
     return found
-
-
-def flat(settings: dict) -> dict:
-    """Settings whose groups are spread out.
-
-    >>> flat({"seed": 0, "optimization": {"learning_rate": 1e-4}})
-    {'seed': 0, 'learning_rate': 0.0001}
-    """
-    spread = {}
-    for name, value in settings.items():
-        spread |= value if isinstance(value, dict) else {name: value}
-    return spread
 
 
 if __name__ == "__main__":

@@ -131,3 +131,43 @@ def test_flags_of_a_program_need_no_tensorflow(path):
     """`--help` and a wrong flag answer at once; TensorFlow takes seconds to import."""
     code = f"import importlib; importlib.import_module({module_name(path)!r})"
     assert loaded_by(code, {"tensorflow", "keras"}) == set()
+
+
+def provided(init: Path) -> set[str]:
+    """Names that a package gives: what its `__init__` binds, and its lazy table."""
+    names = set()
+    for node in ast.walk(ast.parse(init.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Dict):
+            names |= {c.value for c in (*node.keys, *node.values) if isinstance(c, ast.Constant)}
+    return names
+
+
+PROVIDED = {init.parent.name: provided(init) for init in ROOT.glob("roots_tf/*/__init__.py")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for folder in ("roots_tf", "pipelines", "benchmarks") for path in sources(folder)],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_what_is_taken_from_a_package_is_there(path):
+    """A submodule that nobody imports is no attribute, until some other test has imported it."""
+    tree, packages = ast.parse(path.read_text("utf-8")), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "roots_tf":
+            packages |= {a.asname or a.name: a.name for a in node.names if a.name in PROVIDED}
+    missing = {
+        f"roots_tf.{packages[node.value.id]}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in packages
+        and node.attr not in PROVIDED[packages[node.value.id]]
+    }
+    assert not missing - imported_modules(path)

@@ -6,14 +6,10 @@ __getattr__ = lazy.attributes(
     __name__,
     {
         "RowBatcher": "token_rows",
-        "TokenRows": "token_rows",
         "batches_by_length": "token_rows",
         "batches_from": "token_rows",
         "column_names": "tables",
         "cut": "token_rows",
         "first": "tables",
-        "padded_lengths": "token_rows",
-        "train_batches": "token_rows",
-        "ungrouped": "token_rows",
     },
 )

@@ -148,9 +148,9 @@ class MaskedLM(Objective):
 
     def step_flops(self, config, batch_size, length) -> float:
         """Those of `models.Pretrainer`, with a row of the vocabulary for each prediction."""
-        from roots_tf.models import flops
+        from roots_tf import models
 
-        return flops.step_flops(config, batch_size, length, self.predictions(length))
+        return models.step_flops(config, batch_size, length, self.predictions(length))
 
     def samples(self, task, batch, tokenizer, count=4) -> dict[str, str]:
         """Text `fill_mask`: what the model believes stands at each [MASK]."""

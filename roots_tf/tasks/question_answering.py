@@ -16,7 +16,7 @@ from roots_tf.metrics import question_answering as metrics
 from roots_tf.tasks import question_graph
 from roots_tf.tasks.finetuning import FineTuning, TransformersHead
 from roots_tf.tasks.question_graph import MAX_QUESTION
-from roots_tf.tokenizers.tokenizer import Encoded
+from roots_tf.tokenizers import Encoded
 
 
 class Questions(NamedTuple):

@@ -7,8 +7,6 @@ __getattr__ = lazy.attributes(
     {
         "Machine": "run",
         "PLAN": "run",
-        "matmul_peak": "peak",
-        "take_turns": "parts_of_step",
         "Run": "run",
         "Settings": "run",
         "Stage": "loop",

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from pipelines import benchmark_step
-from roots_tf import models, training
+from roots_tf import models
 from roots_tf.files import InputError
 from roots_tf.models import flops
+from roots_tf.training import parts_of_step
 
 
 @pytest.mark.parametrize("source", [pytest.param("random", marks=pytest.mark.slow), "examples"])
@@ -39,6 +40,6 @@ def test_more_predictions_than_tokens_are_refused():
 
 def test_turns_give_medians():
     order = []
-    stages = {name: lambda name=name: order.append(name) for name in ("forward", "whole")}
-    assert set(training.take_turns(stages, 0.0)) == set(stages)
+    functions = {name: lambda name=name: order.append(name) for name in ("forward", "whole")}
+    assert set(parts_of_step.take_turns(functions, 0.0)) == set(functions)
     assert order == ["forward", "whole"] * 3

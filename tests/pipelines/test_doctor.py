@@ -1,6 +1,5 @@
 """`doctor`: reads real runs, whole and killed, and names what is missing."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -46,9 +45,8 @@ def test_flags_of_phases_count_in_their_phase(work):
     phases = ("duration=90 batch_size=32", "duration=10 learning_rate=5e-5 batch_size=8")
     config = pretrain.Config(output="run", examples=work.examples, phases=phases)
     found = pretrain.phases_of(config)
-    settings = [dataclasses.asdict(phase.config) for phase in found]
-    settings[0]["examples"] = "b"
-    plan = {"phases": settings, "last_steps": [phase.last_step for phase in found]}
+    plan = pretrain.plan_of(found)
+    plan["phases"][0]["examples"] = "b"
     first, second = doctor.phases(plan)
     assert (first.settings["examples"], first.settings["batch_size"]) == ("b", 32)
     assert (second.settings["learning_rate"], second.settings["batch_size"]) == (5e-5, 8)

@@ -64,7 +64,7 @@ def main(config: Config) -> None:
     """Runs the two stages, then writes the manifest."""
     began = time.monotonic()
     tokenizer = tokenizers.load(config.tokenizer)
-    settings = planning.Settings(
+    settings = planning.BuildSettings(
         max_seq_length=config.max_seq_length,
         short_seq_prob=config.short_seq_prob,
         held_out=config.held_out,

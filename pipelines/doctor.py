@@ -44,7 +44,7 @@ def main(config: Config) -> list[dict]:
     return listed
 
 
-def read(config: Config) -> findings.Run:
+def read(config: Config) -> findings.RunRecord:
     """What the files of the folder say about its run.
 
     Raises:
@@ -64,7 +64,7 @@ def read(config: Config) -> findings.Run:
         for path in (folder / "checkpoints").glob("*.index")
         if (match := re.search(r"-(\d+)$", path.stem))
     ]
-    return findings.Run(
+    return findings.RunRecord(
         phases=phases(plan),
         rows=training.read_metrics(folder),
         report=files.read_json(report) if report.exists() else None,
@@ -72,13 +72,13 @@ def read(config: Config) -> findings.Run:
     )
 
 
-def phases(plan: dict) -> list[findings.Phase]:
+def phases(plan: dict) -> list[findings.PhaseRecord]:
     """The phases of a run, each with the flags that hold in it."""
     found, first_step = [], 0
     for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
         folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
-        found.append(findings.Phase(settings, manifest, first_step, last_step))
+        found.append(findings.PhaseRecord(settings, manifest, first_step, last_step))
         first_step = last_step
     return found
 

@@ -68,9 +68,9 @@ def main(config: Config) -> str:
         logging.info("%s answers as the Python model does", path)
         return str(path)
     if config.format == "litert":
-        said = litert.write(config.output, config.model, config.quantize, config.max_seq_length)
+        report = litert.write(config.output, config.model, config.quantize, config.max_seq_length)
         card.write(config.output, config.model, _command(config))
-        logging.info("%s: %s", config.output, said)
+        logging.info("%s: %s", config.output, report)
     elif config.format == "huggingface":
         hugging_face.write(config.output, config.model)
     else:

@@ -264,7 +264,7 @@ def flat(config) -> dict:
         elif "help" not in field.metadata:
             values |= flat(value)
         else:
-            values[field.name] = value
+            values[name] = value
     return values
 
 

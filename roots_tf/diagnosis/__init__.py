@@ -6,5 +6,5 @@
     masked_lm           of masked words and sentence pairs alone
     diagnosis           the table from objective to symptoms, and `diagnose`
 
-A new objective adds a file beside `masked_lm` and a row of `diagnosis.OBJECTIVES`.
+A new objective adds a file beside `masked_lm` and a row of `diagnosis.BY_OBJECTIVE`.
 """

@@ -1,12 +1,12 @@
-"""What can be wrong with the data of any run: functions of a `Run`, a finding or None out.
+"""What can be wrong with the data of any run: functions of a `RunRecord`, a finding or None out.
 
 Thresholds are rules of thumb. A check that needs a number which the run did not write returns None.
 """
 
-from roots_tf.diagnosis.findings import Finding, Run
+from roots_tf.diagnosis.findings import Finding, RunRecord
 
 
-def no_held_out(run: Run) -> Finding | None:
+def no_held_out(run: RunRecord) -> Finding | None:
     """Nothing tells whether the model generalises."""
     manifest = run.phase.manifest
     examples = manifest["splits"]["held_out"]["examples"] if manifest else None
@@ -24,7 +24,7 @@ def no_held_out(run: Run) -> Finding | None:
     )
 
 
-def unknown_tokens(run: Run) -> Finding | None:
+def unknown_tokens(run: RunRecord) -> Finding | None:
     """The vocabulary does not cover the text."""
     percent = (run.phase.manifest or {}).get("unknown_percent", 0.0)
     if percent < 1.0:
@@ -39,7 +39,7 @@ def unknown_tokens(run: Run) -> Finding | None:
     )
 
 
-def padding(run: Run) -> Finding | None:
+def padding(run: RunRecord) -> Finding | None:
     """Positions without a token."""
     percent = (run.phase.manifest or {}).get("padding_percent", 0.0)
     if percent < 30.0 or run.phase.packed:
@@ -55,7 +55,7 @@ def padding(run: Run) -> Finding | None:
     )
 
 
-def input_bound(run: Run) -> Finding | None:
+def input_bound(run: RunRecord) -> Finding | None:
     """The step waits for its batches."""
     wait = run.late("input_wait")
     if wait is None or wait < 0.1:

@@ -3,25 +3,25 @@
 import statistics
 
 from roots_tf.diagnosis import data_symptoms, learning_symptoms, masked_lm
-from roots_tf.diagnosis.findings import Finding, Run, Symptoms
+from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
-OBJECTIVES = {"masked_lm": masked_lm.SYMPTOMS}
-OTHER = Symptoms(checks=(learning_symptoms.overfitting,), scores=())
+BY_OBJECTIVE = {"masked_lm": masked_lm.SYMPTOMS}
+OF_ANY_OBJECTIVE = Symptoms(checks=(learning_symptoms.overfitting,), scores=())
 
 
-def diagnose(run: Run) -> list[Finding]:
+def diagnose(run: RunRecord) -> list[Finding]:
     """What looks wrong, the serious first; where nothing does, the one finding that says so.
 
-    A run of an objective without a row in `OBJECTIVES` is checked for what can go wrong in every
+    A run of an objective without a row in `BY_OBJECTIVE` is checked for what can go wrong in every
     training.
     """
-    checks = CHECKS + OBJECTIVES.get(run.objective, OTHER).checks
+    checks = CHECKS + BY_OBJECTIVE.get(run.objective, OF_ANY_OBJECTIVE).checks
     findings = [finding for check in checks if (finding := check(run))]
     findings.sort(key=lambda finding: finding.severity != "serious")
     return findings or [healthy(run)]
 
 
-def healthy(run: Run) -> Finding:
+def healthy(run: RunRecord) -> Finding:
     """The main numbers of a run in which nothing was found."""
     numbers = {"step": run.step} | main_numbers(run)
     found = ", ".join(spell(numbers))
@@ -42,19 +42,19 @@ def spell(numbers: dict[str, float]) -> list[str]:
     ]
 
 
-def main_numbers(run: Run) -> dict[str, float]:
+def main_numbers(run: RunRecord) -> dict[str, float]:
     """Last held-out scores and late speed, as far as the run wrote them."""
     held_out = [row for row in run.rows if row["group"] == "held_out"]
     last = held_out[-1] if held_out else {}
     losses = tuple(name for name in last if name.endswith("_loss"))
-    scores = OBJECTIVES.get(run.objective, OTHER).scores or losses
+    scores = BY_OBJECTIVE.get(run.objective, OF_ANY_OBJECTIVE).scores or losses
     numbers = {f"held_out_{name}": last[name] for name in scores if name in last}
     extra = {"unigram_entropy": run.unigram_entropy}
     extra |= {name: run.late(name) for name in ("tokens_per_second", "flop_utilization")}
     return numbers | {name: value for name, value in extra.items() if value is not None}
 
 
-def no_rows(run: Run) -> Finding | None:
+def no_rows(run: RunRecord) -> Finding | None:
     """No row was written."""
     if run.rows:
         return None
@@ -68,7 +68,7 @@ def no_rows(run: Run) -> Finding | None:
     )
 
 
-def unfinished(run: Run) -> Finding | None:
+def unfinished(run: RunRecord) -> Finding | None:
     """There is no report, or it is older than the newest checkpoint or row."""
     last = run.phases[-1].last_step
     numbers = {"step": run.step, "last_step": last}
@@ -97,7 +97,7 @@ def unfinished(run: Run) -> Finding | None:
     return None
 
 
-def few_steps(run: Run) -> Finding | None:
+def few_steps(run: RunRecord) -> Finding | None:
     """A run too short to judge."""
     planned = run.phases[-1].last_step
     if planned >= learning_symptoms.ENOUGH_STEPS:
@@ -113,7 +113,7 @@ def few_steps(run: Run) -> Finding | None:
     )
 
 
-def slowing(run: Run) -> Finding | None:
+def slowing(run: RunRecord) -> Finding | None:
     """Tokens a second fall over time."""
     speeds = run.values("train", "tokens_per_second")[1:]  # the first holds the compilation
     if len(speeds) < 6:

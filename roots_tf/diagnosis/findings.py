@@ -28,7 +28,7 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
+class PhaseRecord:
     """A part of a run.
 
     Attributes:
@@ -61,7 +61,7 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class RunRecord:
     """What is known of a run.
 
     Attributes:
@@ -71,7 +71,7 @@ class Run:
         checkpoint_step: of the newest checkpoint; None where there is none.
     """
 
-    phases: Sequence[Phase]
+    phases: Sequence[PhaseRecord]
     rows: Sequence[dict]
     report: dict | None
     checkpoint_step: int | None = None
@@ -87,7 +87,7 @@ class Run:
         return self.rows[-1]["step"] if self.rows else 0
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> PhaseRecord:
         """The phase that the last row is in."""
         return next((p for p in self.phases if self.step <= p.last_step), self.phases[-1])
 
@@ -126,9 +126,9 @@ class Symptoms(NamedTuple):
     """What doctor knows of one objective.
 
     Attributes:
-        checks: functions of a `Run`; each returns a `Finding`, or None where all is well.
+        checks: functions of a `RunRecord`; each returns a `Finding`, or None where all is well.
         scores: held-out scalars that sum a run up; those that a run did not write are left out.
     """
 
-    checks: tuple[Callable[[Run], Finding | None], ...]
+    checks: tuple[Callable[[RunRecord], Finding | None], ...]
     scores: tuple[str, ...]

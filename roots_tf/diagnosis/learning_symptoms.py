@@ -1,4 +1,4 @@
-"""What can be wrong with how any run learns: functions of a `Run`, a finding or None out.
+"""What can be wrong with how any run learns: functions of a `RunRecord`, a finding or None out.
 
 Thresholds are rules of thumb; where one has a source, it stands beside it. A check that needs a
 number which the run did not write returns None.
@@ -7,12 +7,12 @@ number which the run did not write returns None.
 import math
 import statistics
 
-from roots_tf.diagnosis.findings import Finding, Run
+from roots_tf.diagnosis.findings import Finding, RunRecord
 
 ENOUGH_STEPS = 1_000  # before this, how low a loss is says little
 
 
-def warmup(run: Run) -> Finding | None:
+def warmup(run: RunRecord) -> Finding | None:
     """The learning rate rises for most of the phase."""
     phase = next((p for p in run.phases if p.steps and p.warmup_steps > p.steps / 2), None)
     if phase is None:
@@ -28,7 +28,7 @@ def warmup(run: Run) -> Finding | None:
     )
 
 
-def learning_rate(run: Run) -> Finding | None:
+def learning_rate(run: RunRecord) -> Finding | None:
     """Far from the rates that are usual for the batch size."""
     for phase in run.phases:
         rate, batch = phase.settings.get("learning_rate"), phase.settings.get("batch_size")
@@ -57,7 +57,7 @@ def learning_rate(run: Run) -> Finding | None:
     return None
 
 
-def gradient_spikes(run: Run) -> Finding | None:
+def gradient_spikes(run: RunRecord) -> Finding | None:
     """Gradient norms far above those before them."""
     counted = run.values("train", "spikes")
     norms = run.points("train", "gradient_norm")
@@ -85,7 +85,7 @@ def gradient_spikes(run: Run) -> Finding | None:
     )
 
 
-def always_clipped(run: Run) -> Finding | None:
+def always_clipped(run: RunRecord) -> Finding | None:
     """Late in training nearly every gradient is still cut."""
     clipped = run.values("train", "clipped")
     late = clipped[3 * len(clipped) // 4 :]
@@ -106,7 +106,7 @@ def always_clipped(run: Run) -> Finding | None:
     )
 
 
-def skipped_steps(run: Run) -> Finding | None:
+def skipped_steps(run: RunRecord) -> Finding | None:
     """Steps without finite gradients, which change nothing."""
     skipped = sum(row.get("skipped", 0) for row in run.rows if row["group"] == "train")
     if not skipped:
@@ -127,14 +127,14 @@ def skipped_steps(run: Run) -> Finding | None:
     )
 
 
-def overfitting(run: Run) -> Finding | None:
+def overfitting(run: RunRecord) -> Finding | None:
     """One of the losses overfits, whatever the losses are."""
     held_out = [row for row in run.rows if row["group"] == "held_out"]
     losses = sorted({name for row in held_out for name in row if name.endswith("_loss")})
     return next((finding for name in losses if (finding := overfits(run, name))), None)
 
 
-def overfits(run: Run, loss: str) -> Finding | None:
+def overfits(run: RunRecord, loss: str) -> Finding | None:
     """The held-out loss rises while the training loss falls.
 
     Args:

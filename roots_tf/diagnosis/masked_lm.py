@@ -4,10 +4,10 @@ import math
 import statistics
 
 from roots_tf.diagnosis import learning_symptoms
-from roots_tf.diagnosis.findings import Finding, Run, Symptoms
+from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
 
-def unigram_plateau(run: Run) -> Finding | None:
+def unigram_plateau(run: RunRecord) -> Finding | None:
     """The loss is no lower than that of guessing each token by its frequency."""
     entropy, losses = run.unigram_entropy, run.values("held_out", "masked_lm_loss")
     done = run.step - run.phase.first_step
@@ -34,7 +34,7 @@ def unigram_plateau(run: Run) -> Finding | None:
     )
 
 
-def next_sentence_at_base_rate(run: Run) -> Finding | None:
+def next_sentence_at_base_rate(run: RunRecord) -> Finding | None:
     """The sentence objective is not learnt."""
     accuracies = run.values("held_out", "next_sentence_accuracy")
     if not accuracies or run.step - run.phase.first_step < learning_symptoms.ENOUGH_STEPS:
@@ -55,7 +55,7 @@ def next_sentence_at_base_rate(run: Run) -> Finding | None:
     )
 
 
-def label_imbalance(run: Run) -> Finding | None:
+def label_imbalance(run: RunRecord) -> Finding | None:
     """True and false second sentences are not half and half."""
     shares = run.values("train", "next_sentence_label_1")
     if not shares:
@@ -76,7 +76,7 @@ def label_imbalance(run: Run) -> Finding | None:
     )
 
 
-def epochs(run: Run) -> Finding | None:
+def epochs(run: RunRecord) -> Finding | None:
     """The same examples come again and again."""
     seen = {}
     for phase in run.phases:
@@ -104,7 +104,7 @@ def epochs(run: Run) -> Finding | None:
     )
 
 
-def overfitting(run: Run) -> Finding | None:
+def overfitting(run: RunRecord) -> Finding | None:
     """The held-out loss of masked words rises while the training loss falls."""
     return learning_symptoms.overfits(run, "masked_lm_loss")
 

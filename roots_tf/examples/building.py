@@ -59,7 +59,7 @@ def encode_task(
         Counts of documents, examples and bytes, by split, of what was dropped, and of what the
         layout counts.
     """
-    settings = planning.Settings(**fixed["settings"])
+    settings = planning.BuildSettings(**fixed["settings"])
     tokenizer, layout = _tokenizer(tokenizer_folder), LAYOUTS[settings.layout]
     of_split = ("documents", "examples", *layout.of_split)
     counts = dict.fromkeys(

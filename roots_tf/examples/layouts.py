@@ -32,7 +32,7 @@ class Cut(NamedTuple):
     of_corpus: dict[str, int]
 
 
-class Pairs:
+class PairsLayout:
     """Records [document hash, length of A, ids of A, ids of B]; B is empty where A is alone."""
 
     columns = 4  # of a span: starts and ends of A and B
@@ -50,7 +50,7 @@ class Pairs:
 
         Args:
             ends: where the document begins in the flat array of ids, and where each sentence ends.
-            settings: `planning.Settings`.
+            settings: `planning.BuildSettings`.
             rng: the source of chance.
         """
         offset, length = int(ends[0]), settings.max_seq_length
@@ -89,7 +89,7 @@ class Pairs:
         return lengths + np.where(single, 2, 3), {"singles": int(single.sum())}
 
 
-class Contiguous:
+class ContiguousLayout:
     """Records [document hash, place of the first token, ids]; only a document's last is shorter."""
 
     columns = 3  # of a span: start, length, and place in the document
@@ -106,7 +106,7 @@ class Contiguous:
 
     @staticmethod
     def cut(ends: np.ndarray, settings, rng: random.Random) -> Cut:
-        """Records of one document; arguments as for `Pairs.cut`, of which `rng` is not used."""
+        """Records of one document; arguments as for `PairsLayout.cut`, but no use of `rng`."""
         del rng
         start, stop, length = int(ends[0]), int(ends[-1]), settings.max_seq_length
         begins = range(start, stop, length)
@@ -120,12 +120,12 @@ class Contiguous:
 
     @staticmethod
     def measure(numbers: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-        """Tokens of each record, and nothing more; arguments as for `Pairs.measure`."""
+        """Tokens of each record, and nothing more; arguments as for `PairsLayout.measure`."""
         del numbers
         return lengths, {}
 
 
-LAYOUTS = {manifest.PAIRS: Pairs, manifest.CONTIGUOUS: Contiguous}
+LAYOUTS = {manifest.PAIRS: PairsLayout, manifest.CONTIGUOUS: ContiguousLayout}
 
 
 def sentences(text: str, language: str) -> list[str]:

@@ -20,7 +20,7 @@ BYTES_PER_TEXT_BYTE = 0.6  # of a record file, about, with 16-bit words and 64 t
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class BuildSettings:
     """All that decides the bytes of a record, besides the documents and the tokenizer.
 
     Attributes:
@@ -92,7 +92,9 @@ class BuildPlan:
     text_bytes: int
 
 
-def plan(paths: list[str], settings: Settings, tokenizer_fingerprint: str, size: int) -> BuildPlan:
+def plan(
+    paths: list[str], settings: BuildSettings, tokenizer_fingerprint: str, size: int
+) -> BuildPlan:
     """Cuts the input into tasks and chooses the numbers of shards.
 
     Args:
@@ -160,7 +162,7 @@ def open_documents(path: str) -> pq.ParquetFile:
     return file
 
 
-def _held_out_threshold(paths: list[str], settings: Settings, documents: int) -> int:
+def _held_out_threshold(paths: list[str], settings: BuildSettings, documents: int) -> int:
     """The share as a 64-bit threshold, raised where so few documents might leave none below it."""
     if not settings.held_out or documents < 2:
         return 0

@@ -78,15 +78,15 @@ def pipeline(
     manifests.check_tokenizer(manifest, tokenizer)
     maker = make_rows(manifest, split, tokenizer, length)
     slice_size = batch_size // num_workers
-    lines = slice(worker_index * slice_size, (worker_index + 1) * slice_size)
+    worker_slice = slice(worker_index * slice_size, (worker_index + 1) * slice_size)
 
     @tf.autograph.experimental.do_not_convert
     def features_of(step, rows):
         count = tf.shape(tf.nest.flatten(rows)[0])[0]
         source = tf.range(batch_size) % count  # rows that fill the batch repeat others
         rows = tf.nest.map_structure(lambda x: tf.gather(x, source), rows)
-        weights = tf.cast(tf.range(batch_size) < count, tf.float32)[lines]
-        chance = Chance(seed, step, batch_size, lines, weights)
+        weights = tf.cast(tf.range(batch_size) < count, tf.float32)[worker_slice]
+        chance = Chance(seed, step, batch_size, worker_slice, weights)
         return maker.features(rows, chance) | {"example_weights": weights}
 
     # The thread that would tune the parallelism costs a tenth of the batches on one core, and an
@@ -119,8 +119,8 @@ def damage_named():
         about_shards = [line for line in error.message.splitlines() if manifests.SUFFIX in line]
         if not about_shards:
             raise
-        _, _, said = about_shards[0].rpartition("assertion failed: ")
-        raise files.InputError(said.replace("[", "").replace("]", "")) from error
+        _, _, message = about_shards[0].rpartition("assertion failed: ")
+        raise files.InputError(message.replace("[", "").replace("]", "")) from error
 
 
 def permutation(count, seed) -> tf.Tensor:

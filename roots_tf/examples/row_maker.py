@@ -33,7 +33,7 @@ class Chance:
         seed: the user's.
         step: number of the batch, int64 [].
         batch_size: rows of the global batch, B.
-        lines: the rows of it that this worker gives.
+        worker_slice: the rows of it that this worker gives.
         example_weights: of those rows, float32 [B / workers]: 1, or 0 on a row that only fills the
             last batch and must count for nothing.
     """
@@ -41,7 +41,7 @@ class Chance:
     seed: int
     step: tf.Tensor
     batch_size: int
-    lines: slice
+    worker_slice: slice
     example_weights: tf.Tensor
 
     def uniform(self, use: str, shape: Sequence[int]) -> tf.Tensor:
@@ -63,7 +63,7 @@ class Chance:
 
     def of_worker(self, rows):
         """The worker's part of `rows` of the global batch, a tensor [B, ...] or a nest of them."""
-        return tf.nest.map_structure(lambda x: x[self.lines], rows)
+        return tf.nest.map_structure(lambda x: x[self.worker_slice], rows)
 
 
 class RowMaker(Protocol):

@@ -8,7 +8,7 @@ from roots_tf.examples.layouts import LAYOUTS
 
 def describe(
     plan: planning.BuildPlan,
-    settings: planning.Settings,
+    settings: planning.BuildSettings,
     tokenizer,
     encoded: list[dict],
     shards: dict[str, list[dict]],

@@ -111,19 +111,21 @@ def write(
     row_model = RowModel(models.load(source), tasks.kind_of(described), tokenizer.pad_id, length)
     with new_folder(folder) as temporary:
         content = convert(row_model, quantize)
-        said = {"quantize": quantize, "length": length, "bytes": len(content)}
-        said |= compare(row_model, content, _rows(tokenizer, length or longest, padded=length > 0))
-        tolerance = TOLERANCE * max(1.0, said["largest_output"])
-        if quantize == "none" and said["largest_difference"] > tolerance:
+        report = {"quantize": quantize, "length": length, "bytes": len(content)}
+        report |= compare(
+            row_model, content, _rows(tokenizer, length or longest, padded=length > 0)
+        )
+        tolerance = TOLERANCE * max(1.0, report["largest_output"])
+        if quantize == "none" and report["largest_difference"] > tolerance:
             raise InputError(
-                f"the file's {said['output']} differs from the model's by "
-                f"{said['largest_difference']:.1e}; wanted at most {tolerance:.1e}. Nothing was "
+                f"the file's {report['output']} differs from the model's by "
+                f"{report['largest_difference']:.1e}; wanted at most {tolerance:.1e}. Nothing was "
                 "exported"
             )
         (temporary / "model.tflite").write_bytes(content)
         tokenizer.save(temporary)
-        files.write_json(temporary / "litert.json", said)
-    return said
+        files.write_json(temporary / "litert.json", report)
+    return report
 
 
 def convert(row_model: RowModel, quantize: Quantize) -> bytes:
@@ -172,10 +174,14 @@ def compare(row_model: RowModel, content: bytes, rows: list[dict[str, np.ndarray
         lengths = np.linalg.norm(right) * np.linalg.norm(given)
         cosines.append(float((right * given).sum() / lengths))
         same += np.ravel(right.argmax(-1) == given.argmax(-1)).tolist()
-    said = {"output": name, "largest_output": max(outputs), "largest_difference": max(differences)}
+    report = {
+        "output": name,
+        "largest_output": max(outputs),
+        "largest_difference": max(differences),
+    }
     if name != "value":
-        said["least_cosine"] = min(cosines)
-    return said | ({"label_agreement": float(np.mean(same))} if name == "logits" else {})
+        report["least_cosine"] = min(cosines)
+    return report | ({"label_agreement": float(np.mean(same))} if name == "logits" else {})
 
 
 def _rows(tokenizer: tokenizers.Tokenizer, length: int, padded: bool) -> list[dict]:

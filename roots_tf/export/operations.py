@@ -76,12 +76,12 @@ def write(saved_model: str | Path) -> dict:
     `tensorflow/core/public/version.h`.
     """
     names, versions = custom(saved_model), meta_graph(saved_model).graph_def.versions
-    said = {
+    report = {
         "not_core_tensorflow": names,
         "first_serving_version": first_serving_version(names),
         "tensorflow": tf.__version__,
         "graph_producer": versions.producer,
         "graph_min_consumer": versions.min_consumer,
     }
-    files.write_json(Path(saved_model, "ops.json"), said)
-    return said
+    files.write_json(Path(saved_model, "ops.json"), report)
+    return report

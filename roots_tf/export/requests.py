@@ -92,12 +92,9 @@ def write(saved_model: str | Path, model: str, examples: Mapping[str, Mapping]) 
             them all as it starts, so they should be of the sizes of true requests.
 
     Raises:
-        InputError: an example does not fit a signature, or there are too many.
+        InputError: an example does not fit a signature, there are too many, or see `check_name`.
     """
-    if not re.fullmatch(r"[\w.-]+", model, re.ASCII):  # it stands in a URL and in Python
-        raise InputError(
-            f"found the model name {model!r}; wanted letters, digits, '.', '_' and '-'"
-        )
+    check_name(model)
     if not 1 <= len(examples) <= MAX_RECORDS:
         raise InputError(f"found {len(examples)} examples; wanted 1 to {MAX_RECORDS}")
     known = signatures(saved_model)
@@ -120,7 +117,7 @@ def write(saved_model: str | Path, model: str, examples: Mapping[str, Mapping]) 
 
 
 def check_name(model: str) -> None:
-    """Holds a model's name to what may stand in a URL and in Python.
+    """Refuses a name of a model that cannot stand in a URL and in Python.
 
     Raises:
         InputError: it has other characters.

@@ -14,16 +14,16 @@ from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
 
 # Makes a model from its sizes, what else `model.json` says, and the precision.
-KINDS = {
-    "pretrainer": lambda config, said, precision: Pretrainer(config, precision=precision),
-    "encoder": lambda config, said, precision: PooledEncoder(
-        config, said["pooler"], precision=precision
+MODELS = {
+    "pretrainer": lambda config, description, precision: Pretrainer(config, precision=precision),
+    "encoder": lambda config, description, precision: PooledEncoder(
+        config, description["pooler"], precision=precision
     ),
-    "classifier": lambda config, said, precision: Classifier(
-        config, said["num_labels"], precision=precision
+    "classifier": lambda config, description, precision: Classifier(
+        config, description["num_labels"], precision=precision
     ),
-    "token_classifier": lambda config, said, precision: TokenClassifier(
-        config, said["num_labels"], precision=precision
+    "token_classifier": lambda config, description, precision: TokenClassifier(
+        config, description["num_labels"], precision=precision
     ),
 }
 
@@ -40,7 +40,7 @@ def save(
 
     Args:
         folder: where to; made if missing.
-        model: of one of `KINDS`, which is its name.
+        model: of one of `MODELS`, which is its name.
         labels: names of a classifier's classes.
         **description: what else `model.json` says, as JSON values.
 
@@ -92,11 +92,11 @@ def load(folder: str | Path, precision: str = "float32") -> keras.Model:
     """
     description = describe(folder)
     kind = description["kind"]
-    if kind not in KINDS:
+    if kind not in MODELS:
         raise InputError(
-            f"found a model of kind {kind!r} in {folder}; wanted one of {', '.join(KINDS)}"
+            f"found a model of kind {kind!r} in {folder}; wanted one of {', '.join(MODELS)}"
         )
-    model = KINDS[kind](description["encoder"], description, precision)
+    model = MODELS[kind](description["encoder"], description, precision)
     load_weights(folder, named_weights(model))
     return model
 

@@ -49,7 +49,7 @@ class Classification(PerText):
 
     def learn(self, examples):
         """This kind with the names of the labels, sorted."""
-        names = tuple(sorted(set(tables.strings(examples, self.answer))))
+        names = tuple(sorted(set(tables.strings(examples, self.answer_column))))
         if len(names) < 2:
             raise InputError(
                 f"found one label, {names[0]!r}, in {examples.path}; wanted two or more to tell "
@@ -59,12 +59,12 @@ class Classification(PerText):
 
     def with_balance(self, examples):
         """This kind with `balanced_weights` of its labels."""
-        ids = label_ids(examples, self.answer, self.labels)
+        ids = label_ids(examples, self.answer_column, self.labels)
         return dataclasses.replace(self, label_weights=balanced_weights(ids, len(self.labels)))
 
     def targets(self, examples):
         """`label_ids` int32."""
-        return {"label_ids": label_ids(examples, self.answer, self.labels)}
+        return {"label_ids": label_ids(examples, self.answer_column, self.labels)}
 
     def weights(self, batch):
         """Weight of the labels."""
@@ -114,11 +114,13 @@ class Classification(PerText):
     def _ids(self, examples, predictions) -> tuple[np.ndarray, np.ndarray]:
         """Ids of the right and of the predicted labels."""
         predicted = np.array([self.labels.index(row["label"]) for row in predictions])
-        return label_ids(examples, self.answer, self.labels), predicted
+        return label_ids(examples, self.answer_column, self.labels), predicted
 
     def baseline(self, train, examples):
         """Scores of always answering the class that is most frequent in training."""
-        frequent = collections.Counter(tables.strings(train, self.answer)).most_common(1)[0][0]
+        frequent = collections.Counter(tables.strings(train, self.answer_column)).most_common(1)[0][
+            0
+        ]
         return self.scores(examples, [{"label": frequent}] * len(examples.lines))
 
     def served(self, model, tokenizer):

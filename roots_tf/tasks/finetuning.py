@@ -60,7 +60,7 @@ class FineTuning:
         score: of `scores`, the one that decides between epochs and between seeds; higher is better.
         scalars: losses and scores that `sums` gives.
         additive: whether the sums over a batch are the sums over its slices.
-        answer: column of a labelled table that holds what is learned.
+        answer_column: column of a labelled table that holds what is learned.
         labels: names of the classes, in the order of the logits; a field where they are learned.
         grouped: whether one example is a group of rows.
         by_token: whether `outputs` have an axis of tokens.
@@ -83,7 +83,7 @@ class FineTuning:
     score: ClassVar[str]
     scalars: ClassVar[tuple[Scalar, ...]]
     additive: ClassVar[bool] = True
-    answer: ClassVar[str] = "label"
+    answer_column: ClassVar[str] = "label"
     labels: ClassVar[tuple[str, ...]] = ()
     grouped: ClassVar[bool] = False
     by_token: ClassVar[bool] = False

@@ -48,7 +48,7 @@ class MultipleChoice(FineTuning):
         Choices are a list `choices` in JSON lines and Parquet, columns `choice_0`, `choice_1`, ...
         in TSV and CSV.
         """
-        answer = (self.answer,) if labelled else ()
+        answer = (self.answer_column,) if labelled else ()
         if Path(path).suffix in _LISTS:
             table = tables.read(path, ("text", "choices", *answer), (), columns)
         else:
@@ -155,13 +155,13 @@ class MultipleChoice(FineTuning):
 
     def _label_ids(self, examples) -> np.ndarray:
         """Index of the right choice of each example, int32."""
-        for row, label in enumerate(examples.columns[self.answer]):
+        for row, label in enumerate(examples.columns[self.answer_column]):
             if not str(label).isdigit() or int(label) >= self.num_choices:
                 raise InputError(
                     f"found label {label!r} in {examples.where(row)}; wanted the index of "
                     f"the right choice, 0 to {self.num_choices - 1}"
                 )
-        return np.array([int(label) for label in examples.columns[self.answer]], np.int32)
+        return np.array([int(label) for label in examples.columns[self.answer_column]], np.int32)
 
 
 class ServedChoice(ServedKind):

@@ -29,7 +29,7 @@ class PerText(FineTuning):
         if not (labelled or self.pairs):
             return read_unlabelled(path, columns)
         required = ("text", "text_pair") if self.pairs else ("text",)
-        required += (self.answer,) if labelled else ()
+        required += (self.answer_column,) if labelled else ()
         return tables.read(path, required, ("text_pair",), columns)
 
     def learn(self, examples):

@@ -16,7 +16,7 @@ class Valued:
     """Kinds whose answer is a number, in the column `value`."""
 
     score = "spearman"
-    answer = "value"
+    answer_column = "value"
 
     def scores(self, examples, predictions):
         """Pearson's and Spearman's correlation, mean squared and mean absolute error.
@@ -26,7 +26,7 @@ class Valued:
             predictions: one an example, with a `value`.
         """
         predicted = np.array([row["value"] for row in predictions])
-        return metrics.scores(tables.numbers(examples, self.answer), predicted)
+        return metrics.scores(tables.numbers(examples, self.answer_column), predicted)
 
     def baseline(self, train, examples):
         """Scores of always answering the mean of the training file.
@@ -35,7 +35,7 @@ class Valued:
             train: the table that the mean is from.
             examples: the one that is scored.
         """
-        mean = float(tables.numbers(train, self.answer).mean())
+        mean = float(tables.numbers(train, self.answer_column).mean())
         return self.scores(examples, [{"value": mean}] * len(examples.lines))
 
 
@@ -60,14 +60,14 @@ class Regression(Valued, PerText):
 
     def learn(self, examples):
         """This kind with the mean and the deviation of the values."""
-        values = tables.numbers(examples, self.answer)
+        values = tables.numbers(examples, self.answer_column)
         deviation = float(values.std()) or 1.0
         kind = super().learn(examples)
         return dataclasses.replace(kind, mean=float(values.mean()), deviation=deviation)
 
     def targets(self, examples):
         """`values` float32, with mean 0 and deviation 1."""
-        values = tables.numbers(examples, self.answer)
+        values = tables.numbers(examples, self.answer_column)
         return {"values": ((values - self.mean) / self.deviation).astype(np.float32)}
 
     def in_unit(self, values):

@@ -47,7 +47,7 @@ class Similarity(Valued, FineTuning):
 
     def read(self, path, columns, labelled=True):
         """Tables with `text`, `text_pair` and `value`."""
-        answer = (self.answer,) if labelled else ()
+        answer = (self.answer_column,) if labelled else ()
         return tables.read(path, ("text", "text_pair", *answer), (), columns)
 
     def learn(self, examples):
@@ -56,7 +56,7 @@ class Similarity(Valued, FineTuning):
             raise InputError(
                 f"found stride={self.stride} for similarity; wanted 0: a text has one embedding"
             )
-        values = tables.numbers(examples, self.answer)
+        values = tables.numbers(examples, self.answer_column)
         lowest, highest = float(values.min()), float(values.max())
         if lowest == highest:
             raise InputError(
@@ -75,7 +75,7 @@ class Similarity(Valued, FineTuning):
         rows = cut(*tokenizer.encode(texts), tokenizer, self.max_seq_length)
         rows.group = 2
         if labelled:
-            values = tables.numbers(examples, self.answer)
+            values = tables.numbers(examples, self.answer_column)
             cosines = (values - self.lowest) / (self.highest - self.lowest)
             rows.of_rows["cosines"] = np.repeat(cosines, 2).astype(np.float32)
         return rows

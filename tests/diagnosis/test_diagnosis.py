@@ -6,7 +6,7 @@ import re
 import pytest
 
 from roots_tf.diagnosis import diagnosis
-from roots_tf.diagnosis.findings import Phase, Run
+from roots_tf.diagnosis.findings import PhaseRecord, RunRecord
 
 SETTINGS = {
     "batch_size": 256, "learning_rate": 1e-4, "warmup_steps": 100, "optimizer": "adamw",
@@ -24,7 +24,9 @@ TRAIN = {
 HELD_OUT = {"next_sentence_accuracy": 0.8, "next_sentence_base_rate": 0.51}
 
 
-def run(settings=None, manifest=None, train=None, held_out=None, report=True, **fields) -> Run:
+def run(
+    settings=None, manifest=None, train=None, held_out=None, report=True, **fields
+) -> RunRecord:
     """A healthy run of 10,000 steps, a row each 500, with the changes given.
 
     Changes of rows are constants or functions of the step.
@@ -43,8 +45,8 @@ def run(settings=None, manifest=None, train=None, held_out=None, report=True, **
         if step % 1000 == 0 and held_out != "none":
             loss = {"masked_lm_loss": 6.1 - step / 4000}
             rows.append(row("held_out", step, HELD_OUT | loss, held_out))
-    phase = Phase(SETTINGS | (settings or {}), MANIFEST | (manifest or {}), 0, 10_000)
-    return Run(
+    phase = PhaseRecord(SETTINGS | (settings or {}), MANIFEST | (manifest or {}), 0, 10_000)
+    return RunRecord(
         **{
             "phases": [phase],
             "rows": rows,
@@ -134,7 +136,7 @@ def test_a_short_run_is_not_judged_by_its_loss():
     short = run()
     rows = [row for row in short.rows if row["step"] <= 500]
     phase = dataclasses.replace(short.phases[0], last_step=500, manifest=MANIFEST)
-    short = Run([phase], rows, {"step": 500}, 500)
+    short = RunRecord([phase], rows, {"step": 500}, 500)
     assert [finding.name for finding in diagnosis.diagnose(short)] == ["no_held_out", "few_steps"]
 
 
@@ -148,7 +150,7 @@ def test_scores_of_an_earlier_phase_do_not_count():
     ]  # fmt: skip
     phases = [first.phases[0], dataclasses.replace(first.phases[0], first_step=10_000)]
     phases[1] = dataclasses.replace(phases[1], last_step=20_000)
-    both = Run(phases, [*first.rows, *later], {"step": 20_000}, 20_000)
+    both = RunRecord(phases, [*first.rows, *later], {"step": 20_000}, 20_000)
     found = diagnosis.diagnose(both)
     assert [finding.name for finding in found] == ["many_epochs"]  # 51, of both phases together
     assert found[0].numbers["epochs"] == pytest.approx(51.2)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from roots_tf import examples
 from roots_tf.examples import layouts, records
+from tests.examples.split_records import split_contiguous
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_every_document_can_be_put_together_from_contiguous_records(contiguous):
     for part in contiguous.manifest["splits"].values():
         for shard in part["shards"]:
             for record in records.read(contiguous.folder / shard["name"])[1:]:
-                document, place, ids = records.split_contiguous(np.frombuffer(record, "<u2"))
+                document, place, ids = split_contiguous(np.frombuffer(record, "<u2"))
                 assert found.setdefault(document, {}).setdefault(place, ids) is ids
     assert found.keys() == texts.keys()
     for document, pieces in found.items():
@@ -69,7 +70,7 @@ def test_the_graph_decodes_contiguous_records_as_they_were_written(contiguous):
     found = examples.decode_contiguous(tf.constant(content), contiguous.manifest)
     assert found.ids.shape == [199, 64]
     for row, record in enumerate(content):
-        document, place, ids = records.split_contiguous(np.frombuffer(record, "<u2"))
+        document, place, ids = split_contiguous(np.frombuffer(record, "<u2"))
         assert int(found.document[row]) % 2**32 == document
         assert (found.place[row], found.lengths[row]) == (place, len(ids))
         assert found.ids[row].numpy().tolist() == ids.tolist() + [0] * (64 - len(ids))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from roots_tf import files
 from roots_tf.examples import records
+from tests.examples.split_records import split_contiguous, split_pair
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_pair_is_read_as_it_was_written(dtype, ids):
         (first, (0xDEADBEEF, ids[:2], ids[2:])),
         (second, (5, ids[2:], [])),
     ]:
-        document, a, b = records.split_pair(part)
+        document, a, b = split_pair(part)
         assert (document, a.tolist(), b.tolist()) == wanted
 
 
@@ -57,9 +58,7 @@ def test_contiguous_text_is_read_as_it_was_written(dtype, ids):
         np.array(ids, np.int32), starts, lengths, hashes, places, dtype
     )
     assert words.dtype.name == dtype
-    found = [
-        records.split_contiguous(part) for part in np.split(words, np.cumsum(word_lengths)[:-1])
-    ]
+    found = [split_contiguous(part) for part in np.split(words, np.cumsum(word_lengths)[:-1])]
     assert [(hash_, place, part.tolist()) for hash_, place, part in found] == [
         (0xDEADBEEF, 0, ids[:1]),
         (5, 128, ids[1:]),

@@ -208,7 +208,7 @@ def test_without_the_package_it_says_how_to_get_a_warm_up(exported, tmp_path, mo
 @pytest.mark.parametrize(
     ("model", "examples", "message"),
     [
-        ("my ships", EXAMPLES, "found the model name 'my ships'"),
+        ("my ships", EXAMPLES, "found 'my ships' as a model's name"),
         ("ships", {}, "found 0 examples; wanted 1 to 1000"),
         ("ships", {"classify": {}}, "found no signature 'classify'; wanted one of "),
         ("ships", {"ids": {"token_ids": [[2]]}}, "with token_ids; wanted padding_mask, token_ids"),

@@ -10,7 +10,7 @@ from roots_tf import models
 from roots_tf.files import InputError
 from roots_tf.models.flops import parameters
 from roots_tf.models.layers import dropout, keep_mask
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from tests.batches import pretraining_batch
 from tests.models import oracle
 
@@ -54,7 +54,7 @@ def model_and_weights(config, seed=1):
 def test_losses_equal_the_oracle(config):
     model, weights = model_and_weights(config)
     batch = pretraining_batch(0, 4, 16, 50, 3)
-    sums = Pretraining(model).sums(batch)
+    sums = MaskedLMTask(model).sums(batch)
     arrays = {name: value.numpy() for name, value in batch.items()}
     masked, sentence = oracle.pretraining_loss(weights, config, arrays)
     assert float(sums["masked_lm_loss"][0]) == pytest.approx(masked, rel=1e-5)
@@ -68,7 +68,7 @@ def test_gradients_equal_finite_differences(config):
     model, weights = model_and_weights(config)
     batch = pretraining_batch(0, 2, 16, 50, 3)
     arrays = {name: value.numpy() for name, value in batch.items()}
-    task = Pretraining(model)
+    task = MaskedLMTask(model)
     with tf.GradientTape() as tape:
         sums = task.sums(batch)
         loss = sums["masked_lm_loss"][0] + sums["next_sentence_loss"][0]
@@ -193,7 +193,7 @@ def test_dropout_keeps_its_share_and_the_mean():
 @of_variants("bert", "modern", "gated", "no biases")
 def test_compiled_parts_compute_what_plain_ones_do(config):
     model, _ = model_and_weights(dataclasses.replace(config, dropout=0.0))
-    batch, task = pretraining_batch(0, 4, 16, 50, 3), Pretraining(model)
+    batch, task = pretraining_batch(0, 4, 16, 50, 3), MaskedLMTask(model)
     results = []
     for seed in (None, tf.constant([1, 2])):
         with tf.GradientTape() as tape:
@@ -279,7 +279,7 @@ def test_gradients_of_mixed_precision_point_the_same_way(variant, precision):
     for policy, seed in (("float32", None), (precision, tf.constant([1, 2]))):
         model = models.Pretrainer(config, seed=1, precision=policy)
         with tf.GradientTape() as tape:
-            loss = Pretraining(model).sums(batch, seed)["masked_lm_loss"][0]
+            loss = MaskedLMTask(model).sums(batch, seed)["masked_lm_loss"][0]
         found = tape.gradient(loss, [v.value for v in model.encoder.variables])
         gradients.append(np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in found]))
     exact, half = gradients
@@ -298,7 +298,7 @@ def test_the_graph_of_inference_holds_plain_ops_only(config):
 def test_a_step_compiles_whole():
     """Packed rows and windows in one XLA computation give the gradients of plain ops."""
     model, _ = model_and_weights(dataclasses.replace(MODERN, dropout=0.0))
-    batch, task = pretraining_batch(0, 4, 16, 50, 3), Pretraining(model)
+    batch, task = pretraining_batch(0, 4, 16, 50, 3), MaskedLMTask(model)
     documents = tf.where(batch["padding_mask"], 1 + tf.range(16) // 6, 0)
     batch |= {"document_ids": documents, "position_ids": tf.range(16) % 6 + 0 * documents}
 

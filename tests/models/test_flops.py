@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.models import flops
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from tests.batches import pretraining_batch
 
 B, L, P, V = 6, 24, 5, 60
@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_traced_model(fields):
     variables = [variable.value for variable in model.trainable_variables]
     assert flops.parameters(config) == sum(math.prod(v.shape) for v in variables)
 
-    task, seed = Pretraining(model), tf.constant([0, 1])
+    task, seed = MaskedLMTask(model), tf.constant([0, 1])
 
     def forward(batch):
         sums = task.sums(batch, seed)

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from tests.batches import pretraining_batch
 
 BERT = models.EncoderConfig(
@@ -29,7 +29,7 @@ def gradients(config, recompute, precision="float32", jit_compile=False, replica
     )
     with strategy.scope():
         model = models.Pretrainer(config, seed=1, precision=precision, recompute=recompute)
-    task = Pretraining(model)
+    task = MaskedLMTask(model)
     variables = [v.value for v in model.trainable_variables]
 
     def forward_backward(batch, seed):
@@ -81,7 +81,7 @@ _PEAKS = """
 import json, re
 import tensorflow as tf
 from roots_tf import models
-from roots_tf.objectives.masked_lm_task import MaskedLMTask as Pretraining
+from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from tests.batches import pretraining_batch
 
 # One thread: with more, how many blocks are in memory at once is left to chance.
@@ -91,7 +91,7 @@ config = models.EncoderConfig(vocabulary_size=200, num_layers=12, hidden_dim=64,
                               intermediate_dim=256, max_sequence_length=128, dropout=0.0)
 
 def make_step(recompute):
-    task = Pretraining(models.Pretrainer(config, recompute=recompute))
+    task = MaskedLMTask(models.Pretrainer(config, recompute=recompute))
     variables = [v.value for v in task.model.encoder.trainable_variables]
 
     @tf.function

@@ -8,6 +8,7 @@ from roots_tf import models
 from roots_tf.examples import packing, records
 from roots_tf.examples.decoding import PairRecords
 from roots_tf.objectives import pairing
+from tests.examples.split_records import split_pair
 from tests.examples.test_reading import batches
 from tests.objectives import oracle
 from tests.objectives.test_masking import assert_share, unmasked
@@ -19,7 +20,7 @@ SIZE, LENGTH = 96, 64
 def real_records(built):
     """The first records of the first shard: (document, A, B)."""
     shard = built.folder / built.manifest["splits"]["train"]["shards"][0]["name"]
-    found = [records.split_pair(np.frombuffer(r, "<u2")) for r in records.read(shard)[1:]]
+    found = [split_pair(np.frombuffer(r, "<u2")) for r in records.read(shard)[1:]]
     return [(document, a.tolist(), b.tolist()) for document, a, b in found]
 
 
@@ -82,7 +83,7 @@ def test_a_wrong_b_is_a_true_b_of_another_document(built, real_records):
     found = {}
     for shard in part:
         for record in records.read(built.folder / shard["name"])[1:]:
-            document, a, b = records.split_pair(np.frombuffer(record, "<u2"))
+            document, a, b = split_pair(np.frombuffer(record, "<u2"))
             found.setdefault(tuple(a), set()).add((document, tuple(b)))
     wrong = 0
     for batch in batches(built, 5):

@@ -114,7 +114,7 @@ def test_the_manifest_counts_what_the_shards_hold(built):
         for shard in part["shards"]:
             path = built.folder / shard["name"]
             found = records.read(path)[1:]
-            rows = [records.split_pair(np.frombuffer(r, manifest["word"])) for r in found]
+            rows = [split_pair(np.frombuffer(r, manifest["word"])) for r in found]
             assert len(rows) == shard["examples"]
             assert sum(len(a) + len(b) for _, a, b in rows) == shard["tokens"]
             assert sum(len(b) == 0 for _, _, b in rows) == shard["singles"]
@@ -139,7 +139,7 @@ def test_the_manifest_of_contiguous_text_counts_what_the_shards_hold(contiguous)
     for split, part in manifest["splits"].items():
         for shard in part["shards"]:
             found = records.read(contiguous.folder / shard["name"])[1:]
-            rows = [records.split_contiguous(np.frombuffer(r, manifest["word"])) for r in found]
+            rows = [split_contiguous(np.frombuffer(r, manifest["word"])) for r in found]
             assert len(rows) == shard["examples"]
             assert sum(len(ids) for _, _, ids in rows) == shard["tokens"]
             documents[split] |= {document for document, _, _ in rows}
@@ -261,6 +261,7 @@ program.main(program.Config(
 READ = """
 import itertools, sys
 from roots_tf import examples, objectives
+from tests.examples.split_records import split_contiguous, split_pair
 dataset = examples.pipeline(sys.argv[1], objectives.MaskedLM().make_rows, batch_size=256, seed=0)
 for _ in itertools.islice(dataset, int(sys.argv[2])): pass
 """

@@ -76,7 +76,8 @@ def choice(classes: Mapping[str, type], default: str, *, help: str, title: str):
     """A field that holds an instance of one of several frozen dataclasses.
 
     The field's own name is the flag that chooses; the fields of all the classes are flags too, and
-    one that the chosen class does not have is refused.
+    one that the chosen class does not have is refused. Two classes may share a flag, of one type
+    and with the same bounds; `--help` shows it once, as the first of them has it.
 
     Args:
         classes: by the name that the flag takes; each has that name as its attribute `name`.
@@ -120,31 +121,39 @@ class Flag(typing.NamedTuple):
 
 
 def flags_of(config_class: type) -> dict[str, Flag]:
-    """The flags of a program by name, in the order of the fields."""
-    found: dict[str, Flag] = {}
+    """The flags of a program by name, in the order of the fields.
 
-    def visit(owner: type, defaults, title: str) -> None:
+    Raises:
+        ValueError: two fields make one flag, and are not of classes that a `choice` is between.
+    """
+    known: dict[str, Flag] = {}
+
+    def visit(owner: type, defaults, title: str, shared: frozenset[str] = frozenset()) -> None:
         hints = typing.get_type_hints(owner)
         for field in dataclasses.fields(owner):
             default = getattr(defaults, field.name, field.default)
             name, own_title = _flag_name(field), field.metadata.get("group") or title
+            is_flag = "help" in field.metadata
+            if is_flag and name in known and name not in shared:
+                raise ValueError(f"found two fields for the flag --{name}; rename one of them")
             if classes := field.metadata.get("classes"):
                 hint = typing.Literal[tuple(classes)]
-                text = field.metadata["help"]
-                found[name] = Flag(hint, default.name, text, own_title, chooses=True)
-                for cls in (type(default), *classes.values()):
-                    visit(cls, default if cls is type(default) else None, own_title)
-            elif "help" not in field.metadata:
+                text, before = field.metadata["help"], {name, *known}
+                known[name] = Flag(hint, default.name, text, own_title, chooses=True)
+                for cls in dict.fromkeys((type(default), *classes.values())):
+                    of_others = frozenset(known.keys() - before)
+                    visit(cls, default if cls is type(default) else None, own_title, of_others)
+            elif not is_flag:
                 visit(type(default), default, own_title)
-            elif name not in found:
+            elif name not in known:
                 about = field.metadata
                 title_of_flag = own_title or _COMMON
-                found[name] = Flag(
+                known[name] = Flag(
                     hints[field.name], default, about["help"], title_of_flag, about["bounds"]
                 )
 
     visit(config_class, None, "")
-    return found
+    return known
 
 
 def make(config_class: type, **values):

@@ -226,6 +226,17 @@ def test_values_as_somebody_wrote_them():
         program.from_text(config, {"masts": "many"})
 
 
+def test_two_fields_of_one_flag_are_refused():
+    @dataclasses.dataclass(frozen=True)
+    class Twice:
+        masts: int = program.flag(2, help="number of masts")
+        hunt: Hunt = program.group(Hunt(), "hunt")
+        trade: Hunt = program.group(Hunt(), "trade")
+
+    with pytest.raises(ValueError, match="found two fields for the flag --boats"):
+        program.flags_of(Twice)
+
+
 def test_help_shows_the_groups_in_order():
     page = program.help_page("Sails.", program.flags_of(Config))
     titles = [line for line in page.splitlines() if line.endswith(":") and line[0] != " "]

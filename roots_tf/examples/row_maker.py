@@ -1,5 +1,6 @@
 """What an objective gives to `pipeline`: rows of records and features of rows; and its chance."""
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
@@ -94,9 +95,11 @@ class RowMaker(Protocol):
 
     new_features: ClassVar[Mapping[str, Feature]] = {}
 
+    @abc.abstractmethod
     def count(self, shard: dict) -> int:
         """Rows that `rows` makes of a shard, given what the manifest says of it."""
 
+    @abc.abstractmethod
     def rows(self, records: tf.Tensor):
         """All rows of one shard.
 
@@ -107,6 +110,7 @@ class RowMaker(Protocol):
             A tensor [count, ...] or a nest of them.
         """
 
+    @abc.abstractmethod
     def features(self, rows, chance: Chance) -> dict[str, tf.Tensor]:
         """Features of one batch.
 

@@ -18,6 +18,7 @@ To write a second one, write these methods and add a row to `objectives.OBJECTIV
 Shape letters are those of `roots_tf.features`.
 """
 
+import abc
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -53,6 +54,7 @@ class Objective(Protocol):
     name: ClassVar[str]
     of_a_phase: ClassVar[tuple[str, ...]]
 
+    @abc.abstractmethod
     def check(self, manifest: dict, batch_size: int, length: int) -> None:
         """Finds all that can be wrong with the flags and these examples, before anything is done.
 
@@ -70,6 +72,7 @@ class Objective(Protocol):
                 builds the right ones.
         """
 
+    @abc.abstractmethod
     def rows_an_epoch(self, manifest: dict, length: int, split: str = "train") -> int:
         """Rows that one epoch of a split gives; no TensorFlow.
 
@@ -79,6 +82,7 @@ class Objective(Protocol):
             split: "train" or "held_out".
         """
 
+    @abc.abstractmethod
     def make_rows(
         self, manifest: dict, split: str, tokenizer: "tokenizers.Tokenizer", length: int
     ) -> "examples.RowMaker":
@@ -94,6 +98,7 @@ class Objective(Protocol):
             InputError: as `check`; the tokenizer lacks a special token.
         """
 
+    @abc.abstractmethod
     def make_model(
         self,
         config: "models.EncoderConfig",
@@ -111,6 +116,7 @@ class Objective(Protocol):
             recompute: whether blocks are computed again in the backward pass, to save memory.
         """
 
+    @abc.abstractmethod
     def make_task(self, model: "keras.Model", tokenizer: "tokenizers.Tokenizer"):
         """What is trained, a `training.step.Task`: the model, its losses and its scores.
 
@@ -119,6 +125,7 @@ class Objective(Protocol):
             tokenizer: of the examples.
         """
 
+    @abc.abstractmethod
     def step_flops(self, config: "models.EncoderConfig", batch_size: int, length: int) -> float:
         """Floating-point operations of the model's products in one step, forward and backward.
 
@@ -128,6 +135,7 @@ class Objective(Protocol):
             length: L.
         """
 
+    @abc.abstractmethod
     def samples(
         self,
         task,
@@ -144,6 +152,7 @@ class Objective(Protocol):
             count: rows to show, the first of the batch.
         """
 
+    @abc.abstractmethod
     def render(
         self,
         features: dict[str, "np.ndarray"],
@@ -160,6 +169,7 @@ class Objective(Protocol):
             color: whether to mark by color (ANSI escapes).
         """
 
+    @abc.abstractmethod
     def proportions(
         self,
         batches: Iterable[dict[str, "np.ndarray"]],

@@ -127,11 +127,11 @@ class MultipleChoice(FineTuning):
         return [
             {
                 "text": text,
-                "choice": int(chances.argmax()),
-                "choice_text": choices[int(chances.argmax())],
-                "probabilities": chances.tolist(),
+                "choice": int(probabilities.argmax()),
+                "choice_text": choices[int(probabilities.argmax())],
+                "probabilities": probabilities.tolist(),
             }
-            for text, choices, chances in zip(
+            for text, choices, probabilities in zip(
                 examples.columns["text"],
                 examples.columns["choices"],
                 outputs["probabilities"],
@@ -213,9 +213,9 @@ class ServedChoice(ServedKind):
             {
                 "choice": int(choice),
                 "choice_text": choices[choice],
-                "probabilities": chances.tolist(),
+                "probabilities": probabilities.tolist(),
             }
-            for choice, chances, choices in zip(
+            for choice, probabilities, choices in zip(
                 outputs["choice"], outputs["probabilities"], texts["choices"], strict=True
             )
         ]

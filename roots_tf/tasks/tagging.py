@@ -164,7 +164,7 @@ class Tagging(FineTuning):
         place = np.arange(len(row)) - rows.row_splits[row]
         words = rows.of_tokens["words"]
         starts = words >= 0
-        tags, chances = tagging_graph.tags_of_words(
+        tags, probabilities = tagging_graph.tags_of_words(
             tf.constant(np.concatenate(outputs["probabilities"])[starts]),
             tf.constant(row[starts], tf.int32),
             tf.constant(place[starts], tf.int32),
@@ -174,12 +174,12 @@ class Tagging(FineTuning):
             outside=self.labels.index("O"),
         )
         names = [self.labels[tag] for tag in tags.numpy()]
-        chances = chances.numpy().astype(np.float64)
+        probabilities = probabilities.numpy().astype(np.float64)
         return [
             {
                 "text": text,
                 "tags": names[start:end],
-                "entities": _entities(examples, i, names[start:end], chances[start:end]),
+                "entities": _entities(examples, i, names[start:end], probabilities[start:end]),
             }
             for i, (text, start, end) in enumerate(
                 zip(examples.texts, splits[:-1], splits[1:], strict=True)
@@ -263,7 +263,7 @@ def _tagged_words(examples: TaggedTexts):
 
 
 def _entities(
-    examples: TaggedTexts, index: int, tags: list[str], chances: np.ndarray
+    examples: TaggedTexts, index: int, tags: list[str], probabilities: np.ndarray
 ) -> list[dict]:
     """Entities of one text, in characters."""
     text, starts, ends = (part[index] for part in examples[:3])
@@ -273,7 +273,7 @@ def _entities(
             "start": int(starts[first]),
             "end": int(ends[last - 1]),
             "text": text[starts[first] : ends[last - 1]],
-            "score": float(chances[first:last].mean()),
+            "score": float(probabilities[first:last].mean()),
         }
         for entity_type, first, last in metrics.entities(tags)
     ]

@@ -44,9 +44,9 @@ def tags_of_words(
     is_best = rank == tf.gather(tf.math.unsorted_segment_max(rank, word, count), word)
     word = tf.boolean_mask(word, is_best)[:, None]  # [words with a piece, 1]
     probabilities = tf.boolean_mask(probabilities, is_best)
-    tags, chances = tf.fill([count], outside), tf.ones([count], probabilities.dtype)
+    tags, of_tags = tf.fill([count], outside), tf.ones([count], probabilities.dtype)
     tags = tf.tensor_scatter_nd_update(tags, word, tf.argmax(probabilities, -1, tf.int32))
-    return tags, tf.tensor_scatter_nd_update(chances, word, tf.reduce_max(probabilities, -1))
+    return tags, tf.tensor_scatter_nd_update(of_tags, word, tf.reduce_max(probabilities, -1))
 
 
 class ServedTags(ServedKind):
@@ -83,11 +83,13 @@ class ServedTags(ServedKind):
         rows = self.cut(ids, stride=self.kind.window_stride)
         words = graph_places.words(inputs["text"])
         first_piece_of = graph_places.first_pieces(piece_ends, words)
-        tags, chances = self._tags(rows, ids.row_splits, first_piece_of, tf.shape(words.places)[0])
+        tags, probabilities = self._tags(
+            rows, ids.row_splits, first_piece_of, tf.shape(words.places)[0]
+        )
         return {
             "words": graph.rows(words.places, words.row_splits).to_tensor(-1),
             "tags": graph.rows(tf.gather(self._labels, tags), words.row_splits).to_tensor(""),
-        } | self._entities(tags, chances, words)
+        } | self._entities(tags, probabilities, words)
 
     def _tags(self, rows, piece_splits, first_piece_of, count):
         """Tag of each of `count` words and its probability."""
@@ -99,10 +101,10 @@ class ServedTags(ServedKind):
         base = tf.gather(tf.cast(piece_splits, tf.int32), rows.texts) + rows.pieces
         word = tf.gather(first_piece_of, tf.gather(base, row) + place - 1)
         row, place, word = (tf.boolean_mask(part, word >= 0) for part in (row, place, word))
-        chances = tf.gather_nd(probabilities, tf.stack([row, place], -1))  # [N, labels]
-        return tags_of_words(chances, row, place, rows.lengths, word, count, self._outside)
+        probabilities = tf.gather_nd(probabilities, tf.stack([row, place], -1))  # [N, labels]
+        return tags_of_words(probabilities, row, place, rows.lengths, word, count, self._outside)
 
-    def _entities(self, tags, chances, words: graph_places.WordPlaces):
+    def _entities(self, tags, probabilities, words: graph_places.WordPlaces):
         """Entities as `roots_tf.metrics.tagging.entities` finds them: [B, E]."""
         inside = tf.gather(self._is_inside, tags)
         before = tf.concat([[self._outside], tags], 0)[:-1]
@@ -118,7 +120,7 @@ class ServedTags(ServedKind):
         entities = {
             "spans": (tf.stack([start, end], -1), -1),
             "types": (tf.gather(self._types, tf.boolean_mask(tags, begins)), ""),
-            "scores": (tf.math.segment_mean(own(chances), number), 0.0),
+            "scores": (tf.math.segment_mean(own(probabilities), number), 0.0),
         }
         splits = tf.gather(begun, words.row_splits)
         return {

@@ -20,6 +20,7 @@ from roots_tf.examples import building, planning, records, summary
 from roots_tf.objectives import MaskedLM
 from tests.examples import conftest
 from tests.examples.conftest import build, write_documents
+from tests.examples.split_records import split_contiguous, split_pair
 
 # The fixtures of the other folder, under their own names.
 texts, documents = conftest.texts, conftest.documents
@@ -261,7 +262,6 @@ program.main(program.Config(
 READ = """
 import itertools, sys
 from roots_tf import examples, objectives
-from tests.examples.split_records import split_contiguous, split_pair
 dataset = examples.pipeline(sys.argv[1], objectives.MaskedLM().make_rows, batch_size=256, seed=0)
 for _ in itertools.islice(dataset, int(sys.argv[2])): pass
 """

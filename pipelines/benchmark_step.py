@@ -83,7 +83,7 @@ def main(config: Config) -> dict:
     whole = list(seconds.values())  # each holds the one before it
     parts = [max(0.0, later - former) for former, later in zip([0.0, *whole], whole, strict=False)]
     work = objective_of(config).step_flops(sizes, config.batch_size, length)
-    found = {
+    report = {
         "config": dataclasses.asdict(config) | {"max_seq_length": length},
         "parameters": models.parameters(sizes),
         "tokens_per_second": config.batch_size * length / whole[-1],
@@ -94,10 +94,10 @@ def main(config: Config) -> dict:
         "milliseconds": dict(zip(PARTS, (1000 * part for part in parts), strict=True)),
         "step_milliseconds": 1000 * whole[-1],
     }
-    print(table(found))
+    print(table(report))
     if config.output:
-        files.write_json(config.output, found)
-    return found
+        files.write_json(config.output, report)
+    return report
 
 
 def objective_of(config: Config) -> objectives.MaskedLM:
@@ -152,28 +152,29 @@ def random_batch(config: Config) -> dict[str, np.ndarray]:
     }
 
 
-def table(found: dict) -> str:
+def table(report: dict) -> str:
     """The numbers for a terminal."""
-    config = found["config"]
+    config = report["config"]
     source = config["examples"] or f"random batches in memory, seed {config['seed']}"
     compiled = ", compiled with XLA" if config["jit_compile"] else ""
     rows = [
-        ("model", f"{config['size']} ({config['preset']}), {found['parameters']:,} weights"),
+        ("model", f"{config['size']} ({config['preset']}), {report['parameters']:,} weights"),
         ("batch", f"{config['batch_size']} sequences of {config['max_seq_length']} tokens"),
         ("input", source),
         ("products", f"{config['precision']}{compiled}"),
-        ("tokens/s", f"{found['tokens_per_second']:,.0f}"),
+        ("tokens/s", f"{report['tokens_per_second']:,.0f}"),
         (
             "GFLOP/s",
-            f"{found['flops_per_second'] / 1e9:,.1f}, {found['flops_per_step'] / 1e9:,.1f} a step",
+            f"{report['flops_per_second'] / 1e9:,.1f}, "
+            f"{report['flops_per_step'] / 1e9:,.1f} a step",
         ),
         (
             "of the peak",
-            f"{100 * found['flop_utilization']:.1f} % of {found['matmul_peak'] / 1e9:,.0f} "
+            f"{100 * report['flop_utilization']:.1f} % of {report['matmul_peak'] / 1e9:,.0f} "
             "GFLOP/s, the best matrix product just now",
         ),
     ]
-    parts, step = found["milliseconds"], found["step_milliseconds"]
+    parts, step = report["milliseconds"], report["step_milliseconds"]
     whole = sum(parts.values())
     lines = [f"  {name:<12} {value}" for name, value in rows]
     lines += ["", f"  {'':<12} {'ms':>9} {'%':>7}"]

@@ -28,18 +28,18 @@ class Config:
 def main(config: Config) -> list[dict]:
     """Prints and returns the findings."""
     run = read(config)
-    found = diagnosis.diagnose(run)
+    diagnosed = diagnosis.diagnose(run)
     numbers = "  ".join(diagnosis.spell(diagnosis.main_numbers(run)))
     print(f"{config.model_dir}: step {run.step:,} of {run.phases[-1].last_step:,}  {numbers}")
-    if [finding.name for finding in found] == ["healthy"]:
+    if [finding.name for finding in diagnosed] == ["healthy"]:
         print("looks healthy")
-    for number, finding in enumerate(found, 1):
+    for number, finding in enumerate(diagnosed, 1):
         if finding.severity != "healthy":
             print(f"\n{number}. {finding.severity}: {finding.name.replace('_', ' ')}")
             for title in ("found", "why", "action"):
                 text = f"{title:<8}{getattr(finding, title)}"
                 print(textwrap.fill(text, 96, initial_indent="   ", subsequent_indent=" " * 11))
-    listed = [dataclasses.asdict(finding) for finding in found]
+    listed = [dataclasses.asdict(finding) for finding in diagnosed]
     files.write_json(Path(config.model_dir, "doctor.json"), listed)
     return listed
 
@@ -74,13 +74,13 @@ def read(config: Config) -> findings.RunRecord:
 
 def phases(plan: dict) -> list[findings.PhaseRecord]:
     """The phases of a run, each with the flags that hold in it."""
-    found, first_step = [], 0
+    records, first_step = [], 0
     for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
         folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
-        found.append(findings.PhaseRecord(settings, manifest, first_step, last_step))
+        records.append(findings.PhaseRecord(settings, manifest, first_step, last_step))
         first_step = last_step
-    return found
+    return records
 
 
 if __name__ == "__main__":

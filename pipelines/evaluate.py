@@ -8,8 +8,7 @@ the task and writes them as JSON.
 
 import dataclasses
 
-from roots_tf import files, models, program, tasks, tokenizers
-from roots_tf.labelled import tables
+from roots_tf import files, labelled, models, program, tasks, tokenizers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +29,9 @@ def main(config: Config) -> dict:
     """Writes and returns the scores."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    examples = kind.read(config.input, tables.column_names(config.columns))
+    examples = kind.read(config.input, labelled.column_names(config.columns))
     if config.debug:
-        examples = tables.first(examples, 256)
+        examples = labelled.first(examples, 256)
     model, size = models.load(config.model), config.batch_size
     predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=size, labelled=True)
     scores = kind.scores(examples, predictions)

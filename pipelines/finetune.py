@@ -186,11 +186,11 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     paths |= {"test": config.test} if config.test else {}
     examples = {split: kind.read(path, columns) for split, path in paths.items()}
     if config.debug:
-        examples = {split: labelled.first(found, 256) for split, found in examples.items()}
+        examples = {split: labelled.first(part, 256) for split, part in examples.items()}
     kind = kind.learn(examples["train"])
     if flags.balance:
         kind = kind.with_balance(examples["train"])
-    rows = {split: kind.rows(found, tokenizer) for split, found in examples.items()}
+    rows = {split: kind.rows(part, tokenizer) for split, part in examples.items()}
     scored = [split for split in ("dev", "test") if split in examples]
     baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
     return Data(kind, examples, rows, baselines, tokenizer)
@@ -221,15 +221,16 @@ def train_seed(config: Config, data: Data, encoder, seed: int, machine, computat
         for to, value in zip(scored.variables, model.variables, strict=True):
             to.assign(value)
     batch_size = config.optimization.batch_size
-    found = {split: data.predict(scored, split, batch_size) for split in data.baselines}
-    draw(kind, data.examples["dev"], found["dev"], run)
-    scores = {"seed": seed} | {split: data.score(split, rows) for split, rows in found.items()}
+    predictions = {split: data.predict(scored, split, batch_size) for split in data.baselines}
+    draw(kind, data.examples["dev"], predictions["dev"], run)
+    scores = {"seed": seed}
+    scores |= {split: data.score(split, rows) for split, rows in predictions.items()}
     score = scores["dev"][kind.score]
     scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
     before = [files.read_json(output / f"seed_{n}" / "scores.json") for n in range(seed)]
     if score > max((other["dev"][kind.score] for other in before), default=float("-inf")):
-        save(output, data, model, found)
+        save(output, data, model, predictions)
     files.write_json(folder / "scores.json", scores)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # nothing goes on from them any more
 

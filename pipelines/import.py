@@ -35,21 +35,21 @@ def main(config: Config) -> dict:
     """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
     from roots_tf.export.new_folder import new_folder
 
-    found = recognise(config.from_).read(config.from_)
-    description, encoder = found.description, found.model.config
-    if found.unused:
-        logging.warning("left out %d weights: %s", len(found.unused), ", ".join(found.unused))
+    incoming = recognise(config.from_).read(config.from_)
+    description, encoder = incoming.description, incoming.model.config
+    if incoming.unused:
+        logging.warning("left out %d weights: %s", len(incoming.unused), ", ".join(incoming.unused))
     if untrained := description.get("untrained"):
         logging.warning("not in the checkpoint, so of random weights: %s", ", ".join(untrained))
     if config.debug:
         return description
     with new_folder(config.output) as temporary:
-        found.tokenizer.save(temporary)
-        models.save(temporary, found.model, **description)
+        incoming.tokenizer.save(temporary)
+        models.save(temporary, incoming.model, **description)
     logging.info(
         "%s: %s of %d layers, hidden size %d, %d tokens",
-        *(config.output, found.model.name, encoder.num_layers, encoder.hidden_dim),
-        found.tokenizer.size,
+        *(config.output, incoming.model.name, encoder.num_layers, encoder.hidden_dim),
+        incoming.tokenizer.size,
     )
     return files.read_json(Path(config.output, "model.json"))
 

@@ -13,8 +13,7 @@ import json
 
 from absl import logging
 
-from roots_tf import files, models, program, tasks, tokenizers
-from roots_tf.labelled import tables
+from roots_tf import files, labelled, models, program, tasks, tokenizers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +32,9 @@ def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    examples = kind.read(config.input, tables.column_names(config.columns), labelled=False)
+    examples = kind.read(config.input, labelled.column_names(config.columns), labelled=False)
     if config.debug:
-        examples = tables.first(examples, 16)
+        examples = labelled.first(examples, 16)
     model = models.load(config.model)
     predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)

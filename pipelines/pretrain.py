@@ -64,15 +64,15 @@ class ModelFlags:
             InputError: they are no sizes, or not those that the examples want.
         """
         if self.init_from:
-            found = models.describe(self.init_from)["encoder"]
-            fits = found.vocabulary_size == vocabulary_size
-            if not fits or found.max_sequence_length < length:
+            sizes = models.describe(self.init_from)["encoder"]
+            fits = sizes.vocabulary_size == vocabulary_size
+            if not fits or sizes.max_sequence_length < length:
                 raise files.InputError(
-                    f"found {found.vocabulary_size} ids and {found.max_sequence_length} positions "
+                    f"found {sizes.vocabulary_size} ids and {sizes.max_sequence_length} positions "
                     f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
                     "positions: build the examples with that model's tokenizer and length"
                 )
-            return dataclasses.replace(found, dropout=self.dropout)
+            return dataclasses.replace(sizes, dropout=self.dropout)
         fields = {
             "vocabulary_size": vocabulary_size,
             "max_sequence_length": length,

@@ -40,7 +40,7 @@ def expand(patterns: Sequence[str]) -> list[str]:
     """
     if not any(patterns):
         raise InputError("found no input pattern; wanted at least one file, folder or glob")
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}  # in order, each once
     for pattern in filter(None, patterns):
         pattern = os.path.expanduser(pattern)
         exists = Path(pattern).exists()  # its name may hold "[", which is no pattern then
@@ -58,8 +58,8 @@ def expand(patterns: Sequence[str]) -> list[str]:
             files += [name for name in inside if name.endswith(".parquet")] or inside
         if not files:
             raise InputError(f"found no file that matches {pattern!r}; wanted at least one input")
-        found.update(dict.fromkeys(files))
-    return list(found)
+        paths.update(dict.fromkeys(files))
+    return list(paths)
 
 
 def shard_name(stem: str, index: int, count: int, suffix: str) -> str:

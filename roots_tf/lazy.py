@@ -13,7 +13,8 @@ def attributes(package: str, places: Mapping[str, str]) -> Callable[[str], objec
         __getattr__ = lazy.attributes(__name__, {"Encoder": "encoder", "save": "folder"})
 
     makes `models.Encoder` import `models/encoder.py` and return its `Encoder`; `models.encoder` is
-    that module. No name may be that of a submodule: once imported, the submodule takes its place.
+    that module; `models.__all__` lists the names. No name may be that of a submodule: once
+    imported, the submodule takes its place.
 
     Args:
         package: the package's `__name__`.
@@ -23,6 +24,8 @@ def attributes(package: str, places: Mapping[str, str]) -> Callable[[str], objec
     assert not submodules & set(places), f"names of {package} that are submodules too"
 
     def get(name: str):
+        if name == "__all__":
+            return sorted(places)
         if name not in places and name not in submodules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(f"{package}.{places.get(name, name)}")

@@ -123,7 +123,7 @@ def draw(histogram: Histogram, lowest: float | None, highest: float | None, labe
         y = BASE - height - below.get(place, 0)
         below[place] = below.get(place, 0) + height
         drawn.append(
-            f'<rect class="{"kept" if kept else "gone"}" x="{place * WIDTH / BARS:.1f}" '
+            f'<rect class="{"kept" if kept else "dropped"}" x="{place * WIDTH / BARS:.1f}" '
             f'y="{y:.1f}" width="{WIDTH / BARS - 1:.1f}" height="{height:.1f}"/>'
         )
     for limit in limits:

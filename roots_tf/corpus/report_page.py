@@ -159,13 +159,14 @@ def _flow(report: dict) -> str:
     whole = max(report["documents_in"], 1)
     rows = []
     for place, step in enumerate(report["steps"]):
-        kept, gone = step["documents_out"], step["documents_in"] - step["documents_out"]
+        kept, dropped = step["documents_out"], step["documents_in"] - step["documents_out"]
         seconds = step["seconds"]
         bar = (
             '<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="'
-            f'{kept:,} kept, {gone:,} dropped"><rect class="kept" width="{100 * kept / whole:.2f}" '
-            f'height="10"/><rect class="gone" x="{100 * kept / whole:.2f}" '
-            f'width="{100 * gone / whole:.2f}" height="10"/></svg>'
+            f'{kept:,} kept, {dropped:,} dropped">'
+            f'<rect class="kept" width="{100 * kept / whole:.2f}" height="10"/>'
+            f'<rect class="dropped" x="{100 * kept / whole:.2f}" '
+            f'width="{100 * dropped / whole:.2f}" height="10"/></svg>'
         )
         speed = f"{step['bytes_in'] / 1e6 / seconds:,.1f}" if seconds >= 0.01 else "–"
         rows.append(
@@ -173,14 +174,14 @@ def _flow(report: dict) -> str:
                 Cell(f'<td><a href="#step-{place}">{text(step["name"])}</a></td>'),
                 Cell(f'<td class="bar">{bar}</td>'),
                 kept,
-                gone,
+                dropped,
                 _size(step["bytes_out"]),
                 _size(step["bytes_in"] - step["bytes_out"]),
                 Cell(f'<td class="n">{seconds:,.1f}</td>'),
                 Cell(f'<td class="n">{speed}</td>'),
             )
         )
-    head = ("step", "documents", "kept", "dropped", "MB kept", "MB gone", "seconds", "MB/s")
+    head = ("step", "documents", "kept", "dropped", "MB kept", "MB dropped", "seconds", "MB/s")
     lines = table(head, rows).replace("<table>", '<table class="flow">')
     dropped = [
         (_words(reason), counts["documents"], _size(counts["bytes"]))

@@ -118,17 +118,17 @@ def column_names(texts: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: a text is not of the form NAME=ITS_NAME, or a column is named twice.
     """
-    found = {}
+    names = {}
     for text in texts:
         name, equals, own = text.partition("=")
-        if not (name and equals and own) or name in found:
-            twice = f", and {name!r} twice" if name in found else ""
+        if not (name and equals and own) or name in names:
+            twice = f", and {name!r} twice" if name in names else ""
             raise InputError(
                 f"found {text!r} in --columns={','.join(texts)}{twice}; wanted NAME=ITS_NAME, each "
                 "name once, such as text=sentence,label=gold"
             )
-        found[name] = own
-    return found
+        names[name] = own
+    return names
 
 
 def first(examples, count: int):
@@ -158,14 +158,14 @@ def strings(table: Table, name: str) -> list[str]:
     Raises:
         InputError: a value is neither; the message names file and line.
     """
-    found = []
+    texts = []
     for row, value in enumerate(table.columns[name]):
         if not isinstance(value, str | int | float):
             raise InputError(
                 f"found {_short(value)} as {name} in {table.where(row)}; wanted a string"
             )
-        found.append(value if isinstance(value, str) else json.dumps(value))
-    return found
+        texts.append(value if isinstance(value, str) else json.dumps(value))
+    return texts
 
 
 def numbers(table: Table, name: str) -> np.ndarray:
@@ -178,18 +178,18 @@ def numbers(table: Table, name: str) -> np.ndarray:
     Raises:
         InputError: a value is no finite number; the message names file and line.
     """
-    found = np.zeros(len(table.lines), np.float32)
+    values = np.zeros(len(table.lines), np.float32)
     for row, value in enumerate(table.columns[name]):
         try:
             with np.errstate(over="ignore"):
-                found[row] = float(value)
+                values[row] = float(value)
         except (TypeError, ValueError, OverflowError):
-            found[row] = np.nan
-        if not np.isfinite(found[row]):
+            values[row] = np.nan
+        if not np.isfinite(values[row]):
             raise InputError(
                 f"found {_short(value)} as {name} in {table.where(row)}; wanted a finite number"
             )
-    return found
+    return values
 
 
 def read_text(path: str | Path) -> str:
@@ -350,11 +350,11 @@ def _parquet(path: Path, names, expected) -> Iterator[tuple[int, dict]]:
             if any(names[name] not in there for name in expected):
                 raise _no_column(names, expected, there, str(path))
             asked = {name: names[name] for name in names if names[name] in there}
-            found = file.read(list(dict.fromkeys(asked.values())))
-            values = {name: found.column(own).to_pylist() for name, own in asked.items()}
+            read = file.read(list(dict.fromkeys(asked.values())))
+            values = {name: read.column(own).to_pylist() for name, own in asked.items()}
     except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         raise InputError(
             f"could not read {path} as Parquet ({str(error).splitlines()[0]}); write it again"
         ) from error
-    for row in range(found.num_rows):
+    for row in range(read.num_rows):
         yield row + 1, {name: column[row] for name, column in values.items()}

@@ -79,7 +79,7 @@ def windows(row_splits: np.ndarray, room: int | np.ndarray, stride: int | np.nda
     Returns:
         int64 [windows, 3]: text, and start and end among the ids of all texts.
     """
-    found = []
+    bounds = []
     rooms, strides = (np.broadcast_to(given, len(row_splits) - 1) for given in (room, stride))
     for text, (start, end) in enumerate(itertools.pairwise(row_splits)):
         room, stride = rooms[text], strides[text]
@@ -88,12 +88,12 @@ def windows(row_splits: np.ndarray, room: int | np.ndarray, stride: int | np.nda
             last = at + room >= end
             # A full window at the end gives its tokens more to look at than a short rest would.
             begin = max(start, end - room) if last and stride else at
-            found.append((text, begin, min(begin + room, end)))
+            bounds.append((text, begin, min(begin + room, end)))
             if last:
                 break
         if start == end and stride:
-            found.append((text, start, end))
-    return np.array(found, np.int64).reshape(-1, 3)
+            bounds.append((text, start, end))
+    return np.array(bounds, np.int64).reshape(-1, 3)
 
 
 def cut(
@@ -136,10 +136,10 @@ def cut(
             f"found stride={np.max(stride)} and windows of {np.min(room)} tokens; wanted a stride "
             "of at most that, or tokens between two windows are never looked at"
         )
-    found = windows(row_splits, room, stride)
+    bounds = windows(row_splits, room, stride)
     parts = []
-    for begin in range(0, len(found), _TEXTS_AT_ONCE):
-        some = found[begin : begin + _TEXTS_AT_ONCE]
+    for begin in range(0, len(bounds), _TEXTS_AT_ONCE):
+        some = bounds[begin : begin + _TEXTS_AT_ONCE]
         second = None
         window = _ragged(ids, some[:, 1], some[:, 2])
         if first is not None:
@@ -154,14 +154,14 @@ def cut(
         np.concatenate([part[i] for part in parts]) if parts else np.zeros(0, np.int32)
         for i in range(3)
     )
-    splits = np.zeros(len(found) + 1, np.int64)
+    splits = np.zeros(len(bounds) + 1, np.int64)
     np.cumsum(lengths, out=splits[1:])
     return TokenRows(
         token_ids=token_ids.astype(np.int32),
         row_splits=splits,
         second=seconds.astype(np.int32),
-        texts=found[:, 0].astype(np.int32),
-        pieces=found[:, 1] - row_splits[found[:, 0]],
+        texts=bounds[:, 0].astype(np.int32),
+        pieces=bounds[:, 1] - row_splits[bounds[:, 0]],
     )
 
 

@@ -350,8 +350,8 @@ class SelfAttention(Attention):
         if cache is not None:
             cache = cache.append(key, value)
             key, value = cache.keys, cache.values  # 2 x [B, N, Lmax, D]
-        found = self.attend(query, key, value, view.seen, seed, watched)
-        return found._replace(cache=cache)
+        attended = self.attend(query, key, value, view.seen, seed, watched)
+        return attended._replace(cache=cache)
 
 
 class CrossAttention(Attention):
@@ -384,5 +384,5 @@ class CrossAttention(Attention):
             key, value = self.heads(rows, self.key_value, states, training)  # 2 x [B, N, Lk, D]
         if cache is not None:
             cache = cache._replace(context=(key, value))
-        found = self.attend(query, key, value, context.view.seen, seed, False)
-        return found._replace(cache=cache)
+        attended = self.attend(query, key, value, context.view.seen, seed, False)
+        return attended._replace(cache=cache)

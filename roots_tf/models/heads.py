@@ -10,7 +10,11 @@ from roots_tf.seeds import Place
 
 
 class Headed(keras.Model):
-    """An encoder and a linear layer.
+    """An encoder and a linear layer: what the two classifiers share.
+
+    Class attributes:
+        kind: name of the model, and its `kind` in `model.json`.
+        pooled: whether the layer reads the pooler's vector, and not those of the tokens.
 
     Args:
         config: sizes of the encoder.

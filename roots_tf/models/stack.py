@@ -113,9 +113,9 @@ class Block(Weights):
         """
         training = seed is not None
         normal = self.before(x, self.attention_norm, training)
-        found = self.attention(normal, view=view, seed=seed, watched=watched, cache=cache)
-        x = self.add(x, found.update, self.attention_norm, seed)
-        cache = found.cache
+        attended = self.attention(normal, view=view, seed=seed, watched=watched, cache=cache)
+        x = self.add(x, attended.update, self.attention_norm, seed)
+        cache = attended.cache
         if self.cross_attention is not None:
             normal = self.before(x, self.cross_attention_norm, training)
             crossed = self.cross_attention(normal, context=context, seed=seed, cache=cache)
@@ -124,7 +124,7 @@ class Block(Weights):
         normal = self.before(x, self.output_norm, training)
         wide = self.activate(*self.expand(normal, product=True), training=training)  # [B*L, I]
         x = self.add(x, self.contract(wide, product=True), self.output_norm, seed)
-        return State(x, found.scores, found.weights, view.seen if watched else None, cache)
+        return State(x, attended.scores, attended.weights, view.seen if watched else None, cache)
 
     def before(self, x, layer_norm: LayerNorm, training: bool):
         """The input of a sub-layer: `x`, normalised by `layer_norm` where the block is pre-norm.

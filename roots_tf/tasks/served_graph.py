@@ -22,7 +22,7 @@ MOST_TOKENS = 16_384  # of a text that is read in windows
 
 
 class ServedGraph(tf.Module):
-    """A model with its tokenizer; what it answers is told by a subclass.
+    """A model with its tokenizer; a subclass says what it answers.
 
     Args:
         model: of `roots_tf.models`.

@@ -90,8 +90,8 @@ class Tagging(FineTuning):
         """Texts in memory, whose words are cut at spaces and punctuation."""
         texts = columns["text"]
         spans = [np.array([m.span() for m in re.finditer(r"\w+|[^\w\s]", t)]) for t in texts]
-        spans = [found.reshape(-1, 2) for found in spans]
-        starts, ends = ([found[:, i] for found in spans] for i in range(2))
+        spans = [places.reshape(-1, 2) for places in spans]
+        starts, ends = ([places[:, i] for places in spans] for i in range(2))
         lines = list(range(1, len(texts) + 1))
         return TaggedTexts(texts, starts, ends, [()] * len(texts), lines, "memory")
 

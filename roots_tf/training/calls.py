@@ -1,4 +1,4 @@
-"""Many steps in one call of the graph, each told apart."""
+"""Many steps in one call of the graph, which gives the numbers of each step."""
 
 from collections.abc import Callable
 from typing import NamedTuple

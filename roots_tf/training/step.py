@@ -214,8 +214,8 @@ class TrainStep:
         ):
             with tf.GradientTape() as tape:
                 again = self._task.vectors(part, seed)
-            found = tape.gradient(again, self._variables, output_gradients=upstream, **_ZEROS)
-            total = [tf.add(*pair) for pair in zip(total, self._dense(found), strict=True)]
+            gradients = tape.gradient(again, self._variables, output_gradients=upstream, **_ZEROS)
+            total = [tf.add(*pair) for pair in zip(total, self._dense(gradients), strict=True)]
         return total, sums
 
     def _loss(self, sums: Sums, weights) -> tf.Tensor:

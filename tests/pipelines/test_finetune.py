@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,6 +13,7 @@ from roots_tf import models, program
 from roots_tf.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
+from tests.pipelines.commands import command
 
 
 def config(work, data, output, **fields) -> finetune.Config:
@@ -62,16 +62,6 @@ def test_it_tells_topics_of_real_news_and_repeats(work, data, tmp_path):
     )
     lines = (tmp_path / "a" / "test_predictions.jsonl").read_text().splitlines()
     assert [row["label"] for row in answers] == [json.loads(line)["label"] for line in lines]
-
-
-def command(config) -> list[str]:
-    flags = []
-    for name, value in program.flat(config).items():
-        value = ",".join(value) if isinstance(value, tuple) else value
-        flags.append(
-            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
-        )
-    return [sys.executable, "-m", "pipelines.finetune", *flags]
 
 
 def test_killed_in_the_middle_of_a_seed_it_ends_with_the_same_bytes(work, data, tmp_path):

@@ -20,6 +20,7 @@ from roots_tf import examples, program
 from roots_tf.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
+from tests.pipelines.commands import command
 
 TINY = {
     "size": "custom", "num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64,
@@ -32,16 +33,6 @@ TINY = {
 def config(work, output, **fields) -> pretrain.Config:
     flags = {"examples": work.examples, "output": str(output)} | TINY | fields
     return program.make(pretrain.Config, **flags)
-
-
-def command(config: pretrain.Config) -> list[str]:
-    flags = []
-    for name, value in program.flat(config).items():
-        value = ",".join(value) if isinstance(value, tuple) else value
-        flags.append(
-            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
-        )
-    return [sys.executable, "-m", "pipelines.pretrain", *flags]
 
 
 def weights(output) -> dict[str, np.ndarray]:

@@ -12,7 +12,8 @@ import pytest
 
 from pipelines import pretrain
 from roots_tf.training.metrics_file import read_metrics
-from tests.pipelines.test_pretrain import command, config, curve, wait_for, weights
+from tests.pipelines.commands import command
+from tests.pipelines.test_pretrain import config, curve, wait_for, weights
 from tests.training.test_multi_worker import cluster
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,8 @@ class Scalar(NamedTuple):
     """A number that a task tells of a batch: declared once, read by the loop, TensorBoard, doctor.
 
     Attributes:
-        name: such as "masked_lm_loss".
+        name: such as "masked_lm_loss"; that of a loss ends in "_loss", by which doctor knows it
+            among the numbers that a run wrote.
         section: of TensorBoard: "loss", "accuracy" and so on.
         is_loss: whether its weighted mean is a part of the loss that is trained.
         of: name of the scalar whose mean this one follows from; "" where the task gives its sum.

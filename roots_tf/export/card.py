@@ -39,7 +39,8 @@ def write(folder: str | Path, source: str | Path, command: str) -> Path:
     described, trained = models.describe(source), _run(source)
     kind = tasks.kind_of(described)
     name = kind.name if kind else described["kind"]
-    pipeline_tag, use = (kind.pipeline_tag, kind.use) if kind else _WITHOUT_A_TASK[name]
+    without_a_task = _WITHOUT_A_TASK.get(name, _WITHOUT_A_TASK["encoder"])
+    pipeline_tag, use = (kind.pipeline_tag, kind.use) if kind else without_a_task
     count = f"{len(described['labels'])} labels" if described["labels"] else "several labels"
     head = {
         "license": None,  # a name of huggingface.co/docs/hub/repositories-licenses

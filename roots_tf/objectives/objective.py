@@ -5,7 +5,8 @@ An objective is a frozen dataclass. Its fields are its flags, made by `program.f
 TensorFlow, since flags are parsed and checked first: methods import what is heavy when they are
 called. Everything it gives is a pure function of its fields and its arguments.
 
-To write a second one, write these methods and add a row to `objectives.OBJECTIVES`:
+To write a second one, inherit `Objective`, write its methods and add a row to
+`objectives.OBJECTIVES`; BUILD.md goes through it step by step:
 
     @dataclasses.dataclass(frozen=True)
     class NextToken(Objective):
@@ -13,7 +14,10 @@ To write a second one, write these methods and add a row to `objectives.OBJECTIV
         of_a_phase: ClassVar[tuple[str, ...]] = ()
         label_smoothing: float = program.flag(0.0, help="share of the target spread over all ids")
 
-        def check(self, manifest, batch_size, length): ...
+        def check(self, manifest, batch_size, length):
+            examples.check_layout(manifest, ("contiguous",), "--objective=next_token")
+
+        ...  # rows_an_epoch, make_rows, make_model, make_task, step_flops, samples and the others
 
 Shape letters are those of `roots_tf.features`.
 """
@@ -108,6 +112,9 @@ class Objective(Protocol):
         recompute: bool = False,
     ) -> "keras.Model":
         """The model that is trained, with new weights.
+
+        It is a class of `roots_tf.models`, or another with `config` and `encoder` and a row of
+        `models.folder.MODELS`, by which its folder is read.
 
         Args:
             config: its sizes.

@@ -41,6 +41,13 @@ def test_a_kind_says_all_that_others_ask_of_it(name):
     assert kind.pipeline_tag and kind.use.format(labels="3 labels")
     assert kind.additive
     assert kind.has_labels() == (name in ("classification", "tagging"))
+    methods = [m for m in dir(kind) if "NotImplementedError" in code_names(getattr(kind, m))]
+    assert not methods, "methods that the kind must have"
+
+
+def code_names(value) -> tuple[str, ...]:
+    """Global names that a function uses; none of what is no function."""
+    return getattr(getattr(value, "__code__", None), "co_names", ())
 
 
 @pytest.mark.parametrize("name", tasks.KINDS)

@@ -122,6 +122,7 @@ def main(config: Config) -> dict:
         student = make_student(config, kind, sizes, teacher, computation.precision)
         temperature = config.objective.temperature
         task = tasks.Distillation(kind, teacher, student, parts, temperature, config.seed)
+        training.check_task(task, config.optimization.accumulate_steps, computation.jit_compile)
         machine.claim(output, flags, computation)
         run = train(config, task, rows, tokenizer, machine, computation)
         if not machine.is_chief:

@@ -72,12 +72,12 @@ class TaskFlags:
 class Config:
     """Flags of `finetune`. The defaults are in the ranges of BERT's appendix A.3."""
 
-    init_from: str = program.flag(
-        help="model folder to start from, with its tokenizer", group="model"
-    )
     train: str = program.flag(help="labelled file to learn from")
     dev: str = program.flag(help="labelled file that picks the best epoch and the best seed")
     output: str = program.flag(help="folder of the run")
+    init_from: str = program.flag(
+        help="model folder to start from, with its tokenizer", group="model"
+    )
     test: str = program.flag("", help="labelled file for a last score; none: dev scores only")
     num_epochs: float = program.flag(3.0, help="times over the training file", above=0)
     patience: int = program.flag(

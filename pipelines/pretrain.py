@@ -266,6 +266,9 @@ def main(config: Config) -> dict:
     with machine.strategy.scope():
         computation = machine.computation(output, config.hardware)
         task = make_task(config, sizes, tokenizer, computation)
+        for phase in phases:
+            micro_batches = phase.config.optimization.accumulate_steps
+            training.check_task(task, micro_batches, computation.jit_compile)
         machine.claim(output, flags, computation, **plan_of(phases))
         settings = (config.optimization, computation, config.cadence, config.seed)
         run = training.Run(task, output, training.Settings(*settings))

@@ -22,6 +22,10 @@ class Texts(PerText):
     scalars = ()
     additive = False
 
+    def targets(self, examples):
+        """Nothing: labels that a file may have are not looked at."""
+        return {}
+
     def make_model(self, config, seed=0, precision="float32", recompute=False):
         """An encoder with random weights, without a pooler, which no part would train.
 

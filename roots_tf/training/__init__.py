@@ -11,6 +11,7 @@ __getattr__ = lazy.attributes(
         "Settings": "run",
         "Stage": "loop",
         "Work": "reporting",
+        "check_task": "step",
         "chiefs": "strategies",
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",

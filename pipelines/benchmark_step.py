@@ -24,13 +24,15 @@ class Config:
 
     size: str = program.flag("mini", help="tiny, mini, small, medium, base or large")
     preset: Literal["bert", "modern"] = program.flag("bert", help="the model's parts")
-    batch_size: int = program.flag(32, help="sequences")
-    max_seq_length: int = program.flag(128, help="tokens; with --examples theirs is taken")
+    batch_size: int = program.flag(32, help="sequences", minimum=1)
+    max_seq_length: int = program.flag(
+        128, help="tokens; with --examples theirs is taken", minimum=1
+    )
     max_predictions_per_seq: int = program.flag(
         0, help="predictions in a sequence; 0: 15 % of one, 20 of 128 tokens", minimum=0
     )
     vocab_size: int = program.flag(30_522, help="vocabulary; with --examples theirs is taken")
-    dropout: float = program.flag(0.1, help="dropout rate")
+    dropout: float = program.flag(0.1, help="dropout rate", minimum=0, maximum=0.99)
     examples: str = program.flag("", help="folder that build-examples wrote; none: random batches")
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp", help="pairs that --examples are made into; random batches are always pairs"

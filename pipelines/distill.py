@@ -216,7 +216,7 @@ def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher, pre
         kind: of task.
         sizes: the student's.
         teacher: the model it may start from.
-        precision: in what numbers it computes.
+        precision: the Keras dtype policy that it computes in.
     """
     student = kind.make_model(sizes, config.seed, precision, config.hardware.recompute)
     if config.student.init_from:
@@ -266,7 +266,7 @@ def train(config: Config, task, rows, tokenizer, machine, computation):
         rows: what it learns on.
         tokenizer: the teacher's.
         machine: where the run takes place.
-        computation: in what numbers.
+        computation: precision and compilation, from `Machine.computation`.
 
     Returns:
         The `training.Run`.

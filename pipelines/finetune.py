@@ -205,7 +205,7 @@ def train_seed(config: Config, data: Data, encoder, seed: int, machine, computat
         encoder: sizes of the model.
         seed: of order, dropout and the weights that are not pretrained.
         machine: where the run takes place.
-        computation: in what numbers.
+        computation: precision and compilation, from `Machine.computation`.
     """
     kind, output, flags = data.kind, Path(config.output), config.model
     model = kind.make_model(encoder, seed, computation.precision, config.hardware.recompute)

@@ -292,7 +292,7 @@ def make_task(config: Config, sizes, tokenizer, computation):
         config: of the run.
         sizes: an `EncoderConfig`.
         tokenizer: of the examples.
-        computation: in what numbers.
+        computation: precision and compilation, from `Machine.computation`.
     """
     model = config.objective.make_model(
         sizes,

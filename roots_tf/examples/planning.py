@@ -65,7 +65,7 @@ class BuildSettings:
             )
 
     def deciding(self) -> dict:
-        """Those that decide the bytes of this layout, as JSON values; the others may differ.
+        """The settings that decide the bytes of this layout, as JSON values; others may differ.
 
         Pairs do not name their layout: folders of before there was a choice are the same build.
         """

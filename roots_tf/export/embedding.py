@@ -47,7 +47,7 @@ class Embedding(ServedGraph):
         return {"embedding": vectors}
 
     def signatures(self):
-        """With `tokens`, and `fill_mask` of a model that has that head."""
+        """The usual ones, `tokens`, and `fill_mask` where the model has the vocabulary head."""
         text = {"text": tf.TensorSpec([None], tf.string, "text")}
         further = {"tokens": concrete(self.token_vectors, text)}
         if isinstance(self.model, models.Pretrainer):

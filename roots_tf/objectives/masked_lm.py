@@ -147,7 +147,7 @@ class MaskedLM(Objective):
         return MaskedLMTask(model, pairs=self.pairs, mask_id=tokenizer.mask_id)
 
     def step_flops(self, config, batch_size, length) -> float:
-        """Those of `models.Pretrainer`, with a row of the vocabulary for each prediction."""
+        """FLOPs of `models.Pretrainer`, which projects each prediction to the vocabulary."""
         from roots_tf import models
 
         return models.step_flops(config, batch_size, length, self.predictions(length))

@@ -146,12 +146,12 @@ class ServedClasses(ServedPerText):
         self._labels = tf.constant(kind.labels)
 
     def answers(self, inputs):
-        """Of the mean of the windows."""
+        """The label of each text, from the mean of the probabilities of its windows."""
         rows = self.rows(inputs)
         return self._best(mean_of_windows(self.over(rows)["probabilities"], rows.texts))
 
     def of_ids(self, features):
-        """As of texts."""
+        """The label of each row, as of a text of one window."""
         return self._best(self.of_rows(features)["probabilities"])
 
     def _best(self, probabilities):

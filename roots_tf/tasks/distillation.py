@@ -111,7 +111,7 @@ def attention_error(student: tf.Tensor, teacher: tf.Tensor, seen: tf.Tensor) -> 
 
 
 def _squared_difference(x, y) -> tf.Tensor:
-    """In float32, whatever the models compute in."""
+    """Square of x - y, in float32 whatever the models compute in."""
     return tf.math.squared_difference(tf.cast(x, tf.float32), tf.cast(y, tf.float32))
 
 

@@ -105,7 +105,7 @@ class MultipleChoice(FineTuning):
         return tf.reshape(self.row_logits(output), [-1, self.num_choices])
 
     def probabilities(self, logits):
-        """Of the choices, of their logits, [B, C] or [B * C]: float32 [B, C]."""
+        """Probabilities of the choices, float32 [B, C], from their `logits` [B, C] or [B * C]."""
         return tf.nn.softmax(tf.reshape(logits, [-1, self.num_choices]))
 
     def sums(self, model, batch, seed=None):
@@ -187,7 +187,7 @@ class ServedChoice(ServedKind):
         }
 
     def answers(self, inputs):
-        """Of the softmax over the choices."""
+        """The choice of each example, by a softmax over the logits of its choices."""
         return self._chosen(self.over(self.rows(inputs))["logits"])
 
     def of_rows(self, features):
@@ -195,7 +195,7 @@ class ServedChoice(ServedKind):
         return {"logits": self.kind.row_logits(self.model(features))}
 
     def of_ids(self, features):
-        """As of texts, of rows [B, choices, L]."""
+        """The choice of each example, from rows [B, choices, L] in place of texts."""
         return self._chosen(self.of_rows(ungrouped(features))["logits"])
 
     def _chosen(self, logits):

@@ -106,7 +106,7 @@ class Regression(Valued, PerText):
         return {"value": self.in_unit(self.answers(output, features))}
 
     def scaled_head(self, kernel, bias):
-        """With outputs in the unit of the training file."""
+        """Weights that give the outputs in the unit of the training file."""
         scale, shift = np.float32(self.deviation), np.float32(self.mean)
         return kernel * scale, bias * scale + shift
 
@@ -115,13 +115,13 @@ class ServedValue(ServedPerText):
     """`value` [B], a number a text, in the unit of the training file; `ids` answers alike."""
 
     def answers(self, inputs):
-        """Of the mean of the windows."""
+        """The value of each text, the mean over its windows."""
         rows = self.rows(inputs)
         values = mean_of_windows(self.over(rows)["values"], rows.texts)
         return {"value": self.kind.in_unit(values)}
 
     def of_ids(self, features):
-        """As of texts."""
+        """The value of each row, as of a text of one window."""
         return {"value": self.kind.in_unit(self.of_rows(features)["values"])}
 
     def predictions(self, outputs, texts):

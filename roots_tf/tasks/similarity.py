@@ -137,7 +137,7 @@ class ServedSimilarity(ServedKind):
         self.inputs = {"text": (), "text_pair": ()}
 
     def answers(self, inputs):
-        """Of the vectors of both texts, which are computed together."""
+        """The cosine of each pair; the vectors of both texts are computed together."""
         texts = tf.concat([inputs["text"], inputs["text_pair"]], 0)  # [2 * B]
         vectors = self._embedding({"text": texts})["embedding"]
         cosine = self.kind.cosine(*tf.split(vectors, 2))
@@ -148,11 +148,11 @@ class ServedSimilarity(ServedKind):
         return {"embedding": unit_vectors(self.model(features), features)}
 
     def features(self, inputs):
-        """Of the first texts."""
+        """Features of the first text of each pair, as `of_ids` takes them."""
         return super().features({"text": inputs["text"]})
 
     def signatures(self):
-        """With `embedding` and `tokens`."""
+        """The usual ones, `embedding` and `tokens`."""
         text = {"text": tf.TensorSpec([None], tf.string, "text")}
         return super().signatures() | {
             "tokens": concrete(self.token_vectors, text),

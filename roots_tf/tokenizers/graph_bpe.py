@@ -206,7 +206,7 @@ class GraphBpe(graph_words.GraphWords):
         )[-1]
 
     def _without_overlaps(self, merges: tf.Tensor, run: tf.Tensor) -> tf.Tensor:
-        """Of neighbouring places that are to merge, every second one, from the first.
+        """Keeps every second one, from the first, of neighbouring places that are to merge.
 
         If the merges are not in an order that training gives, only the first place of each run: the
         new symbol may be part of a pair of even lower rank.

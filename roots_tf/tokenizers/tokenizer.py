@@ -108,7 +108,7 @@ class Tokenizer:
         )
 
     def encode_with_offsets(self, texts: Sequence[str | bytes]) -> Encoded:
-        """As `encode`, with the characters of each id; slower, it does not look words up."""
+        """Encodes with the characters of each id; slower than `encode`: it looks no words up."""
         encodings = self.backend.encode_batch(
             [bulk.valid_text(text) for text in texts], add_special_tokens=False
         )

@@ -16,7 +16,7 @@ _BFLOAT16_UNITS = "amx_bf16"
 
 
 class Computation(NamedTuple):
-    """In what numbers a step is computed, with no `auto` left.
+    """What a step is computed in, once `auto` is resolved.
 
     Attributes:
         precision: a Keras dtype policy.

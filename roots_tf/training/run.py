@@ -62,12 +62,12 @@ class Machine(NamedTuple):
     def computation(
         self, folder: str | Path, hardware: Hardware, measure: bool = True
     ) -> Computation:
-        """In what numbers a run computes: as it has begun, or else as the flags say here.
+        """What a run computes in: as it has begun, or, of a new run, what the flags stand for here.
 
         Args:
             folder: of the run, where `plan.json` keeps it; nothing is written yet.
             hardware: the flags.
-            measure: whether the peak of the devices is wanted: half a second.
+            measure: whether to measure the peak of the devices, which takes half a second.
         """
         path = Path(folder, PLAN)
         if path.exists():
@@ -81,7 +81,7 @@ class Machine(NamedTuple):
         Args:
             folder: of the run.
             config: what decides the output, as JSON values; see `files.claim`.
-            computation: in what numbers it computes.
+            computation: its precision and compilation, from `computation`.
             **plan: JSON values that `plan.json` is to hold too.
         """
         if self.is_chief:
@@ -94,7 +94,7 @@ class Settings(NamedTuple):
 
     Attributes:
         optimization: of the whole run; a stage may have rates and micro-batches of its own.
-        computation: in what numbers.
+        computation: precision and compilation, from `Machine.computation`.
         cadence: when it reports, evaluates and saves.
         seed: of dropout.
     """

@@ -86,7 +86,7 @@ class Optimization:
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
-    """Where and in what numbers the step is computed."""
+    """Where the step runs, its precision, and how it is compiled."""
 
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = program.flag(
         "auto", help="where to train; multi_worker reads TF_CONFIG"

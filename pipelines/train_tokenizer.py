@@ -172,7 +172,7 @@ def count_part(
     """
     del inputs
     sample = report.SourceTexts() if index < SAMPLED_TASKS else report.SourceTexts(0, 0)
-    found = {"documents": 0, "characters": 0}
+    counts = {"documents": 0, "characters": 0}
 
     def texts():
         documents = (
@@ -181,15 +181,15 @@ def count_part(
             for document in reading.read_span(reading.Span(*span), layout)
         )
         for document in itertools.islice(documents, limit):
-            found["documents"] += 1
-            found["characters"] += len(document.text)
+            counts["documents"] += 1
+            counts["characters"] += len(document.text)
             sample.add(document.text, document.source)
             yield document.text
 
     paths = {name: str(Path(work, f"{name}-{index:06d}")) for name in ("words", "sample")}
     counting.save(training.count(texts(), **settings), paths["words"])
     files.write_json(paths["sample"], sample.texts)
-    return {**found, **paths}
+    return {**counts, **paths}
 
 
 if __name__ == "__main__":

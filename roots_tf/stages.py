@@ -114,7 +114,7 @@ def _check_workers(client, folder: Path) -> None:
     with files.atomic_path(probe) as temporary:
         temporary.touch()
     try:
-        found = client.run(_describe, str(probe))
+        described = client.run(_describe, str(probe))
     except ImportError as error:
         raise files.InputError(
             f"a worker could not import roots_tf ({error}); install the same version on all"
@@ -122,7 +122,7 @@ def _check_workers(client, folder: Path) -> None:
     finally:
         probe.unlink()
     here = _describe(str(folder))
-    for worker, there in found.items():
+    for worker, there in described.items():
         if not there.pop("sees"):
             raise files.InputError(
                 f"the worker {worker} does not see {folder}; wanted a file system that all workers "

@@ -48,7 +48,7 @@ def _repair(text: str) -> tuple[str, int]:
     """The repaired text, and how many characters were replaced or left out."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text, repaired = _TO_REPAIR.subn(lambda found: _REPAIRS[ord(found[0])] or "", text)
+    text, repaired = _TO_REPAIR.subn(lambda match: _REPAIRS[ord(match[0])] or "", text)
     return text if text.isascii() else unicodedata.normalize("NFC", text), repaired
 
 

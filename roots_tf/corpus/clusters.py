@@ -262,18 +262,18 @@ def show(unique: list[str], work: str, samples: list[list[int]]) -> dict:
     """
     sets, starts = _Candidates(work), shard_rows.load(shard_rows.name(work, "starts"))
     wanted = np.array(sorted(number for sample in samples for number in sample), np.uint64)
-    found = {}
+    shown = {}
     for shard, path in enumerate(unique):
         numbers = wanted[slice(*np.searchsorted(wanted, starts[shard : shard + 2]))]
         for places, columns in shard_rows.pick(
             path, numbers - starts[shard], ["id", "source", "text"]
         ):
             for number, *values, text in zip(numbers[places].tolist(), *columns, strict=True):
-                found[number] = {"id": values[0], "source": values[1], "text": text[:SAMPLE_CHARS]}
+                shown[number] = {"id": values[0], "source": values[1], "text": text[:SAMPLE_CHARS]}
     return {
         "samples": [
             [
-                {**found[number], "jaccard": round(jaccard(sets[sample[0]], sets[number]), 3)}
+                {**shown[number], "jaccard": round(jaccard(sets[sample[0]], sets[number]), 3)}
                 for number in sample
             ]
             for sample in samples

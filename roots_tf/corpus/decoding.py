@@ -119,9 +119,9 @@ class _GzipDecompressor:
     unused_data = property(lambda self: self._stream.unused_data)
 
     def decompress(self, data: bytes, size: int) -> bytes:
-        found = self._stream.decompress(self._stream.unconsumed_tail + data, size)
-        self.needs_input = len(found) < size and not self._stream.unconsumed_tail
-        return found
+        content = self._stream.decompress(self._stream.unconsumed_tail + data, size)
+        self.needs_input = len(content) < size and not self._stream.unconsumed_tail
+        return content
 
 
 _DECOMPRESSORS = {

@@ -97,8 +97,8 @@ def _space_after(text: str, place: int) -> int:
 
 def _space_before(text: str, place: int) -> int:
     """The last place where a word has ended, or this one where no space is near."""
-    found = text.rfind(" ", max(place - _WORD_CHARS, 0), place + 1)
-    return place if found < 0 else found
+    space = text.rfind(" ", max(place - _WORD_CHARS, 0), place + 1)
+    return place if space < 0 else space
 
 
 class Index(NamedTuple):
@@ -160,9 +160,9 @@ def shared(words: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray]:
     firsts, lasts = [likely[:0]], [likely[:0]]
     for length in index.lengths if len(likely) else ():
         here = likely[likely <= len(words) - length]
-        found = here[shingles.among(_ngrams(words, length)[here], index.hashes)]
-        firsts.append(found)
-        lasts.append(found + length - 1)
+        common = here[shingles.among(_ngrams(words, length)[here], index.hashes)]
+        firsts.append(common)
+        lasts.append(common + length - 1)
     return np.concatenate(firsts), np.concatenate(lasts)
 
 

@@ -52,7 +52,7 @@ class PythonFile(NamedTuple):
 
 def installed_files() -> list[PythonFile]:
     """Python files of the standard library and of the packages installed beside us, sorted."""
-    found = []
+    sources = []
     for kind in ("stdlib", "purelib", "platlib"):
         root = sysconfig.get_path(kind)
         for folder, folders, names in os.walk(root):
@@ -64,8 +64,8 @@ def installed_files() -> list[PythonFile]:
                 package = path.relative_to(root).parts[0].removesuffix(".py")
                 source = STANDARD_LIBRARY if kind == "stdlib" else package
                 if package not in _OURSELVES:
-                    found.append(PythonFile(str(path), source))
-    return sorted(set(found), key=lambda file: (file.source, file.path))
+                    sources.append(PythonFile(str(path), source))
+    return sorted(set(sources), key=lambda file: (file.source, file.path))
 
 
 def write_docstrings(

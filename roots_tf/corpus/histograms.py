@@ -41,7 +41,7 @@ def choices(
     [(0.0, 10, False), (0.1, 70, False), (0.2, 90, True), (0.3, 100, False)]
     """
     total = sum(documents for _, documents in histogram)
-    found = []
+    bars = []
     for side, limit in (("at least", lowest), ("at most", highest)):
         if limit is None:
             continue
@@ -51,8 +51,8 @@ def choices(
                 for edge, documents in histogram
                 if (edge >= value if side == "at least" else edge <= value)
             )
-            found.append(ThresholdChoice(side, value, kept, kept / total, value == limit))
-    return found
+            bars.append(ThresholdChoice(side, value, kept, kept / total, value == limit))
+    return bars
 
 
 def quantile(histogram: Histogram, share: float) -> float:

@@ -78,9 +78,9 @@ def visible(page: str, max_depth: int, max_tags: int) -> tuple[str, str, int, in
     nesting = _Nesting(max_depth, max_tags)
     without_end: set[str] = set()
     is_xml = page.startswith("<?xml")  # there, <script/> is a whole element
-    while found := _TAG.search(page, at):
-        slash, name, attributes, comment = found.groups()
-        start, at = found.span()
+    while tag := _TAG.search(page, at):
+        slash, name, attributes, comment = tag.groups()
+        start, at = tag.span()
         if name is None:
             kept.append(page[copied:start])
             # If not a comment, a document type or what the standard calls a bogus comment.

@@ -54,10 +54,10 @@ def identify(text: str) -> tuple[str, float]:
     detector = _detector()
     text = _sample(text)
     try:
-        _, _, found = detector.detect(text, isPlainText=True)
+        _, _, detected = detector.detect(text, isPlainText=True)
     except (detector.error, UnicodeEncodeError):
-        _, _, found = detector.detect(_REFUSED.sub(" ", text), isPlainText=True)
-    known = [(percent, code) for _, code, percent, _ in found if not _UNKNOWN.match(code)]
+        _, _, detected = detector.detect(_REFUSED.sub(" ", text), isPlainText=True)
+    known = [(percent, code) for _, code, percent, _ in detected if not _UNKNOWN.match(code)]
     percent, code = max(known, default=(0, ""))
     return _CODES.get(code, code), percent / 100
 

@@ -127,13 +127,13 @@ def find(
     collected = stage(
         "collect", collect, [(work, shard, parameters.bands, partitions) for shard in range(shards)]
     )
-    found = clusters.find(list(unique), parameters.ngram, parameters.min_jaccard, work, stage)
+    clustered = clusters.find(list(unique), parameters.ngram, parameters.min_jaccard, work, stage)
     seconds = sum(result["seconds"] for result in [*signed, *paired, *collected])
     return {
-        **found,
+        **clustered,
         "documents": documents,
         "largest_bucket": max(result["largest_bucket"] for result in paired),
-        "seconds": round(seconds + found["seconds"], 3),
+        "seconds": round(seconds + clustered["seconds"], 3),
     }
 
 
@@ -250,13 +250,13 @@ def pairs_of_equal(hashes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray,
     small = np.repeat(sizes <= LARGE_BUCKET, sizes)
     firsts = np.repeat(members[np.cumsum(sizes) - sizes], sizes) if len(sizes) else members
     star = ~small & (firsts != members)
-    found = [np.stack([firsts[star], members[star]])]
+    pairs = [np.stack([firsts[star], members[star]])]
     for lag in range(1, min(LARGE_BUCKET, sizes.max(initial=0))):
         together = bucket[lag:] == bucket[:-lag]
         if lag > 1:
             together &= small[lag:]
-        found.append(np.stack([members[:-lag][together], members[lag:][together]]))
-    return sorted_pairs(found), int(sizes.max(initial=0))
+        pairs.append(np.stack([members[:-lag][together], members[lag:][together]]))
+    return sorted_pairs(pairs), int(sizes.max(initial=0))
 
 
 def sorted_pairs(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -279,12 +279,12 @@ def collect(work: str, shard: int, bands: int, partitions: int) -> dict:
         partitions: ranges of hashes of each band.
     """
     start, end = shard_rows.load(shard_rows.name(work, "starts"))[shard : shard + 2]
-    found = []
+    parts = []
     for band in range(bands):
         for part in range(partitions):
             pairs = shard_rows.load(shard_rows.name(work, "pairs", band, part))
-            found.append(pairs[:, slice(*np.searchsorted(pairs[0], (start, end)))])
-    pairs = sorted_pairs(found)
+            parts.append(pairs[:, slice(*np.searchsorted(pairs[0], (start, end)))])
+    pairs = sorted_pairs(parts)
     shard_rows.save(shard_rows.name(work, "candidates", shard), pairs)
     shard_rows.save(shard_rows.name(work, "partners", shard), np.unique(pairs[1]))
     return {"pairs": pairs.shape[1]}

@@ -149,9 +149,9 @@ def _with_many_digits(text: str) -> tuple[tuple[int, int], ...]:
 def _lines_with(mark: re.Pattern, text: str) -> Iterator[tuple[int, int]]:
     """Lines that contain a mark: few, so that a slow pattern is tried on these alone."""
     end = 0
-    while found := mark.search(text, end):
-        start = text.rfind("\n", end, found.start()) + 1 or end
-        end = text.find("\n", found.end())
+    while match := mark.search(text, end):
+        start = text.rfind("\n", end, match.start()) + 1 or end
+        end = text.find("\n", match.end())
         end = len(text) if end < 0 else end
         yield start, end
 
@@ -182,64 +182,64 @@ def mod_97(iban: str) -> bool:
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
     for pattern, mark in _SECRET_PATTERNS.items():
-        for found in pattern.finditer(text) if mark in text else ():
-            yield found.span()
+        for match in pattern.finditer(text) if mark in text else ():
+            yield match.span()
 
 
 def _emails(text: str) -> Iterator[tuple[int, int]]:
-    for found in _in(_lines_with(_AT, text), _EMAIL, text):
-        yield found.span()
+    for match in _in(_lines_with(_AT, text), _EMAIL, text):
+        yield match.span()
 
 
 def _ibans(text: str) -> Iterator[tuple[int, int]]:
-    for found in _in(_with_many_digits(text), _IBAN, text):
-        length = _LENGTH_OF_IBAN.get(found[0][:2], 0)
-        letters = [place for place, letter in enumerate(found[0]) if letter != " "]
+    for match in _in(_with_many_digits(text), _IBAN, text):
+        length = _LENGTH_OF_IBAN.get(match[0][:2], 0)
+        letters = [place for place, letter in enumerate(match[0]) if letter != " "]
         if not 0 < length <= len(letters):
             continue
-        end = found.start() + letters[length - 1] + 1
-        if not text[end : end + 1].isalnum() and mod_97(text[found.start() : end].replace(" ", "")):
-            yield found.start(), end
+        end = match.start() + letters[length - 1] + 1
+        if not text[end : end + 1].isalnum() and mod_97(text[match.start() : end].replace(" ", "")):
+            yield match.start(), end
 
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
-    for found in _in(_with_many_digits(text), _CARD, text):
-        digits = found[0].replace(" ", "").replace("-", "")
+    for match in _in(_with_many_digits(text), _CARD, text):
+        digits = match[0].replace(" ", "").replace("-", "")
         if _ISSUERS.fullmatch(digits) and luhn(digits):
-            yield found.span()
+            yield match.span()
 
 
 def _ip_addresses(text: str) -> Iterator[tuple[int, int]]:
-    for found in _in(_lines_with(_DOTTED, text), _IPV4, text):
-        before = text[max(found.start() - 20, 0) : found.start()]
+    for match in _in(_lines_with(_DOTTED, text), _IPV4, text):
+        before = text[max(match.start() - 20, 0) : match.start()]
         # Four numbers below 20 are one address in 27,000 and most versions and sections.
-        small = all(int(octet) < 20 for octet in found[0].split("."))
+        small = all(int(octet) < 20 for octet in match[0].split("."))
         if _VERSION.search(before) or (small and not _NETWORK.search(before)):
             continue
-        if ipaddress.ip_address(found[0]).is_global:  # no loopback, private or documentation range
-            yield found.span()
-    for found in _in(_lines_with(_COLONS, text), _IPV6, text):
-        for address in (found[0], found[0].removesuffix(":")):
+        if ipaddress.ip_address(match[0]).is_global:  # no loopback, private or documentation range
+            yield match.span()
+    for match in _in(_lines_with(_COLONS, text), _IPV6, text):
+        for address in (match[0], match[0].removesuffix(":")):
             with contextlib.suppress(ValueError):
                 if ipaddress.ip_address(address) not in _DOCUMENTATION:
-                    yield found.start(), found.start() + len(address)
+                    yield match.start(), match.start() + len(address)
                 break
 
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
     lines = _with_many_digits(text)
     for pattern in (_INTERNATIONAL, _NORTH_AMERICAN, _TRUNK):
-        for found in _in(lines, pattern, text):
-            before = text[max(found.start() - 24, 0) : found.start()]
+        for match in _in(lines, pattern, text):
+            before = text[max(match.start() - 24, 0) : match.start()]
             if _NO_PHONE.search(before):
                 continue
-            if pattern is _INTERNATIONAL and not _is_international(found[0]):
+            if pattern is _INTERNATIONAL and not _is_international(match[0]):
                 continue
-            if pattern is not _TRUNK or not _is_isbn_10(found[0]):
-                yield found.span()
-    for found in _in(lines, _NAMED, text):
-        if 6 <= len(_DIGIT.findall(found[1])) <= 15:
-            yield found.span(1)
+            if pattern is not _TRUNK or not _is_isbn_10(match[0]):
+                yield match.span()
+    for match in _in(lines, _NAMED, text):
+        if 6 <= len(_DIGIT.findall(match[1])) <= 15:
+            yield match.span(1)
 
 
 def _is_international(number: str) -> bool:
@@ -282,12 +282,12 @@ def find(text: str, kinds: tuple[str, ...] = KINDS) -> list[Match]:
         kinds: of `KINDS`: keys and tokens, e-mail addresses, bank account numbers with valid check
             digits, payment card numbers likewise, public IP addresses, telephone numbers.
     """
-    found = [
+    spans = [
         (start, KINDS.index(kind), -end) for kind in kinds for start, end in _FINDERS[kind][1](text)
     ]
     findings: list[Match] = []
     free = 0
-    for start, kind, end in sorted(found):
+    for start, kind, end in sorted(spans):
         if start >= free:
             free = -end
             findings.append(Match(start, free, KINDS[kind]))

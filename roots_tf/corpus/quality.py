@@ -52,11 +52,11 @@ class Length:
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document; or `too_few_words`, `too_many_words`, `short_words` or `long_words`."""
-        found = words(document.text)
-        mixed = [word for word in found if not word.isalnum()]
+        all_words = words(document.text)
+        mixed = [word for word in all_words if not word.isalnum()]
         symbols = [word for word in mixed if not _has(str.isalnum, word)]
-        count = len(found) - len(symbols)
-        letters = len("".join(found)) - len("".join(symbols))
+        count = len(all_words) - len(symbols)
+        letters = len("".join(all_words)) - len("".join(symbols))
         measured["words"] = count
         measured["mean_word_length"] = letters / max(count, 1)
         reasons = {
@@ -90,10 +90,10 @@ class Symbols:
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document; or `hashes`, `ellipses`, `bullets`, `cut_lines` or `few_letters`."""
         text = document.text
-        found = words(text)
-        count = max(len(found), 1)
+        all_words = words(text)
+        count = max(len(all_words), 1)
         lines = text.splitlines() or [""]
-        mixed = [word for word in found if not word.isalpha()]
+        mixed = [word for word in all_words if not word.isalpha()]
         measured["hashes_per_word"] = text.count("#") / count
         measured["ellipses_per_word"] = sum(map(text.count, _ELLIPSES)) / count
         measured["bullet_lines"] = measured["ellipsis_lines"] = 0.0
@@ -104,7 +104,7 @@ class Symbols:
             cut = sum(line.rstrip().endswith(_ELLIPSES) for line in lines)
             measured["ellipsis_lines"] = cut / len(lines)
         without = sum(not _has(str.isalpha, word) for word in mixed)
-        measured["words_with_letters"] = (len(found) - without) / count
+        measured["words_with_letters"] = (len(all_words) - without) / count
         reasons = {
             "hashes_per_word": ("", "hashes"),
             "ellipses_per_word": ("", "ellipses"),
@@ -140,11 +140,11 @@ class StopWords:
         if not wanted:
             return document
         if unspaced(document.language):
-            found = sum(word in document.text for word in wanted)
+            count = sum(word in document.text for word in wanted)
         else:
-            found = len(wanted.intersection(words(document.text)))
-        measured["stop_words"] = found
-        return document if found >= self.min_stop_words else "few_stop_words"
+            count = len(wanted.intersection(words(document.text)))
+        measured["stop_words"] = count
+        return document if count >= self.min_stop_words else "few_stop_words"
 
     def limits(self, language: str) -> Limits:
         """Lowest and highest value kept of each measure."""
@@ -171,9 +171,9 @@ class FlaggedWords:
         if flagged.isdisjoint(words(document.text)):
             measured["flagged_words"] = 0.0
             return document
-        found = _WORD.findall(document.text.lower())
-        count = sum(map(flagged.__contains__, found))
-        measured["flagged_words"] = count / max(len(found), 1)
+        all_words = _WORD.findall(document.text.lower())
+        count = sum(map(flagged.__contains__, all_words))
+        measured["flagged_words"] = count / max(len(all_words), 1)
         over = measured["flagged_words"] > self.max_flagged_words
         return "flagged_words" if over else document
 

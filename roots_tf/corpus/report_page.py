@@ -295,22 +295,22 @@ def _samples(kind: str, samples: list[dict]) -> str:
     )
 
 
-def _near_duplicates(found: dict) -> str:
+def _near_duplicates(report: dict) -> str:
     """Counts of the clusters; then some of them, each document beside the one that is kept."""
     counts = [
-        (_words(name), found[name])
+        (_words(name), report[name])
         for name in ("candidate_pairs", "verified_pairs", "clusters", "dropped_documents")
     ]
-    sizes = [(int(size), number) for size, number in found["cluster_sizes"].items()]
-    lowest = found["limits"]["jaccard"][1]
+    sizes = [(int(size), number) for size, number in report["cluster_sizes"].items()]
+    lowest = report["limits"]["jaccard"][1]
     shown = table(("", "number"), counts)
     if sizes:
         shown += "<h3>Documents of a cluster</h3>" + table(("documents", "clusters"), sorted(sizes))
-    pairs = sorted((float(value), number) for value, number in found["jaccard"].items())
+    pairs = sorted((float(value), number) for value, number in report["jaccard"].items())
     if pairs:
         title = "Jaccard similarity of the candidate pairs"
         shown += f"<h3>{title}</h3>{histograms.draw(pairs, lowest, None, title)}"
-    for place, (kept, *others) in enumerate(found["samples"]):
+    for place, (kept, *others) in enumerate(report["samples"]):
         shown += (
             f"<details{' open' if place == 0 else ''}><summary>{len(others) + 1} documents like "
             f"{text(kept['source'])}</summary>"
@@ -346,19 +346,19 @@ def differences(kept: str, dropped: str) -> tuple[str, str]:
     return "".join(sides[0]), "".join(sides[1])
 
 
-def _repeated_paragraphs(found: dict) -> str:
+def _repeated_paragraphs(report: dict) -> str:
     """Counts, and the paragraphs that most documents share."""
     names = ("paragraphs", "repeated_paragraphs", "documents_changed", "chars_removed")
-    shown = table(("", "number"), [(_words(name), found[name]) for name in names])
-    frequent = [(line["documents"], line["text"]) for line in found["most_frequent"]]
+    shown = table(("", "number"), [(_words(name), report[name]) for name in names])
+    frequent = [(line["documents"], line["text"]) for line in report["most_frequent"]]
     return shown + (table(("documents", "paragraph"), frequent) if frequent else "")
 
 
-def _sampling(found: dict) -> str:
+def _sampling(report: dict) -> str:
     """Groups of documents and the share that is kept of each."""
     rows = [
         (group["language"] or "any", group["source"] or "any", group["documents"])
         + (float(f"{group['rate']:.3g}"), group["kept"])
-        for group in found["groups"]
+        for group in report["groups"]
     ]
     return table(("language", "source", "documents", "rate", "kept"), rows)

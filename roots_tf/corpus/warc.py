@@ -136,13 +136,13 @@ def borders(path: str, task_bytes: int) -> list[int]:
         path: the file.
         task_bytes: about how far apart the offsets are.
     """
-    found = [0]
+    offsets = [0]
     size = Path(path).stat().st_size
     with open(path, "rb") as file:
         at = 0
         while at < size:
-            if at - found[-1] >= task_bytes:
-                found.append(at)
+            if at - offsets[-1] >= task_bytes:
+                offsets.append(at)
             file.seek(at)
             head = file.read(4096)
             parsed = _header(head) or _header(head + file.read(HEADER_BYTES - len(head)))
@@ -155,7 +155,7 @@ def borders(path: str, task_bytes: int) -> list[int]:
             at += len(separator) - len(rest)
             if at > size or not rest.startswith(_MARK[: len(rest)]):
                 break
-    return found
+    return offsets
 
 
 def _header(data: bytes) -> tuple[dict[bytes, bytes], int, int] | None:

@@ -94,5 +94,5 @@ def _detect(data: bytes) -> str:
             "found no package resiliparse, which tells the encoding of a web page that does not; "
             "install it: pip install 'roots-tf[curation]'"
         ) from error
-    found = detect_encoding(data, DETECTION_BYTES, html5_compatible=False)
-    return python_name(found or "") or "cp1252"
+    encoding = detect_encoding(data, DETECTION_BYTES, html5_compatible=False)
+    return python_name(encoding or "") or "cp1252"

@@ -96,10 +96,10 @@ def _without_brackets(text: str) -> str:
     stack: list[tuple[str, list[str]]] = [("", [])]
     open_now = dict.fromkeys(("{{", "{|", "[["), 0)
     copied = 0
-    for found in _BRACKETS.finditer(text):
-        token = found[0].lstrip(" \t:*#")
-        stack[-1][1].append(text[copied : found.start()])
-        copied = found.end()
+    for match in _BRACKETS.finditer(text):
+        token = match[0].lstrip(" \t:*#")
+        stack[-1][1].append(text[copied : match.start()])
+        copied = match.end()
         if token[0] in "{[":
             opening = token[:2]
             for _ in range(min(len(token) // 2, _MAX_NESTING - len(stack))):

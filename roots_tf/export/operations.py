@@ -31,9 +31,9 @@ def meta_graph(saved_model: str | Path) -> meta_graph_pb2.MetaGraphDef:
         message.ParseFromString(path.read_bytes())
     except (OSError, DecodeError) as error:
         raise InputError(f"could not read {path}: {error}; wanted that of a SavedModel") from error
-    for found in message.meta_graphs:
-        if "serve" in found.meta_info_def.tags:
-            return found
+    for graph in message.meta_graphs:
+        if "serve" in graph.meta_info_def.tags:
+            return graph
     raise InputError(f"found no graph with the tag 'serve' in {path}; export the model again")
 
 

@@ -75,8 +75,10 @@ for name, output in sorted(response.outputs.items()):
 
 def signatures(saved_model: str | Path) -> dict[str, meta_graph_pb2.SignatureDef]:
     """What can be asked of a SavedModel: inputs and outputs of each signature, by its name."""
-    found = operations.meta_graph(saved_model).signature_def
-    return {name: found[name] for name in sorted(found) if not name.startswith("__")}
+    all_signatures = operations.meta_graph(saved_model).signature_def
+    return {
+        name: all_signatures[name] for name in sorted(all_signatures) if not name.startswith("__")
+    }
 
 
 def write(saved_model: str | Path, model: str, examples: Mapping[str, Mapping]) -> None:
@@ -110,7 +112,7 @@ def write(saved_model: str | Path, model: str, examples: Mapping[str, Mapping]) 
         name: {key: tf.as_dtype(tensor.dtype).name for key, tensor in inputs.items()}
         for name, inputs in tensors.items()
     }
-    lines = "\n".join(f"    {name!r}: {found}," for name, found in types.items())
+    lines = "\n".join(f"    {name!r}: {dtypes}," for name, dtypes in types.items())
     client = _CLIENT.substitute(model=model, types=lines, first=next(iter(types)))
     files.write_text(folder / "client.py", client)
     _write_warm_up(Path(saved_model, WARM_UP), model, tensors)

@@ -124,7 +124,7 @@ def weights_of(layout: Format, num_layers: int) -> dict[str, Weight]:
         layout: the other format; weights that it lacks are left out.
         num_layers: of the encoder.
     """
-    found = {}
+    weights = {}
     for weight in WEIGHTS:
         theirs = getattr(weight, layout)
         is_transposed = theirs.endswith("output_weights")
@@ -134,8 +134,8 @@ def weights_of(layout: Format, num_layers: int) -> dict[str, Weight]:
         for i in range(num_layers if "{i}" in weight.ours else 1):
             names = tuple(theirs.format(i=i, qkv=part) for part in parts)
             if theirs:
-                found[weight.ours.format(i=i)] = Weight(names, is_transposed)
-    return found
+                weights[weight.ours.format(i=i)] = Weight(names, is_transposed)
+    return weights
 
 
 def parts_in(layout: Format, stored: Iterable[str]) -> set[str]:
@@ -172,7 +172,7 @@ def to_ours(
     Raises:
         InputError: a weight is missing or of another shape.
     """
-    where, found = weights_of(layout, num_layers), {}
+    where, weights = weights_of(layout, num_layers), {}
     for ours, shape in shapes.items():
         names, is_transposed = where[ours]
         part = (*shape[:-1], shape[-1] // len(names))
@@ -190,8 +190,8 @@ def to_ours(
                     "as the sizes of its config say"
                 )
             arrays.append(array.T if is_transposed else array)
-        found[ours] = np.concatenate(arrays, -1)
-    return found
+        weights[ours] = np.concatenate(arrays, -1)
+    return weights
 
 
 def from_ours(

@@ -82,17 +82,17 @@ def to_iob2(tags: list[str]) -> list[str]:
     >>> to_iob2(["I-PER", "I-PER", "B-PER", "I-LOC", "O", "S-LOC", "B-LOC", "E-LOC"])
     ['B-PER', 'I-PER', 'B-PER', 'B-LOC', 'O', 'B-LOC', 'B-LOC', 'I-LOC']
     """
-    found, inside = [], None  # the type of the entity that may go on
+    converted, inside = [], None  # the type of the entity that may go on
     for tag in tags:
         prefix, _, entity_type = tag.partition("-")
         if prefix == "O":
             inside = None
-            found.append(tag)
+            converted.append(tag)
             continue
         begins = prefix in "BSU" or entity_type != inside
-        found.append(f"{'B' if begins else 'I'}-{entity_type}")
+        converted.append(f"{'B' if begins else 'I'}-{entity_type}")
         inside = None if prefix in "ESLU" else entity_type
-    return found
+    return converted
 
 
 def text_of(sentence: Sentence) -> tuple[str, list[int], list[int]]:

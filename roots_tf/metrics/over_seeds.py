@@ -10,16 +10,16 @@ def summarise(runs: list[dict], baselines: dict[str, dict]) -> dict:
         runs: scores of each seed, by split.
         baselines: scores of a trivial answer, by split.
     """
-    found = {}
+    summary = {}
     for split, baseline in sorted(baselines.items()):
         for name, value in baseline.items():
             if isinstance(value, dict):
                 continue
             values = [run[split][name] for run in runs]
-            found[f"{split}_{name}"] = statistics.median(values)
-            found[f"{split}_{name}_range"] = [min(values), max(values)]
-            found[f"{split}_baseline_{name}"] = value
-    return found
+            summary[f"{split}_{name}"] = statistics.median(values)
+            summary[f"{split}_{name}_range"] = [min(values), max(values)]
+            summary[f"{split}_baseline_{name}"] = value
+    return summary
 
 
 def table(report: dict, splits: list[str]) -> str:

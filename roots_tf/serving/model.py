@@ -119,8 +119,8 @@ def highest_version(folder: str) -> tuple[int, Path]:
             f"found a SavedModel itself in {folder}; wanted the folder of its versions, "
             f"{Path(folder).resolve().parent}"
         )
-    found = Path(folder).iterdir() if Path(folder).is_dir() else ()
-    versions = {int(path.name): path for path in found if re.fullmatch("[0-9]{1,18}", path.name)}
+    folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    versions = {int(path.name): path for path in folders if re.fullmatch("[0-9]{1,18}", path.name)}
     if not versions:
         raise InputError(
             f"found no version of a model in {folder}; wanted a folder that export wrote, with "

@@ -52,5 +52,5 @@ _LABEL = 1 << 31 | 0xFF
 
 def _children(units: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     """Where the children of nodes are counted from."""
-    found = units[nodes]
-    return nodes ^ (found >> 10 << np.where(found & 1 << 9, 8, 0))
+    entries = units[nodes]
+    return nodes ^ (entries >> 10 << np.where(entries & 1 << 9, 8, 0))

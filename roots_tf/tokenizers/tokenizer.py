@@ -225,13 +225,13 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     path = Path(path)
     if path.is_dir():
         names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
-        found = [path / name for name in names if (path / name).is_file()]
-        if not found:
+        paths = [path / name for name in names if (path / name).is_file()]
+        if not paths:
             raise files.InputError(
                 f"found none of {', '.join(names)} in the folder {path}; wanted a tokenizer: "
                 "`roots train-tokenizer` writes one"
             )
-        path = found[0]
+        path = paths[0]
     elif not path.exists():
         raise files.InputError(
             f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME} or .model"

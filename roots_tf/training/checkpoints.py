@@ -37,11 +37,11 @@ class Checkpoints:
 
     def paths(self) -> dict[int, str]:
         """Prefix of every whole checkpoint by its step, ascending."""
-        found = {}
+        paths = {}
         for index in self._folder.glob("ckpt-*.index"):
             if match := re.fullmatch(r"ckpt-(\d+)\.index", index.name):
-                found[int(match[1])] = str(index.with_suffix(""))
-        return dict(sorted(found.items()))
+                paths[int(match[1])] = str(index.with_suffix(""))
+        return dict(sorted(paths.items()))
 
     def restore(self) -> int | None:
         """Reads the newest checkpoint that is not damaged into the variables.

@@ -25,15 +25,15 @@ def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) 
     Raises:
         InputError: it cannot be read, or is less than one step.
     """
-    found = re.fullmatch(r"\s*([\d_,]*\.?\d+(?:e\d+)?)\s*([a-z]*)\s*", duration.lower())
-    unit = (found[2] or "steps") if found else ""
+    match = re.fullmatch(r"\s*([\d_,]*\.?\d+(?:e\d+)?)\s*([a-z]*)\s*", duration.lower())
+    unit = (match[2] or "steps") if match else ""
     unit = next((name for name in UNITS if unit in (name, name[:-1])), None)
     if unit is None:
         raise InputError(
             f"found the duration {duration!r}; wanted a number of {', '.join(UNITS)}, such as "
             "10000, '3 epochs' or '1e9 tokens'"
         )
-    number = float(found[1].replace(",", "").replace("_", ""))
+    number = float(match[1].replace(",", "").replace("_", ""))
     examples = {"epochs": num_examples, "examples": 1, "tokens": 1 / length, "steps": batch_size}
     count = math.ceil(round(number * examples[unit] / batch_size, 6))
     if count < 1:

@@ -79,7 +79,7 @@ class Config:
     dev: str = program.flag(help="labelled file that picks the best epoch and the best seed")
     output: str = program.flag(help="folder of the run")
     test: str = program.flag("", help="labelled file for a last score; none: dev scores only")
-    num_epochs: float = program.flag(3.0, help="times over the training file", above=0)
+    num_epochs: float = program.flag(3.0, help="times over the training file", above=0, maximum=1e6)
     patience: int = program.flag(
         0,
         help="stop after so many evaluations without a better dev score, and keep the best; 0: "

@@ -84,8 +84,10 @@ class Config:
     input: str = program.flag(help="file of examples or texts to learn on")
     output: str = program.flag(help="folder of the run")
     dev: str = program.flag("", help="labelled file to score both models on; none: no scores")
-    num_epochs: float = program.flag(3.0, help="times over the input", above=0)
-    seed: int = program.flag(0, help="of order, dropout and random weights")
+    num_epochs: float = program.flag(3.0, help="times over the input", above=0, maximum=1e6)
+    seed: int = program.flag(
+        0, help="of order, dropout and random weights", minimum=-1e18, maximum=1e18
+    )
     debug: bool = program.flag(False, help="256 examples, one epoch")
     student: StudentFlags = program.group(StudentFlags(), "model")
     objective: LossFlags = program.group(LossFlags(), "objective")
@@ -113,6 +115,7 @@ def main(config: Config) -> dict:
     training.keep_freed_memory()
     machine = training.Machine.of(config.hardware)
     rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
+    dev = read_dev(config, kind, tokenizer) if config.dev else None
     replicas = machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(rows.num_examples, replicas, config.input)
     config = dataclasses.replace(config, optimization=fitted)
@@ -122,9 +125,9 @@ def main(config: Config) -> dict:
         student = make_student(config, kind, sizes, teacher, computation.precision)
         temperature = config.objective.temperature
         task = tasks.Distillation(kind, teacher, student, parts, temperature, config.seed)
-        training.check_task(task, config.optimization.accumulate_steps, computation.jit_compile)
+        machine.check(task, computation, config.optimization)
         machine.claim(output, flags, computation)
-        run = train(config, task, rows, tokenizer, machine, computation)
+        run = train(config, task, (rows, dev), tokenizer, machine, computation)
         if not machine.is_chief:
             return {}
         run.finish()
@@ -136,7 +139,7 @@ def main(config: Config) -> dict:
         if config.dev:
             # In float32, as everyone reads the folder.
             both = (kind.load_model(folder) for folder in (config.teacher, output / "model"))
-            report |= compare(config, kind, *both, tokenizer)
+            report |= compare(config, kind, *both, dev, tokenizer)
     show(report)
     files.write_json(output / "report.json", report)
     return report
@@ -150,7 +153,8 @@ def kind_of(config: Config, described: dict):
         described: what `models.describe` gives for the teacher.
 
     Raises:
-        InputError: the teacher is a classifier of no known task, or has no task to score.
+        InputError: the teacher is a classifier of no known task, or has no task to score or to
+            learn labels of.
     """
     if "task" in described or described["kind"] not in ("encoder", "pretrainer"):
         return tasks.restore(described)
@@ -158,6 +162,11 @@ def kind_of(config: Config, described: dict):
         raise files.InputError(
             f"found --dev and a teacher without a task, {config.teacher}; wanted no --dev, or a "
             "model folder that finetune wrote"
+        )
+    if weight := config.objective.hard_weight:
+        raise files.InputError(
+            f"found hard_weight={weight:g} and a teacher without a task, which no labels are for; "
+            "wanted hard_weight=0, or a teacher that finetune wrote"
         )
     return tasks.Texts(max_seq_length=described["encoder"].max_sequence_length)
 
@@ -257,13 +266,13 @@ def read_input(config: Config, kind):
     return labelled.first(examples, 256) if config.debug else examples
 
 
-def train(config: Config, task, rows, tokenizer, machine, computation):
+def train(config: Config, task, data, tokenizer, machine, computation):
     """Trains the student from where the last checkpoint stands.
 
     Args:
         config: of the run.
         task: a `tasks.Distillation`.
-        rows: what it learns on.
+        data: rows that it learns on, and what `read_dev` gives, or None.
         tokenizer: the teacher's.
         machine: where the run takes place.
         computation: precision and compilation, from `Machine.computation`.
@@ -271,18 +280,16 @@ def train(config: Config, task, rows, tokenizer, machine, computation):
     Returns:
         The `training.Run`.
     """
-    optimization, kind = config.optimization, task.kind
+    optimization, kind, (rows, dev) = config.optimization, task.kind, data
     settings = (optimization, computation, config.cadence, config.seed)
     run = training.Run(task, config.output, training.Settings(*settings))
     run.restore()
     evaluate = None
-    if config.dev and config.cadence.evaluate_every and machine.is_chief:
-        examples = read_dev(config, kind)
-        dev = kind.rows(examples, tokenizer)
+    if dev and config.cadence.evaluate_every and machine.is_chief:
 
         def evaluate() -> dict[str, float]:
-            predictions = predict(config, kind, task.model.student, examples, dev, tokenizer)
-            scores = kind.scores(examples, predictions)
+            predictions = predict(config, kind, task.model.student, *dev, tokenizer)
+            scores = kind.scores(dev[0], predictions)
             return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     batch_size = optimization.batch_size
@@ -314,10 +321,20 @@ def size_of(model) -> dict[str, int]:
     }
 
 
-def read_dev(config: Config, kind):
-    """Labelled examples to score on, of the `config`'s dev file as its `kind` reads them."""
+def read_dev(config: Config, kind, tokenizer) -> tuple:
+    """Labelled examples of the dev file to score on, and their rows.
+
+    Args:
+        config: of the run.
+        kind: of task.
+        tokenizer: the teacher's.
+
+    Raises:
+        InputError: the file is not one of labelled examples.
+    """
     examples = kind.read(config.dev, labelled.column_names(config.objective.columns))
-    return labelled.first(examples, 256) if config.debug else examples
+    examples = labelled.first(examples, 256) if config.debug else examples
+    return examples, kind.rows(examples, tokenizer)
 
 
 def predict(config: Config, kind, model, examples, rows, tokenizer) -> list[dict]:
@@ -336,7 +353,7 @@ def predict(config: Config, kind, model, examples, rows, tokenizer) -> list[dict
     return kind.predictions(examples, rows, outputs)
 
 
-def compare(config: Config, kind, teacher, student, tokenizer) -> dict:
+def compare(config: Config, kind, teacher, student, dev, tokenizer) -> dict:
     """Scores of both models on the dev file.
 
     Args:
@@ -344,14 +361,14 @@ def compare(config: Config, kind, teacher, student, tokenizer) -> dict:
         kind: of task.
         teacher: a model.
         student: a model.
+        dev: what `read_dev` gives.
         tokenizer: the teacher's.
 
     Returns:
         `dev`, the scores of `teacher`, `student` and `baseline`, and `agreement`, the share of
         examples that both answer alike, where answers are no numbers.
     """
-    examples = read_dev(config, kind)
-    rows = kind.rows(examples, tokenizer)
+    examples, rows = dev
     answers = {
         name: predict(config, kind, model, examples, rows, tokenizer)
         for name, model in (("teacher", teacher), ("student", student))

@@ -79,7 +79,7 @@ class Config:
         help="model folder to start from, with its tokenizer", group="model"
     )
     test: str = program.flag("", help="labelled file for a last score; none: dev scores only")
-    num_epochs: float = program.flag(3.0, help="times over the training file", above=0)
+    num_epochs: float = program.flag(3.0, help="times over the training file", above=0, maximum=1e6)
     patience: int = program.flag(
         0,
         help="stop after so many evaluations without a better dev score, and keep the best; 0: "
@@ -150,13 +150,15 @@ def main(config: Config) -> dict:
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
     computation = machine.computation(output, config.hardware, measure=False)
-    machine.claim(output, flags, computation)
     runs = []
     with machine.strategy.scope():
         for seed in range(config.seeds):
             folder = output / f"seed_{seed}"
             if not (folder / "scores.json").exists():  # it may be from before a run was stopped
-                train_seed(config, data, encoder, seed, machine, computation)
+                model = make_model(config, data.kind, encoder, seed, computation)
+                machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
+    machine.claim(output, flags, computation)
+                train_seed(config, data, model, seed, machine, computation)
             runs.append(files.read_json(folder / "scores.json") if machine.is_chief else {})
     if not machine.is_chief:
         return {}
@@ -196,28 +198,44 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     return Data(kind, examples, rows, baselines, tokenizer)
 
 
-def train_seed(config: Config, data: Data, encoder, seed: int, machine, computation) -> None:
+def make_model(config: Config, kind, encoder: models.EncoderConfig, seed: int, computation):
+    """The model of one seed with the weights that it starts from.
+
+    Args:
+        config: of the run.
+        kind: of task.
+        encoder: sizes of the model.
+        seed: of the weights that are not pretrained.
+        computation: in what numbers.
+
+    Raises:
+        InputError: the weights of `--init_from` are missing or damaged.
+    """
+    model = kind.make_model(encoder, seed, computation.precision, config.hardware.recompute)
+    if not config.model.random_init and not models.load_encoder(config.init_from, model):
+        logging.warning("%s has no pooler; it starts at random", config.init_from)
+    return model
+
+
+def train_seed(config: Config, data: Data, model, seed: int, machine, computation) -> None:
     """Trains and scores one seed, and keeps its model if no seed before was better.
 
     Args:
         config: of the run.
         data: what it learns from and is scored on.
-        encoder: sizes of the model.
-        seed: of order, dropout and the weights that are not pretrained.
+        model: with the weights that it starts from.
+        seed: of order and dropout.
         machine: where the run takes place.
         computation: precision and compilation, from `Machine.computation`.
     """
-    kind, output, flags = data.kind, Path(config.output), config.model
-    model = kind.make_model(encoder, seed, computation.precision, config.hardware.recompute)
-    if not flags.random_init and not models.load_encoder(config.init_from, model):
-        logging.warning("%s has no pooler; it starts at random", config.init_from)
+    kind, output = data.kind, Path(config.output)
     folder = output / f"seed_{seed}"
     run = train(config, data, model, seed, machine, computation)
     if not machine.is_chief:
         return
     scored = model
     if computation.precision != "float32":  # what is saved is read in float32
-        scored = kind.make_model(encoder, seed)
+        scored = kind.make_model(model.config, seed)
         for to, value in zip(scored.variables, model.variables, strict=True):
             to.assign(value)
     batch_size = config.optimization.batch_size

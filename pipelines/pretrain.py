@@ -79,11 +79,21 @@ class ModelFlags:
             "dropout": self.dropout,
             "initializer_range": self.initializer_range,
         }
-        if self.size == "custom":
-            custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-            fields |= {name: getattr(self, name) for name in custom}
-            return models.EncoderConfig(**models.preset_fields(self.preset) | fields)
-        return models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
+        custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+        given = {name: getattr(self, name) for name in custom if getattr(self, name)}
+        if self.size != "custom":
+            sizes = models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
+            if given:
+                raise files.InputError(
+                    f"found --size={self.size} and --{next(iter(given))}; wanted one or the other, "
+                    "or --size=custom"
+                )
+            return sizes
+        if missing := [name for name in custom if name not in given]:
+            raise files.InputError(
+                f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}"
+            )
+        return models.EncoderConfig(**models.preset_fields(self.preset) | fields | given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +111,9 @@ class Config:
     phases: tuple[str, ...] = program.flag(
         (), help="comma-separated phases of a run, each 'flag=value flag=value'; see above"
     )
-    seed: int = program.flag(0, help="of initial weights, order, masks, pairs and dropout")
+    seed: int = program.flag(
+        0, help="of initial weights, order, masks, pairs and dropout", minimum=-1e18, maximum=1e18
+    )
     debug: bool = program.flag(False, help="a model of one small layer, 20 updates")
     model: ModelFlags = program.group(ModelFlags(), "model")
     objective: objectives.Objective = program.choice(
@@ -146,6 +158,35 @@ class Phase:
         return self.config.max_seq_length or self.manifest["max_seq_length"]
 
 
+def phase_configs(config: Config) -> list[Config]:
+    """The config of every phase: that of the run, with the phase's own settings.
+
+    Raises:
+        InputError: a phase is empty, or has a setting that there is not, twice, or of no value.
+    """
+    known, configs = (*OF_A_PHASE, *config.objective.of_a_phase), []
+    for text in config.phases:
+        settings = [setting.partition("=")[::2] for setting in text.split()]
+        names = [name for name, _ in settings]
+        if not settings:
+            raise files.InputError(
+                "found a phase without settings in --phases; wanted 'flag=value flag=value' in "
+                "each, and commas only between phases"
+            )
+        if wrong := sorted(set(names) - set(known)):
+            raise files.InputError(
+                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(known)}"
+            )
+        if len(names) > len(set(names)):
+            raise files.InputError(f"found a setting twice in the phase {text!r}; wanted it once")
+        try:
+            configs.append(program.from_text(config, dict(settings)))
+            program.check(configs[-1])
+        except program.FlagError as error:
+            raise files.InputError(f"found the phase {text!r} in --phases: {error}") from error
+    return configs or [config]
+
+
 def phases_of(config: Config) -> list[Phase]:
     """The phases, checked; one that is the whole run where none are named.
 
@@ -153,18 +194,7 @@ def phases_of(config: Config) -> list[Phase]:
         InputError, FlagError: something is wrong with a phase or with its examples.
     """
     phases, first_step = [], 0
-    known = (*OF_A_PHASE, *config.objective.of_a_phase)
-    for number, text in enumerate(config.phases or ("",)):
-        values = dict(setting.partition("=")[::2] for setting in text.split())
-        if wrong := sorted(set(values) - set(known)):
-            raise files.InputError(
-                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(known)}"
-            )
-        try:
-            phase = program.from_text(config, values)
-            program.check(phase)
-        except program.FlagError as error:
-            raise files.InputError(f"found the phase {text!r} in --phases: {error}") from error
+    for number, phase in enumerate(phase_configs(config)):
         if not phase.examples:
             raise files.InputError("found no --examples; wanted a folder that build-examples wrote")
         manifest = examples.load(phase.examples)
@@ -267,8 +297,7 @@ def main(config: Config) -> dict:
         computation = machine.computation(output, config.hardware)
         task = make_task(config, sizes, tokenizer, computation)
         for phase in phases:
-            micro_batches = phase.config.optimization.accumulate_steps
-            training.check_task(task, micro_batches, computation.jit_compile)
+            machine.check(task, computation, phase.config.optimization)
         machine.claim(output, flags, computation, **plan_of(phases))
         settings = (config.optimization, computation, config.cadence, config.seed)
         run = training.Run(task, output, training.Settings(*settings))

@@ -12,6 +12,7 @@ All flags of a program stand side by side, whatever dataclass holds them: `make`
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Mapping
 
@@ -36,9 +37,9 @@ class Bounds(typing.NamedTuple):
         return " ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
 
     def hold(self, value: float) -> bool:
-        """Whether they hold of a number; they hold of no NaN."""
+        """Whether they hold of a number; they hold of no NaN and of nothing infinite."""
         return (
-            value == value
+            math.isfinite(value)
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)
@@ -222,11 +223,14 @@ def check(config) -> None:
         config: of a program.
 
     Raises:
-        FlagError: a number is beyond its bounds or is NaN, or a value is none of its choices.
+        FlagError: a number is beyond its bounds or not finite, a value is none of its choices, or a
+            required flag is empty.
     """
     values = flat(config)
     for name, about in flags_of(type(config)).items():
         value = values.get(name, about.default)
+        if about.is_required and value in ("", ()):
+            raise FlagError(f"found --{name}= without a value; wanted one")
         # An instance that Python gave to a `choice` may be of a class that no flag can name.
         if value == about.default or about.chooses:
             continue

@@ -112,7 +112,7 @@ def run(main, config_class: type) -> typing.NoReturn:
         )
     )
     sys.modules["__main__"].__doc__ = docstring  # absl shows it where it refuses a flag
-    app.run(call_main)
+    app.run(call_main, flags_parser=_parse)
 
 
 def help_page(docstring: str, known: Mapping[str, Flag]) -> str:
@@ -171,6 +171,14 @@ def _leave(message, status: int) -> typing.NoReturn:
     line = " ".join(str(message).split())
     print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
     sys.exit(status)
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    """What stands beside the flags; a flag that absl refuses is one line, as any other mistake."""
+    try:
+        return absl_flags.FLAGS(arguments)
+    except absl_flags.Error as error:
+        _leave(f"{error}; --help shows the flags", 2)
 
 
 def _define(name: str, about: Flag) -> None:

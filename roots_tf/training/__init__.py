@@ -11,7 +11,6 @@ __getattr__ = lazy.attributes(
         "Settings": "run",
         "Stage": "loop",
         "Work": "reporting",
-        "check_task": "step",
         "chiefs": "strategies",
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",

@@ -6,6 +6,7 @@ import re
 from roots_tf.files import InputError
 
 UNITS = ("steps", "epochs", "examples", "tokens")
+MOST_STEPS = 2**31 - 1  # steps are counted as int32 where they are folded into seeds
 
 
 def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) -> int:
@@ -23,7 +24,7 @@ def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) 
         length: positions in an example; padding counts as tokens.
 
     Raises:
-        InputError: it cannot be read, or is less than one step.
+        InputError: it cannot be read, or is less than one step or more than `MOST_STEPS`.
     """
     match = re.fullmatch(r"\s*([\d_,]*\.?\d+(?:e\d+)?)\s*([a-z]*)\s*", duration.lower())
     unit = (match[2] or "steps") if match else ""
@@ -35,7 +36,7 @@ def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) 
         )
     number = float(match[1].replace(",", "").replace("_", ""))
     examples = {"epochs": num_examples, "examples": 1, "tokens": 1 / length, "steps": batch_size}
-    count = math.ceil(round(number * examples[unit] / batch_size, 6))
-    if count < 1:
-        raise InputError(f"found the duration {duration!r}; wanted at least one step")
-    return count
+    count = number * examples[unit] / batch_size
+    if not 0 < round(count, 6) < MOST_STEPS:
+        raise InputError(f"found the duration {duration!r}; wanted one step to {MOST_STEPS:,}")
+    return math.ceil(round(count, 6))

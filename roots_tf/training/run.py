@@ -6,6 +6,7 @@ A program reads data, builds a task and hands both over:
     with machine.strategy.scope():
         computation = machine.computation(folder, config.hardware)
         ...                                                  # the model and the task
+        machine.check(task, computation, config.optimization)
         machine.claim(folder, program.flat(config), computation)
         run = Run(task, folder, Settings(config.optimization, computation, config.cadence, seed))
         run.restore()
@@ -29,7 +30,7 @@ from roots_tf.training.automatic import Computation
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
 from roots_tf.training.settings import Cadence, Hardware, Optimization
-from roots_tf.training.step import Task, TrainStep
+from roots_tf.training.step import Task, TrainStep, check_cuts
 from roots_tf.training.summaries import Summaries
 
 PLAN = "plan.json"  # what the flags stand for: decided at the first start, read at later ones
@@ -74,6 +75,20 @@ class Machine(NamedTuple):
             plan = files.read_json(path)
             return Computation(*(plan[name] for name in Computation._fields))
         return automatic.choose(hardware, self.strategy, self.num_workers, measure)
+
+    def check(self, task: Task, computation: Computation, optimization: Optimization) -> None:
+        """Refuses what this machine cannot train; call it before `claim`.
+
+        Args:
+            task: what is trained.
+            computation: in what numbers it computes.
+            optimization: of the run, or of a stage.
+
+        Raises:
+            InputError: see `step.check_cuts`.
+        """
+        replicas = self.strategy.num_replicas_in_sync
+        check_cuts(task, optimization.accumulate_steps, computation.jit_compile, replicas)
 
     def claim(self, folder: str | Path, config: dict, computation: Computation, **plan) -> None:
         """Begins the run of a config in a folder, or goes on; once nothing can be wrong any more.

@@ -92,15 +92,14 @@ def local_part(batch: Batch, parts: int, index) -> Batch:
     return batch if parts == 1 else {name: part(feature) for name, feature in batch.items()}
 
 
-def check_task(task: Task, accumulate_steps: int, jit_compile: bool) -> None:
-    """Refuses to train a loss over the whole batch in parts that do not add up to it.
-
-    Called in the strategy's scope; programs call it before they claim a folder.
+def check_cuts(task: Task, accumulate_steps: int, jit_compile: bool, replicas: int) -> None:
+    """Refuses to cut batches where the loss of a task is none of their parts.
 
     Args:
         task: what is trained.
         accumulate_steps: micro-batches that each replica's share is cut into.
         jit_compile: whether forward and backward are compiled with XLA.
+        replicas: devices that share each batch.
 
     Raises:
         InputError: the task is not additive, and there are micro-batches, or XLA and replicas.
@@ -112,7 +111,7 @@ def check_task(task: Task, accumulate_steps: int, jit_compile: bool) -> None:
             f"found accumulate_steps={accumulate_steps} and a loss that compares all rows of a "
             "batch, which is not the sum of its micro-batches'; wanted accumulate_steps=1"
         )
-    if jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    if jit_compile and replicas > 1:
         raise InputError(
             "found jit_compile on several devices and a loss that compares all rows of a "
             "batch, which XLA cannot gather; wanted --jit_compile=false"
@@ -135,7 +134,7 @@ class TrainStep:
         measure_every: steps between two measurements of the norms of weights and update; 0: never.
 
     Raises:
-        InputError: see `check_task`.
+        InputError: see `check_cuts`.
     """
 
     def __init__(
@@ -162,7 +161,7 @@ class TrainStep:
         several = tf.distribute.has_strategy()
         self._replicas_here = len(self._strategy.extended.worker_devices) if several else 1
         self._two_passes = accumulate_steps > 1 and not task.additive
-        check_task(task, accumulate_steps, jit_compile)
+        check_cuts(task, accumulate_steps, jit_compile, self._strategy.num_replicas_in_sync)
         self._gradients = self._forward_backward
         if jit_compile:
             self._gradients = tf.function(self._forward_backward, jit_compile=True)

@@ -30,7 +30,8 @@ def make_strategy(name: str, num_devices: int = 0, tpu: str = "") -> tf.distribu
         tpu: name or address of the TPU; "local" on a TPU VM.
 
     Raises:
-        InputError: there are fewer devices than asked for, or no such cluster.
+        InputError: there are fewer devices than asked for, or more than the strategy has, or no
+            such cluster.
     """
     gpus = tf.config.list_physical_devices("GPU")
     workers = _workers_named()
@@ -41,6 +42,11 @@ def make_strategy(name: str, num_devices: int = 0, tpu: str = "") -> tf.distribu
     if name == "tpu":
         return _tpu_strategy(tpu)
     if name == "one_device":
+        if num_devices > 1:
+            raise InputError(
+                f"found --strategy=one_device and --num_devices={num_devices}; wanted "
+                "--strategy=mirrored, or one device"
+            )
         return tf.distribute.OneDeviceStrategy("/GPU:0" if gpus else "/CPU:0")
     if not gpus and num_devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]

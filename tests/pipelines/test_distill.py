@@ -212,12 +212,14 @@ def test_mistakes_are_named_in_one_line(work, tmp_path):
         ({"soft_weight": 0.0, "hidden_weight": 0.0}, "found soft_weight=0, .* and one above"),
         ({"teacher": bare, "input": str(numbers)}, "found no column 'text' in .*numbers"),
         ({"teacher": bare, "dev": path}, "found --dev and a teacher without a task"),
-        ({"teacher": bare, "accumulate_steps": 2}, "found accumulate_steps=2 and a loss that com"),
         ({"teacher": bare, "hard_weight": 1.0}, "found hard_weight=1 and a teacher without a"),
+        ({"teacher": bare, "accumulate_steps": 2}, "found accumulate_steps=2 and a loss that com"),
+        ({"dev": str(tmp_path / "none.tsv")}, "found .*none.tsv"),
+        ({"temperature": float("inf")}, "found --temperature=inf; wanted a number above 0"),
         ({"teacher": work.tokenizer}, "found no model.json"),
     ):
         wrong = config(tmp_path, **{"input": path} | fields, output=str(tmp_path / "wrong"))
-        with pytest.raises(InputError, match=message) as raised:
+        with pytest.raises((InputError, program.FlagError), match=message) as raised:
             distill.main(wrong)
         assert "\n" not in str(raised.value)
-        assert not (tmp_path / "wrong").exists()
+        assert not (tmp_path / "wrong").exists(), fields

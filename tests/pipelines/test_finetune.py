@@ -1,6 +1,7 @@
 """`finetune` on real sentences: it learns, it repeats, and mistakes are named."""
 
 import json
+import shutil
 import subprocess
 import time
 
@@ -130,8 +131,11 @@ def test_what_pretraining_takes_fine_tuning_takes(work, data, tmp_path, fields):
 
 def test_a_mistake_does_not_claim_the_folder(work, data, tmp_path):
     (tmp_path / "dev.jsonl").write_text('{"text": "a horse race", "label": "racing"}\n')
-    output = tmp_path / "run"
+    output, damaged = tmp_path / "run", tmp_path / "damaged"
+    shutil.copytree(work.model, damaged)
+    (damaged / "model.safetensors").write_bytes(b"")
     for fields, message in (
+        ({"init_from": str(damaged)}, "could not read .*model.safetensors"),
         ({"dev": str(tmp_path / "dev.jsonl")}, r"found label 'racing' in .*dev.jsonl"),
         ({"init_from": str(tmp_path)}, "found no model.json"),
         ({"accumulate_steps": 5}, "found --batch_size=32; wanted a multiple of 5"),

@@ -145,15 +145,21 @@ def test_a_mistake_does_not_claim_the_folder(work, tmp_path):
     output = tmp_path / "run"
     for fields, message in (
         ({"size": "huge"}, "found size 'huge'; wanted one of tiny, mini"),
+        ({"size": "mini"}, "found --size=mini and --num_layers; wanted one or"),
+        ({"num_layers": 0}, "found --size=custom without --num_layers"),
         ({"accumulate_steps": 3}, "found --batch_size=8; wanted a multiple of 3"),
         ({"mask_rate": 1.5}, "found .*mask_rate.*1.5"),
         ({"mask_rate": 0.5, "max_predictions_per_seq": 5}, "max_predictions_per_seq.* wanted "),
         ({"phases": ("duration=5 schedule=cosin",)}, "found the phase .* --schedule=cosin"),
         ({"phases": ("duration=5", "duration=5 mask_rate=1.5")}, "found .*mask_rate.*1.5"),
+        ({"phases": ("duration=5", "")}, "found a phase without settings in --phases"),
+        ({"phases": ("duration=5 duration=6",)}, "found a setting twice in the phase"),
+        ({"seed": 10**20}, "found --seed=1.*; wanted a number from -1e.18"),
         ({"learning_rate": float("nan")}, "found --learning_rate=nan; wanted a number from 0"),
         ({"steps_per_call": 0}, "found --steps_per_call=0; wanted a number from 1"),
         ({"sentence_objective": "sop", "batch_size": 1}, "found .*batch_size.*1"),
         ({"num_heads": 3}, "found hidden_dim=32 and num_heads=3"),
+        ({"strategy": "one_device", "num_devices": 2}, "found --strategy=one_device and --num_"),
         ({"strategy": "mirrored", "num_devices": 9}, "wanted --num_devices=9: use fewer"),
     ):
         with pytest.raises((InputError, program.FlagError), match=message) as raised:

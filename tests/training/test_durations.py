@@ -20,7 +20,7 @@ def test_a_duration_is_a_number_of_steps(duration, steps):
     assert durations.steps_of(duration, **SIZES) == steps
 
 
-@pytest.mark.parametrize("duration", ["", "ten", "10 days", "-5", "0", "0.0 epochs", "nan", "1e"])
+@pytest.mark.parametrize("duration", ["", "ten", "10 days", "-5", "0", "1e99", "1e999", "nan"])
 def test_other_words_are_refused(duration):
     with pytest.raises(InputError, match="found the duration .*wanted"):
         durations.steps_of(duration, **SIZES)

@@ -150,14 +150,14 @@ def main(config: Config) -> dict:
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
     computation = machine.computation(output, config.hardware, measure=False)
+    machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
     runs = []
     with machine.strategy.scope():
         for seed in range(config.seeds):
             folder = output / f"seed_{seed}"
             if not (folder / "scores.json").exists():  # it may be from before a run was stopped
                 model = make_model(config, data.kind, encoder, seed, computation)
-                machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
-    machine.claim(output, flags, computation)
+                machine.claim(output, flags, computation)
                 train_seed(config, data, model, seed, machine, computation)
             runs.append(files.read_json(folder / "scores.json") if machine.is_chief else {})
     if not machine.is_chief:

@@ -51,7 +51,7 @@ class Config:
         "nsp",
         help="nsp or sop: fail where the corpus cannot give pairs; none: go on. For pairs only",
     )
-    language: str = program.flag("en", help="ISO 639-1 code for splitting sentences")
+    language: str = program.flag("en", help="pairs: ISO 639-1 code for splitting sentences")
     seed: int = program.flag(0, help="of every random choice")
     num_workers: int = program.flag(0, help="processes; 0: one a processor")
     scheduler: str = program.flag(

@@ -109,6 +109,8 @@ def main(config: Config) -> dict:
     length = min(config.objective.max_seq_length or kind.max_seq_length, longest)
     kind = dataclasses.replace(kind, max_seq_length=length)
     parts = config.objective.parts()
+    if config.cadence.evaluate_every and not config.dev:
+        raise files.InputError("found --evaluate_every and no --dev; wanted both, or neither")
     if report := files.finished(output, flags):
         logging.info("%s has finished; nothing to do", output)
         return report
@@ -137,8 +139,7 @@ def main(config: Config) -> dict:
         report = {"task": described.get("task", {}).get("name")}
         report |= {"teacher": size_of(teacher), "student": size_of(student)}
         if config.dev:
-            # In float32, as everyone reads the folder.
-            both = (kind.load_model(folder) for folder in (config.teacher, output / "model"))
+            both = map(kind.load_model, (config.teacher, output / "model"))  # read in float32
             report |= compare(config, kind, *both, dev, tokenizer)
     show(report)
     files.write_json(output / "report.json", report)
@@ -348,9 +349,8 @@ def predict(config: Config, kind, model, examples, rows, tokenizer) -> list[dict
         rows: the same as rows of tokens.
         tokenizer: the teacher's.
     """
-    batch_size = config.optimization.batch_size
-    outputs = tasks.predict(kind, model, rows, batch_size, tokenizer.pad_id)
-    return kind.predictions(examples, rows, outputs)
+    size, pad_id = config.optimization.batch_size, tokenizer.pad_id
+    return kind.predictions(examples, rows, tasks.predict(kind, model, rows, size, pad_id))
 
 
 def compare(config: Config, kind, teacher, student, dev, tokenizer) -> dict:

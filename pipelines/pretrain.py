@@ -72,6 +72,7 @@ class ModelFlags:
                     f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
                     "positions: build the examples with that model's tokenizer and length"
                 )
+            self._check_sizes(sizes)
             return dataclasses.replace(sizes, dropout=self.dropout)
         fields = {
             "vocabulary_size": vocabulary_size,
@@ -94,6 +95,20 @@ class ModelFlags:
                 f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}"
             )
         return models.EncoderConfig(**models.preset_fields(self.preset) | fields | given)
+
+    def _check_sizes(self, sizes: models.EncoderConfig) -> None:
+        """Refuses sizes beside `init_from` that are not those of that model."""
+        names = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+        wanted = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if self.size not in ("custom", type(self).size):
+            wanted |= dict(zip(names, models.SIZES.get(self.size, (0, 0)), strict=False))
+        wanted |= models.preset_fields(self.preset)
+        for name, value in wanted.items():
+            if getattr(sizes, name) != value:
+                raise files.InputError(
+                    f"found flags of {name}={value} and {getattr(sizes, name)} in "
+                    f"{self.init_from}; wanted --init_from without sizes, which are the model's"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

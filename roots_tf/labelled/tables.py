@@ -148,6 +148,24 @@ def first(examples, count: int):
     return type(examples)(*map(cut, examples))
 
 
+def refuse_columns(columns: dict[str, str], path: str | Path) -> None:
+    """Refuses names of columns for a file that has no named columns.
+
+    Args:
+        columns: from `column_names`.
+        path: of a CoNLL or SQuAD file.
+
+    Raises:
+        InputError: there are names.
+    """
+    if columns:
+        given = ",".join(f"{name}={own}" for name, own in columns.items())
+        raise InputError(
+            f"found --columns={given} and {path}, whose layout has no named columns; wanted it "
+            "without --columns"
+        )
+
+
 def strings(table: Table, name: str) -> list[str]:
     """A column of texts or of names of classes: strings as they are, numbers as JSON writes them.
 

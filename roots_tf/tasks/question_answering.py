@@ -56,6 +56,7 @@ class QuestionAnswering(FineTuning):
             table = tables.read(path, ("question", "context"), ("id",), columns)
             texts = {name: tables.strings(table, name) for name in ("question", "context")}
             return self.unlabelled(texts | {"id": table.columns.get("id", table.lines)})
+        tables.refuse_columns(columns, path)
         return Questions(squad.read(path), [])
 
     def unlabelled(self, columns):

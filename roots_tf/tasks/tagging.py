@@ -77,6 +77,7 @@ class Tagging(FineTuning):
             table = read_unlabelled(path, columns)
             words = self.unlabelled({"text": tables.strings(table, "text")})
             return words._replace(lines=table.lines, path=table.path)
+        tables.refuse_columns(columns, path)
         sentences = conll.read(path)
         parts = [conll.text_of(sentence) for sentence in sentences]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))

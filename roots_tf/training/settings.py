@@ -116,7 +116,9 @@ class Cadence:
     steps_per_call: int = program.flag(10, help="updates between two returns to Python", minimum=1)
     log_every: int = program.flag(50, help="updates between two log lines", minimum=1)
     evaluate_every: int = program.flag(
-        1_000, help="updates between two evaluations; 0: at the end", minimum=0
+        1_000,
+        help="updates between two evaluations; 0: at the end, or each epoch for --patience",
+        minimum=0,
     )
     checkpoint_every: int = program.flag(
         1_000, help="updates between two checkpoints; 0: at the end", minimum=0

@@ -233,3 +233,9 @@ def test_the_first_examples():
     table = tables.Table({"text": ["a", "b", "c"], "label": [1, 2, 3]}, [2, 3, 4], "a.tsv")
     assert tables.first(table, 2) == ({"text": ["a", "b"], "label": [1, 2]}, [2, 3], "a.tsv")
     assert tables.first(table, 9) == table
+
+
+def test_columns_are_refused_where_a_file_has_none():
+    tables.refuse_columns({}, "train.conll")
+    with pytest.raises(InputError, match="found --columns=text=word and train.conll, whose layout"):
+        tables.refuse_columns({"text": "word"}, "train.conll")

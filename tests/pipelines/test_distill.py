@@ -215,6 +215,7 @@ def test_mistakes_are_named_in_one_line(work, tmp_path):
         ({"teacher": bare, "hard_weight": 1.0}, "found hard_weight=1 and a teacher without a"),
         ({"teacher": bare, "accumulate_steps": 2}, "found accumulate_steps=2 and a loss that com"),
         ({"dev": str(tmp_path / "none.tsv")}, "found .*none.tsv"),
+        ({"evaluate_every": 5}, "found --evaluate_every and no --dev; wanted both"),
         ({"temperature": float("inf")}, "found --temperature=inf; wanted a number above 0"),
         ({"teacher": work.tokenizer}, "found no model.json"),
     ):

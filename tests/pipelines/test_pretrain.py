@@ -239,6 +239,9 @@ def test_a_run_starts_from_the_weights_of_another(work, tmp_path):
     before = safetensors.numpy.load_file(Path(work.model, "model.safetensors"))
     for name, value in weights(tmp_path / "run").items():
         np.testing.assert_array_equal(value, before[name])
+    for other in ({"size": "base"}, {"num_layers": 2}, {"preset": "modern"}):
+        with pytest.raises(InputError, match="wanted --init_from without sizes"):
+            pretrain.main(config(work, tmp_path / "no", **fields | other))
     with pytest.raises(InputError, match="found no model.json in nothing"):
         pretrain.main(config(work, tmp_path / "no", init_from="nothing"))
 

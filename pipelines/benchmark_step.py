@@ -54,13 +54,13 @@ PARTS = ("forward", "backward", "optimizer", "input")
 
 def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
+    training.keep_freed_memory()
     from roots_tf.objectives.masked_lm_task import MaskedLMTask
     from roots_tf.training import parts_of_step
     from roots_tf.training.peak import matmul_peak
 
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
-    training.keep_freed_memory()
     strategy = training.strategies.make_strategy("one_device")
     dataset, length, vocabulary_size = batches(config)
     sizes = models.EncoderConfig.of_size(

@@ -100,6 +100,7 @@ def main(config: Config) -> dict:
     """Trains the student, or goes on training it, and returns the report."""
     config = program.replace(config, num_epochs=1.0) if config.debug else config
     program.check(config)
+    training.keep_freed_memory()
     output, flags = Path(config.output), program.flat(config)
     described, tokenizer = models.describe(config.teacher), tokenizers.load(config.teacher)
     encoder = described["encoder"]
@@ -114,7 +115,6 @@ def main(config: Config) -> dict:
     if report := files.finished(output, flags):
         logging.info("%s has finished; nothing to do", output)
         return report
-    training.keep_freed_memory()
     machine = training.Machine.of(config.hardware)
     rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
     dev = read_dev(config, kind, tokenizer) if config.dev else None

@@ -134,13 +134,13 @@ def main(config: Config) -> dict:
     """Trains once a seed and returns the report."""
     config = program.replace(config, num_epochs=1.0, seeds=1) if config.debug else config
     program.check(config)
+    training.keep_freed_memory()
     output, flags = Path(config.output), program.flat(config)
     encoder = models.describe(config.init_from)["encoder"]
     tokenizer = tokenizers.load(config.init_from)
     if report := files.finished(output, flags):
         logging.info("%s has finished; nothing to do", output)
         return report
-    training.keep_freed_memory()
     machine = training.Machine.of(config.hardware)
     models.check_frozen(config.model.frozen_layers, encoder.num_layers)
     if config.model.dropout >= 0:

@@ -294,6 +294,7 @@ def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
     config = program.replace(config, **DEBUG) if config.debug else config
     program.check(config)
+    training.keep_freed_memory()
     phases, output, flags = phases_of(config), Path(config.output), program.flat(config)
     tokenizer = tokenizers.load(Path(phases[0].config.examples, "tokenizer"))
     for phase in phases:
@@ -304,7 +305,6 @@ def main(config: Config) -> dict:
         logging.info("%s has finished its %d steps; nothing to do", output, report["step"])
         return report
     check_builds(output, phases)
-    training.keep_freed_memory()
     machine = training.Machine.of(config.hardware)
     for phase in phases:
         phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)

@@ -19,7 +19,9 @@ def keep_freed_memory() -> None:
     """Makes malloc keep what is freed, in huge pages where the system has them.
 
     For processes that train, at their start: later allocations come from one heap that does not
-    shrink. Does nothing where the C library is not glibc.
+    shrink. A thread that has allocated before keeps the heap of its own, which does: `main` calls
+    this before it loads TensorFlow or a tokenizer, whose threads would. Does nothing where the C
+    library is not glibc.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6", use_errno=True)

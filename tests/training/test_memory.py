@@ -9,12 +9,12 @@ import pytest
 
 CODE = """
 import resource, sys
-import tensorflow as tf
 from roots_tf.training import memory
 
-if sys.argv[1] == "keep":
+if sys.argv[1] == "keep":  # before the threads of TensorFlow, as the programs do
     memory.keep_freed_memory()
     memory.keep_freed_memory()  # may be called again
+import tensorflow as tf
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ _CANNOT_WRITE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
 }
+LARGEST_JSON = 256 << 20  # bytes; a tokenizer of 250,000 entries takes 20 MiB
 _VERSION_KEY = "roots_tf"  # of config.json; folders of version 0.1 have none
 
 
@@ -122,16 +124,39 @@ def read_json(path: str | Path):
     """Reads a JSON file.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing, is no regular file, is larger than `LARGEST_JSON`, or is
+            not JSON.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"))
-    except FileNotFoundError as error:
+        with open(path, "rb", opener=_open_at_once) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise FileNotFoundError
+            if about.st_size > LARGEST_JSON:
+                raise InputError(
+                    f"found {about.st_size} bytes in {path}; wanted a JSON file of at most "
+                    f"{LARGEST_JSON}: give the file that was meant"
+                )
+            return json.loads(file.read().decode("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(
             f"found no file {path}; wanted the JSON that an earlier program writes"
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"could not read {path}: {error.strerror or error}; make it a file that can be read"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"found no JSON in {path} (too deep); write that file again") from error
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"found no JSON in {path} ({error}); write that file again") from error
+
+
+def _open_at_once(path, flags: int) -> int:
+    """A descriptor of the file, also of a FIFO, where `open` would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def claim(folder: str | Path, config: dict) -> dict | None:

@@ -11,23 +11,31 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {"features", "files", "flags", "lazy", "losses", "program", "seeds", "words"}
-ROOM_BASE = BASE | {"stages"}
+ROOM_BASE = BASE | {"schema", "stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
     "program": {"flags"},
-    "stages": {"files"},
-    "corpus": {"features", "files", "lazy", "stages", "words"},
+    "schema": {"files", "flags"},
+    "stages": {"files", "schema"},
+    "corpus": {"features", "files", "lazy", "schema", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},
     "objectives": ROOM_BASE | {"examples", "tokenizers", "models", "generation"},
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
-    "diagnosis": {"files"},
-    "serving": {"files"},
+    "diagnosis": {"files", "schema"},
+    "serving": {"files", "schema"},
 }
-WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *BASE - {"losses", "seeds"}, "stages"}
+WITHOUT_TENSORFLOW = {
+    "corpus",
+    "diagnosis",
+    "metrics",
+    *BASE - {"losses", "seeds"},
+    "schema",
+    "stages",
+}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import installed_text
+
 
 def pytest_configure():
     """Makes four logical CPU devices, which must happen before TensorFlow starts."""
@@ -15,11 +17,55 @@ def pytest_configure():
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
 
 
+def real_text() -> Path:
+    """Folder of real text, `ROOTS_DATA` or `shared/data` beside the clone, if there is one."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("ROOTS_DATA", beside))
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Folder of real text, `ROOTS_DATA` or `shared/data` beside the clone; skips without it."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("ROOTS_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no real text at {folder}; set ROOTS_DATA")
+    """Folder of real text; skips without it."""
+    if not real_text().is_dir():
+        pytest.skip(f"no real text at {real_text()}; set ROOTS_DATA")
+    return real_text()
+
+
+@pytest.fixture(scope="session")
+def novels(tmp_path_factory) -> Path:
+    """Folder of books, a text file each: English novels, or else docstrings in their form."""
+    if real_text().is_dir():
+        return real_text() / "novels_en"
+    folder = tmp_path_factory.mktemp("novels")
+    installed_text.write_books(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def topics(tmp_path_factory) -> Path:
+    """Folder of `train.jsonl`, `dev.jsonl`, `test.jsonl` with five labels: news, or docstrings."""
+    if real_text().is_dir():
+        return real_text() / "bbc_news"
+    folder = tmp_path_factory.mktemp("topics")
+    installed_text.write_topics(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory) -> Path:
+    """File of questions in SQuAD's format: those of XQuAD, or drawn ones about docstrings."""
+    if real_text().is_dir():
+        return real_text() / "xquad" / "xquad.en.json"
+    path = tmp_path_factory.mktemp("questions") / "questions.json"
+    installed_text.write_questions(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory) -> Path:
+    """File of sentences with tags in CoNLL's format: WikiANN, or drawn tags on docstrings."""
+    if real_text().is_dir():
+        return real_text() / "wikiann_en" / "dev.conll"
+    path = tmp_path_factory.mktemp("tagged") / "tagged.conll"
+    installed_text.write_tagged(path)
+    return path

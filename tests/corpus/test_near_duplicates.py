@@ -185,32 +185,33 @@ def test_mistakes_in_the_recipe(wrong):
 
 
 @pytest.fixture(scope="module")
-def novels(data) -> list[str]:
-    """Documents of 2,000 characters of some novels."""
-    documents = []
-    for path in sorted((data / "novels_en").glob("[BD]*.txt"))[:8]:
-        text = " ".join(path.read_text("utf-8-sig").split())
-        documents += [text[i : i + 2000] for i in range(0, len(text) - 500, 2000)]
-    assert len(documents) > 2500
-    return documents
+def parts(novels) -> list[str]:
+    """Parts of some novels of 1,000 characters, each once."""
+    found = []
+    for path in sorted(novels.glob("*.txt"))[:10]:
+        text = " ".join(path.read_text("utf-8-sig").split())[:200_000]
+        found += [text[i : i + 1000] for i in range(0, len(text) - 500, 1000)]
+    found = list(dict.fromkeys(found))
+    assert len(found) > 1250
+    return found
 
 
 SHARES = (0.05, 0.15, 0.30)  # of words that are changed in a copy
 
 
 @pytest.fixture(scope="module")
-def planted(novels, tmp_path_factory):
+def planted(parts, tmp_path_factory):
     """Novels with 400 copies of each kind, and what was found of them."""
     folder = tmp_path_factory.mktemp("planted")
     rng = random.Random(1)
-    vocabulary = sorted({word for text in novels[::10] for word in text.split()})
-    originals = rng.sample(novels, 1200)
+    vocabulary = sorted({word for text in parts[::10] for word in text.split()})
+    originals = rng.sample(parts, 1200)
     copies = [
         (share, text, change(text, share, vocabulary, rng))
         for share, some in zip(SHARES, np.array_split(originals, 3), strict=True)
         for text in some.tolist()
     ]
-    documents = [*novels, *(copy for _, _, copy in copies)]
+    documents = [*parts, *(copy for _, _, copy in copies)]
     unique = write_shards(folder, [(text, "s") for text in documents], 4)
     return folder, unique, copies, documents, find(unique, NearDuplicates(), folder)
 
@@ -252,7 +253,7 @@ def test_what_is_found_is_similar_and_little_is_missed(planted):
     folder, unique, copies, _, result = planted
     together = groups(folder, unique)
     found = {frozenset(pair) for group in together for pair in itertools.combinations(group, 2)}
-    assert sum(jaccard(*pair) >= 0.45 for pair in found) >= 0.99 * len(found) > 700
+    assert sum(jaccard(*pair) >= 0.45 for pair in found) >= 0.97 * len(found) > 700
     some = [text for _, *pair in copies[::3] for text in pair]
     expected = {frozenset((some[a], some[b])) for a, b in all_pairs(some, 2, 0.45)}
     assert len(found & expected) >= 0.97 * len(expected) > 250
@@ -293,9 +294,9 @@ def test_declarations_in_many_languages_are_not_alike(data, tmp_path):
     assert result["dropped_documents"] == 0
 
 
-def test_neither_workers_nor_parts_change_the_result(novels, tmp_path, monkeypatch):
+def test_neither_workers_nor_parts_change_the_result(parts, tmp_path, monkeypatch):
     rng = random.Random(2)
-    documents = novels[:300]
+    documents = parts[:300]
     documents = documents + [change(text, 0.08, ["sea", "ship"], rng) for text in documents[:60]]
     alone = write_shards(tmp_path / "a", [(text, "s") for text in documents], 3)
     expected = find(alone, NearDuplicates(), tmp_path / "a")
@@ -314,9 +315,9 @@ def test_neither_workers_nor_parts_change_the_result(novels, tmp_path, monkeypat
     }
 
 
-def test_a_killed_run_goes_on(novels, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on(parts, tmp_path, monkeypatch):
     """Stops after each fifth task, as a kill would, and starts again."""
-    documents = [*novels[:60], *(text[:-200] for text in novels[:20])]
+    documents = [*parts[:60], *(text[:-100] for text in parts[:20])]
     unique = write_shards(tmp_path, [(text, "s") for text in documents], 2)
     expected = find(unique, NearDuplicates(bands=20), tmp_path / "whole")
     write, written = files.write_json, []

@@ -38,12 +38,13 @@ def write_documents(folder: Path, texts: list[str], num_shards: int, row_group_s
 
 
 @pytest.fixture(scope="session")
-def texts(data) -> list[str]:
+def texts(novels) -> list[str]:
     """1.4 MB of English prose in documents of ten paragraphs."""
-    names = ("Burnett_Garden_1911", "Doyle_Hound_1902", "Burnett_Princess_1905", "Ford_Girl_1907")
+    names = {"Burnett_Garden_1911", "Doyle_Hound_1902", "Burnett_Princess_1905", "Ford_Girl_1907"}
+    books = sorted(novels.glob("*.txt"))
     found = []
-    for name in names:
-        lines = paragraphs(data / "novels_en" / f"{name}.txt")
+    for path in [path for path in books if path.stem in names] or books:
+        lines = paragraphs(path)
         found += ["\n".join(lines[i : i + 10]) for i in range(0, len(lines), 10)]
     return found
 

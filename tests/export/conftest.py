@@ -39,12 +39,11 @@ def minilm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sentences(data) -> list[str]:
+def sentences(topics) -> list[str]:
     """200 real texts of mixed length."""
-    lines = (data / "sst2" / "test.tsv").read_text("utf-8").splitlines()
-    reviews = [line.split("\t")[0] for line in lines[:160]]
-    news = (data / "bbc_news" / "dev.jsonl").read_text("utf-8").splitlines()
-    return reviews + [json.loads(line)["text"] for line in news[:40]]
+    lines = (topics / "train.jsonl").read_text("utf-8").splitlines()[:200]
+    found = [json.loads(line)["text"] for line in lines]
+    return [text.replace("\n", " ")[: 5 * i] for i, text in enumerate(found[:160])] + found[160:]
 
 
 @pytest.fixture

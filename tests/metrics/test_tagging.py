@@ -89,8 +89,8 @@ def test_scores_are_those_of_seqeval(pairs):
             assert row == {name: pytest.approx(theirs[name]) for name in row}
 
 
-def test_real_tags_score_one_against_themselves(data):
-    tags = [sentence.tags for sentence in conll.read(data / "wikiann_en" / "dev.conll")]
+def test_real_tags_score_one_against_themselves(tagged):
+    tags = [sentence.tags for sentence in conll.read(tagged)]
     scores = tagging.scores(tags, tags)
     assert [scores[name] for name in ("precision", "recall", "f1", "accuracy")] == [1.0] * 4
     begins = [tag[2:] for sentence in tags for tag in sentence if tag[0] == "B"]

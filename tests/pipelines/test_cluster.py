@@ -41,11 +41,6 @@ def start(*arguments) -> subprocess.Popen:
     )
 
 
-@pytest.fixture
-def novels(data) -> list[str]:
-    return sorted(map(str, (data / "novels_en").glob("*.txt")))
-
-
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
     """The scheduler file of a scheduler without workers."""
@@ -85,7 +80,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_killed_worker_changes_nothing(novels, scheduler, workers, tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE)
     config = {
-        "input": tuple(novels[:12]),
+        "input": tuple(map(str, sorted(novels.glob("*.txt"))[:12])),
         "recipe": str(tmp_path / "recipe.toml"),
         "documents": "file",
     }
@@ -110,7 +105,8 @@ def test_a_killed_worker_changes_nothing(novels, scheduler, workers, tmp_path):
 @pytest.mark.slow
 def test_a_tokenizer_and_examples(novels, scheduler, workers, tmp_path):
     documents = str(tmp_path / "documents")
-    curate.main(curate.Config(input=tuple(novels[:3]), documents="file", output=documents))
+    books = tuple(map(str, sorted(novels.glob("*.txt"))[:3]))
+    curate.main(curate.Config(input=books, documents="file", output=documents))
     found = {}
     for name, where in (("local", {"num_workers": 1}), ("cluster", {"scheduler": scheduler})):
         tokenizer, output = (str(tmp_path / name / kind) for kind in ("tokenizer", "examples"))

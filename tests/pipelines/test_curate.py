@@ -157,11 +157,11 @@ def write_records(folder, documents, names):
 
 
 @pytest.fixture(scope="module")
-def records(data):
-    """News, each a document of paragraphs, some of them altered copies, with a boilerplate line."""
+def records(topics):
+    """Texts, each a document of paragraphs; some are altered copies, some have boilerplate."""
     chance = random.Random(1)
     documents = []
-    for path in sorted((data / "bbc_news").glob("*.jsonl")):
+    for path in sorted(topics.glob("*.jsonl")):
         for line in path.read_text("utf-8").splitlines()[:150]:
             text = json.loads(line)["text"].replace(". ", ".\n")
             if chance.random() < 0.5:
@@ -288,8 +288,8 @@ def test_news_with_its_duplicates(data, tmp_path):
     assert len(set(ids)) == len(ids) == 2124
 
 
-def test_debug_reads_the_beginning(data, tmp_path):
-    output = curate_(tmp_path, input=(str(data / "novels_en"),), documents="file", debug=True)
+def test_debug_reads_the_beginning(novels, tmp_path):
+    output = curate_(tmp_path, input=(str(novels),), documents="file", debug=True)
     assert 3 <= report(output)["documents_out"] <= 20
 
 

@@ -46,8 +46,8 @@ def config(folder, **fields) -> distill.Config:
 
 
 @pytest.mark.slow
-def test_a_student_of_real_news_answers_as_its_teacher(work, data, tmp_path, capsys):
-    paths = {split: str(data / "bbc_news" / f"{split}.jsonl") for split in ("train", "dev")}
+def test_a_student_of_real_texts_answers_as_its_teacher(work, topics, tmp_path, capsys):
+    paths = {split: str(topics / f"{split}.jsonl") for split in ("train", "dev")}
     teacher_folder(tmp_path, work, hidden_dim=32, num_layers=2)
     finetune.main(
         program.make(
@@ -131,11 +131,11 @@ def test_every_kind_of_task_has_students(name, work, tmp_path):
     } <= losses[-1].keys()
 
 
-def test_a_teacher_without_a_task_teaches_vectors(work, data, tmp_path):
+def test_a_teacher_without_a_task_teaches_vectors(work, topics, tmp_path):
     teacher_folder(tmp_path, work, num_layers=2)
-    lines = (data / "sst2" / "dev.tsv").read_text("utf-8").splitlines()[:256]
+    lines = (topics / "train.jsonl").read_text("utf-8").splitlines()[:256]
     path = tmp_path / "texts.txt"
-    path.write_text("".join(line.split("\t")[0] + "\n" for line in lines))
+    path.write_text("".join(json.loads(line)["text"].split("\n")[0][:100] + "\n" for line in lines))
     settings = {"input": str(path), "debug": False, "learning_rate": 1e-2, "num_epochs": 24.0}
     settings |= {"num_layers": 1, "hidden_dim": 8}
     report = distill.main(config(tmp_path, **settings))

@@ -20,10 +20,13 @@ LENGTH = 24
 
 
 @pytest.fixture(scope="module")
-def texts(data):
+def texts(topics):
     """Real texts of mixed length, some cut, one twice."""
-    lines = (data / "sst2" / "dev.tsv").read_text("utf-8").splitlines()[:40]
-    return [line.split("\t")[0] for line in lines] + ["x", lines[0].split("\t")[0], "word " * 50]
+    lines = (topics / "dev.jsonl").read_text("utf-8").splitlines()[:40]
+    found = [
+        " ".join(json.loads(line)["text"].split())[: 9 + 7 * i] for i, line in enumerate(lines)
+    ]
+    return [*found, "x", found[0], "word " * 50]
 
 
 @pytest.fixture(scope="module")

@@ -38,10 +38,10 @@ def test_parquet_and_text_give_the_same_vocabulary(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
-def test_every_model_on_real_text(data, tmp_path, model):
+def test_every_model_on_real_text(novels, tmp_path, model):
     train_tokenizer.main(
         train_tokenizer.Config(
-            input=(str(data / "udhr"),),
+            input=(str(novels),),
             output=str(tmp_path),
             model=model,
             vocab_size=3000,

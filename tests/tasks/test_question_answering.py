@@ -57,9 +57,9 @@ def test_a_window_without_the_answer_points_at_cls(tmp_path, tokenizer):
 
 
 @pytest.mark.parametrize("length", [128, 384])
-def test_what_is_certain_comes_back_from_real_questions(data, tokenizer, length):
+def test_what_is_certain_comes_back_from_real_questions(questions, tokenizer, length):
     kind = QuestionAnswering(max_seq_length=length)
-    examples = kind.read(data / "xquad" / "xquad.en.json", {})
+    examples = kind.read(questions, {})
     examples = tables.first(examples, 200)
     rows = kind.rows(examples, tokenizer)
     predictions = kind.predictions(examples, rows, certain(rows))

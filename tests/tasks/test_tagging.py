@@ -61,9 +61,9 @@ def test_entities_have_places_in_the_text(small, tokenizer):
 
 
 @pytest.mark.parametrize("length", [16, 128])
-def test_what_is_certain_comes_back_from_real_sentences(data, tokenizer, length):
+def test_what_is_certain_comes_back_from_real_sentences(tagged, tokenizer, length):
     kind = Tagging(max_seq_length=length)
-    examples = kind.read(data / "wikiann_en" / "dev.conll", {})
+    examples = kind.read(tagged, {})
     kind, examples = kind.learn(examples), tables.first(examples, 500)
     rows = kind.rows(examples, tokenizer)
     assert (len(rows) > 2 * 500) == (length == 16)

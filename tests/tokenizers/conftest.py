@@ -1,11 +1,14 @@
 """Vocabularies for the tests: small ones trained here, and the real one of a published model."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
 
 from roots_tf.tokenizers import training
+from tests.conftest import real_text
+from tests.corpus.test_web_pages import TEXTS
 from tests.tokenizers.parity import Parity
 
 TEXT = """The quick brown fox jumps over the lazy dog; it isn't quick, they're lazy, I'd say.
@@ -36,6 +39,19 @@ def vocabulary(tmp_path_factory):
         return folders[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def languages(novels, tmp_path_factory) -> Path:
+    """Folder of texts in many languages, in its folder `udhr`, and of other texts."""
+    if real_text().is_dir():
+        return real_text()
+    folder = tmp_path_factory.mktemp("languages")
+    (folder / "udhr").mkdir()
+    (folder / "udhr" / "all.txt").write_text("\n".join([TEXT, *TEXTS.values()]), "utf-8")
+    shutil.copy(novels / "book_0.txt", folder / "udhr")
+    shutil.copytree(novels, folder / "novels", ignore=shutil.ignore_patterns(".*"))
+    return folder
 
 
 @pytest.fixture(scope="session")

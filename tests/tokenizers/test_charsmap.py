@@ -229,8 +229,8 @@ def test_nothing_but_core_ops(charsmap_parity):
 
 
 @EVERYTHING
-def test_real_text(data, charsmap_parity, everything):
-    lines = real_lines(data, everything)
+def test_real_text(languages, charsmap_parity, everything):
+    lines = real_lines(languages, everything)
     for start in range(0, len(lines), 20_000):
         charsmap_parity("nmt_nfkc").check(lines[start : start + 20_000])
 

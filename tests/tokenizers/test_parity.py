@@ -133,17 +133,17 @@ EVERYTHING = pytest.mark.parametrize(
     ("model", "kwargs"), [("wordpiece", {}), ("bpe", {"lowercase": False}), ("unigram", {})]
 )
 @EVERYTHING
-def test_real_text(data, tmp_path, model, kwargs, everything):
-    texts = (path.read_text("utf-8-sig") for path in sorted(data.glob("udhr/*")))
+def test_real_text(languages, tmp_path, model, kwargs, everything):
+    texts = (path.read_text("utf-8-sig") for path in sorted(languages.glob("udhr/*")))
     tokenizer = training.train(texts, tmp_path, model=model, vocab_size=4000, **kwargs)
     parity = Parity(tokenizer)
-    lines = real_lines(data, everything)
+    lines = real_lines(languages, everything)
     for start in range(0, len(lines), 20_000):
         parity.check(lines[start : start + 20_000])
 
 
 @EVERYTHING
-def test_real_text_with_the_published_vocabulary(data, minilm, minilm_parity, everything):
+def test_real_text_with_the_published_vocabulary(languages, minilm, minilm_parity, everything):
     """Against a tokenizer built here as `transformers.BertTokenizerFast` builds its own."""
     tokens = (minilm / "vocab.txt").read_text("utf-8").split("\n")[:-1]
     reference = hugging_face.Tokenizer(
@@ -154,7 +154,7 @@ def test_real_text_with_the_published_vocabulary(data, minilm, minilm_parity, ev
     )
     reference.pre_tokenizer = hugging_face.pre_tokenizers.BertPreTokenizer()
     reference.add_special_tokens(["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"])
-    lines = real_lines(data, everything)
+    lines = real_lines(languages, everything)
     for start in range(0, len(lines), 20_000):
         batch = lines[start : start + 20_000]
         minilm_parity.check(batch)

@@ -24,7 +24,11 @@ def texts_of(
     for file in docstrings.installed_files():
         if file.source in packages:
             files[file.source].append(file)
-    some = [file for own in files.values() for file in own[:most_files]]
+    some = [
+        file
+        for own in files.values()
+        for file in own[:: max(1, len(own) // (most_files or len(own)))]
+    ]
     docstrings.write_docstrings(folder, sources=some)
     found = {package: [] for package in packages}
     for path in sorted(folder.glob("*.jsonl")):
@@ -50,7 +54,7 @@ def write_books(folder: Path) -> None:
 def write_topics(folder: Path) -> None:
     """`train.jsonl`, `dev.jsonl` and `test.jsonl`, each line with text, label and id."""
     rng = random.Random(0)
-    texts = texts_of(TOPICS, folder / ".docstrings", most_files=120)
+    texts = texts_of(TOPICS, folder / ".docstrings", most_files=150)
     splits = {split: [] for split in SPLITS}
     for topic, own in texts.items():
         rest = rng.sample(own, sum(SPLITS.values()))

@@ -74,7 +74,9 @@ class Claim:
             return None
         self._compare(folder, *saved)
         report = Path(folder, "report.json")
-        return files.read_json(report) if report.exists() else None
+        if not report.exists():
+            return None
+        return schema.check(files.read_json(report), dict[str, object], str(report))
 
     @staticmethod
     def held(folder: str | Path, is_writer: bool = True) -> contextlib.AbstractContextManager:
@@ -245,7 +247,7 @@ def content(paths: str | Sequence[str]) -> str:
             own = [path for path in folder.iterdir() if path.suffix in _OF_A_MODEL]
             inside = [str(path) for path in own if path.name not in _OF_ITS_RUN]
         return _of_files(inside, lambda path: str(path.relative_to(folder)))
-    except (files.InputError, OSError, KeyError, TypeError, AttributeError):
+    except (ValueError, OSError, KeyError, TypeError, AttributeError):  # of what is damaged
         return ""
 
 

@@ -53,17 +53,14 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        if path.is_symlink():
-            raise files.InputError(
-                f"{given}, a link to {os.readlink(path)}, which is not there; wanted {wanted} to "
-                "write: remove the link, or choose another place"
-            ) from None
-        mode = None
+        mode, folder = None, _nearest(path, f"{given}; wanted {wanted} to write")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise files.InputError(
             f"{given} ({why}); wanted {wanted} to write: choose another place"
         ) from error
+    if mode is not None and path.is_symlink() and path.absolute().is_relative_to("/dev"):
+        mode = 0  # such as /dev/stdout, whatever it leads to: the link itself would be replaced
     if mode is not None and not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode)):
         what = "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "no file"
         raise files.InputError(
@@ -71,7 +68,8 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
         )
     if is_folder and (path / "report.json").exists():
         return  # a finished run, which may stand where nobody writes any more
-    folder = path if mode is not None and is_folder else _nearest(path)
+    if mode is not None:
+        folder = path if is_folder else path.absolute().parent
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\n")
@@ -83,9 +81,21 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
         ) from error
 
 
-def _nearest(path: Path) -> Path:
-    """The folder that exists in which the path, or what it is in, is to be made."""
-    return next(folder for folder in path.absolute().parents if folder.exists())
+def _nearest(path: Path, mistake: str) -> Path:
+    """The folder that exists in which the path, or what it is in, is to be made.
+
+    Raises:
+        InputError: with the `mistake`, where a link on the way leads nowhere.
+    """
+    for folder in (path.absolute(), *path.absolute().parents):
+        if folder.exists():
+            break
+        if folder.is_symlink():
+            raise files.InputError(
+                f"{mistake}, but {folder} is a link to {os.readlink(folder)}, which is not there: "
+                "remove the link, or choose another place"
+            )
+    return folder
 
 
 def _check_apart(given: str, role: str, named: str, output: str, paths: Sequence[str]) -> None:

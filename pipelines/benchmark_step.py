@@ -33,7 +33,9 @@ class Config:
     )
     vocab_size: int = program.flag(30_522, help="vocabulary; with --examples theirs is taken")
     dropout: float = program.flag(0.1, help="dropout rate", minimum=0, maximum=0.99)
-    examples: str = program.flag("", help="folder that build-examples wrote; none: random batches")
+    examples: str = program.flag(
+        "", help="folder that build-examples wrote; none: random batches", role="input"
+    )
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp", help="pairs that --examples are made into; random batches are always pairs"
     )
@@ -44,7 +46,9 @@ class Config:
     recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
     seconds: float = program.flag(15.0, help="how long to measure, three rounds at least")
     seed: int = program.flag(0, help="of random batches, initial weights and dropout")
-    output: str = program.flag("", help="JSON file for the results; none if empty")
+    output: str = program.flag(
+        "", help="JSON file for the results; none if empty", role="output_file"
+    )
     debug: bool = program.flag(False, help="a tiny model, short sequences, three rounds")
 
 

@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 from absl import logging
 
-from roots_tf import files, program, stages, tokenizers
+from roots_tf import claims, files, program, stages, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
 
 SCRATCH = ".build"  # folder of what is only needed until the shards are whole
@@ -35,9 +35,13 @@ SCRATCH = ".build"  # folder of what is only needed until the shards are whole
 class Config:
     """Flags of build-examples."""
 
-    input: tuple[str, ...] = program.flag(help="folders or globs of Parquet documents")
-    tokenizer: str = program.flag(help="tokenizer folder, tokenizer.json or vocab.txt")
-    output: str = program.flag(help="folder of the shards and the manifest")
+    input: tuple[str, ...] = program.flag(
+        help="folders or globs of Parquet documents", role="input"
+    )
+    tokenizer: str = program.flag(
+        help="tokenizer folder, tokenizer.json or vocab.txt", role="input"
+    )
+    output: str = program.flag(help="folder of the shards and the manifest", role="output_folder")
     layout: Literal["pairs", "contiguous"] = program.flag(
         "pairs", help="pairs: two segments of sentences a record; contiguous: text as it stands"
     )
@@ -53,9 +57,11 @@ class Config:
     )
     language: str = program.flag("en", help="pairs: ISO 639-1 code for splitting sentences")
     seed: int = program.flag(0, help="of every random choice")
-    num_workers: int = program.flag(0, help="processes; 0: one a processor")
+    num_workers: int = program.flag(0, help="processes; 0: one a processor", role="free")
     scheduler: str = program.flag(
-        "", help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine"
+        "",
+        help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine",
+        role="free",
     )
     debug: bool = program.flag(False, help="200 documents, in this process")
 
@@ -78,17 +84,19 @@ def main(config: Config) -> None:
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     output = Path(config.output).absolute()
     plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
-    if _finished(output, plan.build):
+    claim = claims.of(config, tokenizer=tokenizer.fingerprint)
+    if _finished(output, plan.build) and not claim.content_changed(output):
         logging.info("%s is already built; nothing to do", output)
         return
-    (output / manifest.NAME).unlink(missing_ok=True)  # a folder with one is whole
-    files.write_text(output / "config.json", program.to_json(config))
-    tokenizer.save(output / manifest.TOKENIZER)
-    where = (1, "") if config.debug else (config.num_workers, config.scheduler)
-    with stages.executor(*where, output) as executor:
-        described = _build(config, output, settings, plan, tokenizer, executor)
-    files.write_json(output / manifest.NAME, described)
-    shutil.rmtree(output / SCRATCH)
+    with claim.held(output):
+        claim.begin(output, replaces=True)
+        (output / manifest.NAME).unlink(missing_ok=True)  # a folder with one is whole
+        tokenizer.save(output / manifest.TOKENIZER)
+        where = (1, "") if config.debug else (config.num_workers, config.scheduler)
+        with stages.executor(*where, output) as executor:
+            described = _build(config, output, settings, plan, tokenizer, executor)
+        files.write_json(output / manifest.NAME, described)
+        shutil.rmtree(output / SCRATCH)
     seconds = time.monotonic() - began
     print(summary.table(described))
     logging.info("%.1f MB/s of text", described["text_bytes"] / 1e6 / seconds)

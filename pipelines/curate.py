@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, program, stages
+from roots_tf import claims, files, program, stages
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -58,9 +58,11 @@ DEBUG_TASKS = 4
 class Config:
     """Flags of `curate`."""
 
-    input: tuple[str, ...] = program.flag(help="files, folders or globs of text")
-    output: str = program.flag(help="folder of the document shards")
-    recipe: str = program.flag("books", help="books, web or the path of a TOML file of steps")
+    input: tuple[str, ...] = program.flag(help="files, folders or globs of text", role="input")
+    output: str = program.flag(help="folder of the document shards", role="output_folder")
+    recipe: str = program.flag(
+        "books", help="books, web or the path of a TOML file of steps", role="input"
+    )
     sample: int = program.flag(
         0, help="try the recipe on at most so many documents, evenly from the input; 0 is all"
     )
@@ -76,9 +78,11 @@ class Config:
         reading.MAX_DOCUMENT_CHARS, help="cut longer documents; bounds the memory"
     )
     num_shards: int = program.flag(0, help="files of the output; 0 follows from the input's size")
-    num_workers: int = program.flag(0, help="processes; 0 is one a processor")
+    num_workers: int = program.flag(0, help="processes; 0 is one a processor", role="free")
     scheduler: str = program.flag(
-        "", help="of Dask: tcp://host:port, tls://host:port or a scheduler file; else this machine"
+        "",
+        help="of Dask: tcp://host:port, tls://host:port or a scheduler file; else this machine",
+        role="free",
     )
     debug: bool = program.flag(False, help="read the first 8 MB only")
 
@@ -94,17 +98,27 @@ def main(config: Config) -> None:
         )
     steps = recipe.load(config.recipe)
     _refuse_other_folders(output)
-    # Who works changes nothing in the output, so a run may go on with others.
-    identity = {**dataclasses.asdict(config), "recipe": [step._asdict() for step in steps]}
-    del identity["num_workers"], identity["scheduler"]
-    signature = curation.signature([*paths, *recipe.files_read(steps)])
-    inputs = {"files": len(paths), "signature": signature}
-    done = files.claim(output, identity)
-    _refuse_other_input(output, inputs)
-    if done:
+    claim = claims.of(config, recipe=[_content(step) for step in steps])
+    if done := claim.finished(output):
         logging.info("%s has finished; nothing to do (see report.html)", output)
         print(_table(done))
         return
+    with claim.held(output):
+        claim.begin(output)
+        print(_table(_curate(config, output, paths, steps, start)))
+
+
+def _content(step: recipe.Step) -> dict:
+    """A step of the recipe, with the content of the files that it reads in place of their paths."""
+    parameters = {
+        name: claims.content(value) if name == "evaluation_files" else value
+        for name, value in step.parameters.items()
+    }
+    return step._replace(parameters=parameters)._asdict()
+
+
+def _curate(config: Config, output: Path, paths: list[str], steps: list, start: float) -> dict:
+    """Runs the tasks, and writes and returns the report."""
     size = sum(Path(path).stat().st_size for path in paths)
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
     if config.sample:  # from the midst of files too, which often begin with a title page
@@ -123,30 +137,21 @@ def main(config: Config) -> None:
     with stages.executor(config.num_workers, config.scheduler, output) as executor:
         report = curation.curate(plan, output, executor, program.progress)
     seconds = round(time.monotonic() - start, 1)
+    signature = curation.signature([*paths, *recipe.files_read(steps)])
+    inputs = {"files": len(paths), "signature": signature}
     report = {"inputs": inputs, "recipe": config.recipe, **report, "seconds": seconds}
     files.write_text(output / "report.html", report_page.render(report))
     files.write_json(output / "report.json", report)
     curation.forget_work(output)
-    print(_table(report))
+    return report
 
 
 def _refuse_other_folders(output: Path) -> None:
     """Refuses to write among files that are not a run of this program."""
-    if not (output / "config.json").exists() and output.is_dir() and any(output.iterdir()):
+    names = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if "config.json" not in names and names - {claims.LOCK}:
         raise files.InputError(
             f"{output} holds files, but no config.json of curate; choose a new folder as --output"
-        )
-
-
-def _refuse_other_input(output: Path, inputs: dict) -> None:
-    """Refuses to go on, or to call a run finished, when files it reads have changed."""
-    path = output / "inputs.json"
-    if not path.exists():
-        files.write_json(path, inputs)
-    elif files.read_json(path) != inputs:
-        raise files.InputError(
-            f"the input or evaluation files have changed since {output} was begun; choose another "
-            "--output, or remove that folder to begin again"
         )
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from absl import logging
 
-from roots_tf import files, program, stages
+from roots_tf import claims, files, program, stages
 from roots_tf.corpus import docstrings, reading
 
 SENTENCES = (
@@ -36,7 +36,9 @@ PER_CLASS = 250  # labelled documents of each in the training file; as many more
 class Config:
     """Flags of `demo`."""
 
-    output: str = program.flag("roots-demo", help="folder for everything the demo writes")
+    output: str = program.flag(
+        "roots-demo", help="folder for everything the demo writes", role="output_folder"
+    )
     num_steps: int = program.flag(2_000, help="pretraining updates")
     finetune_seeds: int = program.flag(1, help="runs of each fine-tuning")
     debug: bool = program.flag(False, help="a few updates of each kind: does it run at all?")
@@ -44,12 +46,19 @@ class Config:
 
 def main(config: Config) -> dict:
     """Runs every stage and returns the report."""
-    start = time.monotonic()
-    work = Path(config.output)
-    if report := files.claim(work, dataclasses.asdict(config)):
+    work, claim = Path(config.output), claims.of(config)
+    if report := claim.finished(work):
         logging.info("%s has finished; nothing to do (remove it to run the demo again)", work)
         print(_table(report))
         return report
+    with claim.held(work):
+        claim.begin(work)
+        return _demonstrate(config, work)
+
+
+def _demonstrate(config: Config, work: Path) -> dict:
+    """Runs every stage, and writes, prints and returns the report."""
+    start = time.monotonic()
     with stages.executor(0) as executor:
         found = docstrings.write_docstrings(work / "docstrings", executor)
     logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)

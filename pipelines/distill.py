@@ -26,7 +26,8 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, labelled, models, program, tasks, tokenizers, training
+from roots_tf import claims, files, labelled, models, program, tasks, tokenizers, training
+from roots_tf.metrics import of_students
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 SIZES = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
@@ -42,7 +43,9 @@ class StudentFlags:
     intermediate_dim: int = program.flag(
         0, help="its feed-forward width; 0: the teacher's, scaled as the hidden size", minimum=1
     )
-    init_from: str = program.flag("", help="model folder whose sizes and weights to start from")
+    init_from: str = program.flag(
+        "", help="model folder whose sizes and weights to start from", role="input"
+    )
     dropout: float = program.flag(
         -1.0, help="dropout rate of the student; -1: the teacher's", minimum=0, maximum=0.99
     )
@@ -80,10 +83,12 @@ class LossFlags:
 class Config:
     """Flags of `distill`."""
 
-    teacher: str = program.flag(help="model folder to learn from, with its tokenizer")
-    input: str = program.flag(help="file of examples or texts to learn on")
-    output: str = program.flag(help="folder of the run")
-    dev: str = program.flag("", help="labelled file to score both models on; none: no scores")
+    teacher: str = program.flag(help="model folder to learn from, with its tokenizer", role="input")
+    input: str = program.flag(help="file of examples or texts to learn on", role="input")
+    output: str = program.flag(help="folder of the run", role="output_folder")
+    dev: str = program.flag(
+        "", help="labelled file to score both models on; none: no scores", role="input"
+    )
     num_epochs: float = program.flag(3.0, help="times over the input", above=0, maximum=1e6)
     seed: int = program.flag(
         0, help="of order, dropout and random weights", minimum=-1e18, maximum=1e18
@@ -101,7 +106,7 @@ def main(config: Config) -> dict:
     config = program.replace(config, num_epochs=1.0) if config.debug else config
     program.check(config)
     training.keep_freed_memory()
-    output, flags = Path(config.output), program.flat(config)
+    output = Path(config.output)
     described, tokenizer = models.describe(config.teacher), tokenizers.load(config.teacher)
     encoder = described["encoder"]
     kind = kind_of(config, described)
@@ -112,38 +117,40 @@ def main(config: Config) -> dict:
     parts = config.objective.parts()
     if config.cadence.evaluate_every and not config.dev:
         raise files.InputError("found --evaluate_every and no --dev; wanted both, or neither")
-    if report := files.finished(output, flags):
+    claim = claims.of(config)
+    if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report
-    machine = training.Machine.of(config.hardware)
-    rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
-    dev = read_dev(config, kind, tokenizer) if config.dev else None
-    replicas = machine.strategy.num_replicas_in_sync
-    fitted = config.optimization.fitted(rows.num_examples, replicas, config.input)
-    config = dataclasses.replace(config, optimization=fitted)
-    with machine.strategy.scope():
-        computation = machine.computation(output, config.hardware, measure=False)
-        teacher = kind.load_model(config.teacher, computation.precision)
-        student = make_student(config, kind, sizes, teacher, computation.precision)
-        temperature = config.objective.temperature
-        task = tasks.Distillation(kind, teacher, student, parts, temperature, config.seed)
-        machine.check(task, computation, config.optimization)
-        machine.claim(output, flags, computation)
-        run = train(config, task, (rows, dev), tokenizer, machine, computation)
-        if not machine.is_chief:
-            return {}
-        run.finish()
-        described = kind.description()
-        models.save(output / "model", student, **described)
-        tokenizer.save(output / "model")
-        report = {"task": described.get("task", {}).get("name")}
-        report |= {"teacher": size_of(teacher), "student": size_of(student)}
-        if config.dev:
-            both = map(kind.load_model, (config.teacher, output / "model"))  # read in float32
-            report |= compare(config, kind, *both, dev, tokenizer)
-    show(report)
-    files.write_json(output / "report.json", report)
-    return report
+    with claim.held(output, config.hardware.is_chief):
+        machine = training.Machine.of(config.hardware)
+        rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
+        dev = read_dev(config, kind, tokenizer) if config.dev else None
+        replicas = machine.strategy.num_replicas_in_sync
+        fitted = config.optimization.fitted(rows.num_examples, replicas, config.input)
+        config = dataclasses.replace(config, optimization=fitted)
+        with machine.strategy.scope():
+            computation = machine.computation(output, config.hardware, measure=False)
+            teacher = kind.load_model(config.teacher, computation.precision)
+            student = make_student(config, kind, sizes, teacher, computation.precision)
+            temperature = config.objective.temperature
+            task = tasks.Distillation(kind, teacher, student, parts, temperature, config.seed)
+            machine.check(task, computation, config.optimization)
+            machine.claim(output, claim, computation, batch_size=fitted.batch_size)
+            run = train(config, task, (rows, dev), tokenizer, machine, computation)
+            if not machine.is_chief:
+                return {}
+            run.finish()
+            described = kind.description()
+            models.save(output / "model", student, **described)
+            tokenizer.save(output / "model")
+            report = {"task": described.get("task", {}).get("name")}
+            report |= {"teacher": size_of(teacher), "student": size_of(student)}
+            if config.dev:
+                both = map(kind.load_model, (config.teacher, output / "model"))  # read in float32
+                report |= compare(config, kind, *both, dev, tokenizer)
+        print(of_students.table(report))
+        files.write_json(output / "report.json", report)
+        return report
 
 
 def kind_of(config: Config, described: dict):
@@ -379,21 +386,6 @@ def compare(config: Config, kind, teacher, student, dev, tokenizer) -> dict:
         alike = [a[answer] == b[answer] for a, b in zip(*answers.values(), strict=True)]
         report["agreement"] = sum(alike) / len(alike)
     return report
-
-
-def show(report: dict) -> None:
-    """Prints the table of sizes and scores."""
-    print(f"{'':<28} {'teacher':>12} {'student':>12} {'trivial':>12}")
-    teacher, student = report["teacher"], report["student"]
-    for name in teacher:
-        print(f"{name:<28} {teacher[name]:>12,} {student[name]:>12,}")
-    dev = report.get("dev", {"student": {}})
-    for name, value in dev["student"].items():
-        if not isinstance(value, dict):
-            numbers = (dev[whose][name] for whose in ("teacher", "student", "baseline"))
-            print(f"{'dev ' + name:<28} " + " ".join(f"{number:>12.3f}" for number in numbers))
-    if "agreement" in report:
-        print(f"{'dev answers alike':<28} {'':>12} {report['agreement']:>12.3f}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from roots_tf.diagnosis import diagnosis, findings
 class Config:
     """Flags of `doctor`."""
 
-    model_dir: str = program.flag(help="output folder of pretrain")
+    model_dir: str = program.flag(help="output folder of pretrain", role="input")
     debug: bool = program.flag(False, help="the same; it is quick")
 
 

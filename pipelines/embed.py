@@ -35,9 +35,11 @@ CHARS_AT_ONCE = 1 << 26
 class Config:
     """Flags of `embed`."""
 
-    model: str = program.flag(help="model folder that pretrain, finetune or import wrote")
-    input: tuple[str, ...] = program.flag(help="files, folders or globs of texts")
-    output: str = program.flag(help="file to write: .parquet or .npy")
+    model: str = program.flag(
+        help="model folder that pretrain, finetune or import wrote", role="input"
+    )
+    input: tuple[str, ...] = program.flag(help="files, folders or globs of texts", role="input")
+    output: str = program.flag(help="file to write: .parquet or .npy", role="output_file")
     pooling: Literal["mean", "cls", "pooler"] = program.flag(
         "mean", help="which vector of the tokens'"
     )

@@ -15,9 +15,9 @@ from roots_tf import files, labelled, models, program, tasks, tokenizers
 class Config:
     """Flags of `evaluate`."""
 
-    model: str = program.flag(help="model folder that finetune wrote")
-    input: str = program.flag(help="labelled file")
-    output: str = program.flag(help="JSON file of scores")
+    model: str = program.flag(help="model folder that finetune wrote", role="input")
+    input: str = program.flag(help="labelled file", role="input")
+    output: str = program.flag(help="JSON file of scores", role="output_file")
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns that differ: text=sentence,label=gold"
     )

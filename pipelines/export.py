@@ -34,8 +34,12 @@ from roots_tf.files import InputError
 class Config:
     """Flags of `export`."""
 
-    model: str = program.flag(help="model folder that pretrain, finetune, distill or import wrote")
-    output: str = program.flag(help="folder to write; of a SavedModel, folder of its versions")
+    model: str = program.flag(
+        help="model folder that pretrain, finetune, distill or import wrote", role="input"
+    )
+    output: str = program.flag(
+        help="folder to write; of a SavedModel, folder of its versions", role="output_new"
+    )
     format: Literal["saved_model", "litert", "huggingface", "keras_hub"] = program.flag(
         "saved_model", help="what to write"
     )

@@ -16,7 +16,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, program, tokenizers
+from roots_tf import claims, files, program, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.tokenizers import extending
 
@@ -25,10 +25,12 @@ from roots_tf.tokenizers import extending
 class Config:
     """Flags of `extend-vocab`."""
 
-    vocabulary: str = program.flag(help="tokenizer folder, tokenizer.json, vocab.txt or .model")
-    output: str = program.flag(help="folder of the extended vocabulary")
-    words: tuple[str, ...] = program.flag((), help="files with a word a line")
-    input: tuple[str, ...] = program.flag((), help="documents to find words in")
+    vocabulary: str = program.flag(
+        help="tokenizer folder, tokenizer.json, vocab.txt or .model", role="input"
+    )
+    output: str = program.flag(help="folder of the extended vocabulary", role="output_folder")
+    words: tuple[str, ...] = program.flag((), help="files with a word a line", role="input")
+    input: tuple[str, ...] = program.flag((), help="documents to find words in", role="input")
     count: int = program.flag(1000, help="words to take from the documents, at most")
     min_pieces: int = program.flag(3, help="pieces that a word of the documents must have now")
     layout: Literal["blank_lines", "file", "line"] = program.flag(
@@ -57,17 +59,13 @@ def main(config: Config) -> None:
     if new.vocabulary[: old.size] != old.vocabulary:
         raise AssertionError("an old id changed its token")
     output = Path(config.output)
-    new.save(output)
-    files.write_text(output / "config.json", program.to_json(config))
-    files.write_json(
-        output / "report.json",
-        {
-            "old_vocab_size": old.size,
-            "vocab_size": new.size,
-            "fingerprint": new.fingerprint,
-            "words": words,
-        },
-    )
+    report = {"old_vocab_size": old.size, "vocab_size": new.size}
+    report |= {"fingerprint": new.fingerprint, "words": words}
+    claim = claims.of(config)
+    with claim.held(output):
+        claim.begin(output, replaces=True)
+        new.save(output)
+        files.write_json(output / "report.json", report)
     for word in words:
         ids, _ = old.encode([f" {word}"])
         print(f"{word}\t{' '.join(old.vocabulary[i] for i in ids)}")

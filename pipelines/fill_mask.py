@@ -17,7 +17,7 @@ from roots_tf import files, models, program, tokenizers
 class Config:
     """Flags of `fill-mask`."""
 
-    model: str = program.flag(help="model folder that pretrain wrote")
+    model: str = program.flag(help="model folder that pretrain wrote", role="input")
     text: str = program.flag("", help="a text with [MASK] on each line; none: standard input")
     top: int = program.flag(5, help="pieces to show for each [MASK]", minimum=1)
     json: bool = program.flag(False, help="print JSON lines instead of a table")

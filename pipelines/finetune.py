@@ -13,10 +13,11 @@ Tasks and what their files hold:
     question_answering  SQuAD JSON, version 1.1 or 2
 
 Takes minutes to hours. A run that was stopped goes on, run again, from its last checkpoint, in the
-middle of a seed. Prints a table of scores (median over the seeds, lowest, highest, and what a
-trivial answer scores) and writes report.json and, of the seed that is best on the dev file, a model
-folder `model/` and `dev_predictions.jsonl`, with `--test` also `test_predictions.jsonl`; of every
-seed `seed_N/` with its scores, metrics.jsonl and logs/. `--random_init` trains the same model from
+middle of a seed, with the same files and weights, wherever they stand now. Prints a table of scores
+(median over the seeds, lowest, highest, and what a trivial answer scores) and writes report.json
+and, of the seed that is best on the dev file, a model folder `model/` and `dev_predictions.jsonl`,
+with `--test` also `test_predictions.jsonl`; of every seed `seed_N/` with its scores, metrics.jsonl
+and logs/. `--random_init` trains the same model from
 random weights: what pretraining is worth.
 """
 
@@ -28,7 +29,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, labelled, models, program, tasks, tokenizers, training
+from roots_tf import claims, files, labelled, models, program, tasks, tokenizers, training
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
@@ -72,13 +73,17 @@ class TaskFlags:
 class Config:
     """Flags of `finetune`. The defaults are in the ranges of BERT's appendix A.3."""
 
-    train: str = program.flag(help="labelled file to learn from")
-    dev: str = program.flag(help="labelled file that picks the best epoch and the best seed")
-    output: str = program.flag(help="folder of the run")
-    init_from: str = program.flag(
-        help="model folder to start from, with its tokenizer", group="model"
+    train: str = program.flag(help="labelled file to learn from", role="input")
+    dev: str = program.flag(
+        help="labelled file that picks the best epoch and the best seed", role="input"
     )
-    test: str = program.flag("", help="labelled file for a last score; none: dev scores only")
+    output: str = program.flag(help="folder of the run", role="output_folder")
+    init_from: str = program.flag(
+        help="model folder to start from, with its tokenizer", group="model", role="input"
+    )
+    test: str = program.flag(
+        "", help="labelled file for a last score; none: dev scores only", role="input"
+    )
     num_epochs: float = program.flag(3.0, help="times over the training file", above=0, maximum=1e6)
     patience: int = program.flag(
         0,
@@ -135,12 +140,29 @@ def main(config: Config) -> dict:
     config = program.replace(config, num_epochs=1.0, seeds=1) if config.debug else config
     program.check(config)
     training.keep_freed_memory()
-    output, flags = Path(config.output), program.flat(config)
+    output = Path(config.output)
     encoder = models.describe(config.init_from)["encoder"]
     tokenizer = tokenizers.load(config.init_from)
-    if report := files.finished(output, flags):
+    # Early stopping sees no more than the evaluations.
+    decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
+    claim = claims.of(config, **decides)
+    if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report
+    with claim.held(output, config.hardware.is_chief):
+        return train_seeds(config, encoder, tokenizer, claim)
+
+
+def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict:
+    """Trains once a seed, from where the last run stopped, and returns the report.
+
+    Args:
+        config: of the run.
+        encoder: sizes of the pretrained model.
+        tokenizer: the pretrained model's.
+        claim: of the run.
+    """
+    output = Path(config.output)
     machine = training.Machine.of(config.hardware)
     models.check_frozen(config.model.frozen_layers, encoder.num_layers)
     if config.model.dropout >= 0:
@@ -157,7 +179,7 @@ def main(config: Config) -> dict:
             folder = output / f"seed_{seed}"
             if not (folder / "scores.json").exists():  # it may be from before a run was stopped
                 model = make_model(config, data.kind, encoder, seed, computation)
-                machine.claim(output, flags, computation)
+                machine.claim(output, claim, computation, batch_size=fitted.batch_size)
                 train_seed(config, data, model, seed, machine, computation)
             runs.append(files.read_json(folder / "scores.json") if machine.is_chief else {})
     if not machine.is_chief:

@@ -26,8 +26,8 @@ from roots_tf import files, models, program
 class Config:
     """Flags of `import`."""
 
-    from_: str = program.flag(help="folder of the checkpoint")
-    output: str = program.flag(help="model folder to write")
+    from_: str = program.flag(help="folder of the checkpoint", role="input")
+    output: str = program.flag(help="model folder to write", role="output_new")
     debug: bool = program.flag(False, help="read and check the checkpoint, write nothing")
 
 

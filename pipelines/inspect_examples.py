@@ -26,7 +26,7 @@ from roots_tf.objectives import Proportion
 class Config:
     """Flags of inspect-examples."""
 
-    examples: str = program.flag(help="folder that build-examples wrote")
+    examples: str = program.flag(help="folder that build-examples wrote", role="input")
     split: Literal["train", "held_out"] = program.flag("train", help="which split")
     objective: objectives.Objective = program.choice(
         objectives.OBJECTIVES, "masked_lm", help="as in pretrain", title="objective"
@@ -38,7 +38,9 @@ class Config:
     rows: int = program.flag(3, help="rows shown", minimum=0)
     batches: int = program.flag(50, help="batches measured", minimum=1)
     verify: bool = program.flag(False, help="check every byte of every shard first")
-    output: str = program.flag("", help="JSON file for the proportions; none if empty")
+    output: str = program.flag(
+        "", help="JSON file for the proportions; none if empty", role="output_file"
+    )
     debug: bool = program.flag(False, help="measure two batches only")
 
 
@@ -73,7 +75,8 @@ def main(config: Config) -> None:
     print(table(proportions))
     if config.output:
         files.write_json(config.output, [proportion._asdict() for proportion in proportions])
-        files.write_text(Path(config.output).with_name("config.json"), program.to_json(config))
+        beside = Path(config.output).with_suffix(".config.json")
+        files.write_text(beside, program.to_json(config))
 
 
 def _verify(folder: str, described: dict) -> None:

@@ -20,9 +20,9 @@ from roots_tf import files, labelled, models, program, tasks, tokenizers
 class Config:
     """Flags of `predict`."""
 
-    model: str = program.flag(help="model folder that finetune wrote")
-    input: str = program.flag(help="file of examples")
-    output: str = program.flag(help="file of answers, JSON lines")
+    model: str = program.flag(help="model folder that finetune wrote", role="input")
+    input: str = program.flag(help="file of examples", role="input")
+    output: str = program.flag(help="file of answers, JSON lines", role="output_file")
     columns: tuple[str, ...] = program.flag((), help="names of columns that differ: text=sentence")
     batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
     debug: bool = program.flag(False, help="the first 16 examples only")

@@ -10,8 +10,11 @@ prints that line (step, loss, tokens/s, time left) and held-out scores, and writ
     checkpoints/    to go on from                 report.json    the last scores
     model/          the trained model
 
-The same command again goes on where the last checkpoint stands; when the run has finished it says
-so and does nothing. Ctrl-C and SIGTERM save a checkpoint and exit with status 130 and 143.
+The same command again goes on where the last checkpoint stands, also after the folder or the
+examples were moved; when the run has finished it says so and does nothing. A longer `--duration`
+goes on too, with a schedule of that length, and so do other devices and another cadence; the change
+is kept in config.json. Ctrl-C and SIGTERM save a checkpoint and exit with status 130 and 143, as
+SIGHUP and SIGUSR1 do with 129 and 138.
 
 Phases share the weights, the optimizer's moments and the count of steps; each has its own examples,
 batch, duration and schedule, as BERT's 128 tokens and then 512 (arXiv:1810.04805, A.2):
@@ -37,7 +40,9 @@ from roots_tf.training.settings import Cadence, Hardware, Optimization
 class ModelFlags:
     """Which model is trained."""
 
-    init_from: str = program.flag("", help="model folder whose weights and sizes to start from")
+    init_from: str = program.flag(
+        "", help="model folder whose weights and sizes to start from", role="input"
+    )
     size: str = program.flag("mini", help="tiny, mini, small, medium, base or large; or custom")
     num_layers: int = program.flag(0, help="layers, for --size=custom", minimum=1)
     hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", minimum=1)
@@ -115,13 +120,15 @@ class ModelFlags:
 class Config:
     """Flags of `pretrain`."""
 
-    output: str = program.flag(help="folder of the run")
-    examples: str = program.flag("", help="folder that build-examples wrote")
+    output: str = program.flag(help="folder of the run", role="output_folder")
+    examples: str = program.flag("", help="folder that build-examples wrote", role="input")
     max_seq_length: int = program.flag(
         0, help="tokens in a row, where the objective packs text; 0: that of the build", minimum=0
     )
     duration: str = program.flag(
-        "10000 steps", help="a number of steps, epochs, examples or tokens, such as '3 epochs'"
+        "10000 steps",
+        help="a number of steps, epochs, examples or tokens, such as '3 epochs'",
+        role="free",
     )
     phases: tuple[str, ...] = program.flag(
         (), help="comma-separated phases of a run, each 'flag=value flag=value'; see above"
@@ -138,7 +145,11 @@ class Config:
     hardware: Hardware = program.group(Hardware(), "hardware")
     cadence: Cadence = program.group(Cadence(), "cadence")
     evaluate_batches: int = program.flag(
-        40, help="held-out batches of an evaluation; 0: all", group="cadence", minimum=0
+        40,
+        help="held-out batches of an evaluation; 0: all",
+        group="cadence",
+        role="free",
+        minimum=0,
     )
 
 
@@ -157,20 +168,9 @@ OF_A_PHASE = ("examples", "batch_size", "duration", "warmup_steps", "warmup_shar
 OF_A_PHASE += ("learning_rate", "schedule", "max_seq_length", "accumulate_steps")
 
 
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """A part of the run: its flags, the manifest of its examples, and the steps it takes."""
-
-    number: int
-    config: Config
-    manifest: dict
-    first_step: int
-    last_step: int
-
-    @property
-    def length(self) -> int:
-        """Tokens in a row, L."""
-        return self.config.max_seq_length or self.manifest["max_seq_length"]
+def of_a_phase(config: Config) -> tuple[str, ...]:
+    """Flags that a phase may set."""
+    return (*OF_A_PHASE, *config.objective.of_a_phase)
 
 
 def phase_configs(config: Config) -> list[Config]:
@@ -179,7 +179,7 @@ def phase_configs(config: Config) -> list[Config]:
     Raises:
         InputError: a phase is empty, or has a setting that there is not, twice, or of no value.
     """
-    known, configs = (*OF_A_PHASE, *config.objective.of_a_phase), []
+    known, configs = of_a_phase(config), []
     for text in config.phases:
         settings = [setting.partition("=")[::2] for setting in text.split()]
         names = [name for name, _ in settings]
@@ -202,7 +202,7 @@ def phase_configs(config: Config) -> list[Config]:
     return configs or [config]
 
 
-def phases_of(config: Config) -> list[Phase]:
+def phases_of(config: Config) -> list[training.Phase]:
     """The phases, checked; one that is the whole run where none are named.
 
     Raises:
@@ -222,30 +222,12 @@ def phases_of(config: Config) -> list[Phase]:
             num_examples=phase.objective.rows_an_epoch(manifest, length),
             length=length,
         )
-        phases.append(Phase(number, phase, manifest, first_step, first_step + steps))
+        phases.append(training.Phase(number, phase, manifest, first_step, first_step + steps))
         first_step += steps
     return phases
 
 
-def check_builds(output: Path, phases: list[Phase]) -> None:
-    """Refuses to go on with other examples than those that the run has begun with.
-
-    Args:
-        output: folder of the run.
-        phases: of the run, with the manifests as they are now.
-
-    Raises:
-        InputError: the examples have been built anew since.
-    """
-    path, builds = output / training.PLAN, [phase.manifest["build"] for phase in phases]
-    if path.exists() and (before := files.read_json(path)["builds"]) != builds:
-        raise files.InputError(
-            f"found examples of build {builds}; wanted {before}, which the run in {output} has "
-            "begun with: choose another --output"
-        )
-
-
-def stage_of(phase: Phase, task, tokenizer, machine):
+def stage_of(phase: training.Phase, task, tokenizer, machine):
     """What the run trains on in a phase.
 
     Args:
@@ -295,38 +277,41 @@ def main(config: Config) -> dict:
     config = program.replace(config, **DEBUG) if config.debug else config
     program.check(config)
     training.keep_freed_memory()
-    phases, output, flags = phases_of(config), Path(config.output), program.flat(config)
+    phases, output = phases_of(config), Path(config.output)
     tokenizer = tokenizers.load(Path(phases[0].config.examples, "tokenizer"))
     for phase in phases:
         examples.check_tokenizer(phase.manifest, tokenizer)
     longest = max(phase.length for phase in phases)
     sizes = config.model.encoder_config(tokenizer.size, longest)
-    if report := files.finished(output, flags):
-        logging.info("%s has finished its %d steps; nothing to do", output, report["step"])
+    claim = training.claim_of(config, phases, of_a_phase(config))
+    report, last_step = claim.finished(output), phases[-1].last_step
+    training.check_reach(output, report, last_step)
+    if report and report.get("step") == last_step:
+        logging.info("%s has finished its %d steps; nothing to do", output, last_step)
         return report
-    check_builds(output, phases)
-    machine = training.Machine.of(config.hardware)
-    for phase in phases:
-        phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)
-    with machine.strategy.scope():
-        computation = machine.computation(output, config.hardware)
-        task = make_task(config, sizes, tokenizer, computation)
+    with claim.held(output, config.hardware.is_chief):
+        machine = training.Machine.of(config.hardware)
         for phase in phases:
-            machine.check(task, computation, phase.config.optimization)
-        machine.claim(output, flags, computation, **plan_of(phases))
-        settings = (config.optimization, computation, config.cadence, config.seed)
-        run = training.Run(task, output, training.Settings(*settings))
-        run.restore()
-        for phase in phases:
-            stage = stage_of(phase, task, tokenizer, machine)
-            with examples.damage_named():
-                run.train(stage, phase.config.optimization, phase.first_step)
-        if not machine.is_chief:
-            return {"step": phases[-1].last_step}
-        run.finish()
-        models.save(output / "model", task.model)
-    tokenizer.save(output / "model")
-    return report_of(output, phases)
+            phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)
+        with machine.strategy.scope():
+            computation = machine.computation(output, config.hardware)
+            task = make_task(config, sizes, tokenizer, computation)
+            for phase in phases:
+                machine.check(task, computation, phase.config.optimization)
+            machine.claim(output, claim, computation, **training.plan_of(phases))
+            settings = (config.optimization, computation, config.cadence, config.seed)
+            run = training.Run(task, output, training.Settings(*settings))
+            run.restore()
+            for phase in phases:
+                stage = stage_of(phase, task, tokenizer, machine)
+                with examples.damage_named():
+                    run.train(stage, phase.config.optimization, phase.first_step)
+            if not machine.is_chief:
+                return {"step": last_step}
+            run.finish()
+            models.save(output / "model", task.model)
+        tokenizer.save(output / "model")
+        return report_of(output, phases)
 
 
 def make_task(config: Config, sizes, tokenizer, computation):
@@ -349,23 +334,7 @@ def make_task(config: Config, sizes, tokenizer, computation):
     return config.objective.make_task(model, tokenizer)
 
 
-def plan_of(phases: list[Phase]) -> dict:
-    """What `plan.json` says of the phases."""
-    return {
-        "builds": [phase.manifest["build"] for phase in phases],
-        "last_steps": [phase.last_step for phase in phases],
-        "phases": [settings_of(phase) for phase in phases],
-    }
-
-
-def settings_of(phase: Phase) -> dict:
-    """The flags of a phase, with what they stand for in numbers."""
-    steps = phase.last_step - phase.first_step
-    warmup_steps = phase.config.optimization.warmup_of(steps)
-    return program.flat(program.replace(phase.config, warmup_steps=warmup_steps))
-
-
-def report_of(output: Path, phases: list[Phase]) -> dict:
+def report_of(output: Path, phases: list[training.Phase]) -> dict:
     """Writes and returns the last held-out scores.
 
     Args:

@@ -24,7 +24,9 @@ from roots_tf import files, program
 class Config:
     """Flags of `serve`."""
 
-    model: str = program.flag(help="folder of a model's versions, as export writes it")
+    model: str = program.flag(
+        help="folder of a model's versions, as export writes it", role="input"
+    )
     name: str = program.flag("", help="name of the model in URLs; none: the folder's name")
     host: str = program.flag("127.0.0.1", help="address to listen at; 0.0.0.0: every one")
     port: int = program.flag(8501, help="port to listen at; 0: one that is free")

@@ -27,8 +27,10 @@ from roots_tf import files, program, tokenizers
 class Config:
     """Flags of `tokenize`."""
 
-    vocabulary: str = program.flag(help="tokenizer folder, tokenizer.json, vocab.txt or .model")
-    input: tuple[str, ...] = program.flag((), help="text files; none: standard input")
+    vocabulary: str = program.flag(
+        help="tokenizer folder, tokenizer.json, vocab.txt or .model", role="input"
+    )
+    input: tuple[str, ...] = program.flag((), help="text files; none: standard input", role="input")
     decode: bool = program.flag(False, help="lines are ids, to be turned into text")
     format: Literal["table", "json", "ids"] = program.flag(
         "table", help="a line a piece, JSON lines, or the ids of each line"

@@ -28,7 +28,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, program, stages
+from roots_tf import claims, files, program, stages
 from roots_tf.corpus import reading
 from roots_tf.tokenizers import counting, report, training
 
@@ -43,8 +43,10 @@ SAMPLED_TASKS = 64  # the texts for the report come from the first 4 GB of the i
 class Config:
     """Flags of `train-tokenizer`."""
 
-    input: tuple[str, ...] = program.flag(help="files, folders or globs of documents or raw text")
-    output: str = program.flag(help="folder of the vocabulary")
+    input: tuple[str, ...] = program.flag(
+        help="files, folders or globs of documents or raw text", role="input"
+    )
+    output: str = program.flag(help="folder of the vocabulary", role="output_folder")
     model: Literal["wordpiece", "bpe", "unigram"] = program.flag(
         "wordpiece", help="kind of the vocabulary"
     )
@@ -59,23 +61,34 @@ class Config:
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )
-    num_workers: int = program.flag(0, help="processes that count; 0: one a processor")
+    num_workers: int = program.flag(0, help="processes that count; 0: one a processor", role="free")
     scheduler: str = program.flag(
-        "", help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine"
+        "",
+        help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine",
+        role="free",
     )
     debug: bool = program.flag(False, help="read 1,000 documents only, in this process")
 
 
 def main(config: Config) -> None:
     """Counts the words, learns from them, then measures the vocabulary on a sample."""
-    start = time.monotonic()
     output = Path(config.output).absolute()  # workers of a cluster have another working folder
+    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    claim = claims.of(config)
+    with claim.held(output):
+        claim.begin(output, replaces=True)
+        _train(config, paths, output)
+
+
+def _train(config: Config, paths: list[str], output: Path) -> None:
+    """Trains and measures the vocabulary, and prints what was measured."""
+    start = time.monotonic()
     settings = {
         "model": config.model,
         "lowercase": config.lowercase,
         "strip_accents": {"auto": None, "true": True, "false": False}[config.strip_accents],
     }
-    words, sample = _count(config, settings, output)
+    words, sample = _count(config, paths, settings, output)
     tokenizer = training.train(
         words,
         output,
@@ -97,7 +110,6 @@ def main(config: Config) -> None:
         **report.measure(tokenizer, sample),
     }
     files.write_json(output / "report.json", measured)
-    files.write_text(output / "config.json", program.to_json(config))
     shutil.rmtree(output / WORK)
     print(report.table(measured))
     logging.info(
@@ -109,9 +121,10 @@ def main(config: Config) -> None:
     )
 
 
-def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.SourceTexts]:
+def _count(
+    config: Config, paths: list[str], settings: dict, output: Path
+) -> tuple[Counter[str], report.SourceTexts]:
     """Counts of the words of all documents, and texts of them for the report."""
-    paths = [os.path.abspath(path) for path in files.expand(config.input)]
     stats = [os.stat(path) for path in paths]
     inputs = files.fingerprint([[stat.st_size, stat.st_mtime_ns] for stat in stats])
     share = sum(stat.st_size for stat in stats) // TASKS

@@ -1,4 +1,4 @@
-"""Files between stages: globs, shard names, atomic writes, JSON, and the claim of a folder."""
+"""Files between stages: globs, shard names, atomic writes, JSON, fingerprints."""
 
 import contextlib
 import errno
@@ -6,20 +6,19 @@ import glob
 import hashlib
 import json
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import roots_tf
-
-# Disk full, quota, read-only, no permission; a file where a folder should be, or the reverse.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
+# Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
 _CANNOT_WRITE = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
+    *(*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOTEMPTY),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ELOOP),
 }
 LARGEST_JSON = 256 << 20  # bytes; a tokenizer of 250,000 entries takes 20 MiB
-_VERSION_KEY = "roots_tf"  # of config.json; folders of version 0.1 have none
 
 
 class InputError(ValueError):
@@ -92,21 +91,62 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     # Workers on two machines may have one process id, and a lost one may still write.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in _CANNOT_WRITE:
-            raise InputError(
-                f"could not write {path}: {error.strerror or error}; nothing was left under that "
-                "name: make room or choose another folder, then run the same command again"
-            ) from error
-        raise
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Context in which a disk that is full, or a place that cannot be written, is one line.
+
+    Raises:
+        InputError: something went wrong in writing `path`, of which then nothing is left.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (cause := full_disk(error)) is None and not _is_at(error, Path(path)):
+            raise
+        advice = "make room or choose another folder" if cause else "choose another folder"
+        raise InputError(
+            f"could not write {path}: {cause or error.strerror}; nothing was left under that name: "
+            f"{advice}, then run the same command again"
+        ) from error
+
+
+def full_disk(error: BaseException) -> str | None:
+    """What an error says of a full disk, whichever library raised it; None of any other error.
+
+    TensorFlow, tokenizers and safetensors have errors of their own, and put the system's words into
+    their text; numpy counts what it has written.
+    """
+    if isinstance(error, InputError):
+        return None
+    if isinstance(error, OSError) and error.errno is None:
+        counted = re.search(r"\d+ requested and \d+ written", str(error))
+        if counted:
+            return os.strerror(errno.ENOSPC)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return error.strerror or os.strerror(error.errno)
+    words = map(os.strerror, _FULL)
+    return next((word for word in words if word in str(error)), None)
+
+
+def _is_at(error: Exception, path: Path) -> bool:
+    """Whether the system could not write at the path, or beside or above it."""
+    if not isinstance(error, OSError) or error.errno not in _CANNOT_WRITE:
+        return False
+    if not isinstance(error.filename, str | bytes | os.PathLike):
+        return True
+    place, path = (Path(os.path.abspath(os.fsdecode(name))) for name in (error.filename, path))
+    return place.is_relative_to(path.parent) or path.is_relative_to(place)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -157,70 +197,6 @@ def read_json(path: str | Path):
 def _open_at_once(path, flags: int) -> int:
     """A descriptor of the file, also of a FIFO, where `open` would wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-def claim(folder: str | Path, config: dict) -> dict | None:
-    """Begins the run of one config in a folder, or goes on with it.
-
-    The config is saved as `config.json`, together with the version of this package, when the folder
-    is first claimed. While the folder holds nothing else, another config replaces it: a run that
-    stopped at a wrong flag does not block the corrected command. `report.json`, which a program
-    writes last, marks a finished run.
-
-    Args:
-        folder: where a program writes; made if missing.
-        config: what decides the output, as JSON values.
-
-    Returns:
-        The report of a finished run, or None where there is work to do.
-
-    Raises:
-        InputError: the folder was claimed by another config, or by another version of this package
-            whose config has other keys.
-    """
-    path = Path(folder, "config.json")
-    if not _is_claimed(path):
-        write_json(path, {_VERSION_KEY: roots_tf.__version__} | config)
-        return None
-    return finished(folder, config)
-
-
-def finished(folder: str | Path, config: dict) -> dict | None:
-    """The report of a finished run; arguments, result and errors as for `claim`. Writes nothing."""
-    config = json.loads(json.dumps(config))  # as it will be read back: tuples are lists
-    path = Path(folder, "config.json")
-    if not _is_claimed(path):
-        return None
-    before = read_json(path)
-    version = before.pop(_VERSION_KEY, "0.1.x")
-    if before != config:
-        raise InputError(_other_config(folder, version, before, config))
-    report = Path(folder, "report.json")
-    return read_json(report) if report.exists() else None
-
-
-def _is_claimed(config: Path) -> bool:
-    """Whether a folder holds the `config` and more."""
-    return config.exists() and any(other != config for other in config.parent.iterdir())
-
-
-def _other_config(folder: str | Path, version: str, before: dict, config: dict) -> str:
-    """Why a run of `config` cannot go on in a folder that `version` claimed with `before`."""
-    if version != roots_tf.__version__ and before.keys() != config.keys():
-        only_there = ", ".join(sorted(before.keys() - config.keys())) or "none"
-        only_here = ", ".join(sorted(config.keys() - before.keys())) or "none"
-        return (
-            f"{folder} holds a run that version {version} of roots-tf began; this is "
-            f"{roots_tf.__version__}, which has other flags: found {only_there} only there; wanted "
-            f"{only_here} too. Choose another --output, or finish that run with roots-tf {version}"
-        )
-    names = sorted(k for k in before | config if before.get(k) != config.get(k))
-    found = ", ".join(f"{name}={before.get(name)!r}" for name in names)
-    wanted = ", ".join(f"{name}={config.get(name)!r}" for name in names)
-    return (
-        f"{folder} holds a run of another config: found {found}; wanted {wanted}. Choose "
-        "another --output, or give the flags of that run"
-    )
 
 
 def sha256(path: str | Path) -> str:

@@ -46,7 +46,17 @@ class Bounds(typing.NamedTuple):
         )
 
 
-def flag(default=dataclasses.MISSING, *, help: str, group: str = "", **bounds: float):
+Role = typing.Literal["decides", "free", "input", "output_file", "output_folder", "output_new"]
+
+
+def flag(
+    default=dataclasses.MISSING,
+    *,
+    help: str,
+    group: str = "",
+    role: Role | None = None,
+    **bounds: float,
+):
     """A field of a `Config`: without a default the flag is required.
 
     Args:
@@ -54,12 +64,17 @@ def flag(default=dataclasses.MISSING, *, help: str, group: str = "", **bounds: f
             `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`.
         help: what `--help` prints.
         group: the title under which `--help` shows it; "": that of the dataclass it is in.
+        role: what it is to a run (`claims`). "decides": another value is another run. "free": it
+            changes nothing that is learned or written, such as `--log_every`, so a run may go on
+            with another value. "input": paths, of which the content counts and not the spelling.
+            "output_file", "output_folder": where to write; "output_new": where new folders are
+            made. None: what the dataclass says in its class attribute `role`, else "decides".
         **bounds: of a number: `minimum`, `maximum` and `above`, see `Bounds`. They do not hold of
             the default, which may stand for "not given", such as -1.
 
     A field that ends in "_", such as `from_`, makes the flag without it, `--from`.
     """
-    about = {"help": help, "group": group, "bounds": Bounds(**bounds)}
+    about = {"help": help, "group": group, "role": role, "bounds": Bounds(**bounds)}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -100,6 +115,7 @@ class Flag(typing.NamedTuple):
         group: title under which `--help` shows it.
         bounds: of a number.
         chooses: whether it chooses the dataclass that a `choice` holds.
+        role: as for `flag`.
     """
 
     hint: object
@@ -108,6 +124,7 @@ class Flag(typing.NamedTuple):
     group: str
     bounds: Bounds = Bounds()
     chooses: bool = False
+    role: Role = "decides"
 
     @property
     def is_required(self) -> bool:
@@ -150,7 +167,12 @@ def flags_of(config_class: type) -> dict[str, Flag]:
                 about = field.metadata
                 title_of_flag = own_title or _COMMON
                 known[name] = Flag(
-                    hints[field.name], default, about["help"], title_of_flag, about["bounds"]
+                    hint=hints[field.name],
+                    default=default,
+                    help=about["help"],
+                    group=title_of_flag,
+                    bounds=about["bounds"],
+                    role=about["role"] or getattr(owner, "role", "decides"),
                 )
 
     visit(config_class, None, "")

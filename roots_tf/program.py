@@ -7,7 +7,6 @@ under the same names: `program.flag`, `program.group`, `program.make` and the ot
 """
 
 import ast
-import errno
 import importlib
 import importlib.util
 import pkgutil
@@ -22,10 +21,10 @@ from pathlib import Path
 from absl import app, logging
 from absl import flags as absl_flags
 
+from roots_tf import files, flags, outputs
 from roots_tf.flags import (
     Flag,
     FlagError,
-    check,
     choice,
     flag,
     flags_of,
@@ -39,6 +38,7 @@ from roots_tf.flags import (
 
 __all__ = [
     "FlagError",
+    "Stopped",
     "check",
     "choice",
     "flag",
@@ -55,17 +55,47 @@ __all__ = [
     "to_json",
 ]
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Of batch systems before they end a job, of a terminal that closes, and of `kill`.
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _HELP = {"--help", "-help", "-h", "--helpshort", "-?"}
+
+
+class Stopped(BaseException):  # noqa: N818  (no error, and no library is to handle it)
+    """One of `SIGNALS` came, where nothing is to be saved.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(
+            f"stopped by {signal.Signals(number).name}; nothing is left half-written: run the same "
+            "command again"
+        )
+        self.exit_status = 128 + number
+
+
+def check(config) -> None:
+    """Refuses what can be seen from flags alone; `main` calls it before anything is read.
+
+    Args:
+        config: of a program.
+
+    Raises:
+        FlagError: see `flags.check`.
+        InputError: see `outputs.check`.
+    """
+    flags.check(config)
+    outputs.check(config)
 
 
 def run(main, config_class: type) -> typing.NoReturn:
     """Parses the command line into a `config_class` and calls `main` with it, then exits.
 
     An exception that carries an integer `exit_status` is addressed to the user: its text is
-    printed on one line and the process exits with that status; so is a full disk, with status 2.
-    Any other is a bug and keeps its traceback. Ctrl-C, where `main` does not handle it, ends in one
-    line too.
+    printed on one line and the process exits with that status; so is a full disk, with status 2,
+    whichever library met it. Any other is a bug and keeps its traceback. Ctrl-C and `SIGNALS`,
+    where `main` does not handle them, end in one line too.
 
     Args:
         main: takes a config.
@@ -79,6 +109,8 @@ def run(main, config_class: type) -> typing.NoReturn:
     for name, about in known.items():
         _define(name, about)
 
+    stop_in_one_line()
+
     def call_main(arguments):
         if rest := arguments[1:]:
             _leave(f"found {rest} beside the flags; wanted --flag=value (quote patterns)", 2)
@@ -91,14 +123,15 @@ def run(main, config_class: type) -> typing.NoReturn:
             config = make(config_class, **values)
             check(config)
             main(config)
-        except Exception as error:
-            if getattr(error, "errno", None) in _DISK_FULL:
-                where = f" writing {error.filename}" if error.filename else ""
-                _leave(f"{error.strerror}{where}: make room, then run the same command again", 2)
+        except (Exception, Stopped) as error:
             status = getattr(error, "exit_status", None)
-            if status is None:
-                raise
-            _leave(error, status)
+            if status is not None:
+                _leave(error, status)
+            if full := files.full_disk(error):
+                name = getattr(error, "filename", None)
+                where = f" writing {name}" if name else ""
+                _leave(f"{full}{where}: make room, then run the same command again", 2)
+            raise
         except KeyboardInterrupt:
             _leave("interrupted", 128 + signal.SIGINT)
 
@@ -113,6 +146,21 @@ def run(main, config_class: type) -> typing.NoReturn:
     )
     sys.modules["__main__"].__doc__ = docstring  # absl shows it where it refuses a flag
     app.run(call_main, flags_parser=_parse)
+
+
+def stop_in_one_line() -> None:
+    """Has `SIGNALS` raise `Stopped`; a second one of a kind ends the process at once.
+
+    One that is ignored, as SIGHUP is under `nohup`, stays so.
+    """
+
+    def stop(number, _):
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 def help_page(docstring: str, known: Mapping[str, Flag]) -> str:
@@ -222,5 +270,9 @@ def roots() -> None:
         print(f"roots: found no program {name!r}; there are: {names}", file=sys.stderr)
         sys.exit(2)
     sys.argv[:2] = [f"roots {name}"]
-    module = importlib.import_module(f"pipelines.{name.replace('-', '_')}")
+    try:
+        stop_in_one_line()
+        module = importlib.import_module(f"pipelines.{name.replace('-', '_')}")
+    except Stopped as stopped:
+        _leave(stopped, stopped.exit_status)
     run(module.main, module.Config)

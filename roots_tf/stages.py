@@ -67,7 +67,14 @@ def executor(
     # A forked child of a process that has started threads can deadlock.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(num_workers, context, _begin_worker) as pool:
-        yield pool
+        try:
+            yield pool
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C or a signal, which is not to wait for the tasks under way
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 @contextlib.contextmanager

@@ -1,14 +1,15 @@
 import os
-import re
+import resource
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import tokenizers
 
-import roots_tf
 from roots_tf import files
 
 
@@ -101,6 +102,39 @@ def test_a_full_disk(full_disk):
     assert os.listdir(full_disk) == []
 
 
+@pytest.mark.parametrize(
+    ("raise_it", "cause"),
+    [
+        (lambda: Path("/dev/full").write_text("Rosa"), "No space left on device"),
+        (lambda: np.zeros(10_000_000).tofile("/dev/full"), "No space left on device"),
+        (lambda: tokenizers.Tokenizer(tokenizers.models.WordPiece()).save("/dev/full"), "No space"),
+        (lambda: Path("/nowhere/a").read_text(), None),
+        (lambda: 1 / 0, None),
+    ],
+)
+def test_a_full_disk_in_the_words_of_each_library(raise_it, cause):
+    with pytest.raises(Exception) as raised:  # noqa: B017, PT011
+        raise_it()
+    assert (files.full_disk(raised.value) or "").startswith(cause or "")
+    assert bool(files.full_disk(raised.value)) == bool(cause)
+
+
+def test_no_more_bytes_than_the_shell_allows(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        with pytest.raises(files.InputError, match="File too large; .*make room"):
+            files.write_text(tmp_path / "a.txt", "x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_mistake_about_an_input_is_not_told_of_the_output(tmp_path):
+    with pytest.raises(FileNotFoundError), files.atomic_path(tmp_path / "a" / "out.txt"):
+        Path("/nowhere/input.txt").read_text()
+
+
 def test_read_json_of_what_is_none(tmp_path):
     with pytest.raises(files.InputError, match="found no file"):
         files.read_json(tmp_path / "absent.json")
@@ -119,37 +153,3 @@ def test_fingerprints():
     assert files.fingerprint({"a": 1, "b": [2]}) == files.fingerprint({"b": [2], "a": 1})
     assert files.fingerprint([1, "é"]) != files.fingerprint([1, "e"])
     assert len(files.fingerprint("name of a file that is no UTF-8: \udcff")) == 16
-
-
-def test_a_folder_is_claimed_by_one_config(tmp_path):
-    folder = tmp_path / "run"
-    assert files.claim(folder, {"size": (1, 2), "seed": 7}) is None  # refused later: left nothing
-    assert files.claim(folder, {"size": (1, 2), "seed": 0}) is None
-    (folder / "metrics.jsonl").touch()
-    assert files.claim(folder, {"size": (1, 2), "seed": 0}) is None
-    with pytest.raises(files.InputError, match="found seed=0; wanted seed=1"):
-        files.claim(folder, {"size": (1, 2), "seed": 1})
-    files.write_json(folder / "report.json", {"done": True})
-    assert files.claim(folder, {"size": (1, 2), "seed": 0}) == {"done": True}
-
-
-def test_a_claim_says_which_version_made_it(tmp_path):
-    files.claim(tmp_path, {"seed": 0})
-    saved = files.read_json(tmp_path / "config.json")
-    assert saved == {"roots_tf": roots_tf.__version__, "seed": 0}
-
-
-@pytest.mark.parametrize("version", [{}, {"roots_tf": "0.0.9"}])
-def test_a_folder_of_another_version(tmp_path, version):
-    """The same flags go on; other values and other flags are refused, each for what it is."""
-    files.write_json(tmp_path / "config.json", version | {"seed": 0, "gone": 1})
-    (tmp_path / "metrics.jsonl").touch()
-    assert files.claim(tmp_path, {"seed": 0, "gone": 1}) is None
-    with pytest.raises(files.InputError, match="found seed=0; wanted seed=1"):
-        files.claim(tmp_path, {"seed": 1, "gone": 1})
-    written_by = re.escape(version.get("roots_tf", "0.1.x"))
-    here = re.escape(roots_tf.__version__)
-    refused = f"that version {written_by} of roots-tf began; this is {here}, .* gone .* new"
-    with pytest.raises(files.InputError, match=refused) as error:
-        files.claim(tmp_path, {"seed": 0, "new": 1})
-    assert "\n" not in str(error.value)

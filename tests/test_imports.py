@@ -11,12 +11,15 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {"features", "files", "flags", "lazy", "losses", "program", "seeds", "words"}
-ROOM_BASE = BASE | {"schema", "stages"}
+ROOM_BASE = BASE | {"claims", "locks", "outputs", "schema", "stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "program": {"flags"},
+    "program": {"files", "flags", "outputs"},
     "schema": {"files", "flags"},
+    "outputs": {"files", "flags"},
+    "locks": {"files"},
+    "claims": {"files", "flags", "locks", "schema"},
     "stages": {"files", "schema"},
     "corpus": {"features", "files", "lazy", "schema", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
@@ -32,9 +35,7 @@ WITHOUT_TENSORFLOW = {
     "corpus",
     "diagnosis",
     "metrics",
-    *BASE - {"losses", "seeds"},
-    "schema",
-    "stages",
+    *ROOM_BASE - {"losses", "seeds"},
 }
 
 

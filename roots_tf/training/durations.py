@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 from roots_tf.files import InputError
 
@@ -40,3 +41,24 @@ def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) 
     if not 0 < round(count, 6) < MOST_STEPS:
         raise InputError(f"found the duration {duration!r}; wanted one step to {MOST_STEPS:,}")
     return math.ceil(round(count, 6))
+
+
+def check_reach(folder: str | Path, report: dict | None, last_step: int) -> None:
+    """Refuses a run that is to end before where it stands.
+
+    Args:
+        folder: of the run.
+        report: of the run, if it has finished.
+        last_step: where it is to end.
+
+    Raises:
+        InputError: it stands at a later step.
+    """
+    names = [path.stem for path in Path(folder, "checkpoints").glob("ckpt-*.index")]
+    steps = [int(match[1]) for name in names if (match := re.fullmatch(r"ckpt-(\d+)", name))]
+    stands = max([(report or {}).get("step", 0), *steps])
+    if stands > last_step:
+        raise InputError(
+            f"found a run at step {stands:,} in {folder}, and flags that end it at {last_step:,}; "
+            "wanted a longer --duration, or another --output"
+        )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
+from roots_tf import program
 from roots_tf.losses import Scalar
 from roots_tf.training.calls import make_call
 from roots_tf.training.checkpoints import Checkpoints
@@ -30,8 +31,8 @@ from roots_tf.training.summaries import Summaries
 class StoppedError(Exception):
     """The run was asked to stop and has saved its state; running the command again goes on.
 
-    A program exits with `exit_status`: 128 plus the number of the signal, 130 for Ctrl-C and 143
-    for SIGTERM.
+    A program exits with `exit_status`: 128 plus the number of the signal, 130 for Ctrl-C, 143 for
+    SIGTERM, 129 for SIGHUP and 138 for SIGUSR1.
 
     Args:
         message: for the user.
@@ -108,7 +109,10 @@ def make_evaluate(task, dataset: tf.data.Dataset) -> Callable[[], dict[str, floa
 
 
 class _Signals:
-    """Remembers SIGINT and SIGTERM while it is entered, instead of dying of them."""
+    """Remembers SIGINT and those of `program.SIGNALS` while entered, instead of dying of them.
+
+    Those that are ignored, as SIGHUP is under `nohup`, stay so; Ctrl-C and SIGTERM do not.
+    """
 
     def __init__(self):
         self.received = 0
@@ -118,7 +122,10 @@ class _Signals:
             self.received = number
 
         self._before = {
-            number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, remember)
+            for number in (signal.SIGINT, *program.SIGNALS)
+            if number in (signal.SIGINT, signal.SIGTERM)
+            or signal.getsignal(number) is not signal.SIG_IGN
         }
         return self
 
@@ -256,7 +263,7 @@ def train(
             and gives the one that all processes of the run act upon.
 
     Raises:
-        StoppedError: SIGINT or SIGTERM came; a checkpoint was written.
+        StoppedError: a signal came, see `StoppedError`; a checkpoint was written.
         DivergedError: gradients were not finite for `MAX_SKIPPED` steps in a row.
     """
     training = _Training(step, stage, cadence, record)

@@ -7,7 +7,7 @@ A program reads data, builds a task and hands both over:
         computation = machine.computation(folder, config.hardware)
         ...                                                  # the model and the task
         machine.check(task, computation, config.optimization)
-        machine.claim(folder, program.flat(config), computation)
+        machine.claim(folder, claims.of(config), computation)
         run = Run(task, folder, Settings(config.optimization, computation, config.cadence, seed))
         run.restore()
         run.train(stage, config.optimization)
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf import claims, files
 from roots_tf.files import InputError
 from roots_tf.training import automatic, loop, optimizers, schedules, strategies
 from roots_tf.training.automatic import Computation
@@ -73,7 +73,8 @@ class Machine(NamedTuple):
         path = Path(folder, PLAN)
         if path.exists():
             plan = files.read_json(path)
-            return Computation(*(plan[name] for name in Computation._fields))
+            before = Computation(*(plan[name] for name in Computation._fields))
+            return before._replace(peak_flops=hardware.peak_flops or before.peak_flops)
         return automatic.choose(hardware, self.strategy, self.num_workers, measure)
 
     def check(self, task: Task, computation: Computation, optimization: Optimization) -> None:
@@ -90,17 +91,32 @@ class Machine(NamedTuple):
         replicas = self.strategy.num_replicas_in_sync
         check_cuts(task, optimization.accumulate_steps, computation.jit_compile, replicas)
 
-    def claim(self, folder: str | Path, config: dict, computation: Computation, **plan) -> None:
-        """Begins the run of a config in a folder, or goes on; once nothing can be wrong any more.
+    def claim(
+        self, folder: str | Path, claim: claims.Claim, computation: Computation, **plan
+    ) -> None:
+        """Begins a run in a folder, or goes on with it; once nothing can be wrong any more.
 
         Args:
-            folder: of the run.
-            config: what decides the output, as JSON values; see `files.claim`.
+            folder: of the run; `locks.held` has it.
+            claim: of the run.
             computation: its precision and compilation, from `computation`.
-            **plan: JSON values that `plan.json` is to hold too.
+            **plan: JSON values that `plan.json` is to hold too. A `batch_size` is that of the run:
+                it may follow from the number of devices.
+
+        Raises:
+            InputError: see `Claim.begin`; or the batch is another than the run has begun with.
         """
         if self.is_chief:
-            files.claim(folder, config)
+            path = Path(folder, PLAN)
+            before = files.read_json(path).get("batch_size") if path.exists() else None
+            if "batch_size" in plan and before not in (None, plan["batch_size"]):
+                raise InputError(
+                    f"found a batch of {plan['batch_size']} on these devices; wanted {before}, "
+                    f"which the run in {folder} has begun with: give --num_devices and "
+                    "--accumulate_steps whose product divides it"
+                )
+            claim.begin(folder)
+            Path(folder, "report.json").unlink(missing_ok=True)  # of a shorter duration
             files.write_json(Path(folder, PLAN), computation._asdict() | plan)
 
 

@@ -4,7 +4,9 @@ Nothing here imports TensorFlow, so that a program can show its flags at once.
 """
 
 import dataclasses
-from typing import Literal
+import json
+import os
+from typing import ClassVar, Literal
 
 from roots_tf import program
 from roots_tf.files import InputError
@@ -40,7 +42,9 @@ class Optimization:
         minimum=0,
         maximum=1,
     )
-    accumulate_steps: int = program.flag(1, help="micro-batches a step is cut into", minimum=1)
+    accumulate_steps: int = program.flag(
+        1, help="micro-batches a step is cut into", role="free", minimum=1
+    )
 
     def warmup_of(self, steps: int) -> int:
         """Updates of the warm-up, of a run or phase of so many `steps`."""
@@ -88,6 +92,7 @@ class Optimization:
 class Hardware:
     """Where the step runs, its precision, and how it is compiled."""
 
+    role: ClassVar[str] = "free"  # of the flags: other devices do not make another run
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = program.flag(
         "auto", help="where to train; multi_worker reads TF_CONFIG"
     )
@@ -96,10 +101,10 @@ class Hardware:
     )
     tpu: str = program.flag("", help="name of the TPU, or local")
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = program.flag(
-        "auto", help="type of the products; weights are float32"
+        "auto", help="type of the products; weights are float32", role="decides"
     )
     jit_compile: Literal["auto", "true", "false"] = program.flag(
-        "auto", help="compile forward and backward whole with XLA"
+        "auto", help="compile forward and backward whole with XLA", role="decides"
     )
     recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
     peak_flops: float = program.flag(
@@ -108,11 +113,27 @@ class Hardware:
         minimum=0,
     )
 
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the files of the run: not so of other workers of `TF_CONFIG`.
+
+        As `Machine.is_chief`, before TensorFlow is there; a `TF_CONFIG` that is none is named then.
+        """
+        if self.strategy not in ("auto", "multi_worker"):
+            return True
+        try:
+            cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
+            chiefs, task = cluster["cluster"].get("chief", []), cluster["task"]
+            return task["type"] == "chief" or (not chiefs and int(task["index"]) == 0)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return True
+
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
     """When a run reports, evaluates and saves, in updates."""
 
+    role: ClassVar[str] = "free"  # of the flags
     steps_per_call: int = program.flag(10, help="updates between two returns to Python", minimum=1)
     log_every: int = program.flag(50, help="updates between two log lines", minimum=1)
     evaluate_every: int = program.flag(

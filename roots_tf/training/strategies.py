@@ -7,6 +7,7 @@ import signal
 
 import tensorflow as tf
 
+from roots_tf import program
 from roots_tf.files import InputError
 
 
@@ -85,6 +86,9 @@ def _multi_worker_strategy(workers: list[str]) -> tf.distribute.Strategy:
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}} '
             "with its own index"
         )
+    # It waits for the other workers, outside of Python, where no handler of Python's would run.
+    handled = [n for n in program.SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in handled}
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
@@ -93,6 +97,9 @@ def _multi_worker_strategy(workers: list[str]) -> tf.distribute.Strategy:
             f"could not join the {len(workers)} workers of TF_CONFIG ({', '.join(workers)}): "
             f"{line}; start the same command on every one of them"
         ) from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:

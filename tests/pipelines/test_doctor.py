@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import doctor, pretrain
+from roots_tf import training
 from roots_tf.files import InputError
 
 
@@ -45,7 +46,7 @@ def test_flags_of_phases_count_in_their_phase(work):
     phases = ("duration=90 batch_size=32", "duration=10 learning_rate=5e-5 batch_size=8")
     config = pretrain.Config(output="run", examples=work.examples, phases=phases)
     found = pretrain.phases_of(config)
-    plan = pretrain.plan_of(found)
+    plan = training.plan_of(found)
     plan["phases"][0]["examples"] = "b"
     first, second = doctor.phases(plan)
     assert (first.settings["examples"], first.settings["batch_size"]) == ("b", 32)

@@ -1,0 +1,139 @@
+"""Where a program is told to write: refused before anything is read, where it cannot be right.
+
+A flag whose `role` begins with "output" (`flags.flag`) names a place that can be written, and that
+is no part of what the flags of the role "input" name.
+"""
+
+import glob
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from roots_tf import files, flags
+
+# What programs put into their folder under a fixed name, so that an input there would be lost.
+WRITTEN = (
+    *("model", "config.json", "report.json", "plan.json", "metrics.jsonl", "manifest.json"),
+    *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "report.html"),
+)
+
+
+def check(config) -> None:
+    """Refuses places that a program cannot write, or must not.
+
+    Args:
+        config: of a program.
+
+    Raises:
+        InputError: such a place is no file or no folder, as is wanted; cannot be written; is an
+            input or in one; or is a folder in which an input would be replaced.
+    """
+    known, values = flags.flags_of(type(config)), flags.flat(config)
+    inputs = {
+        name: (value,) if isinstance(value, str) else value
+        for name, value in values.items()
+        if known[name].role == "input" and value
+    }
+    for name, value in values.items():
+        role = known[name].role
+        if role.startswith("output") and (value or known[name].default):
+            _check_place(name, value, role != "output_file")
+            for input_name, paths in inputs.items():
+                _check_apart(f"--{name}={value}", role, f"--{input_name}", value, paths)
+
+
+def _check_place(name: str, value: str, is_folder: bool) -> None:
+    """Refuses what is no such place, or cannot be written: it tries."""
+    given, wanted = f"found --{name}={value}", "a folder" if is_folder else "a file"
+    if not value.strip():
+        raise files.InputError(f"{given} without a name; wanted {wanted} to write")
+    path = Path(value)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode, folder = None, _nearest(path, f"{given}; wanted {wanted} to write")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise files.InputError(
+            f"{given} ({why}); wanted {wanted} to write: choose another place"
+        ) from error
+    if mode is not None and path.is_symlink() and path.absolute().is_relative_to("/dev"):
+        mode = 0  # such as /dev/stdout, whatever it leads to: the link itself would be replaced
+    if mode is not None and not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode)):
+        what = "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "no file"
+        raise files.InputError(
+            f"{given}, which is {what}; wanted {wanted} to write: choose another place"
+        )
+    if is_folder and (path / "report.json").exists():
+        return  # a finished run, which may stand where nobody writes any more
+    if mode is not None:
+        folder = path if is_folder else path.absolute().parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\n")
+    except OSError as error:
+        room = "make room or choose" if files.full_disk(error) else "choose"
+        raise files.InputError(
+            f"{given}, and could not write in {folder}: {error.strerror}; wanted {wanted} to "
+            f"write: {room} another place"
+        ) from error
+
+
+def _nearest(path: Path, mistake: str) -> Path:
+    """The folder that exists in which the path, or what it is in, is to be made.
+
+    Raises:
+        InputError: with the `mistake`, where a link on the way leads nowhere.
+    """
+    for folder in (path.absolute(), *path.absolute().parents):
+        if folder.exists():
+            break
+        if folder.is_symlink():
+            raise files.InputError(
+                f"{mistake}, but {folder} is a link to {os.readlink(folder)}, which is not there: "
+                "remove the link, or choose another place"
+            )
+    return folder
+
+
+def _check_apart(given: str, role: str, named: str, output: str, paths: Sequence[str]) -> None:
+    """Refuses an output that is, or is in, an input; and a folder in which one would be lost."""
+    place = os.path.realpath(output)
+    for path in _existing(paths):
+        whole = os.path.realpath(path)
+        if os.path.isdir(whole) and Path(place).is_relative_to(whole):
+            where = "the folder of" if place == whole else "in the folder of"
+            raise files.InputError(
+                f"found {given}, {where} {named}; wanted what is written apart from what is read: "
+                "choose another place"
+            )
+        inside = Path(whole).is_relative_to(place) and Path(whole).relative_to(place).parts
+        if role == "output_folder" and inside and inside[0] in WRITTEN:
+            raise files.InputError(
+                f"found {named} at {path}, which is replaced in {given}; wanted what is written "
+                "apart from what is read: choose another --output"
+            )
+    if role == "output_file" and os.path.exists(place):
+        for path in _files(paths):
+            if os.path.samefile(path, place):
+                raise files.InputError(
+                    f"found {given}, which is a file of {named} ({path}); wanted another file to "
+                    "write: nothing was changed"
+                )
+
+
+def _existing(paths: Sequence[str]) -> Iterator[str]:
+    """Files and folders that are there under these names or patterns."""
+    for path in map(os.path.expanduser, filter(None, paths)):
+        yield from [path] if os.path.exists(path) else glob.iglob(path, recursive=True)
+
+
+def _files(paths: Sequence[str]) -> Iterator[str]:
+    """Files that are there under these names or patterns, and in these folders."""
+    for path in _existing(paths):
+        if os.path.isdir(path):
+            yield from (str(p) for p in Path(path).rglob("*") if p.is_file())
+        else:
+            yield path

@@ -11,12 +11,13 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {"features", "files", "flags", "lazy", "losses", "program", "seeds", "words"}
-ROOM_BASE = BASE | {"schema", "stages"}
+ROOM_BASE = BASE | {"checksums", "schema", "stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
     "program": {"flags"},
     "schema": {"files", "flags"},
+    "checksums": {"files", "schema"},
     "stages": {"files", "schema"},
     "corpus": {"features", "files", "lazy", "schema", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
@@ -33,6 +34,7 @@ WITHOUT_TENSORFLOW = {
     "diagnosis",
     "metrics",
     *BASE - {"losses", "seeds"},
+    "checksums",
     "schema",
     "stages",
 }

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from roots_tf import files
+from roots_tf import checksums, files
 from roots_tf.tokenizers import bulk, sentencepiece, vocabulary
 
 JSON_NAME = "tokenizer.json"
@@ -26,6 +26,7 @@ _ROLES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
+_PROBE = "A word, 词 \u2603"  # of each kind of character
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
 
 
@@ -161,6 +162,7 @@ class Tokenizer:
             files.write_text(
                 folder / VOCABULARY_NAME, "".join(f"{token}\n" for token in self.vocabulary)
             )
+        checksums.renew(folder)
 
     def graph(self):
         """The tokenizer as a `tf.Module` for tf.data, tf.function and SavedModel.
@@ -220,9 +222,11 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
             upper-case letters.
 
     Raises:
-        InputError: nothing of the kind is there, or it is damaged; the message names the line.
+        InputError: nothing of the kind is there, it is damaged, or it is not what was written to
+            this model folder; the message names the file or the line.
     """
     path = Path(path)
+    checksums.check(path if path.is_dir() else path.parent, checksums.TOKENIZER)
     if path.is_dir():
         names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
         paths = [path / name for name in names if (path / name).is_file()]
@@ -273,8 +277,12 @@ def _read_json(path: Path) -> tokenizers.Tokenizer:
     """Reads a `tokenizer.json`."""
     files.read_json(path)  # for a message that names the place of a syntax error
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust side raises the bare class
+        backend = tokenizers.Tokenizer.from_file(str(path))
+        backend.decode(backend.encode(_PROBE).ids)  # an unknown token that is not there shows here
+        return backend
+    except BaseException as error:  # the Rust side raises the bare class, or panics
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
         raise files.InputError(
             f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}"
         ) from error

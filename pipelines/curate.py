@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, program, stages
+from roots_tf import files, program, schema, stages
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -83,6 +83,39 @@ class Config:
     debug: bool = program.flag(False, help="read the first 8 MB only")
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Documents and bytes that a step drops for one reason."""
+
+    documents: int
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCounts:
+    """What a report says of a step, as far as it is printed."""
+
+    name: str
+    documents_in: int
+    bytes_in: int
+    seconds: float
+    dropped: dict[str, Counts]
+    notes: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What of `report.json` is printed."""
+
+    steps: tuple[StepCounts, ...]
+    documents_out: int
+    bytes_in: int
+    bytes_out: int
+    sample: int
+    seconds: float
+    task_seconds: dict[str, float]
+
+
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()
@@ -102,6 +135,7 @@ def main(config: Config) -> None:
     done = files.claim(output, identity)
     _refuse_other_input(output, inputs)
     if done:
+        schema.check(done, Report, f"{output}/report.json", others_may_stand=True)
         logging.info("%s has finished; nothing to do (see report.html)", output)
         print(_table(done))
         return

@@ -29,7 +29,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import examples, files, models, objectives, program, tokenizers, training
+from roots_tf import examples, files, models, objectives, program, schema, tokenizers, training
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 
@@ -237,8 +237,10 @@ def check_builds(output: Path, phases: list[Phase]) -> None:
     Raises:
         InputError: the examples have been built anew since.
     """
-    path, builds = output / training.PLAN, [phase.manifest["build"] for phase in phases]
-    if path.exists() and (before := files.read_json(path)["builds"]) != builds:
+    builds = [phase.manifest["build"] for phase in phases]
+    if not (output / training.PLAN).exists():
+        return
+    if (before := list(training.read_plan(output).builds)) != builds:
         raise files.InputError(
             f"found examples of build {builds}; wanted {before}, which the run in {output} has "
             "begun with: choose another --output"
@@ -302,6 +304,7 @@ def main(config: Config) -> dict:
     longest = max(phase.length for phase in phases)
     sizes = config.model.encoder_config(tokenizer.size, longest)
     if report := files.finished(output, flags):
+        schema.check(report, training.Report, f"{output}/report.json", others_may_stand=True)
         logging.info("%s has finished its %d steps; nothing to do", output, report["step"])
         return report
     check_builds(output, phases)

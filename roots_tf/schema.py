@@ -58,6 +58,15 @@ def read(path: str | Path, shape: type, *, others_may_stand: bool = False):
     return check(files.read_json(path), shape, str(path), others_may_stand=others_may_stand)
 
 
+def read_object(path: str | Path) -> dict:
+    """The JSON object in a file, whatever its keys.
+
+    Raises:
+        InputError: the file is missing or holds no JSON object.
+    """
+    return check(files.read_json(path), dict[str, object], str(path))
+
+
 def check(value, hint, source: str, *, others_may_stand: bool = False):
     """A JSON value as the type says it.
 

@@ -6,7 +6,8 @@ __getattr__ = lazy.attributes(
     __name__,
     {
         "Machine": "run",
-        "PLAN": "run",
+        "PLAN": "plan_file",
+        "Report": "plan_file",
         "Run": "run",
         "Settings": "run",
         "Stage": "loop",
@@ -15,6 +16,7 @@ __getattr__ = lazy.attributes(
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",
         "read_metrics": "metrics_file",
+        "read_plan": "plan_file",
         "steps_of": "durations",
     },
 )

@@ -135,9 +135,8 @@ def main(config: Config) -> None:
     done = files.claim(output, identity)
     _refuse_other_input(output, inputs)
     if done:
-        schema.check(done, Report, f"{output}/report.json", others_may_stand=True)
         logging.info("%s has finished; nothing to do (see report.html)", output)
-        print(_table(done))
+        print(table(done, f"{output}/report.json"))
         return
     size = sum(Path(path).stat().st_size for path in paths)
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
@@ -161,7 +160,7 @@ def main(config: Config) -> None:
     files.write_text(output / "report.html", report_page.render(report))
     files.write_json(output / "report.json", report)
     curation.forget_work(output)
-    print(_table(report))
+    print(table(report, f"{output}/report.json"))
 
 
 def _refuse_other_folders(output: Path) -> None:
@@ -184,8 +183,17 @@ def _refuse_other_input(output: Path, inputs: dict) -> None:
         )
 
 
-def _table(report: dict) -> str:
-    """The counts of a report as lines for people."""
+def table(report: dict, source: str) -> str:
+    """The counts of a report as lines for people.
+
+    Args:
+        report: as `report.json` has it.
+        source: path of that file, for messages.
+
+    Raises:
+        InputError: it is no report.
+    """
+    schema.check(report, Report, source, others_may_stand=True)
     lines = [f"{'':<26}{'documents':>11}{'MB':>10}{'seconds':>9}{'MB/s':>8}"]
     for step in report["steps"]:
         size, seconds = step["bytes_in"] / 1e6, step["seconds"]

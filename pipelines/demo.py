@@ -97,9 +97,8 @@ def main(config: Config) -> dict:
     start = time.monotonic()
     work = Path(config.output)
     if report := files.claim(work, dataclasses.asdict(config)):
-        schema.check(report, Report, f"{work}/report.json")
         logging.info("%s has finished; nothing to do (remove it to run the demo again)", work)
-        print(_table(report))
+        print(table(report, f"{work}/report.json"))
         return report
     with stages.executor(0) as executor:
         found = docstrings.write_docstrings(work / "docstrings", executor)
@@ -122,7 +121,7 @@ def main(config: Config) -> dict:
         "tensorboard": str(work / "pretrained" / "logs"),
     }
     files.write_json(work / "report.json", report)
-    print(_table(report))
+    print(table(report, f"{work}/report.json"))
     return report
 
 
@@ -247,8 +246,17 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _table(report: dict) -> str:
-    """What was learned, beside what knowing nothing would give."""
+def table(report: dict, source: str) -> str:
+    """What was learned, beside what knowing nothing would give.
+
+    Args:
+        report: as `report.json` has it.
+        source: path of that file, for messages.
+
+    Raises:
+        InputError: it is no report.
+    """
+    schema.check(report, Report, source)
     rows = [
         ("", "model", "baseline"),
         (

@@ -110,14 +110,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, atomically."""
+    """Writes `text` to `path` as UTF-8, atomically.
+
+    Raises:
+        InputError: it cannot be written, or the text holds half a surrogate pair.
+    """
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"found half a surrogate pair, \\u{ord(text[error.start]):04x}, in the text for "
+            f"{path}; wanted Unicode text"
+        ) from error
     with atomic_path(path) as temporary:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, value) -> None:
     """Writes the JSON `value` to `path` atomically, for people to read: indented, UTF-8."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if any("\ud800" <= char <= "\udfff" for char in set(text)):  # UTF-8 has none of them alone
+        text = json.dumps(value, indent=2)
+    write_text(path, text + "\n")
 
 
 def read_json(path: str | Path):

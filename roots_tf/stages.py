@@ -243,7 +243,7 @@ def write_result(path: str | Path, result) -> None:
     """
     result = json.loads(json.dumps(result))  # as it will be read back
     stored = {"result": result, "fingerprint": files.fingerprint(result)}
-    files.write_text(path, json.dumps(stored))  # in ASCII: texts may hold lone surrogates
+    files.write_json(path, stored)
 
 
 def read_result(path: str | Path):

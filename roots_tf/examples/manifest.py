@@ -9,6 +9,7 @@ held_out-00000-of-000NN.tfrecord     documents that are never trained on
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -34,10 +35,10 @@ class Shard:
     bytes: int = number(minimum=0, maximum=1 << 50)
     examples: int = number(minimum=0, maximum=1 << 50)
     tokens: int = number(minimum=0, maximum=1 << 50)
-    singles: int = number(0, minimum=0, maximum=1 << 50)
+    singles: int | None = number(None, minimum=0, maximum=1 << 50)
 
     def __post_init__(self):
-        if os.path.basename(self.name) != self.name or not self.name:
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise files.InputError(f"found a shard {self.name!r}; wanted the name of a file")
         # Whoever reads makes room for as many records as this says.
         if self.examples * records.FRAME_BYTES + 2 * self.tokens > self.bytes:
@@ -55,17 +56,20 @@ class Split:
     documents: int = number(minimum=0, maximum=1 << 50)
     examples: int = number(minimum=0, maximum=1 << 50)
     tokens: int = number(minimum=0, maximum=1 << 60)
-    sentences: int = number(0, minimum=0, maximum=1 << 60)
-    singles: int = number(0, minimum=0, maximum=1 << 50)
+    sentences: int | None = number(None, minimum=0, maximum=1 << 60)
+    singles: int | None = number(None, minimum=0, maximum=1 << 50)
 
     def __post_init__(self):
         for name in ("examples", "tokens", "singles"):
-            whole, parts = getattr(self, name), sum(getattr(s, name) for s in self.shards)
+            whole, parts = (
+                sum(getattr(part, name) or 0 for part in counted)
+                for counted in ((self,), self.shards)
+            )
             if whole != parts:
                 raise files.InputError(
                     f"found {whole} {name} of a split and {parts} in its shards; wanted as many"
                 )
-        if self.singles > self.examples:
+        if (self.singles or 0) > self.examples:
             raise files.InputError(
                 f"found {self.singles} singles among {self.examples} examples; wanted no more"
             )
@@ -107,6 +111,10 @@ class Manifest:
                 f"found words of {self.word} and {self.tokenizer.size} ids; wanted "
                 f"{records.word_dtype(self.tokenizer.size)}"
             )
+        if self.layout == PAIRS:
+            splits = (self.splits.train, self.splits.held_out)
+            if None in [count for part in splits for count in (part.sentences, part.singles)]:
+                raise files.InputError("found no sentences or no singles of a split; wanted both")
 
 
 def shard_header(build: str, name: str) -> bytes:

@@ -109,8 +109,8 @@ def _finished(output: Path, build: str) -> bool:
     described = manifest.load(output)
     if described["build"] != build:
         return False
-    for part in described["splits"].values():
-        manifest.check_files(output, part)
+    for split in manifest.STEMS:
+        manifest.check_files(output, described["splits"][split])
     return True
 
 

@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import claims, files, program, stages
+from roots_tf import claims, files, program, schema, stages
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -87,6 +87,39 @@ class Config:
     debug: bool = program.flag(False, help="read the first 8 MB only")
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Documents and bytes that a step drops for one reason."""
+
+    documents: int
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCounts:
+    """What a report says of a step, as far as it is printed."""
+
+    name: str
+    documents_in: int
+    bytes_in: int
+    seconds: float
+    dropped: dict[str, Counts]
+    notes: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What of `report.json` is printed."""
+
+    steps: tuple[StepCounts, ...]
+    documents_out: int
+    bytes_in: int
+    bytes_out: int
+    sample: int
+    seconds: float
+    task_seconds: dict[str, float]
+
+
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()
@@ -101,11 +134,11 @@ def main(config: Config) -> None:
     claim = claims.of(config, recipe=[_content(step) for step in steps])
     if done := claim.finished(output):
         logging.info("%s has finished; nothing to do (see report.html)", output)
-        print(_table(done))
+        print(table(done, f"{output}/report.json"))
         return
     with claim.held(output):
         claim.begin(output)
-        print(_table(_curate(config, output, paths, steps, start)))
+        print(table(_curate(config, output, paths, steps, start), f"{output}/report.json"))
 
 
 def _content(step: recipe.Step) -> dict:
@@ -155,8 +188,17 @@ def _refuse_other_folders(output: Path) -> None:
         )
 
 
-def _table(report: dict) -> str:
-    """The counts of a report as lines for people."""
+def table(report: dict, source: str) -> str:
+    """The counts of a report as lines for people.
+
+    Args:
+        report: as `report.json` has it.
+        source: path of that file, for messages.
+
+    Raises:
+        InputError: it is no report.
+    """
+    schema.check(report, Report, source, others_may_stand=True)
     lines = [f"{'':<26}{'documents':>11}{'MB':>10}{'seconds':>9}{'MB/s':>8}"]
     for step in report["steps"]:
         size, seconds = step["bytes_in"] / 1e6, step["seconds"]

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from absl import logging
 
-from roots_tf import claims, files, program, stages
+from roots_tf import claims, files, program, schema, stages
 from roots_tf.corpus import docstrings, reading
 
 SENTENCES = (
@@ -44,12 +44,62 @@ class Config:
     debug: bool = program.flag(False, help="a few updates of each kind: does it run at all?")
 
 
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """What is shown of the report of `pretrain`."""
+
+    masked_lm_loss: float
+    unigram_entropy: float
+    masked_lm_accuracy: float
+    next_sentence_accuracy: float
+    next_sentence_base_rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetuned:
+    """What is shown of a report of `finetune`."""
+
+    test_accuracy: float
+    test_baseline_accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A piece of a word that fill-mask names, and its probability."""
+
+    piece: str
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """What fill-mask says of a sentence."""
+
+    text: str
+    masks: tuple[tuple[Piece, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report(Pretrained):
+    """What the demo writes, and shows again."""
+
+    seconds: int
+    documents: int
+    packages: tuple[str, ...]
+    finetuned_accuracy: float
+    from_scratch_accuracy: float
+    majority_accuracy: float
+    fill_mask: tuple[Filled, ...]
+    saved_model: str
+    tensorboard: str
+
+
 def main(config: Config) -> dict:
     """Runs every stage and returns the report."""
     work, claim = Path(config.output), claims.of(config)
     if report := claim.finished(work):
         logging.info("%s has finished; nothing to do (remove it to run the demo again)", work)
-        print(_table(report))
+        print(table(report, f"{work}/report.json"))
         return report
     with claim.held(work):
         claim.begin(work)
@@ -64,28 +114,28 @@ def _demonstrate(config: Config, work: Path) -> dict:
     logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)
 
     packages, printed = _walk(config, work)
-    pretrained = files.read_json(work / "pretrained" / "report.json")
-    tuned = files.read_json(work / "finetuned" / "report.json")
-    from_scratch = files.read_json(work / "from_scratch" / "report.json")
+    pretrained = _read(work / "pretrained" / "report.json", Pretrained)
+    tuned = _read(work / "finetuned" / "report.json", Finetuned)
+    from_scratch = _read(work / "from_scratch" / "report.json", Finetuned)
     report = {
         "seconds": round(time.monotonic() - start),
         "documents": found["documents"],
         "packages": packages,
-        "masked_lm_loss": pretrained["masked_lm_loss"],
-        "unigram_entropy": pretrained["unigram_entropy"],
-        "masked_lm_accuracy": pretrained["masked_lm_accuracy"],
-        "next_sentence_accuracy": pretrained["next_sentence_accuracy"],
-        "next_sentence_base_rate": pretrained["next_sentence_base_rate"],
-        "finetuned_accuracy": tuned["test_accuracy"],
-        "from_scratch_accuracy": from_scratch["test_accuracy"],
-        "majority_accuracy": tuned["test_baseline_accuracy"],
+        **dataclasses.asdict(pretrained),
+        "finetuned_accuracy": tuned.test_accuracy,
+        "from_scratch_accuracy": from_scratch.test_accuracy,
+        "majority_accuracy": tuned.test_baseline_accuracy,
         "fill_mask": [json.loads(line) for line in printed.splitlines()],
         "saved_model": str(work / "served" / "1"),
         "tensorboard": str(work / "pretrained" / "logs"),
     }
     files.write_json(work / "report.json", report)
-    print(_table(report))
+    print(table(report, f"{work}/report.json"))
     return report
+
+
+def _read(path: Path, shape: type):
+    return schema.read(path, shape, others_may_stand=True)
 
 
 def _walk(config: Config, work: Path) -> tuple[list[str], str]:
@@ -205,8 +255,17 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _table(report: dict) -> str:
-    """What was learned, beside what knowing nothing would give."""
+def table(report: dict, source: str) -> str:
+    """What was learned, beside what knowing nothing would give.
+
+    Args:
+        report: as `report.json` has it.
+        source: path of that file, for messages.
+
+    Raises:
+        InputError: it is no report.
+    """
+    schema.check(report, Report, source)
     rows = [
         ("", "model", "baseline"),
         (

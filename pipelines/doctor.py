@@ -13,7 +13,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import examples, files, program, training
+from roots_tf import examples, files, program, schema, training
 from roots_tf.diagnosis import diagnosis, findings
 
 
@@ -51,14 +51,15 @@ def read(config: Config) -> findings.RunRecord:
         InputError: pretrain has begun no run there.
     """
     folder = Path(config.model_dir)
-    path = folder / "plan.json"
-    plan = files.read_json(path) if path.exists() else {}
-    if "phases" not in plan:
+    path, report = folder / training.PLAN, folder / "report.json"
+    if not path.exists() or "phases" not in (plan := schema.read_object(path)):
         raise files.InputError(
             f"found no {path} with the phases of a run; wanted the output folder of pretrain: give "
             "the folder that its --output named"
         )
-    report = folder / "report.json"
+    training.read_plan(folder)
+    if report.exists():
+        schema.read(report, training.Report, others_may_stand=True)
     steps = [
         int(match[1])
         for path in (folder / "checkpoints").glob("*.index")

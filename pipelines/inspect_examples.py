@@ -85,7 +85,7 @@ def _verify(folder: str, described: dict) -> None:
     Raises:
         InputError: a shard is missing, damaged or another one.
     """
-    for part in described["splits"].values():
+    for part in (described["splits"][split] for split in manifest.STEMS):
         manifest.check_files(folder, part)
         for shard in part["shards"]:
             path = Path(folder, shard["name"])

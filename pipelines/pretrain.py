@@ -32,7 +32,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import examples, files, models, objectives, program, tokenizers, training
+from roots_tf import examples, files, models, objectives, program, schema, tokenizers, training
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 
@@ -287,6 +287,7 @@ def main(config: Config) -> dict:
     report, last_step = claim.finished(output), phases[-1].last_step
     training.check_reach(output, report, last_step)
     if report and report.get("step") == last_step:
+        schema.check(report, training.Report, f"{output}/report.json", others_may_stand=True)
         logging.info("%s has finished its %d steps; nothing to do", output, last_step)
         return report
     with claim.held(output, config.hardware.is_chief):

@@ -156,7 +156,7 @@ def _count(
     words, sample = Counter(), report.SourceTexts()
     for part in counted:
         words.update(counting.load(part["words"]))
-        sample.merge(files.read_json(part["sample"]))
+        sample.merge(stages.read_result(part["sample"]))
     return words, sample
 
 
@@ -201,7 +201,7 @@ def count_part(
 
     paths = {name: str(Path(work, f"{name}-{index:06d}")) for name in ("words", "sample")}
     counting.save(training.count(texts(), **settings), paths["words"])
-    files.write_json(paths["sample"], sample.texts)
+    stages.write_result(paths["sample"], sample.texts)
     return {**counts, **paths}
 
 

@@ -150,14 +150,28 @@ def _is_at(error: Exception, path: Path) -> bool:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, atomically."""
+    """Writes `text` to `path` as UTF-8, atomically.
+
+    Raises:
+        InputError: it cannot be written, or the text holds half a surrogate pair.
+    """
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"found half a surrogate pair, \\u{ord(text[error.start]):04x}, in the text for "
+            f"{path}; wanted Unicode text"
+        ) from error
     with atomic_path(path) as temporary:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, value) -> None:
     """Writes the JSON `value` to `path` atomically, for people to read: indented, UTF-8."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if any("\ud800" <= char <= "\udfff" for char in set(text)):  # UTF-8 has none of them alone
+        text = json.dumps(value, indent=2)
+    write_text(path, text + "\n")
 
 
 def read_json(path: str | Path):
@@ -167,31 +181,43 @@ def read_json(path: str | Path):
         InputError: the file is missing, is no regular file, is larger than `LARGEST_JSON`, or is
             not JSON.
     """
+    content = read_bytes(path, "the JSON that an earlier program writes", LARGEST_JSON)
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError as error:
+        raise InputError(f"found no JSON in {path} (too deep); write that file again") from error
+    except ValueError as error:
+        raise InputError(f"found no JSON in {path} ({error}); write that file again") from error
+
+
+def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
+    """Reads a whole file, and waits for nobody: of a FIFO nothing comes.
+
+    Args:
+        path: of the file.
+        wanted: what it should hold, for messages.
+        most: bytes that it may have.
+
+    Raises:
+        InputError: the file is missing, cannot be read, is no regular file or is larger.
+    """
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise FileNotFoundError
-            if about.st_size > LARGEST_JSON:
+            if about.st_size > most:
                 raise InputError(
-                    f"found {about.st_size} bytes in {path}; wanted a JSON file of at most "
-                    f"{LARGEST_JSON}: give the file that was meant"
+                    f"found {about.st_size} bytes in {path}; wanted {wanted}, of at most {most}: "
+                    "give the file that was meant"
                 )
-            return json.loads(file.read().decode("utf-8"))
+            return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(
-            f"found no file {path}; wanted the JSON that an earlier program writes"
-        ) from error
+        raise InputError(f"found no file {path}; wanted {wanted}") from error
     except OSError as error:
         raise InputError(
             f"could not read {path}: {error.strerror or error}; make it a file that can be read"
         ) from error
-    except RecursionError as error:
-        raise InputError(f"found no JSON in {path} (too deep); write that file again") from error
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"found no JSON in {path} ({error}); write that file again") from error
 
 
 def _open_at_once(path, flags: int) -> int:

@@ -30,7 +30,7 @@ _NAMES = {
 
 
 def number(default=dataclasses.MISSING, **bounds: float):
-    """A field that holds a number.
+    """A field that holds a number, or numbers.
 
     Args:
         default: its value where the file has none; without one the file must have it.
@@ -58,6 +58,15 @@ def read(path: str | Path, shape: type, *, others_may_stand: bool = False):
     return check(files.read_json(path), shape, str(path), others_may_stand=others_may_stand)
 
 
+def read_object(path: str | Path) -> dict:
+    """The JSON object in a file, whatever its keys.
+
+    Raises:
+        InputError: the file is missing or holds no JSON object.
+    """
+    return check(files.read_json(path), dict[str, object], str(path))
+
+
 def check(value, hint, source: str, *, others_may_stand: bool = False):
     """A JSON value as the type says it.
 
@@ -71,6 +80,21 @@ def check(value, hint, source: str, *, others_may_stand: bool = False):
         InputError: the value is not of the type.
     """
     return _Check(source, others_may_stand).value(value, hint, "", Bounds())
+
+
+def check_fields(instance) -> None:
+    """Checks the fields of a dataclass that code has made; for its `__post_init__`.
+
+    Args:
+        instance: of a dataclass, with types and bounds as for `read`.
+
+    Raises:
+        InputError: a field is of another type, or beyond its bounds.
+    """
+    check, hints = _Check("", False), typing.get_type_hints(type(instance))
+    for field in dataclasses.fields(instance):
+        value, bounds = getattr(instance, field.name), field.metadata.get("bounds", Bounds())
+        check.value(value, hints[field.name], field.name, bounds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +167,8 @@ class _Check:
 
     def _error(self, value, wanted: str, place: str) -> files.InputError:
         at = f"{place}=" if place else ""
-        return files.InputError(f"found {at}{_short(value)} in {self.source}; wanted {wanted}")
+        where = f" in {self.source}" if self.source else ""
+        return files.InputError(f"found {at}{_short(value)}{where}; wanted {wanted}")
 
 
 def _is_of_kind(value, hint) -> bool:

@@ -8,7 +8,9 @@ stage runs on a process pool or, through Dask `distributed`, on a cluster.
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import importlib.metadata
+import json
 import multiprocessing
 import os
 import platform
@@ -19,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from roots_tf import files
+from roots_tf import files, schema
 
 CONNECT_SECONDS = 10  # until a scheduler that does not answer counts as unreachable
 WORKER_SECONDS = 60  # that the first worker of a scheduler has to come
@@ -188,16 +190,16 @@ def run_stage(
 
     Raises:
         InputError: a worker process was killed (of a cluster: a task killed worker after worker),
-            or the scheduler was lost. What was finished stays finished.
+            or the scheduler was lost. What was finished stays finished. Or a marker is damaged.
     """
     name = f"{function.__module__}.{function.__qualname__}"
     paths = [Path(markers, f"{files.fingerprint([name, task])}.json") for task in tasks]
-    results = {i: files.read_json(path) for i, path in enumerate(paths) if path.exists()}
+    results = {i: read_result(path) for i, path in enumerate(paths) if os.path.lexists(path)}
     missing = [i for i in range(len(tasks)) if i not in results]
     on_done(len(results), len(tasks))
 
     def finish(index, result):
-        files.write_json(paths[index], result)
+        write_result(paths[index], result)
         results[index] = result
         on_done(len(results), len(tasks))
 
@@ -229,6 +231,45 @@ def run_stage(
             for future in futures:
                 future.cancel()
     return [results[index] for index in range(len(tasks))]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Result:
+    """The file of a result."""
+
+    result: object
+    fingerprint: str
+
+
+def write_result(path: str | Path, result) -> None:
+    """Writes what a task found for whoever goes on with it, with digits that tell damage.
+
+    Args:
+        path: of the JSON file.
+        result: a JSON value.
+    """
+    result = json.loads(json.dumps(result))  # as it will be read back
+    stored = {"result": result, "fingerprint": files.fingerprint(result)}
+    files.write_json(path, stored)
+
+
+def read_result(path: str | Path):
+    """What `write_result` wrote to the `path`.
+
+    Raises:
+        InputError: the file is missing, is damaged, or another version wrote it.
+    """
+    try:
+        stored = schema.read(path, _Result)
+        if stored.fingerprint == files.fingerprint(stored.result):
+            return stored.result
+        found = f"found a damaged file {path}"
+    except files.InputError as error:
+        found = str(error)
+    raise files.InputError(
+        f"{found}: it holds what a task of a run that was stopped has found; remove the folder "
+        f"{Path(path).parent} and run the same command again"
+    )
 
 
 def _lost() -> tuple[type[BaseException], ...]:

@@ -11,7 +11,7 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {"features", "files", "flags", "lazy", "losses", "program", "seeds", "words"}
-ROOM_BASE = BASE | {"claims", "locks", "outputs", "schema", "stages"}
+ROOM_BASE = BASE | {"checksums", "claims", "locks", "outputs", "schema", "stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "outputs": {"files", "flags"},
     "locks": {"files"},
     "claims": {"files", "flags", "locks", "schema"},
+    "checksums": {"files", "schema"},
     "stages": {"files", "schema"},
     "corpus": {"features", "files", "lazy", "schema", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},

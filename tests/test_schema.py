@@ -106,7 +106,7 @@ def test_what_is_no_file_is_refused(tmp_path):
         schema.read(tmp_path / "bytes.json", Plan)
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(files.LARGEST_JSON + 1)
-    with pytest.raises(files.InputError, match="bytes in .*large.json; wanted a JSON file of at"):
+    with pytest.raises(files.InputError, match="bytes in .*large.json; wanted the JSON that an"):
         schema.read(tmp_path / "large.json", Plan)
 
 

@@ -86,6 +86,26 @@ def test_a_killed_worker_undoes_nothing(tmp_path):
     assert calls(tmp_path) == {str(number): "x" for number in range(6)}
 
 
+def test_a_result_that_was_changed_is_named_with_what_to_do(tmp_path):
+    tasks, markers = [(2, str(tmp_path))], tmp_path / "markers"
+    assert stages.run_stage(square, tasks, markers) == [{"square": 4}]
+    (marker,) = markers.iterdir()
+    before = marker.read_text()
+    for after in (before.replace("4", "5", 1), '{"square": 4}', "[]", before[:-3], ""):
+        marker.write_text(after)
+        with pytest.raises(files.InputError, match=f"{marker}.*; remove the folder {markers} and"):
+            stages.run_stage(square, tasks, markers)
+    marker.write_text(before)
+    assert stages.run_stage(square, tasks, markers) == [{"square": 4}]
+    assert calls(tmp_path) == {"2": "x"}
+
+
+def test_results_come_back_whatever_their_texts_hold(tmp_path):
+    result = {"10": "\ud800 é", "9": [1.5, None, {"a": True}], "1e": float("inf")}
+    stages.write_result(tmp_path / "a.json", result)
+    assert stages.read_result(tmp_path / "a.json") == result
+
+
 def test_other_executors_serve_as_well(tmp_path):
     tasks = [(number, str(tmp_path)) for number in range(3)]
     with concurrent.futures.ThreadPoolExecutor(2) as executor:

@@ -99,7 +99,7 @@ def curate(
     counts = summary.StepTallies(plan.steps)
     parts = _clean(run)
     for part in parts:
-        counts.merge_documents(files.read_json(Path(part).with_suffix(".json")))
+        counts.merge_documents(stages.read_result(Path(part).with_suffix(".json")))
     counts.check_some()
 
     drop = any(step.name == "exact_duplicates" for step in run.corpus_steps)

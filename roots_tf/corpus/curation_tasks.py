@@ -1,6 +1,5 @@
 """The tasks of curation's stages, each a pure function from files to files."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf import files
+from roots_tf import files, stages
 from roots_tf.corpus import deduplication, dropped, reading, recipe
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally, order, size
@@ -64,9 +63,7 @@ def clean_part(
         for document, rank, num_bytes in _documents(spans, Reading(*how), tallies[0], limit):
             if (clean := _through(document, steps_with_tallies, rank, num_bytes)) is not None:
                 writer.add(clean)
-    files.write_text(
-        Path(output).with_suffix(".json"), json.dumps([tally.to_json() for tally in tallies])
-    )
+    stages.write_result(Path(output).with_suffix(".json"), [tally.to_json() for tally in tallies])
     return {"seconds": round(time.perf_counter() - start, 3)}
 
 

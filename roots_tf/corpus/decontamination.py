@@ -196,7 +196,7 @@ def examples(patterns: tuple[str, ...], fields: tuple[str, ...]) -> Iterator[str
                 else:
                     for line in file:
                         yield from line.split("\t") if suffix == ".tsv" else [line]
-        except (ValueError, OSError, csv.Error) as error:
+        except (ValueError, RecursionError, OSError, csv.Error) as error:
             raise files.InputError(
                 f"could not read {path} ({error}); wanted an evaluation set as UTF-8 text, TSV, "
                 "CSV, JSON or JSON lines; correct the step decontaminate of the recipe"

@@ -7,11 +7,15 @@ examples-00000-of-000NN.tfrecord     the training split
 held_out-00000-of-000NN.tfrecord     documents that are never trained on
 """
 
+import dataclasses
 import os
+import re
 from pathlib import Path
+from typing import Literal
 
-from roots_tf import files
+from roots_tf import files, schema
 from roots_tf.examples import records
+from roots_tf.schema import number
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -22,19 +26,110 @@ SUFFIX = ".tfrecord"
 LAYOUTS = PAIRS, CONTIGUOUS = "pairs", "contiguous"
 
 
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """What the manifest says of a file of records; `singles` are counted in pairs alone."""
+
+    name: str
+    sha256: str
+    bytes: int = number(minimum=0, maximum=1 << 50)
+    examples: int = number(minimum=0, maximum=1 << 50)
+    tokens: int = number(minimum=0, maximum=1 << 50)
+    singles: int | None = number(None, minimum=0, maximum=1 << 50)
+
+    def __post_init__(self):
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise files.InputError(f"found a shard {self.name!r}; wanted the name of a file")
+        # Whoever reads makes room for as many records as this says.
+        if self.examples * records.FRAME_BYTES + 2 * self.tokens > self.bytes:
+            raise files.InputError(
+                f"found {self.examples} examples of {self.tokens} tokens in {self.bytes} bytes of "
+                f"{self.name}; wanted no more than there is room for"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What the manifest says of the documents of one split."""
+
+    shards: tuple[Shard, ...]
+    documents: int = number(minimum=0, maximum=1 << 50)
+    examples: int = number(minimum=0, maximum=1 << 50)
+    tokens: int = number(minimum=0, maximum=1 << 60)
+    sentences: int | None = number(None, minimum=0, maximum=1 << 60)
+    singles: int | None = number(None, minimum=0, maximum=1 << 50)
+
+    def __post_init__(self):
+        for name in ("examples", "tokens", "singles"):
+            whole, parts = (
+                sum(getattr(part, name) or 0 for part in counted)
+                for counted in ((self,), self.shards)
+            )
+            if whole != parts:
+                raise files.InputError(
+                    f"found {whole} {name} of a split and {parts} in its shards; wanted as many"
+                )
+        if (self.singles or 0) > self.examples:
+            raise files.InputError(
+                f"found {self.singles} singles among {self.examples} examples; wanted no more"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The two splits."""
+
+    train: Split
+    held_out: Split
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """The tokenizer that the examples were made with."""
+
+    fingerprint: str
+    size: int = number(minimum=1, maximum=1 << 24)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What is read of `manifest.json`, which says more to people."""
+
+    build: str
+    word: Literal["uint16", "int32"]
+    tokenizer: Vocabulary
+    splits: Splits
+    max_seq_length: int = number(minimum=8, maximum=1 << 20)
+    layout: Literal["pairs", "contiguous"] = PAIRS
+    unigram_entropy: float | None = None
+    unknown_percent: float = number(0.0, minimum=0, maximum=100)
+    padding_percent: float = number(0.0, minimum=0, maximum=100)
+
+    def __post_init__(self):
+        if self.word != records.word_dtype(self.tokenizer.size):
+            raise files.InputError(
+                f"found words of {self.word} and {self.tokenizer.size} ids; wanted "
+                f"{records.word_dtype(self.tokenizer.size)}"
+            )
+        if self.layout == PAIRS:
+            splits = (self.splits.train, self.splits.held_out)
+            if None in [count for part in splits for count in (part.sentences, part.singles)]:
+                raise files.InputError("found no sentences or no singles of a split; wanted both")
+
+
 def shard_header(build: str, name: str) -> bytes:
     """First record of a shard: tells the shard `name` of this `build` from any other file."""
     return f"roots-tf examples {FORMAT} {build} {name}".encode()
 
 
 def load(folder: str | Path) -> dict:
-    """Reads the manifest of an examples folder.
+    """Reads the manifest of an examples folder; the keys are `Manifest`'s, and more for people.
 
     Raises:
-        InputError: there is none, or another version of the package wrote it.
+        InputError: there is none, it is damaged, or another version of the package wrote it.
     """
     path = Path(folder, NAME)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise files.InputError(
             f"found no {path}; wanted a folder that build-examples has finished: run it (again)"
         )
@@ -42,8 +137,9 @@ def load(folder: str | Path) -> dict:
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise files.InputError(
-            f"found format {found} in {path}; wanted {FORMAT}: run build-examples again"
+            f"found format {found!r} in {path}; wanted {FORMAT}: run build-examples again"
         )
+    schema.check(manifest, Manifest, str(path), others_may_stand=True)
     return manifest
 
 

@@ -199,7 +199,7 @@ def _rows(folder, manifest, part, seed, first_row, num_epochs, maker) -> tf.data
             tf.data.TFRecordDataset(path)
             .ignore_errors()
             .concatenate(tf.data.Dataset.from_tensors(b""))
-            .batch(count + 2)
+            .batch(count + 3)  # one more than there should be shows that there are more
             .map(permuted)
         )
 
@@ -217,15 +217,24 @@ def _checked(content, path, header, count):
     """
     content = content[:-1]
     offset = tf.reduce_sum(tf.cast(tf.strings.length(content), tf.int64) + FRAME_BYTES)
-    whole = tf.raw_ops.Assert(
-        condition=tf.size(content, tf.int64) == count + 1,
-        data=["found a missing or damaged record in", path, "at byte offset", offset]
-        + ["; wanted records:", count, "; copy the file again, or run build-examples again"],
+    found = tf.size(content, tf.int64)
+    few = tf.raw_ops.Assert(
+        condition=found <= count + 1,
+        data=["found more records in", path, "than the manifest beside it says; wanted records:"]
+        + [count, "; copy both again, or run build-examples again"],
     )
+    with tf.control_dependencies([few]):
+        whole = tf.raw_ops.Assert(
+            condition=found == count + 1,
+            data=["found a missing or damaged record in", path, "at byte offset", offset]
+            + ["; wanted records:", count, "; copy the file again, or run build-examples again"],
+        )
     with tf.control_dependencies([whole]):
+        is_text = tf.strings.regex_full_match(content[0], "[ -~]*")
+        first = tf.where(is_text, content[0], "other bytes")  # none that a terminal could obey
         own = tf.raw_ops.Assert(
             condition=content[0] == header,
-            data=["found another build's shard in", path, "at byte offset 0:", content[0]]
+            data=["found another build's shard in", path, "at byte offset 0:", first]
             + ["; wanted:", header, "; copy the file again, or run build-examples again"],
         )
     with tf.control_dependencies([own]):

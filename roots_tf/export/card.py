@@ -4,14 +4,17 @@ What a card should say is from Mitchell et al. 2019, "Model Cards for Model Repo
 (arXiv:1810.03993), section 4. What only a person knows is left to be filled in, and says so.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
 import tensorflow as tf
 
-from roots_tf import files, models, tasks
+from roots_tf import files, models, schema, tasks
 from roots_tf.export import operations, requests
+from roots_tf.files import InputError
 
+_PLACES = ("train", "dev", "test", "examples", "init_from")  # flags that name files
 _TO_FILL = "**To be filled in by a person:**"
 # By the name of a model without a task: pipeline_tag of huggingface.co/tasks, and what it does.
 _WITHOUT_A_TASK = {
@@ -84,8 +87,36 @@ def _run(source: str | Path) -> tuple[dict, dict]:
     # Files of that name stand beside many a folder; only of a run is the model called so.
     if folder.name != "model" or not all(path.exists() for path in paths):
         return {}, {}
-    config, report = map(files.read_json, paths)
+    config, report = map(schema.read_object, paths)
+    places = {key: config[key] for key in _PLACES if key in config}
+    schema.check(places, dict[str, str], str(paths[0]))
+    if "seeds" in report:
+        schema.check(report["seeds"], list[object], f"seeds of {paths[1]}")
+        for key in _scored(report):
+            split, _, score = key.partition("_")
+            names = ("median", "bounds", "trivial")
+            keys = (key, f"{key}_range", f"{split}_baseline_{score}")
+            found = {n: report[k] for n, k in zip(names, keys, strict=True) if k in report}
+            schema.check(found, _Score, f"{key} of {paths[1]}")
     return config, report
+
+
+@dataclasses.dataclass(frozen=True)
+class _Score:
+    """What a report of `finetune` says of one score over the seeds."""
+
+    median: float
+    bounds: tuple[float, ...]
+    trivial: float
+
+    def __post_init__(self):
+        if len(self.bounds) != 2:
+            raise InputError(f"found {len(self.bounds)} bounds; wanted the lowest and the highest")
+
+
+def _scored(report: dict) -> list[str]:
+    """Names of the scores over seeds."""
+    return [key for key in report if f"{key}_range" in report]
 
 
 def _intended_use(described: dict, kind) -> list[str]:
@@ -142,13 +173,12 @@ def _training(run: tuple[dict, dict]) -> list[str]:
     """Data and scores, where the files of a run say so."""
     config, report = run
     lines = ["## Training data", ""]
-    places = ("train", "dev", "test", "examples", "init_from")
     settings = (
         *("num_epochs", "duration", "batch_size", "learning_rate", "max_seq_length"),
         *("masking", "sentence_objective"),
     )
     # Names of files only: folders say more of a machine than of a model.
-    rows = {key: f"`{Path(config[key]).name}`" for key in places if config.get(key)}
+    rows = {key: f"`{Path(config[key]).name}`" for key in _PLACES if config.get(key)}
     rows |= {key: config[key] for key in settings if config.get(key)}
     if rows:
         lines += ["| | |", "| --- | --- |", *_rows(rows), ""]
@@ -157,7 +187,7 @@ def _training(run: tuple[dict, dict]) -> list[str]:
         runs = len(report["seeds"])
         lines += [f"Median of {runs} runs, and what a trivial answer scores.", ""]
         lines += ["| | score | lowest | highest | trivial |", "| --- | --- | --- | --- | --- |"]
-        for key in (key for key in report if f"{key}_range" in report):
+        for key in _scored(report):
             split, _, score = key.partition("_")
             lowest, highest = report[f"{key}_range"]
             values = (report[key], lowest, highest, report[f"{split}_baseline_{score}"])

@@ -1,10 +1,11 @@
 """Sizes and parts of an encoder, as one frozen dataclass that is saved beside the weights."""
 
 import dataclasses
-import typing
 from typing import Literal
 
+from roots_tf import schema
 from roots_tf.files import InputError
+from roots_tf.schema import number
 
 # Layers and hidden size; heads are H/64 and the feed-forward layer is 4H wide. Devlin et al. 2019
 # (arXiv:1810.04805) section 3 for base and large; Turc et al. 2019 (arXiv:1908.08962) table 1 and
@@ -80,28 +81,29 @@ class EncoderConfig:
         initializer_range: standard deviation of the truncated normal that weights start from.
     """
 
-    vocabulary_size: int
-    num_layers: int
-    hidden_dim: int
-    num_heads: int
-    intermediate_dim: int
-    max_sequence_length: int = 512
-    num_segments: int = 2
-    dropout: float = 0.1
+    vocabulary_size: int = number(minimum=1, maximum=1 << 24)
+    num_layers: int = number(minimum=1, maximum=1000)
+    hidden_dim: int = number(minimum=1, maximum=1 << 16)
+    num_heads: int = number(minimum=1, maximum=1 << 16)
+    intermediate_dim: int = number(minimum=1, maximum=1 << 18)
+    max_sequence_length: int = number(512, minimum=1, maximum=1 << 20)
+    num_segments: int = number(2, minimum=1, maximum=1 << 10)
+    dropout: float = number(0.1, minimum=0, maximum=0.99)
     norm: Literal["post", "pre"] = "post"
     activation: Literal["gelu", "gelu_tanh"] = "gelu"
     feed_forward: Literal["mlp", "glu"] = "mlp"
     positions: Literal["learned", "rotary"] = "learned"
-    rotary_base: float = 10_000.0
-    local_rotary_base: float = 10_000.0
-    window: int = 0
-    global_every: int = 1
+    rotary_base: float = number(10_000.0, above=1, maximum=1e12)
+    local_rotary_base: float = number(10_000.0, above=1, maximum=1e12)
+    window: int = number(0, minimum=0, maximum=1 << 20)
+    global_every: int = number(1, minimum=1, maximum=1000)
     bias: bool = True
-    layer_norm_epsilon: float = 1e-12
-    initializer_range: float = 0.02
+    layer_norm_epsilon: float = number(1e-12, minimum=0, maximum=1)
+    initializer_range: float = number(0.02, minimum=0, maximum=1e3)
 
     def __post_init__(self):
-        if self.num_heads < 1 or self.hidden_dim % self.num_heads:
+        schema.check_fields(self)
+        if self.hidden_dim % self.num_heads:
             raise InputError(
                 f"found hidden_dim={self.hidden_dim} and num_heads={self.num_heads}; wanted a "
                 "number of heads that divides the hidden size; change one of the two"
@@ -111,17 +113,8 @@ class EncoderConfig:
                 f"found heads of size {self.head_dim} and rotary positions, which turn pairs of "
                 "numbers; wanted an even size; change hidden_dim or num_heads"
             )
-        if self.window < 0 or self.window % 2 or self.global_every < 1:
-            raise InputError(
-                f"found window={self.window} and global_every={self.global_every}; wanted an even "
-                "window, or 0 for none, and 1 or more"
-            )
-        for name, hint in typing.get_type_hints(type(self)).items():
-            choices = typing.get_args(hint)
-            if choices and getattr(self, name) not in choices:
-                raise InputError(
-                    f"found {name}={getattr(self, name)!r}; wanted one of {', '.join(choices)}"
-                )
+        if self.window % 2:
+            raise InputError(f"found window={self.window}; wanted an even one, or 0 for none")
 
     @property
     def head_dim(self) -> int:

@@ -4,6 +4,9 @@ Only matrix products count: beside them everything else is small, and rates of p
 device is rated by (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
 """
 
+import math
+
+from roots_tf.models import weight_shapes
 from roots_tf.models.config import EncoderConfig
 
 
@@ -37,16 +40,4 @@ def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions:
 
 def parameters(config: EncoderConfig) -> int:
     """Weights of a `Pretrainer`; the vocabulary projection shares those of the embedding."""
-    hidden, wide, bias = config.hidden_dim, config.intermediate_dim, int(config.bias)
-    gates = 2 if config.feed_forward == "glu" else 1
-    norm = hidden * (1 + bias)
-    positions = config.max_sequence_length if config.positions == "learned" else 0
-    embeddings = (config.vocabulary_size + positions + config.num_segments) * hidden + norm
-    attention = 4 * (hidden + bias) * hidden
-    feed_forward = (hidden + bias) * gates * wide + (wide + bias) * hidden
-    blocks = config.num_layers * (attention + feed_forward + 2 * norm)
-    final_norm = norm if config.norm == "pre" else 0
-    pooler = transform = (hidden + bias) * hidden
-    next_sentence = (hidden + 1) * 2
-    masked_lm = transform + norm + config.vocabulary_size
-    return embeddings + blocks + final_norm + pooler + next_sentence + masked_lm
+    return sum(map(math.prod, weight_shapes.pretrainer(config).values()))

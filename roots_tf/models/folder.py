@@ -1,14 +1,16 @@
 """A model folder: `model.json` says what the model is, `model.safetensors` holds its weights."""
 
 import dataclasses
+import json
+import os
 from pathlib import Path
 
 import keras
-import safetensors
 import safetensors.numpy
 
-from roots_tf import files
+from roots_tf import checksums, files, schema
 from roots_tf.files import InputError
+from roots_tf.models import weight_shapes, weights_file
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
@@ -28,6 +30,47 @@ MODELS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class ModelFile:
+    """What `model.json` may say.
+
+    Attributes:
+        kind: of `MODELS`.
+        encoder: sizes of its encoder.
+        labels: names of a classifier's classes; none where they have no names.
+        num_labels: outputs of a classifier.
+        pooler: whether an encoder by itself has one.
+        task: name and fields of a kind of fine-tuning, which `tasks.restore` checks.
+        untrained: layers of an imported model that have initial weights.
+        embedding: how texts become vectors; whoever reads it checks it.
+        sha256: see `roots_tf.checksums`.
+    """
+
+    kind: str
+    encoder: EncoderConfig
+    labels: tuple[str, ...] = ()
+    num_labels: int | None = schema.number(None, minimum=1, maximum=1 << 20)
+    pooler: bool | None = None
+    task: dict[str, object] = dataclasses.field(default_factory=dict)
+    untrained: tuple[str, ...] = ()
+    embedding: object = None
+    sha256: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.kind not in MODELS:
+            raise InputError(
+                f"found a model of kind {self.kind!r}; wanted one of {', '.join(MODELS)}"
+            )
+        needed = {"encoder": "pooler", "classifier": "num_labels", "token_classifier": "num_labels"}
+        if (name := needed.get(self.kind)) and getattr(self, name) is None:
+            raise InputError(f"found no {name} of a model of kind {self.kind!r}; wanted it")
+        if self.labels and self.num_labels not in (None, len(self.labels)):
+            raise InputError(
+                f"found {len(self.labels)} labels and num_labels={self.num_labels}; wanted a label "
+                "for each output"
+            )
+
+
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """Weights by path, such as `encoder/layer_0/attention/output_kernel`."""
     return {variable.path: variable for variable in model.variables}
@@ -45,12 +88,8 @@ def save(
         **description: what else `model.json` says, as JSON values.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or the description is none of `ModelFile`.
     """
-    weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
-    with files.atomic_path(Path(folder, "model.safetensors")) as temporary:
-        safetensors.numpy.save_file(weights, temporary)
-        temporary.chmod(0o644)  # safetensors writes for its owner only, and a server may be another
     description = {
         "kind": model.name,
         "encoder": dataclasses.asdict(model.config),
@@ -58,26 +97,41 @@ def save(
         **getattr(model, "description", {}),
         **description,
     }
-    files.write_json(Path(folder, "model.json"), description)
+    path = Path(folder, checksums.MODEL)
+    description = json.loads(json.dumps(description))  # as it will be read back: tuples are lists
+    schema.check(description, ModelFile, f"the description for {path}")
+    weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
+    with files.atomic_path(Path(folder, checksums.WEIGHTS)) as temporary:
+        safetensors.numpy.save_file(weights, temporary)
+        temporary.chmod(0o644)  # safetensors writes for its owner only, and a server may be another
+    files.write_json(path, checksums.with_checksums(folder, description))
 
 
 def describe(folder: str | Path) -> dict:
-    """What `model.json` says, with `encoder` as an `EncoderConfig`.
+    """What `model.json` says, with `encoder` as an `EncoderConfig`; the keys are `ModelFile`'s.
+
+    The weights beside it are not read, but have the shapes that it says, so that a model of these
+    sizes takes no more memory than the file does.
 
     Raises:
-        InputError: the folder holds no model.
+        InputError: the folder holds no model, or what it holds is damaged.
     """
-    path = Path(folder, "model.json")
-    if not path.exists():
+    path = Path(folder, checksums.MODEL)
+    if not os.path.lexists(path):
         raise InputError(
             f"found no model.json in {folder}; wanted a model folder, such as the `model` folder "
             "that pretrain or finetune writes when it ends"
         )
     description = files.read_json(path)
-    try:
-        return description | {"encoder": EncoderConfig(**description["encoder"])}
-    except (KeyError, TypeError) as error:
-        raise InputError(f"found a model.json in {folder} of another format: {error}") from error
+    model = schema.check(description, ModelFile, str(path))
+    checksums.check(folder, (checksums.MODEL,))
+    shapes = weight_shapes.encoder(model.encoder)
+    weights_file.check(folder, shapes, "encoder/")
+    if model.num_labels:
+        weights_file.check(
+            folder, weight_shapes.classes(model.encoder, model.num_labels), "classes/"
+        )
+    return description | {"encoder": model.encoder}
 
 
 def load(folder: str | Path, precision: str = "float32") -> keras.Model:
@@ -88,16 +142,14 @@ def load(folder: str | Path, precision: str = "float32") -> keras.Model:
         precision: as for `Encoder`; the weights in the folder are float32 whatever it is.
 
     Raises:
-        InputError: the folder holds no model, or its weights do not fit the description.
+        InputError: the folder holds no model, its weights do not fit the description, are not
+            finite, or are not those that were written.
     """
     description = describe(folder)
-    kind = description["kind"]
-    if kind not in MODELS:
-        raise InputError(
-            f"found a model of kind {kind!r} in {folder}; wanted one of {', '.join(MODELS)}"
-        )
-    model = MODELS[kind](description["encoder"], description, precision)
-    load_weights(folder, named_weights(model))
+    model = MODELS[description["kind"]](description["encoder"], description, precision)
+    variables = named_weights(model)
+    weights_file.check(folder, _shapes(variables), "")
+    load_weights(folder, variables)
     return model
 
 
@@ -109,26 +161,10 @@ def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> No
         variables: as `named_weights` gives them.
 
     Raises:
-        InputError: a weight is missing or of another shape; or the file is damaged.
+        InputError: a weight is missing, of another shape or not finite; or the file is damaged.
     """
-    path = Path(folder, "model.safetensors")
-    try:
-        stored = safetensors.numpy.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(
-            f"could not read {path}: {error}; copy or train the model again"
-        ) from error
-    for name, variable in variables.items():
-        if name not in stored:
-            raise InputError(
-                f"found no weight {name} in {path}; wanted one {tuple(variable.shape)}"
-            )
-        if stored[name].shape != tuple(variable.shape):
-            raise InputError(
-                f"found weight {name} of shape {stored[name].shape} in {path}; wanted "
-                f"{tuple(variable.shape)}: the sizes of the two models differ"
-            )
-        variable.assign(stored[name])
+    weights_file.check(folder, _shapes(variables), None)
+    weights_file.assign(folder, {name: variable.assign for name, variable in variables.items()})
 
 
 def load_encoder(folder: str | Path, model: keras.Model) -> bool:
@@ -149,20 +185,13 @@ def load_encoder(folder: str | Path, model: keras.Model) -> bool:
         for name, variable in named_weights(model).items()
         if name.startswith(("encoder/", "pooler/"))
     }
-    stored = _stored_names(Path(folder, "model.safetensors"))
+    stored = weights_file.header(folder)
     poolers = {name for name in wanted if name.startswith("pooler/")}
-    if lacking := not poolers <= stored:
+    if lacking := not poolers <= stored.keys():
         wanted = {name: wanted[name] for name in wanted.keys() - poolers}
     load_weights(folder, wanted)
     return not lacking
 
 
-def _stored_names(path: Path) -> set[str]:
-    """Names of the weights in a file."""
-    try:
-        with safetensors.safe_open(path, "np") as file:
-            return set(file.keys())
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(
-            f"could not read {path}: {error}; copy or train the model again"
-        ) from error
+def _shapes(variables: dict[str, keras.Variable]) -> weight_shapes.Shapes:
+    return {name: tuple(variable.shape) for name, variable in variables.items()}

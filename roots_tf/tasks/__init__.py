@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
 
-from roots_tf import lazy
+from roots_tf import lazy, schema
 from roots_tf.files import InputError
 
 
@@ -80,36 +80,47 @@ def restore(described: dict):
         described: what `models.describe` gives for it.
 
     Raises:
-        InputError: the model was not fine-tuned, or for no kind of this version.
+        InputError: the model was not fine-tuned, or for no kind of this version; or the model and
+            what was learned do not go together.
     """
-    if "task" not in described:
+    if not described.get("task"):
         raise InputError(
             f"found a model of kind {described['kind']}, which was not fine-tuned; wanted the "
             "`model` folder that finetune writes"
         )
     fields = dict(described["task"])
-    name = fields.pop("name")
-    if name not in KINDS:
+    name = fields.pop("name", None)
+    if not isinstance(name, str) or name not in KINDS:
         raise InputError(
             f"found a model fine-tuned for {name!r}; wanted one of {', '.join(KINDS)}: use the "
             "version of roots-tf that wrote it"
         )
-    kind = KINDS[name]
-    known = {field.name for field in dataclasses.fields(kind)}
-    unknown = [
-        key for key in fields if key not in known and (fields[key] or key not in _OF_CLASSES)
-    ]
-    if unknown:
-        raise InputError(
-            f"found {unknown[0]!r} in model.json for the task {name}; wanted "
-            f"{', '.join(sorted(known))}: use the version of roots-tf that wrote it"
-        )
-    return kind(
-        **{
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in fields.items()
-            if key in known
-        }
+    known = {field.name for field in dataclasses.fields(KINDS[name])}
+    fields = {k: v for k, v in fields.items() if k in known or v or k not in _OF_CLASSES}
+    kind = schema.check(fields, KINDS[name], f"model.json for the task {name}")
+    _check_model(kind, described)
+    return kind
+
+
+def _check_model(kind, described: dict) -> None:
+    """Refuses a kind of task that is not that of the model beside it.
+
+    Raises:
+        InputError: the model is of another kind, or has another number of outputs or positions.
+    """
+    outputs, encoder = described.get("num_labels"), described.get("encoder")
+    if described.get("kind", kind.model) != kind.model:
+        found, wanted = f"a model of kind {described['kind']}", f"a {kind.model}"
+    elif outputs not in (None, kind.num_outputs):
+        found, wanted = f"a model of {outputs} outputs", f"{kind.num_outputs}"
+    elif encoder and kind.max_seq_length > encoder.max_sequence_length:
+        found = f"a model of {encoder.max_sequence_length} positions"
+        wanted = f"at least {kind.max_seq_length}"
+    else:
+        return
+    raise InputError(
+        f"found {found} in model.json; wanted {wanted}, as its task {kind.name} has: copy or train "
+        "the model again"
     )
 
 
@@ -125,7 +136,7 @@ def kind_of(described: dict):
     Raises:
         InputError: the model was fine-tuned for no kind of this version.
     """
-    if "task" in described:
+    if described.get("task"):
         return restore(described)
     if described["kind"] not in _USUAL:
         return None

@@ -11,6 +11,7 @@ from roots_tf.labelled import tables
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
 from roots_tf.metrics import plots
+from roots_tf.schema import number
 from roots_tf.tasks.finetuning import Charts, TransformersHead
 from roots_tf.tasks.per_text import (
     PerText,
@@ -32,7 +33,14 @@ class Classification(PerText):
     """
 
     labels: tuple[str, ...] = ()
-    label_weights: tuple[float, ...] = ()
+    label_weights: tuple[float, ...] = number((), minimum=0)
+
+    def __post_init__(self):
+        if len(self.label_weights) not in (0, len(self.labels)):
+            raise InputError(
+                f"found {len(self.label_weights)} label_weights of {len(self.labels)} labels; "
+                "wanted one of each, or none"
+            )
 
     name = "classification"
     score = "accuracy"

@@ -23,6 +23,7 @@ from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import TokenRows, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig
+from roots_tf.schema import number
 from roots_tf.tokenizers import Tokenizer
 
 
@@ -62,6 +63,7 @@ class FineTuning:
         additive: whether the sums over a batch are the sums over its slices.
         answer_column: column of a labelled table that holds what is learned.
         labels: names of the classes, in the order of the logits; a field where they are learned.
+        model: what `make_model` makes, the `kind` of its `model.json`.
         grouped: whether one example is a group of rows.
         by_token: whether `outputs` have an axis of tokens.
         agrees_on: field of a prediction in which two models agree or not, such as "label"; "" where
@@ -76,8 +78,8 @@ class FineTuning:
             texts off, or, in tasks that answer with places in a text, is half a window.
     """
 
-    max_seq_length: int = 128
-    stride: int = 0
+    max_seq_length: int = number(128, minimum=3, maximum=1 << 20)
+    stride: int = number(0, minimum=0, maximum=1 << 20)
 
     name: ClassVar[str]
     score: ClassVar[str]
@@ -85,6 +87,7 @@ class FineTuning:
     additive: ClassVar[bool] = True
     answer_column: ClassVar[str] = "label"
     labels: ClassVar[tuple[str, ...]] = ()
+    model: ClassVar[str] = "classifier"
     grouped: ClassVar[bool] = False
     by_token: ClassVar[bool] = False
     agrees_on: ClassVar[str] = ""

@@ -11,6 +11,7 @@ from roots_tf.labelled import tables
 from roots_tf.labelled.token_rows import cut, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
+from roots_tf.schema import number
 from roots_tf.tasks.finetuning import FineTuning, TransformersHead
 from roots_tf.tasks.per_text import right_answers
 from roots_tf.tasks.served_graph import ServedKind
@@ -27,7 +28,7 @@ class MultipleChoice(FineTuning):
         num_choices: of every example.
     """
 
-    num_choices: int = 0
+    num_choices: int = number(0, minimum=0, maximum=1000)
 
     name = "multiple_choice"
     score = "accuracy"

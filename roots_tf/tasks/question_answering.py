@@ -43,6 +43,7 @@ class QuestionAnswering(FineTuning):
     name = "question_answering"
     score = "f1"
     scalars = (Scalar("answer_loss", "loss", is_loss=True),)
+    model = "token_classifier"
     num_outputs = 2  # logits of start and end
     in_windows = True
     agrees_on = "answer"

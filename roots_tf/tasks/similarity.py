@@ -40,10 +40,18 @@ class Similarity(Valued, FineTuning):
     highest: float = 1.0
 
     name = "similarity"
+    model = "encoder"
     scalars = (Scalar("similarity_loss", "loss", is_loss=True),)
     grouped = True
     pipeline_tag = "sentence-similarity"
     use = "says how alike two texts are"
+
+    def __post_init__(self):
+        if self.lowest >= self.highest:
+            raise InputError(
+                f"found lowest={self.lowest} and highest={self.highest} of similarity; wanted a "
+                "lowest value below the highest"
+            )
 
     def read(self, path, columns, labelled=True):
         """Tables with `text`, `text_pair` and `value`."""

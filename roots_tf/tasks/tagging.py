@@ -53,6 +53,7 @@ class Tagging(FineTuning):
         Scalar("tagging_loss", "loss", is_loss=True),
         Scalar("tagging_accuracy", "accuracy"),
     )
+    model = "token_classifier"
     by_token = True
     in_windows = True
     agrees_on = "tags"
@@ -64,6 +65,20 @@ class Tagging(FineTuning):
     def window_stride(self) -> int:
         """Tokens from the start of a window to that of the next."""
         return self.stride or max(1, (self.max_seq_length - 2) // 2)
+
+    @property
+    def outside(self) -> int:
+        """Index of the tag "O".
+
+        Raises:
+            InputError: the labels lack it, as those of parts of speech do.
+        """
+        if "O" not in self.labels:
+            raise InputError(
+                f'found no tag "O" among the {len(self.labels)} labels of the model; wanted tags '
+                "such as O, B-X and I-X, as `finetune --task=tagging` learns them"
+            )
+        return self.labels.index("O")
 
     def read(self, path, columns, labelled=True):
         """CoNLL files; unlabelled also texts, whose words are cut at spaces and punctuation."""
@@ -172,7 +187,7 @@ class Tagging(FineTuning):
             tf.constant(rows.lengths, tf.int32),
             tf.constant((words + splits[rows.texts[row]])[starts], tf.int32),
             tf.constant(splits[-1], tf.int32),
-            outside=self.labels.index("O"),
+            outside=self.outside,
         )
         names = [self.labels[tag] for tag in tags.numpy()]
         probabilities = probabilities.numpy().astype(np.float64)

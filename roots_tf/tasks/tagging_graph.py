@@ -71,7 +71,7 @@ class ServedTags(ServedKind):
         self._type_ids = tf.constant([distinct.index(name) for name in types])
         self._is_inside = tf.constant([prefix != "O" for prefix in prefixes])
         self._goes_on = tf.constant([prefix == "I" for prefix in prefixes])
-        self._outside = kind.labels.index("O")
+        self._outside = kind.outside
 
     def of_rows(self, features):
         """`probabilities` [R, L, labels]."""

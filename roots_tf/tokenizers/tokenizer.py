@@ -1,5 +1,6 @@
 """A tokenizer, whatever its model: loading, saving, encoding, decoding, tables over the ids."""
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -13,7 +14,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from roots_tf import files
+from roots_tf import checksums, files, schema
 from roots_tf.tokenizers import bulk, sentencepiece, vocabulary
 
 JSON_NAME = "tokenizer.json"
@@ -26,6 +27,7 @@ _ROLES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
+_PROBE = "A word, 词 \u2603"  # of each kind of character
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
 
 
@@ -161,6 +163,7 @@ class Tokenizer:
             files.write_text(
                 folder / VOCABULARY_NAME, "".join(f"{token}\n" for token in self.vocabulary)
             )
+        checksums.renew(folder)
 
     def graph(self):
         """The tokenizer as a `tf.Module` for tf.data, tf.function and SavedModel.
@@ -220,9 +223,19 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
             upper-case letters.
 
     Raises:
-        InputError: nothing of the kind is there, or it is damaged; the message names the line.
+        InputError: nothing of the kind is there, it is damaged, or it is not that of the model in
+            the same folder; the message names the file or the line.
     """
     path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    checksums.check(folder, checksums.TOKENIZER)
+    tokenizer = _load(path, lowercase)
+    _check_rows(tokenizer, folder / checksums.MODEL)
+    return tokenizer
+
+
+def _load(path: Path, lowercase: bool | None) -> Tokenizer:
+    """The tokenizer of a path; arguments and errors as for `load`."""
     if path.is_dir():
         names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
         paths = [path / name for name in names if (path / name).is_file()]
@@ -246,6 +259,37 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
         settings = files.read_json(config) if config.exists() else {}
         lowercase = settings.get("do_lower_case", not vocabulary.is_cased(tokens))
     return wordpiece(tokens, lowercase=lowercase)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sizes:
+    """Of the `encoder` in `model.json`, what is read here."""
+
+    vocabulary_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Model:
+    """Of `model.json`, what is read here."""
+
+    encoder: _Sizes | None = None
+
+
+def _check_rows(tokenizer: Tokenizer, path: Path) -> None:
+    """Refuses ids that the model beside a tokenizer has no rows for.
+
+    Raises:
+        InputError: there are some; the tokenizer is of another model.
+    """
+    if not path.is_file():
+        return
+    encoder = schema.read(path, _Model, others_may_stand=True).encoder
+    if encoder and tokenizer.size > encoder.vocabulary_size:
+        raise files.InputError(
+            f"found {tokenizer.size} tokens beside {path} with vocabulary_size="
+            f"{encoder.vocabulary_size}; wanted no more tokens than rows: the tokenizer is of "
+            "another model, copy its own"
+        )
 
 
 def wordpiece(
@@ -273,8 +317,12 @@ def _read_json(path: Path) -> tokenizers.Tokenizer:
     """Reads a `tokenizer.json`."""
     files.read_json(path)  # for a message that names the place of a syntax error
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust side raises the bare class
+        backend = tokenizers.Tokenizer.from_file(str(path))
+        backend.decode(backend.encode(_PROBE).ids)  # an unknown token that is not there shows here
+        return backend
+    except BaseException as error:  # the Rust side raises the bare class, or panics
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
         raise files.InputError(
             f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}"
         ) from error

@@ -10,6 +10,7 @@ from roots_tf import files
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SUFFIX_PREFIX = "##"
+LARGEST = 256 << 20  # bytes of a file
 
 
 def read_vocabulary(path: str | Path) -> list[str]:
@@ -27,12 +28,7 @@ def read_vocabulary(path: str | Path) -> list[str]:
             special tokens; the message names the line.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise files.InputError(
-            f"found no vocabulary {path}; wanted a text file with a token a line"
-        ) from error
+    content = files.read_bytes(path, "a vocabulary with a token a line", LARGEST)
     if content.startswith(b"\xef\xbb\xbf"):
         raise files.InputError(
             f"{path}, line 1: found a byte-order mark; wanted plain UTF-8: remove the three bytes"

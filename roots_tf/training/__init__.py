@@ -6,8 +6,9 @@ __getattr__ = lazy.attributes(
     __name__,
     {
         "Machine": "run",
-        "PLAN": "run",
+        "PLAN": "plan_file",
         "Phase": "phases",
+        "Report": "plan_file",
         "Run": "run",
         "Settings": "run",
         "Stage": "loop",
@@ -19,6 +20,7 @@ __getattr__ = lazy.attributes(
         "make_evaluate": "loop",
         "plan_of": "phases",
         "read_metrics": "metrics_file",
+        "read_plan": "plan_file",
         "steps_of": "durations",
     },
 )

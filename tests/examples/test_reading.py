@@ -177,16 +177,36 @@ def test_a_shard_that_vanishes_later_is_named(copied):
         list(dataset)
 
 
+def change_shard(copied, **counts):
+    """Says something else of the first shard in the manifest, which agrees with itself again."""
+    manifest = files.read_json(copied.folder / "manifest.json")
+    part = manifest["splits"]["train"]
+    shard = part["shards"][0]
+    shard |= {"bytes": (copied.folder / shard["name"]).stat().st_size} | counts
+    part |= {name: sum(shard[name] for shard in part["shards"]) for name in counts}
+    files.write_json(copied.folder / "manifest.json", manifest)
+
+
+@pytest.mark.parametrize("more", [1, -1, -5])
+def test_a_wrong_number_of_records_is_named_without_their_bytes(copied, more):
+    name = shard_of(copied, 0).name
+    count = copied.manifest["splits"]["train"]["shards"][0]["examples"] + more
+    change_shard(copied, examples=count)
+    message = "missing or damaged record in" if more > 0 else "found more records in"
+    wanted = f"{message} .*{name}.* records: {count}"
+    with pytest.raises(files.InputError, match=wanted) as caught, examples.damage_named():
+        batches(copied, num_epochs=1, sentence_objective="none")
+    assert str(caught.value).isprintable()
+
+
 def test_a_foreign_shard_is_named(copied):
     first, second = shard_of(copied, 0), shard_of(copied, 1)
     first.write_bytes(second.read_bytes())
     with pytest.raises(files.InputError, match=f"bytes in .*{first.name}.*another build"):
         batches(copied, 1)
     # Of the same size, it is found by its first record.
-    manifest = files.read_json(copied.folder / "manifest.json")
-    shards = manifest["splits"]["train"]["shards"]
-    shards[0] |= {key: shards[1][key] for key in ("bytes", "examples")}
-    files.write_json(copied.folder / "manifest.json", manifest)
+    counts = ("examples", "tokens", "singles")
+    change_shard(copied, **{k: copied.manifest["splits"]["train"]["shards"][1][k] for k in counts})
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"another build.*{first.name}"):
         batches(copied, num_epochs=1)
 

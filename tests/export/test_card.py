@@ -127,6 +127,8 @@ def test_each_kind_of_model_has_a_card(classifier, tmp_path, kind, task, tag):
         "token_classifier": lambda config: models.TokenClassifier(config, 2),
     }[kind](config)
     described = {"task": {"name": task, "max_seq_length": 16, "stride": 0}} if task else {}
+    if task == "tagging":
+        described["task"]["labels"] = ["O", "B"]
     models.save(tmp_path, model, **described)
     tokenizers.load(classifier).save(tmp_path)
     text = card.write(tmp_path / "out", tmp_path, COMMAND).read_text("utf-8")

@@ -318,8 +318,14 @@ def test_a_step_compiles_whole():
     [
         ({"num_heads": 5}, "hidden_dim=12 and num_heads=5"),
         ({"num_heads": 4, "positions": "rotary"}, "heads of size 3 and rotary"),
-        ({"window": 3}, "window=3 and global_every=1"),
-        ({"global_every": 0}, "global_every=0"),
+        ({"window": 3}, "found window=3; wanted an even one"),
+        ({"global_every": 0}, "global_every=0; wanted a number from 1 to 1000"),
+        ({"num_layers": -1}, "found num_layers=-1; wanted a number from 1 to 1000"),
+        ({"num_layers": 10**6}, "found num_layers=1000000; wanted a number from 1"),
+        ({"num_heads": 0}, "found num_heads=0; wanted a number from 1"),
+        ({"vocabulary_size": "9"}, "found vocabulary_size='9'; wanted a whole number"),
+        ({"bias": 1}, "found bias=1; wanted true or false"),
+        ({"layer_norm_epsilon": float("nan")}, "found layer_norm_epsilon=nan; wanted a number"),
         ({"feed_forward": "gelu"}, "feed_forward='gelu'; wanted one of mlp, glu"),
     ],
 )

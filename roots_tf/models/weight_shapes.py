@@ -1,0 +1,58 @@
+"""Names and shapes of the weights of a model, from its sizes alone: nothing is allocated."""
+
+from roots_tf.models.config import EncoderConfig
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def encoder(config: EncoderConfig) -> Shapes:
+    """Those of an `Encoder`, by name as `named_weights` gives them.
+
+    >>> encoder(EncoderConfig.of_size("base", vocabulary_size=30522))["encoder/embeddings/token"]
+    (30522, 768)
+    """
+    hidden, wide = config.hidden_dim, config.intermediate_dim
+    gates = 2 if config.feed_forward == "glu" else 1
+    shapes = {"encoder/embeddings/token": (config.vocabulary_size, hidden)}
+    if config.positions == "learned":
+        shapes["encoder/embeddings/position"] = (config.max_sequence_length, hidden)
+    shapes["encoder/embeddings/segment"] = (config.num_segments, hidden)
+    shapes |= _norm(config, "encoder/embeddings/norm")
+    for layer in range(config.num_layers):
+        block = f"encoder/layer_{layer}"
+        shapes |= _dense(config, f"{block}/attention/query_key_value_", hidden, 3 * hidden)
+        shapes |= _dense(config, f"{block}/attention/output_", hidden, hidden)
+        shapes |= _norm(config, f"{block}/attention_norm")
+        shapes |= _dense(config, f"{block}/expand/", hidden, gates * wide)
+        shapes |= _dense(config, f"{block}/contract/", wide, hidden)
+        shapes |= _norm(config, f"{block}/output_norm")
+    return shapes | (_norm(config, "encoder/final_norm") if config.norm == "pre" else {})
+
+
+def pretrainer(config: EncoderConfig) -> Shapes:
+    """Those of a `Pretrainer`; the vocabulary projection shares the table of tokens."""
+    hidden = config.hidden_dim
+    shapes = encoder(config) | {"masked_lm/bias": (config.vocabulary_size,)}
+    shapes |= _dense(config, "masked_lm/transform/", hidden, hidden)
+    shapes |= _norm(config, "masked_lm/norm") | _dense(config, "pooler/", hidden, hidden)
+    return shapes | {"next_sentence/kernel": (hidden, 2), "next_sentence/bias": (2,)}
+
+
+def classes(config: EncoderConfig, num_labels: int) -> Shapes:
+    """Those of the last layer of a classifier.
+
+    Args:
+        config: of its encoder.
+        num_labels: its outputs.
+    """
+    return {"classes/kernel": (config.hidden_dim, num_labels), "classes/bias": (num_labels,)}
+
+
+def _dense(config: EncoderConfig, prefix: str, inputs: int, outputs: int) -> Shapes:
+    bias = {f"{prefix}bias": (outputs,)} if config.bias else {}
+    return {f"{prefix}kernel": (inputs, outputs)} | bias
+
+
+def _norm(config: EncoderConfig, prefix: str) -> Shapes:
+    names = ("gamma", "beta") if config.bias else ("gamma",)
+    return {f"{prefix}/{name}": (config.hidden_dim,) for name in names}

@@ -1,0 +1,81 @@
+"""What the JSON files of a training run may say; nothing here imports TensorFlow."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from roots_tf import schema
+from roots_tf.files import InputError
+from roots_tf.schema import number
+
+PLAN = "plan.json"  # what the flags stand for: decided at the first start, read at later ones
+
+
+@dataclasses.dataclass(frozen=True)
+class PhaseSettings:
+    """Flags of a phase of `pretrain` that others read, with what they stand for in numbers."""
+
+    examples: str
+    batch_size: int = number(minimum=1, maximum=1 << 40)
+    warmup_steps: int = number(minimum=0, maximum=1 << 60)
+    learning_rate: float = number(0.0, minimum=0)
+    optimizer: str = "adamw"
+    objective: str = "masked_lm"  # version 0.1 had no other
+    sentence_objective: str = ""
+    max_seq_length: int = number(0, minimum=0, maximum=1 << 20)
+    evaluate_every: int = number(0, minimum=0, maximum=1 << 60)
+
+
+@dataclasses.dataclass(frozen=True)
+class Phases:
+    """What `plan.json` of `pretrain` says.
+
+    Attributes:
+        builds: of the examples of each phase.
+        last_steps: where each phase ends.
+        phases: flags of each.
+    """
+
+    builds: tuple[str, ...]
+    last_steps: tuple[int, ...] = number(minimum=0)
+    phases: tuple[PhaseSettings, ...] = ()
+
+    def __post_init__(self):
+        counts = {len(self.phases), len(self.last_steps), len(self.builds)}
+        if len(counts) > 1 or 0 in counts:
+            raise InputError(
+                f"found {len(self.phases)} phases, {len(self.last_steps)} last_steps and "
+                f"{len(self.builds)} builds; wanted as many of each, and one at least"
+            )
+        if list(self.last_steps) != sorted(self.last_steps):
+            raise InputError(f"found last_steps={self.last_steps}; wanted them to rise")
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What is read of the `report.json` of `pretrain`; further held-out scores stand in it."""
+
+    step: int = number(minimum=0)
+    unigram_entropy: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Computed:
+    """What `plan.json` of every run says; see `automatic.Computation`."""
+
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    jit_compile: bool
+    peak_flops: float = number(0.0, minimum=0)
+
+
+def read_plan(folder: str | Path, shape: type = Phases):
+    """The plan of the run in a folder.
+
+    Args:
+        folder: of the run.
+        shape: `Phases` or `Computed`: what is asked for.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    return schema.read(Path(folder, PLAN), shape, others_may_stand=True)

@@ -28,7 +28,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, labelled, models, program, tasks, tokenizers, training
+from roots_tf import files, labelled, models, program, schema, tasks, tokenizers, training
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
@@ -102,6 +102,16 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True)
+class SeedScores:
+    """What `scores.json` of a seed holds: the scores of each file, and of each class in them."""
+
+    seed: int
+    degenerate: bool
+    dev: dict[str, object]
+    test: dict[str, object] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """What every seed learns from and is scored on.
 
@@ -151,17 +161,18 @@ def main(config: Config) -> dict:
     config = dataclasses.replace(config, optimization=fitted)
     computation = machine.computation(output, config.hardware, measure=False)
     machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
-    runs = []
+    scores = {seed: read_scores(config, data, seed) for seed in range(config.seeds)}
     with machine.strategy.scope():
-        for seed in range(config.seeds):
-            folder = output / f"seed_{seed}"
-            if not (folder / "scores.json").exists():  # it may be from before a run was stopped
+        for seed in scores:
+            if scores[seed] is None:  # else it had finished before a stop
                 model = make_model(config, data.kind, encoder, seed, computation)
                 machine.claim(output, flags, computation)
-                train_seed(config, data, model, seed, machine, computation)
-            runs.append(files.read_json(folder / "scores.json") if machine.is_chief else {})
+                scores[seed] = train_seed(config, data, model, seed, machine, computation, scores)
+            if machine.is_chief:  # nothing goes on from them any more
+                shutil.rmtree(output / f"seed_{seed}" / "checkpoints", ignore_errors=True)
     if not machine.is_chief:
         return {}
+    runs = list(scores.values())
     report = {"task": data.kind.name, "labels": list(data.kind.labels), "seeds": runs}
     report |= over_seeds.summarise(runs, data.baselines)
     print(over_seeds.table(report, sorted(data.baselines)))
@@ -217,8 +228,10 @@ def make_model(config: Config, kind, encoder: models.EncoderConfig, seed: int, c
     return model
 
 
-def train_seed(config: Config, data: Data, model, seed: int, machine, computation) -> None:
-    """Trains and scores one seed, and keeps its model if no seed before was better.
+def train_seed(
+    config: Config, data: Data, model, seed: int, machine, computation, others: dict
+) -> dict:
+    """Trains and scores one seed, and keeps its model if it is the best.
 
     Args:
         config: of the run.
@@ -227,12 +240,15 @@ def train_seed(config: Config, data: Data, model, seed: int, machine, computatio
         seed: of order and dropout.
         machine: where the run takes place.
         computation: precision and compilation, from `Machine.computation`.
+        others: scores of the seeds that have finished, by seed.
+
+    Returns:
+        Its scores, as `scores.json` holds them; nothing on workers that are not the chief.
     """
     kind, output = data.kind, Path(config.output)
-    folder = output / f"seed_{seed}"
     run = train(config, data, model, seed, machine, computation)
     if not machine.is_chief:
-        return
+        return {}
     scored = model
     if computation.precision != "float32":  # what is saved is read in float32
         scored = kind.make_model(model.config, seed)
@@ -246,11 +262,39 @@ def train_seed(config: Config, data: Data, model, seed: int, machine, computatio
     score = scores["dev"][kind.score]
     scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
-    before = [files.read_json(output / f"seed_{n}" / "scores.json") for n in range(seed)]
-    if score > max((other["dev"][kind.score] for other in before), default=float("-inf")):
+    # Of equal seeds the first is kept. Later ones have scores if those of this one were damaged.
+    places = [(other["dev"][kind.score], -n) for n, other in others.items() if other]
+    if all((score, -seed) > place for place in places):
         save(output, data, model, predictions)
-    files.write_json(folder / "scores.json", scores)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # nothing goes on from them any more
+    path = output / f"seed_{seed}" / "scores.json"
+    training.write_checked(path, scores)
+    return training.read_checked(path)
+
+
+def read_scores(config: Config, data: Data, seed: int) -> dict | None:
+    """Scores of a seed that has finished; None where it has not, or where they are damaged.
+
+    Args:
+        config: of the run.
+        data: what it is scored on.
+        seed: its number.
+    """
+    path = Path(config.output, f"seed_{seed}", "scores.json")
+    if not path.exists():
+        return None
+    try:
+        scores = training.read_checked(path)
+        found = schema.check(scores, SeedScores, str(path), others_may_stand=True)
+        for split, baseline in data.baselines.items():
+            for name, value in baseline.items():
+                # A score may be NaN, which no type of a schema allows.
+                wanted = dict if isinstance(value, dict) else (int, float)
+                if not isinstance((getattr(found, split) or {}).get(name), wanted):
+                    raise files.InputError(f"found no {split}.{name} in {path}")
+    except files.InputError as error:
+        logging.error("%s: seed %d is trained again", error, seed)
+        return None
+    return scores
 
 
 def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) -> None:

@@ -237,8 +237,12 @@ def check_builds(output: Path, phases: list[Phase]) -> None:
     Raises:
         InputError: the examples have been built anew since.
     """
-    path, builds = output / training.PLAN, [phase.manifest["build"] for phase in phases]
-    if path.exists() and (before := files.read_json(path)["builds"]) != builds:
+    builds = [phase.manifest["build"] for phase in phases]
+    try:
+        plan = training.read_plan(output) or {}
+    except files.InputError:  # `Machine.computation` tells
+        return
+    if (before := plan.get("builds", builds)) != builds:
         raise files.InputError(
             f"found examples of build {builds}; wanted {before}, which the run in {output} has "
             "begun with: choose another --output"

@@ -14,7 +14,10 @@ __getattr__ = lazy.attributes(
         "chiefs": "strategies",
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",
+        "read_checked": "checksums",
         "read_metrics": "metrics_file",
+        "read_plan": "run",
         "steps_of": "durations",
+        "write_checked": "checksums",
     },
 )

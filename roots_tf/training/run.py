@@ -19,13 +19,14 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
+from absl import logging
 
-from roots_tf import files
+from roots_tf import files, schema
 from roots_tf.files import InputError
-from roots_tf.training import automatic, loop, optimizers, schedules, strategies
+from roots_tf.training import automatic, checksums, loop, optimizers, schedules, strategies
 from roots_tf.training.automatic import Computation
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
@@ -34,6 +35,34 @@ from roots_tf.training.step import Task, TrainStep, check_cuts
 from roots_tf.training.summaries import Summaries
 
 PLAN = "plan.json"  # what the flags stand for: decided at the first start, read at later ones
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What every `plan.json` holds: a `Computation`."""
+
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    jit_compile: bool
+    peak_flops: float = schema.number(0.0, minimum=0)
+
+
+def read_plan(folder: str | Path) -> dict | None:
+    """What `plan.json` holds of the run in a folder; None where there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = Path(folder, PLAN)
+    if not path.exists():
+        return None
+    plan = checksums.read_checked(path)
+    return plan | dataclasses.asdict(schema.check(plan, _Plan, str(path), others_may_stand=True))
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a run has written to the folder after its config, and so its plan."""
+    names = {path.name for path in folder.glob("[!.]*")}
+    return "config.json" in names and len(names) > 1
 
 
 class Machine(NamedTuple):
@@ -70,10 +99,18 @@ class Machine(NamedTuple):
             hardware: the flags.
             measure: whether to measure the peak of the devices, which takes half a second.
         """
-        path = Path(folder, PLAN)
-        if path.exists():
-            plan = files.read_json(path)
-            return Computation(*(plan[name] for name in Computation._fields))
+        try:
+            if plan := read_plan(folder):
+                return Computation(*(plan[name] for name in Computation._fields))
+            fault = f"found no {Path(folder, PLAN)}" if _is_begun(Path(folder)) else ""
+        except InputError as error:
+            fault = str(error)
+        if fault:
+            logging.error(
+                "%s: what the flags stand for is decided anew, by this machine and the files as "
+                "they are now",
+                fault,
+            )
         return automatic.choose(hardware, self.strategy, self.num_workers, measure)
 
     def check(self, task: Task, computation: Computation, optimization: Optimization) -> None:
@@ -101,7 +138,7 @@ class Machine(NamedTuple):
         """
         if self.is_chief:
             files.claim(folder, config)
-            files.write_json(Path(folder, PLAN), computation._asdict() | plan)
+            checksums.write_checked(Path(folder, PLAN), computation._asdict() | plan)
 
 
 class Settings(NamedTuple):
@@ -158,10 +195,10 @@ class Run:
         self._summaries = None
 
     def restore(self) -> int:
-        """Goes on where the newest checkpoint stands, and gives its step.
+        """Goes on where the newest whole checkpoint stands, and gives its step; 0 without one.
 
         Raises:
-            InputError: every checkpoint is damaged, or workers have found different ones.
+            InputError: the checkpoint is of another model, or workers have found different ones.
         """
         self._checkpoints.restore()
         start, strategy = int(self.step.numpy()), tf.distribute.get_strategy()
@@ -172,7 +209,10 @@ class Run:
                 "--output on storage that all of them share"
             )
         if index == 0:
-            self._summaries = Summaries(self._folder, start, self.task.scalars)
+            self._checkpoints.sweep()
+            notes = self._checkpoints.notes(start)
+            rows = notes.rows if notes else None
+            self._summaries = Summaries(self._folder, start, self.task.scalars, rows)
         return start
 
     @property
@@ -218,6 +258,7 @@ class Run:
             average=self._average,
             loss_scale=self._loss_scale,
             measure_every=cadence.log_every,
+            last_step=stage.last_step,
         )
         record = loop.Record(
             self.task.scalars,

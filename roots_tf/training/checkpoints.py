@@ -150,7 +150,8 @@ class Checkpoints:
 
     def best(self) -> dict | None:
         """Step and score of the best checkpoint on disk; None where no score was given."""
-        scores = {step: notes.score for step in self.paths() if (notes := self.notes(step))}
+        notes = {step: self.notes(step) for step in self.paths()}
+        scores = {step: noted and noted.score for step, noted in notes.items()}
         scored = [(score, step) for step, score in scores.items() if score is not None]
         before = self._best_of_old()
         if before and before[1] in scores and scores[before[1]] is None:
@@ -200,10 +201,7 @@ class Checkpoints:
         finally:
             leftovers.remove(hidden)
         self._keep_only([number for number in self.paths() if number <= step])
-        best = self.best()
-        newest = list(self.paths())[-self._keep :]
-        self._keep_only(newest if best is None else [*newest, best["step"]])
-        self.sweep()
+        self.sweep(step)
 
     def _write(self, hidden: Path, step: int, **notes) -> None:
         """Writes a checkpoint in the hidden folder, then renames its files."""
@@ -214,30 +212,38 @@ class Checkpoints:
         beside = hidden / f"ckpt-{step}.json"
         checkpoint_notes.write(beside, checkpoint_notes.new(step, written, **notes))
         # A damaged one of this step is no checkpoint any more before its data are others.
-        (self._folder / f"ckpt-{step}.index").unlink(missing_ok=True)
+        leftovers.remove(self._folder / f"ckpt-{step}.index")
         for path in (beside, *written):
+            leftovers.remove(self._folder / path.name)
             path.replace(self._folder / path.name)
         files.sync(self._folder)
 
     def _keep_only(self, steps: list[int]) -> None:
         for number, path in self.paths().items():
             if number not in steps:
-                Path(f"{path}.index").unlink()  # first: without it the rest is no checkpoint
+                leftovers.remove(f"{path}.index")  # first: without it the rest is no checkpoint
 
-    def sweep(self) -> None:
-        """Removes what belongs to no whole checkpoint, and writes `best.json` as it should be.
+    def sweep(self, step: int) -> None:
+        """Removes the oldest beyond `keep` and rests of others, and writes `best.json` anew.
 
-        A kill leaves rests of an old checkpoint, or of one that was being written. To be called by
-        the one process that writes.
+        A kill leaves such rests, of an old checkpoint or of one that was being written. To be
+        called by the one process that writes.
+
+        Args:
+            step: where the run stands; later checkpoints, which are damaged, are left to `save`.
         """
         if not self._folder.is_dir():
             return
+        best, steps = self.best(), list(self.paths())
+        reached = [number for number in steps if number <= step]
+        stay = reached[-self._keep :] + [number for number in steps if number > step]
+        self._keep_only(stay if best is None else [*stay, best["step"]])
         leftovers.sweep(self._folder)
         whole = {Path(path).name for path in self.paths().values()}
         for piece in self._folder.glob("ckpt-*"):
             if re.match(r"ckpt-\d*", piece.name)[0] not in whole:
                 leftovers.remove(piece)
-        path, best = self._folder / _BEST, self.best()
+        path = self._folder / _BEST
         if best is not None and best != _value(path):
             files.write_json(path, best)
 

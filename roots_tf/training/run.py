@@ -209,7 +209,7 @@ class Run:
                 "--output on storage that all of them share"
             )
         if index == 0:
-            self._checkpoints.sweep()
+            self._checkpoints.sweep(start)
             notes = self._checkpoints.notes(start)
             rows = notes.rows if notes else None
             self._summaries = Summaries(self._folder, start, self.task.scalars, rows)

@@ -29,7 +29,17 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import claims, files, labelled, models, program, schema, tasks, tokenizers, training
+from roots_tf import (
+    checked_json,
+    claims,
+    files,
+    labelled,
+    models,
+    program,
+    tasks,
+    tokenizers,
+    training,
+)
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
@@ -173,17 +183,18 @@ def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict
     config = dataclasses.replace(config, optimization=fitted)
     computation = machine.computation(output, config.hardware, measure=False)
     machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
-    runs = []
+    scores = {n: over_seeds.read(output, n, data.baselines) for n in range(config.seeds)}
     with machine.strategy.scope():
-        for seed in range(config.seeds):
-            folder = output / f"seed_{seed}"
-            if not (folder / "scores.json").exists():  # it may be from before a run was stopped
+        for seed in scores:
+            if scores[seed] is None:  # else it had finished before a stop
                 model = make_model(config, data.kind, encoder, seed, computation)
                 machine.claim(output, claim, computation, batch_size=fitted.batch_size)
-                train_seed(config, data, model, seed, machine, computation)
-            runs.append(read_scores(folder, data) if machine.is_chief else {})
+                scores[seed] = train_seed(config, data, model, seed, machine, computation, scores)
+            if machine.is_chief:  # nothing goes on from them any more
+                shutil.rmtree(output / f"seed_{seed}" / "checkpoints", ignore_errors=True)
     if not machine.is_chief:
         return {}
+    runs = list(scores.values())
     report = {"task": data.kind.name, "labels": list(data.kind.labels), "seeds": runs}
     report |= over_seeds.summarise(runs, data.baselines)
     print(over_seeds.table(report, sorted(data.baselines)))
@@ -239,8 +250,10 @@ def make_model(config: Config, kind, encoder: models.EncoderConfig, seed: int, c
     return model
 
 
-def train_seed(config: Config, data: Data, model, seed: int, machine, computation) -> None:
-    """Trains and scores one seed, and keeps its model if no seed before was better.
+def train_seed(
+    config: Config, data: Data, model, seed: int, machine, computation, others: dict
+) -> dict:
+    """Trains and scores one seed, and keeps its model if it is the best.
 
     Args:
         config: of the run.
@@ -249,12 +262,15 @@ def train_seed(config: Config, data: Data, model, seed: int, machine, computatio
         seed: of order and dropout.
         machine: where the run takes place.
         computation: precision and compilation, from `Machine.computation`.
+        others: scores of the seeds that have finished, by seed.
+
+    Returns:
+        Its scores, as `scores.json` holds them; nothing on workers that are not the chief.
     """
     kind, output = data.kind, Path(config.output)
-    folder = output / f"seed_{seed}"
     run = train(config, data, model, seed, machine, computation)
     if not machine.is_chief:
-        return
+        return {}
     scored = model
     if computation.precision != "float32":  # what is saved is read in float32
         scored = kind.make_model(model.config, seed)
@@ -268,44 +284,13 @@ def train_seed(config: Config, data: Data, model, seed: int, machine, computatio
     score = scores["dev"][kind.score]
     scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
-    before = [read_scores(output / f"seed_{n}", data) for n in range(seed)]
-    if score > max((other["dev"][kind.score] for other in before), default=float("-inf")):
+    # Of equal seeds the first is kept. Later ones have scores if those of this one were damaged.
+    places = [(other["dev"][kind.score], -n) for n, other in others.items() if other]
+    if all((score, -seed) > place for place in places):
         save(output, data, model, predictions)
-    files.write_json(folder / "scores.json", scores)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # nothing goes on from them any more
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """What `scores.json` of a seed says: the scores by split, and whether it learned nothing."""
-
-    seed: int
-    degenerate: bool
-    dev: dict[str, object]
-    test: dict[str, object] = dataclasses.field(default_factory=dict)
-
-
-def read_scores(folder: Path, data: Data) -> dict:
-    """The scores of a seed, as `train_seed` wrote them.
-
-    Args:
-        folder: of the seed.
-        data: whose baselines say which scores there are.
-
-    Raises:
-        InputError: the file is missing or damaged, or lacks a score.
-    """
-    path = folder / "scores.json"
-    scores = schema.read_object(path)
-    schema.check(scores, Scores, str(path))
-    for split, baseline in data.baselines.items():
-        for name in (name for name, value in baseline.items() if not isinstance(value, dict)):
-            if not isinstance(scores.get(split, {}).get(name), int | float):
-                raise files.InputError(
-                    f"found no number {split}.{name} in {path}; wanted the scores of a seed: "
-                    "remove that file, and the seed is trained again"
-                )
-    return scores
+    path = output / f"seed_{seed}" / "scores.json"
+    checked_json.write_checked(path, scores)
+    return checked_json.read_checked(path)
 
 
 def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) -> None:

@@ -8,9 +8,10 @@ import json
 import os
 import re
 import stat
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from roots_tf import leftovers
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
@@ -82,21 +83,22 @@ def shard_name(stem: str, index: int, count: int, suffix: str) -> str:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path in the folder of `path`; on success it is synced and renamed to it.
 
-    On an exception the temporary file is removed, and whatever stood at `path` still stands.
+    On an exception the temporary file is removed, and whatever stood at `path` still stands. What a
+    process that was killed left in the folder is removed by the next one that writes there.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    # Workers on two machines may have one process id, and a lost one may still write.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary = leftovers.temporary_path(path)
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            leftovers.sweep_once(path.parent)
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            sync(temporary)
             temporary.replace(path)
+            sync(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -147,6 +149,18 @@ def _is_at(error: Exception, path: Path) -> bool:
         return True
     place, path = (Path(os.path.abspath(os.fsdecode(name))) for name in (error.filename, path))
     return place.is_relative_to(path.parent) or path.is_relative_to(place)
+
+
+def sync(path: str | Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk, where its system can tell."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # folders of some network systems
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:

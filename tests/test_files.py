@@ -69,7 +69,7 @@ def test_atomic_path_writes_all_or_nothing(tmp_path):
     assert path.read_text() == "after"
 
 
-@pytest.mark.parametrize("name", ["file/a.txt", "file/sub/a.txt", "folder", "n" * 250])
+@pytest.mark.parametrize("name", ["file/a.txt", "file/sub/a.txt", "folder", "n" * 256])
 def test_atomic_path_where_nothing_can_be_written(tmp_path, name):
     (tmp_path / "file").write_text("a file")
     (tmp_path / "folder").mkdir()

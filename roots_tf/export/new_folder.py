@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from roots_tf import leftovers
 from roots_tf.files import InputError
 
 
@@ -19,7 +20,8 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     folder = Path(os.path.abspath(folder))
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"found {folder}; wanted a new folder: remove it or choose another name")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary = leftovers.temporary_path(folder)
+    leftovers.sweep_once(folder.parent)
     try:
         temporary.mkdir(parents=True)
         yield temporary

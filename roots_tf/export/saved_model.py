@@ -1,7 +1,6 @@
 """A served graph as a SavedModel, written once it answers in a fresh process as Python does."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import leftovers
 from roots_tf.export import operations, requests
 from roots_tf.files import InputError
 from roots_tf.tasks.served_graph import ServedGraph
@@ -105,7 +105,8 @@ def export(
     if target.exists():
         raise InputError(f"found {target}; wanted a new version: remove it or give --version")
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
+    temporary = leftovers.temporary_path(target)
+    leftovers.sweep_once(target.parent)
     try:
         tf.saved_model.save(served, str(temporary), signatures=served.signatures())
         operations.write(temporary)

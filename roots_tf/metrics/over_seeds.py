@@ -1,6 +1,48 @@
 """Scores over several seeds: medians, ranges, and the table of them."""
 
+import dataclasses
 import statistics
+from pathlib import Path
+
+from absl import logging
+
+from roots_tf import checked_json, files, schema
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scores:
+    """What `scores.json` of a seed holds: the scores of each file, and of each class in them."""
+
+    seed: int
+    degenerate: bool
+    dev: dict[str, object]
+    test: dict[str, object] | None = None
+
+
+def read(output: str | Path, seed: int, baselines: dict[str, dict]) -> dict | None:
+    """Scores of a seed that has finished; None where it has not, or where they are damaged.
+
+    Args:
+        output: folder of the run; they stand in `seed_<seed>/scores.json`.
+        seed: its number.
+        baselines: scores of a trivial answer, by split: which scores there are.
+    """
+    path = Path(output, f"seed_{seed}", "scores.json")
+    if not path.exists():
+        return None
+    try:
+        scores = checked_json.read_checked(path)
+        found = schema.check(scores, _Scores, str(path), others_may_stand=True)
+        for split, baseline in baselines.items():
+            for name, value in baseline.items():
+                # A score may be NaN, which no type of a schema allows.
+                wanted = dict if isinstance(value, dict) else (int, float)
+                if not isinstance((getattr(found, split) or {}).get(name), wanted):
+                    raise files.InputError(f"found no {split}.{name} in {path}")
+    except files.InputError as error:
+        logging.error("%s: seed %d is trained again", error, seed)
+        return None
+    return scores
 
 
 def summarise(runs: list[dict], baselines: dict[str, dict]) -> dict:

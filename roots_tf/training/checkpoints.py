@@ -1,26 +1,58 @@
 """Checkpoints of explicit, named variables, so that nothing is dropped in silence.
 
 Keras models handed to `tf.train.Checkpoint` lose layers that are held in lists; here a checkpoint
-is a flat table of variables, and reading one back insists on every entry. TensorFlow writes the
-index of a checkpoint last, so one that has an index is whole.
+is a flat table of variables, and reading one back insists on every entry.
+
+    ckpt-20.data-00000-of-00001    the variables
+    ckpt-20.json                   checksums, score, the row under way: `checkpoint_notes`
+    ckpt-20.index                  where each variable is
+
+They are written in a hidden folder and renamed from there, the index last: TensorFlow's index names
+no file, so it stays right, and a checkpoint that has an index is whole wherever a kill falls.
 """
 
+import contextlib
+import dataclasses
 import re
-import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import files
+from roots_tf import files, leftovers, schema
 from roots_tf.files import InputError
+from roots_tf.training import checkpoint_notes
+from roots_tf.training.checkpoint_notes import Notes, WindowState
+from roots_tf.training.metrics_file import Rows
+
+_BEST = "best.json"
+# What TensorFlow's reader raises of cut and of flipped bytes.
+_DAMAGE = (InputError, OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Best:
+    """What `best.json` holds."""
+
+    step: int = schema.number(minimum=0)
+    score: float = schema.number()
+
+
+class _Passed(NamedTuple):
+    """A checkpoint that is not whole: why, and whether its variables can be read nonetheless."""
+
+    step: int
+    path: str
+    why: str
+    is_readable: bool
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they are: `ckpt-<step>.index` and its data.
+        folder: where they are.
         variables: what they hold; the order and names must be the same at every start.
         keep: how many of the newest stay on disk, beside the one with the best score.
     """
@@ -33,7 +65,6 @@ class Checkpoints:
         }
         self._checkpoint = tf.train.Checkpoint(**table)
         self._folder, self._keep = Path(folder), keep
-        self._best = self._folder / "best.json"
 
     def paths(self) -> dict[int, str]:
         """Prefix of every whole checkpoint by its step, ascending."""
@@ -44,77 +75,191 @@ class Checkpoints:
         return dict(sorted(paths.items()))
 
     def restore(self) -> int | None:
-        """Reads the newest checkpoint that is not damaged into the variables.
+        """Reads the newest checkpoint that is not damaged into the variables; writes nothing.
+
+        A line of the log names each one that is passed over, and says what happens instead.
 
         Returns:
-            Its step; None where there is no checkpoint yet.
+            Its step; None where there is none: the variables are as they were.
 
         Raises:
-            InputError: every checkpoint is damaged or of another model.
+            InputError: the checkpoint is whole and of another model.
         """
-        paths = self.paths()
-        for step, path in reversed(paths.items()):
-            try:
-                self._checkpoint.read(path).assert_consumed()
-            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as e:
-                logging.error("%s is damaged or of another model: %s", path, _line(e))
-                continue
-            logging.info("restored %s", path)
-            return step
-        if paths:
-            raise InputError(
-                f"could not restore any of {', '.join(paths.values())}, see above; copy one back, "
-                "or remove the folder to start again"
+        step, passed = self._newest_whole()
+        spare = next((other for other in passed if other.is_readable), None)
+        if step is None and spare:
+            step = spare.step
+            logging.error(
+                "found no whole notes of %s (%s): training goes on from it all the same, and the "
+                "row under way holds the steps from here on alone",
+                *(spare.path, spare.why),
             )
-        return None
+        path = self._prefix(step)
+        instead = "training starts at step 0" if step is None else f"training goes on from {path}"
+        for other in passed:
+            if other.step != step:
+                logging.error("%s is damaged (%s): %s", other.path, other.why, instead)
+        if step is None:
+            return None
+        try:
+            self._checkpoint.read(path).assert_consumed()
+        except (AssertionError, *_DAMAGE) as error:
+            raise InputError(
+                f"found {path}, which is whole, of another model ({_line(error)}); wanted the "
+                "model of this command: give the flags and files that the run began with, or "
+                "another --output"
+            ) from error
+        logging.info("restored %s", path)
+        return step
+
+    def _prefix(self, step: int | None) -> str:
+        return str(self._folder / f"ckpt-{step}")
+
+    def _newest_whole(self) -> tuple[int | None, list[_Passed]]:
+        """Step of the newest whole checkpoint, None without one, and the newer ones."""
+        passed = []
+        for step, path in reversed(self.paths().items()):
+            why, is_readable = self._fault(step, path)
+            if not why:
+                return step, passed
+            passed.append(_Passed(step, path, why, is_readable))
+        return None, passed
+
+    def _fault(self, step: int, path: str) -> tuple[str, bool]:
+        """What is wrong with a checkpoint, "" where nothing is; whether it can be read at all."""
+        try:
+            notes = checkpoint_notes.read(Path(f"{path}.json"), step)
+            why = "" if notes else f"found no {path}.json"
+        except InputError as error:
+            notes, why = None, _line(error)
+        try:
+            if notes and notes.files:
+                checkpoint_notes.verify(notes, self._folder)
+            else:
+                _read_through(path)
+        except _DAMAGE as error:
+            return _line(error), False
+        return why, True
+
+    def notes(self, step: int) -> Notes | None:
+        """What was noted beside the checkpoint of a `step`; None where that is not known."""
+        try:
+            return checkpoint_notes.read(self._folder / f"ckpt-{step}.json", step)
+        except InputError:  # `restore` has told of it
+            return None
 
     def best(self) -> dict | None:
         """Step and score of the best checkpoint on disk; None where no score was given."""
-        return files.read_json(self._best) if self._best.exists() else None
+        notes = {step: self.notes(step) for step in self.paths()}
+        scores = {step: noted and noted.score for step, noted in notes.items()}
+        scored = [(score, step) for step, score in scores.items() if score is not None]
+        before = self._best_of_old()
+        if before and before[1] in scores and scores[before[1]] is None:
+            scored.append(before)
+        score, step = min(scored, default=(None, None))
+        return None if step is None else {"step": step, "score": score}
 
-    def beside(self, step: int) -> dict | None:
-        """The JSON that was saved beside the checkpoint of a step, or None."""
-        path = self._folder / f"ckpt-{step}.json"
-        return files.read_json(path) if path.exists() else None
+    def _best_of_old(self) -> tuple[float, int] | None:
+        """Score and step in `best.json`, where alone version 0.2 kept them."""
+        with contextlib.suppress(InputError):
+            if (self._folder / _BEST).exists():
+                best = schema.read(self._folder / _BEST, _Best)
+                return best.score, best.step
+        return None
 
-    def save(self, step: int, score: float | None = None, beside: dict | None = None) -> None:
+    def save(
+        self,
+        step: int,
+        score: float | None = None,
+        window: WindowState | None = None,
+        rows: Rows | None = None,
+    ) -> None:
         """Writes the checkpoint of a step and removes the oldest beyond `keep`.
+
+        Those of later steps go too: they were damaged, or this run would have gone on from them.
 
         Args:
             step: its number.
             score: held-out loss at this step, if known; the checkpoint of the lowest stays.
-            beside: JSON to save with it.
+            window: the row under way.
+            rows: what `metrics.jsonl` holds.
 
         Raises:
             InputError: the disk is full or cannot be written; the checkpoints before it stand.
         """
+        hidden = leftovers.temporary_path(self._prefix(step))
         try:
-            if beside is not None:
-                files.write_json(self._folder / f"ckpt-{step}.json", beside)
-            self._checkpoint.write(str(self._folder / f"ckpt-{step}"))
-            best = self.best()
-            if score is not None and (best is None or score < best["score"]):
-                files.write_json(self._best, {"step": step, "score": score})
+            hidden.mkdir(parents=True)
+            self._write(hidden, step, score=score, window=window, rows=rows)
         except (tf.errors.OpError, OSError, InputError) as error:
-            last = list(self.paths().values())[-1:] or ["none"]
+            last = [path for number, path in self.paths().items() if number < step][-1:]
             raise InputError(
                 f"could not write the checkpoint of step {step}: {_line(error)}; the last good one "
-                f"is {last[0]}: make room, then run the same command again"
+                f"is {last[0] if last else 'none'}: make room, or make the folder one that can be "
+                "written, then run the same command again"
             ) from error
         finally:
-            self._remove_pieces()
-        best = self.best()
-        for number, path in list(self.paths().items())[: -self._keep]:
-            if best is None or number != best["step"]:
-                Path(f"{path}.index").unlink()  # first: without it the rest is no checkpoint
-        self._remove_pieces()
+            leftovers.remove(hidden)
+        self._keep_only([number for number in self.paths() if number <= step])
+        self.sweep(step)
 
-    def _remove_pieces(self) -> None:
-        """Removes what belongs to no whole checkpoint: rests of an old one or of a cut write."""
+    def _write(self, hidden: Path, step: int, **notes) -> None:
+        """Writes a checkpoint in the hidden folder, then renames its files."""
+        self._checkpoint.write(str(hidden / f"ckpt-{step}"))
+        written = sorted(hidden.iterdir(), key=lambda path: path.suffix == ".index")
+        for path in written:
+            files.sync(path)
+        beside = hidden / f"ckpt-{step}.json"
+        checkpoint_notes.write(beside, checkpoint_notes.new(step, written, **notes))
+        # A damaged one of this step is no checkpoint any more before its data are others.
+        leftovers.remove(self._folder / f"ckpt-{step}.index")
+        for path in (beside, *written):
+            leftovers.remove(self._folder / path.name)
+            path.replace(self._folder / path.name)
+        files.sync(self._folder)
+
+    def _keep_only(self, steps: list[int]) -> None:
+        for number, path in self.paths().items():
+            if number not in steps:
+                leftovers.remove(f"{path}.index")  # first: without it the rest is no checkpoint
+
+    def sweep(self, step: int) -> None:
+        """Removes the oldest beyond `keep` and rests of others, and writes `best.json` anew.
+
+        A kill leaves such rests, of an old checkpoint or of one that was being written. To be
+        called by the one process that writes.
+
+        Args:
+            step: where the run stands; later checkpoints, which are damaged, are left to `save`.
+        """
+        if not self._folder.is_dir():
+            return
+        best, steps = self.best(), list(self.paths())
+        reached = [number for number in steps if number <= step]
+        stay = reached[-self._keep :] + [number for number in steps if number > step]
+        self._keep_only(stay if best is None else [*stay, best["step"]])
+        leftovers.sweep(self._folder)
         whole = {Path(path).name for path in self.paths().values()}
         for piece in self._folder.glob("ckpt-*"):
-            if re.match(r"ckpt-\d+", piece.name)[0] not in whole:
-                shutil.rmtree(piece) if piece.is_dir() else piece.unlink()
+            if re.match(r"ckpt-\d*", piece.name)[0] not in whole:
+                leftovers.remove(piece)
+        path = self._folder / _BEST
+        if best is not None and best != _value(path):
+            files.write_json(path, best)
+
+
+def _value(path: Path):
+    """What a JSON file holds; None where it is missing or none."""
+    with contextlib.suppress(InputError):
+        return files.read_json(path)
+    return None
+
+
+def _read_through(path: str) -> None:
+    """Reads every tensor of a checkpoint, by which TensorFlow compares its own checksums."""
+    reader = tf.train.load_checkpoint(path)
+    for name in reader.get_variable_to_shape_map():
+        reader.get_tensor(name)
 
 
 def _line(error: Exception) -> str:

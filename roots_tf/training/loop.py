@@ -164,8 +164,8 @@ class _Training:
     def __init__(self, step: tf.Variable, stage: Stage, cadence: Cadence, record: Record):
         self.now = int(step.numpy())
         self._stage, self._cadence, self._record = stage, cadence, record
-        beside = record.checkpoints.beside(self.now) if record.checkpoints else None
-        self._window = Window(stage.work, record.scalars, beside)
+        notes = record.checkpoints.notes(self.now) if record.checkpoints else None
+        self._window = Window(stage.work, record.scalars, notes and notes.window)
         # Read back, so that a run that was killed counts the spikes of one that was not.
         history = record.summaries.history("train", "gradient_norm") if record.summaries else []
         self._norms = history
@@ -239,7 +239,8 @@ class _Training:
         last = received or self.is_over or self.now == self._stage.last_step
         is_good = not self._window.skipped_in_a_row
         if self._record.checkpoints and (last or (self._checkpoint_is_owed and is_good)):
-            self._record.checkpoints.save(self.now, score, self._window.state)
+            rows = self._record.summaries.rows() if self._record.summaries else None
+            self._record.checkpoints.save(self.now, score, self._window.state, rows)
             self._checkpoint_is_owed = False
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from roots_tf import schema
+from roots_tf.checked_json import read_checked
 from roots_tf.files import InputError
 from roots_tf.schema import number
 
@@ -78,4 +79,5 @@ def read_plan(folder: str | Path, shape: type = Phases):
     Raises:
         InputError: there is none, or it is damaged.
     """
-    return schema.read(Path(folder, PLAN), shape, others_may_stand=True)
+    path = Path(folder, PLAN)
+    return schema.check(read_checked(path), shape, str(path), others_may_stand=True)

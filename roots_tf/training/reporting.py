@@ -12,6 +12,7 @@ from absl import logging
 
 from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.training.calls import Result
+from roots_tf.training.checkpoint_notes import WindowState
 from roots_tf.training.step import Sums
 
 COUNTS = frozenset({"skipped", "spikes"})  # of the step; their sums are reported, not their means
@@ -151,17 +152,19 @@ class Window:
             killed writes the same rows as one that was not; None begins a new window.
     """
 
-    def __init__(self, work: Work, declared: Sequence[Scalar] = (), state: dict | None = None):
+    def __init__(
+        self, work: Work, declared: Sequence[Scalar] = (), state: WindowState | None = None
+    ):
         self._work, self._declared = work, declared
-        state = state or {"sums": {}, "skipped_in_a_row": 0}
-        self._sums: dict[str, list[float]] = state["sums"]
-        self.skipped_in_a_row: int = state["skipped_in_a_row"]
+        state = state or WindowState()
+        self._sums = state.numbers
+        self.skipped_in_a_row = state.skipped_in_a_row
         self._steps, self._seconds, self._input_wait = 0, 0.0, 0.0
 
     @property
-    def state(self) -> dict:
-        """What a checkpoint has to hold, as JSON."""
-        return {"sums": self._sums, "skipped_in_a_row": self.skipped_in_a_row}
+    def state(self) -> WindowState:
+        """What a checkpoint has to hold."""
+        return WindowState.of(self._sums, self.skipped_in_a_row)
 
     def add(self, result: Result, seconds: float, spike_limit: float) -> None:
         """Adds a call.

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
+from absl import logging
 
-from roots_tf import claims, files
+from roots_tf import checked_json, claims
 from roots_tf.files import InputError
 from roots_tf.training import automatic, loop, optimizers, schedules, strategies
 from roots_tf.training.automatic import Computation
@@ -33,6 +34,18 @@ from roots_tf.training.plan_file import PLAN, Computed, read_plan
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 from roots_tf.training.step import Task, TrainStep, check_cuts
 from roots_tf.training.summaries import Summaries
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a run has written to the folder after its config, and so its plan."""
+    names = {path.name for path in folder.glob("[!.]*")}
+    return "config.json" in names and len(names) > 1
+
+
+def _batch_size(folder: str | Path) -> object:
+    """The batch that the run in a folder has begun with; None where no plan tells."""
+    with contextlib.suppress(InputError):  # `Machine.computation` has told what is wrong
+        return checked_json.read_checked(Path(folder, PLAN)).get("batch_size")
 
 
 class Machine(NamedTuple):
@@ -69,9 +82,19 @@ class Machine(NamedTuple):
             hardware: the flags.
             measure: whether to measure the peak of the devices, which takes half a second.
         """
-        if Path(folder, PLAN).exists():
-            before = Computation(**vars(read_plan(folder, Computed)))
-            return before._replace(peak_flops=hardware.peak_flops or before.peak_flops)
+        fault = f"found no {Path(folder, PLAN)}" if _is_begun(Path(folder)) else ""
+        try:
+            if Path(folder, PLAN).exists():
+                before = Computation(**vars(read_plan(folder, Computed)))
+                return before._replace(peak_flops=hardware.peak_flops or before.peak_flops)
+        except InputError as error:
+            fault = str(error)
+        if fault:
+            logging.error(
+                "%s: what the flags stand for is decided anew, by this machine and the files as "
+                "they are now",
+                fault,
+            )
         return automatic.choose(hardware, self.strategy, self.num_workers, measure)
 
     def check(self, task: Task, computation: Computation, optimization: Optimization) -> None:
@@ -104,8 +127,7 @@ class Machine(NamedTuple):
             InputError: see `Claim.begin`; or the batch is another than the run has begun with.
         """
         if self.is_chief:
-            path = Path(folder, PLAN)
-            before = files.read_json(path).get("batch_size") if path.exists() else None
+            before = _batch_size(folder)
             if "batch_size" in plan and before not in (None, plan["batch_size"]):
                 raise InputError(
                     f"found a batch of {plan['batch_size']} on these devices; wanted {before}, "
@@ -114,7 +136,7 @@ class Machine(NamedTuple):
                 )
             claim.begin(folder)
             Path(folder, "report.json").unlink(missing_ok=True)  # of a shorter duration
-            files.write_json(Path(folder, PLAN), computation._asdict() | plan)
+            checked_json.write_checked(Path(folder, PLAN), computation._asdict() | plan)
 
 
 class Settings(NamedTuple):
@@ -171,10 +193,10 @@ class Run:
         self._summaries = None
 
     def restore(self) -> int:
-        """Goes on where the newest checkpoint stands, and gives its step.
+        """Goes on where the newest whole checkpoint stands, and gives its step; 0 without one.
 
         Raises:
-            InputError: every checkpoint is damaged, or workers have found different ones.
+            InputError: the checkpoint is of another model, or workers have found different ones.
         """
         self._checkpoints.restore()
         start, strategy = int(self.step.numpy()), tf.distribute.get_strategy()
@@ -185,7 +207,10 @@ class Run:
                 "--output on storage that all of them share"
             )
         if index == 0:
-            self._summaries = Summaries(self._folder, start, self.task.scalars)
+            self._checkpoints.sweep(start)
+            notes = self._checkpoints.notes(start)
+            rows = notes.rows if notes else None
+            self._summaries = Summaries(self._folder, start, self.task.scalars, rows)
         return start
 
     @property
@@ -231,6 +256,7 @@ class Run:
             average=self._average,
             loss_scale=self._loss_scale,
             measure_every=cadence.log_every,
+            last_step=stage.last_step,
         )
         record = loop.Record(
             self.task.scalars,

@@ -132,6 +132,7 @@ class TrainStep:
         average: a `MovingAverage` to update after each step, or None.
         loss_scale: a `LossScale` for products in float16, or None.
         measure_every: steps between two measurements of the norms of weights and update; 0: never.
+        last_step: one more step at which they are measured: its row may be of fewer steps.
 
     Raises:
         InputError: see `check_cuts`.
@@ -150,11 +151,13 @@ class TrainStep:
         average=None,
         loss_scale=None,
         measure_every: int = 0,
+        last_step: int = 0,
     ):
         self._task, self._optimizer, self._learning_rate = task, optimizer, learning_rate
         self._losses = names_of_losses(task.scalars)
         self._seed, self._max_grad_norm = seed, max_grad_norm
-        self._accumulate_steps, self._measure_every = accumulate_steps, measure_every
+        self._accumulate_steps = accumulate_steps
+        self._measure_every, self._last_step = measure_every, last_step
         self._average, self._loss_scale = average, loss_scale
         self._variables = [variable.value for variable in task.model.trainable_variables]
         self._strategy = tf.distribute.get_strategy()
@@ -252,7 +255,8 @@ class TrainStep:
         update = (gradients, clip / scale, rate, step, finite)
         measured = {}
         if self._measure_every:
-            due = tf.equal((step + 1) % self._measure_every, 0)
+            done = step + 1
+            due = tf.equal(done % self._measure_every, 0) | tf.equal(done, self._last_step)
             norms = tf.cond(
                 due,
                 lambda: self._apply_and_measure(*update),

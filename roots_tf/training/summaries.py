@@ -28,7 +28,6 @@ TensorBoard shows them by section, such as `loss/masked_lm_loss`, and in the hel
 and in the train group histograms of weights, where a run gives them.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,10 +40,9 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
-from roots_tf import files
 from roots_tf.losses import Scalar
 from roots_tf.training import step as steps
-from roots_tf.training.metrics_file import read_metrics
+from roots_tf.training.metrics_file import MetricsFile, Rows, read_metrics
 
 # What the same run gives differently each time.
 MEMORY = frozenset({
@@ -62,24 +60,34 @@ class Summaries:
             are removed from `metrics.jsonl` and superseded in TensorBoard.
         declared: the scalars of the task, which say in what section of TensorBoard they stand; one
             that nobody declared, such as a score of fine-tuning, stands under "score".
+        rows: what `metrics.jsonl` held at this step, where that is known; if it is damaged, a line
+            of the log says so.
     """
 
-    def __init__(self, folder: str | Path, step: int, declared: Sequence[Scalar] = ()):
+    def __init__(
+        self,
+        folder: str | Path,
+        step: int,
+        declared: Sequence[Scalar] = (),
+        rows: Rows | None = None,
+    ):
         self._sections = {scalar.name: scalar.section for scalar in (*steps.SCALARS, *declared)}
         self._sections |= {name: "speed" for name in TIMED} | {name: "memory" for name in MEMORY}
         self.logs = Path(folder, "logs")
-        self._lines = Path(folder, "metrics.jsonl")
-        self._step = step
+        self._folder, self._step = Path(folder), step
         self._writers: dict[str, EventFileWriter] = {}
-        kept = [row for row in read_metrics(folder) if row["step"] <= step]
-        files.write_text(self._lines, "".join(json.dumps(row) + "\n" for row in kept))
+        self._file = MetricsFile(folder, step, rows)
         for group in {path.parent.name for path in self.logs.glob("*/events.out.tfevents.*")}:
             self._writer(group)
 
     def history(self, group: str, name: str) -> list[float]:
         """Values of the scalar `name` in all rows of the `group` so far, oldest first."""
-        rows = read_metrics(self._lines.parent)
+        rows = read_metrics(self._folder)
         return [row[name] for row in rows if row["group"] == group and name in row]
+
+    def rows(self) -> Rows:
+        """What `metrics.jsonl` holds now, once that is on the disk."""
+        return self._file.rows()
 
     def write(self, group: str, step: int, scalars: dict[str, float]) -> None:
         """Writes the scalars of one step.
@@ -98,8 +106,7 @@ class Summaries:
                 for name, scalar in scalars.items()
             ],
         )
-        with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"group": group, "step": step} | scalars) + "\n")
+        self._file.append({"group": group, "step": step} | scalars)
 
     def write_texts(self, group: str, step: int, texts: dict[str, str]) -> None:
         """Writes Markdown `texts` by name, for TensorBoard only; the rest as for `write`."""

@@ -1,5 +1,6 @@
 """What is told of a run, by literals."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -10,9 +11,11 @@ import sys
 import numpy as np
 import pytest
 
+from roots_tf import schema
 from roots_tf.losses import Scalar
 from roots_tf.training import reporting
 from roots_tf.training.calls import Result
+from roots_tf.training.checkpoint_notes import WindowState
 from roots_tf.training.reporting import Work, loss_of, scalars_of, speeds, spike_limit
 
 DECLARED = (
@@ -117,7 +120,8 @@ def test_rows_do_not_depend_on_where_calls_end_or_the_run_was_killed():
     cut = reporting.Window(Work(1))
     cut.add(part(0, 2), 1.0, spike_limit=1.5)
     cut.add(part(2, 7), 1.0, spike_limit=1.5)
-    cut = reporting.Window(Work(1), (), json.loads(json.dumps(cut.state)))
+    state = json.loads(json.dumps(dataclasses.asdict(cut.state), allow_nan=False))
+    cut = reporting.Window(Work(1), (), schema.check(state, WindowState, "ckpt-7.json"))
     cut.add(part(7, count), 1.0, spike_limit=1.5)
     assert whole.state == cut.state
     told, again = whole.close(), cut.close()

@@ -305,6 +305,7 @@ async def _read(request: web.Request, limit: int, share: Share) -> bytes | bytea
     Raises:
         ApiError: 408, it does not come; 400, it breaks off; 413, it is larger; 415, it is encoded
             in another way; 503, its share of the memory cannot grow as it comes.
+        ConnectionResetError: the client has gone.
     """
     too_large = ApiError(413, f"found a larger body; wanted at most {limit} bytes: send fewer rows")
     if (request.content_length or 0) > limit:
@@ -326,6 +327,10 @@ async def _read(request: web.Request, limit: int, share: Share) -> bytes | bytea
         ConnectionError,
     ) as error:
         raise ApiError(400, f"found a body that cannot be read: {error}") from None
+    except RuntimeError:  # of aiohttp, where the connection was closed before this began
+        if request.transport is not None:
+            raise
+        raise ConnectionResetError from None
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding == "identity":
         return body

@@ -17,6 +17,7 @@ from roots_tf.files import InputError
 from roots_tf.serving import allowed_ops
 
 _MAIN = "the main graph"
+_FILLS_TABLES = ("__saved_model_init_op", "__saved_model_train_op")  # no signatures to ask
 
 
 def check(path: Path, model: saved_model_pb2.SavedModel) -> None:
@@ -29,8 +30,11 @@ def check(path: Path, model: saved_model_pb2.SavedModel) -> None:
     Raises:
         InputError: it has an op that is not allowed, or not there; names both.
     """
-    for graph in model.meta_graphs:
-        for op, place in _Graph(path, graph).wrong():
+    # Without objects, or with several graphs, TensorFlow runs the main graph, as its release 1 did.
+    graphs = model.meta_graphs
+    has_objects = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
+    for graph in graphs:
+        for op, place in _Graph(path, graph, has_objects).wrong():
             raise InputError(
                 f"found {op} in {place} of {path / 'saved_model.pb'}; wanted ops that compute and "
                 "reach no file, process or machine: serve only what you trust, with --trust"
@@ -43,10 +47,11 @@ class _Graph:
     Args:
         path: folder of the SavedModel.
         graph: with everything that belongs to it.
+        has_objects: whether TensorFlow runs functions of its objects, and not its main graph.
     """
 
-    def __init__(self, path: Path, graph: meta_graph_pb2.MetaGraphDef):
-        self._path, self._graph = path, graph
+    def __init__(self, path: Path, graph: meta_graph_pb2.MetaGraphDef, has_objects: bool):
+        self._path, self._graph, self._has_objects = path, graph, has_objects
         self._functions = list(graph.graph_def.library.function)
         self._names = {function.signature.name for function in self._functions}
         self._nodes = {node.name: node for node in graph.graph_def.node}
@@ -54,7 +59,13 @@ class _Graph:
         self._saving = self._before([saver.save_tensor_name])
         self._restoring = self._before([saver.restore_op_name])
         # What is fetched for other ends: answers, and what fills tables.
-        names = [info.name for s in graph.signature_def.values() for info in s.outputs.values()]
+        self._answering: set[str] = set()
+        names = []
+        for key, signature in graph.signature_def.items():
+            outputs = [info.name for info in signature.outputs.values()]
+            names += outputs
+            if key not in _FILLS_TABLES:
+                self._answering |= self._before(outputs)
         for collection in graph.collection_def.values():
             names += collection.node_list.value
         self._fetched = self._before(names)
@@ -106,26 +117,35 @@ class _Graph:
 
     def _reads_asset(self, node, function) -> bool:
         """Whether the file that a table is filled from is an asset, whoever calls this."""
-        assets = {info.tensor_info.name for info in self._graph.asset_file_def}
         file = node.input[1] if len(node.input) > 1 else ""
         if function is None:
-            return _tensor(file) in assets
+            return self._gives_asset(node, file)
         arguments = [argument.name for argument in function.signature.input_arg]
         if file not in arguments:
             return False
         place, name = arguments.index(file), function.signature.name
-        objects, called_by = self._graph.object_graph_def, self._callers.get(name, [])
-        for within, caller in called_by:
-            data = [source for source in caller.input if not source.startswith("^")]
-            if within or place >= len(data) or _tensor(data[place]) not in assets:
-                return False
-        if name in objects.concrete_functions:
-            bound = objects.concrete_functions[name].bound_inputs
-            captured = place - (len(arguments) - len(bound))
-            if not 0 <= captured < len(bound):
-                return False
-            return objects.nodes[bound[captured]].HasField("asset")
-        return bool(called_by) and name.encode() not in self._objects
+        called_by = self._callers.get(name, [])
+        if any(within is not None for within, _ in called_by):
+            return False
+        if not self._has_objects:
+            inputs = [[i for i in caller.input if i[:1] != "^"] for _, caller in called_by]
+            return all(
+                place < len(data) and self._gives_asset(caller, data[place])
+                for (_, caller), data in zip(called_by, inputs, strict=True)
+            )
+        # TensorFlow runs the functions that the objects name, and nothing of the main graph.
+        objects = self._graph.object_graph_def
+        bound = objects.concrete_functions[name].bound_inputs
+        captured = place - (len(arguments) - len(bound))
+        return 0 <= captured < len(bound) and objects.nodes[bound[captured]].HasField("asset")
+
+    def _gives_asset(self, node, tensor: str) -> bool:
+        """Whether a node of the main graph runs only with an asset's path as this tensor.
+
+        TensorFlow gives the path where it fills tables; where it answers, it would not.
+        """
+        assets = {info.tensor_info.name for info in self._graph.asset_file_def}
+        return _tensor(tensor) in assets and node.name not in self._answering
 
     def _find_callers(self) -> dict[str, list[tuple]]:
         """Nodes that name a function, with the function that each is in, None of the main graph."""

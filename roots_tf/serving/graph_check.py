@@ -70,6 +70,7 @@ class _Graph:
             names += collection.node_list.value
         self._fetched = self._before(names)
         self._callers = self._find_callers()
+        self._assets = list(graph.asset_file_def) or _assets_of_release_1(graph)
         self._objects = graph.object_graph_def.SerializeToString()
 
     def wrong(self) -> Iterator[tuple[str, str]]:
@@ -94,7 +95,7 @@ class _Graph:
             for name in filter(None, (node.registered_name, node.registered_saver)):
                 if not name.startswith("tf."):  # such a class could run code of its own
                     yield f"an object of the class {name!r:.100}", "the objects"
-        for asset in self._graph.asset_file_def:
+        for asset in self._assets:
             if not self._is_inside(asset.filename):
                 yield f"the asset {asset.filename!r:.100}", "the list of assets"
 
@@ -144,7 +145,7 @@ class _Graph:
 
         TensorFlow gives the path where it fills tables; where it answers, it would not.
         """
-        assets = {info.tensor_info.name for info in self._graph.asset_file_def}
+        assets = {info.tensor_info.name for info in self._assets}
         return _tensor(tensor) in assets and node.name not in self._answering
 
     def _find_callers(self) -> dict[str, list[tuple]]:
@@ -180,6 +181,15 @@ class _Graph:
             and not re.search(r"[/\\\0]", name)
             and (path.resolve().is_relative_to(self._path.resolve()))
         )
+
+
+def _assets_of_release_1(graph: meta_graph_pb2.MetaGraphDef) -> list:
+    """Assets where TensorFlow 1 wrote them."""
+    assets = []
+    for packed in graph.collection_def["saved_model_assets"].any_list.value:
+        assets.append(meta_graph_pb2.AssetFileDef())
+        packed.Unpack(assets[-1])
+    return assets
 
 
 def _named(attributes) -> Iterator[str]:

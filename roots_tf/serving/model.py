@@ -185,4 +185,5 @@ def _reason(error: Exception) -> str:
     """What TensorFlow says of an error, on one line and without the places in the graph."""
     text = getattr(error, "message", None) or str(error)
     text = text.rpartition("<stack traces unavailable>")[2].partition("\n\t [[")[0]
+    text = re.sub(r"\{\{\w+ \S+\}\}", "", text)
     return " ".join(text.split())[:500] or type(error).__name__

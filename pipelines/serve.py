@@ -8,6 +8,7 @@ model does; then `localhost:8501/healthz` answers 200. Serves the highest versio
 export writes it, until SIGTERM or Ctrl-C; then it answers what has come, and exits (a second one
 ends it at once). Requests that come together are computed together. `/v1/models/NAME/metadata`
 tells the signatures, `/monitoring/prometheus/metrics` requests, latencies, batches and memory.
+A graph that may do more than compute, such as write a file, is refused without `--trust`.
 
 Needs the extra `serving`. There is no encryption and no password: what faces the world is a proxy.
 """
@@ -18,6 +19,11 @@ import dataclasses
 from absl import logging
 
 from roots_tf import files, program
+
+_LIMITS = (  # flags that are the server's as they are
+    *("max_batch_size", "max_queue", "max_body_bytes", "max_text_bytes"),
+    *("max_answer_bytes", "max_memory_bytes", "idle_seconds"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,26 +36,52 @@ class Config:
     name: str = program.flag("", help="name of the model in URLs; none: the folder's name")
     host: str = program.flag("127.0.0.1", help="address to listen at; 0.0.0.0: every one")
     port: int = program.flag(8501, help="port to listen at; 0: one that is free")
-    max_batch_size: int = program.flag(32, help="rows computed at once")
+    max_batch_size: int = program.flag(32, help="rows computed at once", minimum=1)
     batch_timeout_ms: float = program.flag(
-        2.0, help="milliseconds a request waits for others, where the last batch held several"
+        2.0,
+        help="milliseconds a request waits for others, where the last batch held several",
+        minimum=0,
     )
-    max_queue: int = program.flag(1024, help="rows that may wait; beyond, requests get 503")
-    max_body_bytes: int = program.flag(1 << 20, help="bytes of a request; beyond, it gets 413")
-    max_text_bytes: int = program.flag(100_000, help="bytes of a text; beyond, it gets 400")
+    max_queue: int = program.flag(
+        1024, help="rows that may wait; beyond, requests get 503", minimum=1
+    )
+    max_body_bytes: int = program.flag(
+        1 << 20, help="bytes of a request; beyond, it gets 413", minimum=1
+    )
+    max_text_bytes: int = program.flag(
+        100_000, help="bytes of a text; beyond, it gets 400", minimum=1
+    )
+    max_answer_bytes: int = program.flag(
+        64 << 20, help="bytes of an answer; beyond, the request gets 413", minimum=1
+    )
+    max_memory_bytes: int = program.flag(
+        1 << 30,
+        help="bytes that all requests and answers take, beside the model; beyond, they get 503",
+        minimum=1,
+    )
+    max_connections: int = program.flag(
+        1000, help="connections at a time; beyond, the one idle longest is closed", minimum=1
+    )
+    idle_seconds: float = program.flag(
+        75.0, help="seconds that a connection may be idle", minimum=0.1
+    )
+    trust: bool = program.flag(
+        False, help="load the model whatever its graph may do: read and write files, run code"
+    )
 
 
 def main(config: Config) -> None:
     """Serves until it is told to stop."""
-    for name in ("max_batch_size", "max_queue", "max_body_bytes", "max_text_bytes"):
-        if (found := getattr(config, name)) < 1:
-            raise files.InputError(f"found --{name}={found}; wanted 1 or more")
-    if not config.batch_timeout_ms >= 0:
+    program.check(config)
+    # So much does the server set aside for the largest request and the largest answer.
+    least = 24 * config.max_body_bytes + 2 * config.max_answer_bytes
+    if config.max_memory_bytes < least:
         raise files.InputError(
-            f"found --batch_timeout_ms={config.batch_timeout_ms}; wanted 0 or more"
+            f"found --max_memory_bytes={config.max_memory_bytes}; wanted {least} or more, with "
+            "these --max_body_bytes and --max_answer_bytes"
         )
     try:
-        from roots_tf.serving import server
+        from roots_tf.serving import connections, logs, server
         from roots_tf.serving.model import Model
     except ModuleNotFoundError as error:
         raise files.InputError(
@@ -58,19 +90,17 @@ def main(config: Config) -> None:
         ) from error
     # A port that is taken shows before the model is loaded, which takes long.
     with server.listen(config.host, config.port) as listener:
-        model = Model(config.model, config.name)
+        model = Model(config.model, config.name, config.trust)
+        limits = server.Limits(
+            batch_timeout=config.batch_timeout_ms / 1000,
+            max_connections=connections.room_for(config.max_connections),
+            **{name: getattr(config, name) for name in _LIMITS},
+        )
         host, port = listener.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
         logging.info("serving at http://%s:%d/v1/models/%s", host, port, model.name)
-        serving = server.Server(
-            model,
-            max_batch_size=config.max_batch_size,
-            batch_timeout=config.batch_timeout_ms / 1000,
-            max_queue=config.max_queue,
-            max_body_bytes=config.max_body_bytes,
-            max_text_bytes=config.max_text_bytes,
-        )
-        asyncio.run(serving.run(listener))
+        with logs.limited():
+            asyncio.run(server.Server(model, limits).run(listener))
 
 
 if __name__ == "__main__":

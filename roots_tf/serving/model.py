@@ -12,7 +12,7 @@ from google.protobuf import json_format, message
 from tensorflow.core.protobuf import saved_model_pb2
 
 from roots_tf.files import InputError
-from roots_tf.serving import rest
+from roots_tf.serving import graph_check, rest
 from roots_tf.serving.rest import ApiError, Signature
 
 # tensorflow/serving, model_servers/http_server.cc, ToHTTPStatusCode. What is not here is 500.
@@ -31,19 +31,25 @@ class Model:
     Args:
         folder: its versions, `1/`, `2/` and so on, as `export` writes them.
         name: under which it is served; none: the folder's.
+        trust: whether to load it whatever its graph may do, see `graph_check`.
 
     Raises:
-        InputError: there is no version, or the highest cannot be loaded.
+        InputError: there is no version, the highest cannot be loaded, or may do too much.
     """
 
-    def __init__(self, folder: str, name: str = ""):
+    def __init__(self, folder: str, name: str = "", trust: bool = False):
         self.name = name or Path(folder).resolve().name
         if not re.fullmatch(r"[^/:]+", self.name):
             raise InputError(f"found the name {self.name!r}; wanted one without '/' and ':'")
         self.version, self._path = highest_version(folder)
         try:
-            self._definitions = _definitions(self._path)
+            stored = _stored(self._path)
+            self._definitions = dict(stored.meta_graphs[0].signature_def)
+            if not trust:
+                graph_check.check(self._path, stored)
             self._loaded = tf.saved_model.load(str(self._path))
+        except InputError:
+            raise
         except Exception as error:  # a damaged file shows itself in many ways
             raise InputError(
                 f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again"
@@ -129,14 +135,14 @@ def highest_version(folder: str) -> tuple[int, Path]:
     return max(versions.items())
 
 
-def _definitions(path: Path) -> dict:
-    """The SignatureDef of each signature, as the file has them."""
+def _stored(path: Path) -> saved_model_pb2.SavedModel:
+    """What the file of a SavedModel holds."""
     stored = saved_model_pb2.SavedModel()
     try:
         stored.ParseFromString(Path(path, "saved_model.pb").read_bytes())
     except message.DecodeError as error:
         raise ValueError(f"saved_model.pb is damaged ({error})") from error
-    return dict(stored.meta_graphs[0].signature_def)
+    return stored
 
 
 def _signature(definition) -> Signature:
@@ -145,11 +151,20 @@ def _signature(definition) -> Signature:
         name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name)
         for name, info in sorted(definition.inputs.items())
     }
-    outputs = [tf.TensorShape(info.tensor_shape) for info in definition.outputs.values()]
+    outputs = {
+        name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), _written_as(info.dtype), name)
+        for name, info in sorted(definition.outputs.items())
+    }
     by_rows = all(spec.shape.rank and spec.shape[0] is None for spec in inputs.values())
     # Whether an output of unknown rank has rows is checked when it is computed.
-    by_rows &= all(o.rank is None or (o.rank and o[0] is None) for o in outputs)
-    return Signature(inputs, bool(by_rows))
+    by_rows &= all(o.shape.rank is None or o.shape[:1] == [None] for o in outputs.values())
+    return Signature(inputs, bool(by_rows), outputs)
+
+
+def _written_as(dtype: int) -> tf.DType:
+    """The type that an output of a type has as `_array` gives it."""
+    found = tf.as_dtype(dtype)
+    return tf.float32 if found.is_floating and found != tf.float64 else found
 
 
 def _array(output: tf.Tensor) -> np.ndarray:
@@ -170,4 +185,5 @@ def _reason(error: Exception) -> str:
     """What TensorFlow says of an error, on one line and without the places in the graph."""
     text = getattr(error, "message", None) or str(error)
     text = text.rpartition("<stack traces unavailable>")[2].partition("\n\t [[")[0]
+    text = re.sub(r"\{\{\w+ \S+\}\}", "", text)
     return " ".join(text.split())[:500] or type(error).__name__

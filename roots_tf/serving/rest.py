@@ -1,4 +1,4 @@
-"""JSON in, tensors out, and back: the predict API of TensorFlow Serving.
+"""JSON to tensors: the requests of the predict API of TensorFlow Serving.
 
 A request names a signature and gives its inputs by rows or by columns:
 
@@ -17,6 +17,9 @@ import json
 import numpy as np
 
 DEFAULT_SIGNATURE = "serving_default"
+# Inputs of these names have a value a token. TensorFlow would repeat a row, or a token, of one of
+# them to fit the others.
+_BY_TOKEN = ("token_ids", "segment_ids", "padding_mask")
 MAX_RANK = 32  # of an input whose rank the signature leaves open; NumPy takes 64
 
 
@@ -35,16 +38,18 @@ class ApiError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What a signature takes.
+    """What a signature takes and gives.
 
     Args:
         inputs: `tf.TensorSpec` by name.
         by_rows: whether every input and output has one entry a row, so that the rows of several
             requests can be computed together.
+        outputs: `tf.TensorSpec` by name.
     """
 
     inputs: dict
     by_rows: bool
+    outputs: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +61,17 @@ class Call:
         inputs: an array by name; strings are objects of `bytes`.
         rows: entries of each input's first axis; None where these are not rows of a batch.
         row_format: whether it came as `instances`; the answer is then `predictions`.
+        answer_bytes: how large the answer will be at most, as `answers.expect` tells it.
     """
 
     signature: str
     inputs: dict[str, np.ndarray]
     rows: int | None
     row_format: bool
+    answer_bytes: int = 0
 
 
-def read(body: bytes, signatures: dict[str, Signature], max_text_bytes: int) -> Call:
+def read(body: bytes | bytearray, signatures: dict[str, Signature], max_text_bytes: int) -> Call:
     """The call in the body of a predict request.
 
     Args:
@@ -97,45 +104,20 @@ def read(body: bytes, signatures: dict[str, Signature], max_text_bytes: int) -> 
         key: _tensor(columns[key], spec, key, max_text_bytes)
         for key, spec in signature.inputs.items()
     }
-    sizes = {array.shape[:1] for array in inputs.values()}
-    rows = sizes.pop()[0] if signature.by_rows and len(sizes) == 1 else None
+    _check_alike({key: array for key, array in inputs.items() if key in _BY_TOKEN}, "shape", None)
+    rows = None
+    if signature.by_rows:
+        _check_alike(inputs, "number of rows", 1)
+        rows = next((len(array) for array in inputs.values()), None)
     if rows == 0:
         raise ApiError(400, "found no rows; wanted one or more")
     return Call(name, inputs, rows, row_format)
 
 
-def write(outputs: dict[str, np.ndarray], row_format: bool) -> bytes:
-    """The body of the answer; a single output is written without its name.
-
-    Bytes that are not UTF-8 become U+FFFD, unless the output's name ends in `_bytes`; such outputs
-    are written in base 64.
-
-    Args:
-        outputs: an array by name.
-        row_format: whether to answer a request that came as `instances`, a value a row.
-
-    Raises:
-        ApiError: 400, outputs that are not one a row were asked for by rows.
-    """
-    shapes = {name: array.shape for name, array in outputs.items()}
-    if row_format and (len({shape[:1] for shape in shapes.values()}) != 1 or () in shapes.values()):
-        raise ApiError(
-            400, f"found outputs of shapes {shapes}; wanted one row each: ask with 'inputs'"
-        )
-    columns = {name: _values(array, name) for name, array in outputs.items()}
-    [*only] = columns.values()
-    if row_format:
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*only, strict=True)]
-        answer = {"predictions": only[0] if len(only) == 1 else rows}
-    else:
-        answer = {"outputs": only[0] if len(only) == 1 else columns}
-    return json.dumps(answer, ensure_ascii=False).encode("utf-8")
-
-
 def _parse(body: bytes) -> dict:
     """The JSON object in a body."""
     try:
-        request = json.loads(body.decode("utf-8"))
+        request = json.loads(body.decode("utf-8"), object_pairs_hook=_object)
     except RecursionError:
         raise ApiError(400, "found JSON nested too deeply; wanted the lists of a tensor") from None
     except ValueError as error:  # also of UTF-8, and of a number of thousands of digits
@@ -143,6 +125,24 @@ def _parse(body: bytes) -> dict:
     if not isinstance(request, dict):
         raise ApiError(400, f"found {_show(request)}; wanted a JSON object")
     return request
+
+
+def _object(pairs: list[tuple]) -> dict:
+    """A JSON object; which of two values of one name was meant, nobody can know."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ApiError(400, f"found {_show(twice)} twice in an object; wanted each name once")
+    return values
+
+
+def _check_alike(inputs: dict[str, np.ndarray], what: str, axes: int | None) -> None:
+    """Refuses arrays that differ in their first axes; None: in any."""
+    shapes = {name: list(array.shape[:axes]) for name, array in inputs.items()}
+    if len(set(map(tuple, shapes.values()))) > 1:
+        found = ", ".join(f"{name} {_show(shape)}" for name, shape in shapes.items())
+        raise ApiError(400, f"found {found}; wanted the same {what} of each")
 
 
 def _by_rows(instances, names: list[str]) -> dict[str, list]:
@@ -252,38 +252,6 @@ def _text(value, max_text_bytes: int) -> bytes:
             400, f"found a text of {len(text)} bytes; wanted at most {max_text_bytes}: cut it"
         )
     return text
-
-
-def _values(array: np.ndarray, name: str):
-    """An output as JSON values."""
-    if array.dtype == np.float32:
-        return _short(array).tolist()
-    if array.dtype != object:
-        return array.tolist()
-    values = np.empty(array.size, object)
-    for i, text in enumerate(array.flat):
-        values[i] = (
-            {"b64": base64.b64encode(text).decode("ascii")}
-            if name.endswith("_bytes")
-            else text.decode("utf-8", "replace")
-        )
-    return values.reshape(array.shape).tolist()
-
-
-def _short(array: np.ndarray) -> np.ndarray:
-    """Numbers as float64 that print with the six digits, or nine, that identify a float32.
-
-    All digits of the float64 as such would be twice as many, and noise. Source:
-    tensorflow/serving, util/json_tensor.cc, WriteDecimal.
-    """
-    found = array.astype(np.float64)
-    with np.errstate(all="ignore"):  # zero, infinity and NaN stay as they are
-        magnitude = np.floor(np.log10(np.abs(found)))
-        for digits in (9, 6):
-            scale = 10.0 ** (digits - 1 - magnitude)
-            rounded = np.round(found * scale) / scale
-            found = np.where(rounded.astype(np.float32) == array, rounded, found)
-    return found
 
 
 def _show(value) -> str:

@@ -12,6 +12,8 @@ tensorflow/serving, model_servers/http_rest_api_util.cc.
 """
 
 import asyncio
+import concurrent.futures
+import dataclasses
 import re
 import signal
 import socket
@@ -26,8 +28,11 @@ from absl import logging
 from aiohttp import log, web
 
 from roots_tf.files import InputError
-from roots_tf.serving import rest
+from roots_tf.serving import answers, rest
 from roots_tf.serving.batching import RequestBatcher
+from roots_tf.serving.budget import Budget, Share
+from roots_tf.serving.connections import Connections, State
+from roots_tf.serving.metrics import Metrics
 from roots_tf.serving.model import Model
 from roots_tf.serving.rest import ApiError
 
@@ -36,40 +41,43 @@ PREDICT = re.compile(f"{_MODEL}:predict", re.IGNORECASE)
 DESCRIBE = re.compile(f"{_MODEL}(/metadata)?", re.IGNORECASE)
 PATHS = "/v1/models/NAME[/versions/VERSION][:predict or /metadata]"
 BODY_SECONDS = 30.0  # in which a body must have come
+ANSWER_SECONDS = 30.0  # in which an answer must have been taken; a large one at this rate:
+ANSWER_BYTES_A_SECOND = 64_000
 GRACE_SECONDS = 300.0  # in which requests are finished once the server is told to stop
+RETRY_SECONDS = 1  # what a client is told to wait where there was no room
+PIECE = 1 << 16  # bytes of an answer that are written at once
+LARGE = 1 << 20  # bytes; such answers are written in a thread of their own, one after another
+# Bytes of memory that a byte of JSON takes at most while it is read: the list in "[],", of three
+# bytes, takes 64; texts and numbers take less.
+READING_FACTOR = 24
 
 
-class Metrics:
-    """The metrics at `/monitoring/prometheus/metrics`.
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What clients may take of a server.
 
     Args:
-        max_batch_size: rows of the largest batch.
+        max_batch_size: rows computed at once.
+        batch_timeout: seconds that a request waits for others to be computed with.
+        max_queue: rows that may wait; beyond, requests get 503.
+        max_body_bytes: bytes of a request at most; beyond, it gets 413.
+        max_text_bytes: bytes of a string in a request at most; beyond, it gets 400.
+        max_answer_bytes: bytes of an answer at most; beyond, the request gets 413.
+        max_memory_bytes: bytes that requests and answers take together, with their arrays; beyond,
+            requests get 503.
+        max_connections: at a time; beyond, the one that has been idle longest is closed.
+        idle_seconds: how long a connection may be idle.
     """
 
-    def __init__(self, max_batch_size: int):
-        self.registry = registry = prometheus_client.CollectorRegistry()
-        prometheus_client.ProcessCollector(registry=registry)
-        self.requests = prometheus_client.Counter(
-            "roots_serving_requests", "Answered requests", ["route", "status"], registry=registry
-        )
-        self.in_progress = prometheus_client.Gauge(
-            "roots_serving_requests_in_progress", "Requests not yet answered", registry=registry
-        )
-        self.seconds = prometheus_client.Histogram(
-            "roots_serving_predict_seconds",
-            "From the request's headers to its answer",
-            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
-            registry=registry,
-        )
-        self.batch_rows = prometheus_client.Histogram(
-            "roots_serving_batch_rows",
-            "Rows computed at once",
-            buckets=[2**i for i in range((max_batch_size - 1).bit_length() + 1)],
-            registry=registry,
-        )
-        self.queue_rows = prometheus_client.Gauge(
-            "roots_serving_queue_rows", "Rows that wait to be computed", registry=registry
-        )
+    max_batch_size: int = 32
+    batch_timeout: float = 0.002
+    max_queue: int = 1024
+    max_body_bytes: int = 1 << 20
+    max_text_bytes: int = 100_000
+    max_answer_bytes: int = 64 << 20
+    max_memory_bytes: int = 1 << 30
+    max_connections: int = 1000
+    idle_seconds: float = 75.0
 
 
 class Server:
@@ -77,33 +85,30 @@ class Server:
 
     Args:
         model: the model to serve.
-        max_batch_size: rows computed at once.
-        batch_timeout: seconds that a request waits for others to be computed with.
-        max_queue: rows that may wait; beyond, requests get 503.
-        max_body_bytes: bytes of a request at most; beyond, it gets 413.
-        max_text_bytes: bytes of a string in a request at most; beyond, it gets 400.
+        limits: what clients may take.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        max_batch_size: int,
-        batch_timeout: float,
-        max_queue: int,
-        max_body_bytes: int,
-        max_text_bytes: int,
-    ):
-        self._model, self._max_batch_size = model, max_batch_size
-        self._max_body_bytes, self._max_text_bytes = max_body_bytes, max_text_bytes
-        self._metrics = Metrics(max_batch_size)
+    def __init__(self, model: Model, limits: Limits):
+        self._model, self._limits = model, limits
+        self._metrics = metrics = Metrics(limits.max_batch_size)
         self._batcher = RequestBatcher(
             model.compute,
-            max_batch_size,
-            batch_timeout,
-            max_queue,
-            self._metrics.batch_rows.observe,
+            limits.max_batch_size,
+            limits.batch_timeout,
+            limits.max_queue,
+            metrics.batch_rows.observe,
+            limits.max_answer_bytes,
         )
-        self._metrics.queue_rows.set_function(lambda: self._batcher.waiting)
+        self._budget = Budget(limits.max_memory_bytes)
+        self._connections = Connections(
+            limits.max_connections,
+            limits.idle_seconds,
+            lambda reason: metrics.closed.labels(reason).inc(),
+        )
+        self._large = concurrent.futures.ThreadPoolExecutor(1, "large answers")
+        metrics.queue_rows.set_function(lambda: self._batcher.waiting)
+        metrics.connections.set_function(lambda: len(self._connections))
+        metrics.memory.set_function(lambda: self._budget.used)
         self._ready = False
 
     async def run(self, listener: socket.socket) -> None:
@@ -113,17 +118,17 @@ class Server:
             loop.add_signal_handler(number, stop.set)
         # It would log a trace for each client that speaks no HTTP; what fails here, `_answer` logs.
         log.server_logger.setLevel("CRITICAL")
-        runner = web.AppRunner(
-            self._app(),
+        runner = web.AppRunner(self._app(), shutdown_timeout=GRACE_SECONDS)
+        await runner.setup()
+        self._connections.start(
+            listener,
+            runner.server,
             access_log=None,
             auto_decompress=False,  # `_read` reports damaged bodies
-            shutdown_timeout=GRACE_SECONDS,
         )
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
         worker = asyncio.create_task(self._batcher.run())
         thread = self._batcher.thread
-        await loop.run_in_executor(thread, self._model.warm_up, self._max_batch_size)
+        await loop.run_in_executor(thread, self._model.warm_up, self._limits.max_batch_size)
         self._ready = True
         logging.info("%s, version %d, is ready", self._model.name, self._model.version)
         stopping = asyncio.create_task(stop.wait())
@@ -133,13 +138,15 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)  # a second one ends the process
         logging.info("stopping: no new connections, %d rows wait", self._batcher.waiting)
+        self._connections.stop()
         await runner.cleanup()
         worker.cancel()
+        self._large.shutdown()
         logging.info("every request is answered")
 
     def _app(self) -> web.Application:
         """Routes by the first part of the path; unknown paths get an error of the same form."""
-        app = web.Application(middlewares=[self._answer], client_max_size=self._max_body_bytes)
+        app = web.Application(middlewares=[self._answer])
         app.router.add_get("/healthz", self._health, name="health")
         app.router.add_get("/monitoring/prometheus/metrics", self._expose, name="metrics")
         app.router.add_get("/v1/{path:.*}", self._describe, name="describe")
@@ -148,36 +155,107 @@ class Server:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler) -> web.StreamResponse:
-        """Counts the request, and gives errors their form."""
+        """Counts the request, gives errors their form, and sends the answer."""
+        request.protocol.enter(State.WORK)
         with self._metrics.in_progress.track_inprogress():
             try:
-                response = await handler(request)
-            except ApiError as error:
-                response = _error(error.status, error.message)
-            except web.HTTPException as error:
-                wanted = f"wanted {PATHS}, /healthz or /monitoring/prometheus/metrics"
-                found = f"found {request.method} {request.rel_url.raw_path[:200]}"
-                response = _error(error.status, f"{error.reason}: {found}; {wanted}")
-            except Exception:
-                logging.exception("a request failed")
-                response = _error(500, "the request failed; the server's log tells more")
-        route = request.match_info.route.name or "other"
-        self._metrics.requests.labels(route, response.status).inc()
+                response = await self._respond(request, handler)
+                if not response.prepared:
+                    await self._send(request, response, response.body)
+            except (ConnectionError, TimeoutError):  # the client has gone, or takes nothing
+                return web.Response()
+        request.protocol.enter(State.IDLE)
         return response
 
-    async def _predict(self, request: web.Request) -> web.Response:
+    async def _respond(self, request: web.Request, handler) -> web.StreamResponse:
+        """The response to a request, whatever goes wrong."""
+        try:
+            return await handler(request)
+        except ApiError as error:
+            return _error(error.status, error.message)
+        except web.HTTPException as error:
+            wanted = f"wanted {PATHS}, /healthz or /monitoring/prometheus/metrics"
+            found = f"found {request.method} {request.rel_url.raw_path[:200]}"
+            return _error(error.status, f"{error.reason}: {found}; {wanted}")
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            logging.exception("a request failed")
+            return _error(500, "the request failed; the server's log tells more")
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, body: bytes | bytearray
+    ) -> None:
+        """Sends a response, and `body` with it, in pieces and no faster than the client takes it.
+
+        Raises:
+            TimeoutError: the client did not take it.
+            ConnectionError: the client has gone.
+        """
+        route = request.match_info.route.name or "other"
+        self._metrics.requests.labels(route, response.status).inc()
+        request.protocol.enter(State.ANSWER)
+        seconds, body = ANSWER_SECONDS + len(body) / ANSWER_BYTES_A_SECOND, memoryview(body)
+        try:
+            async with asyncio.timeout(seconds):
+                await response.prepare(request)
+                if not isinstance(response, web.Response):  # which has its body in it
+                    for start in range(0, len(body), PIECE):
+                        await response.write(body[start : start + PIECE])
+                await response.write_eof()
+        except TimeoutError:
+            request.protocol.abort()
+            self._metrics.closed.labels("answer not taken").inc()
+            raise
+
+    async def _predict(self, request: web.Request) -> web.StreamResponse:
         """Answers `:predict`."""
         began = time.perf_counter()
         self._match(PREDICT, request)
-        body = await _read(request, self._max_body_bytes)
+        with self._budget.share() as share:
+            answer = await self._compute(await self._read_call(request, share), share)
+            self._metrics.seconds.observe(time.perf_counter() - began)
+            if len(answer) <= PIECE:
+                response = web.Response(body=bytes(answer), content_type="application/json")
+            else:
+                response = web.StreamResponse()
+                response.content_type, response.content_length = "application/json", len(answer)
+            await self._send(request, response, answer)
+        return response
+
+    async def _read_call(self, request: web.Request, share: Share) -> rest.Call:
+        """The call that a request makes, with room in the budget for it and for its answer."""
+        request.protocol.enter(State.BODY)
+        body = await _read(request, self._limits.max_body_bytes, share)
+        request.protocol.enter(State.WORK)
+        share.resize(READING_FACTOR * len(body))
         # Threads, so that a long request does not keep the others from being read and answered.
-        call = await asyncio.to_thread(
-            rest.read, body, self._model.signatures, self._max_text_bytes
+        call, size = await asyncio.to_thread(self._understand, body)
+        share.resize(size)
+        return call
+
+    def _understand(self, body: bytearray) -> tuple[rest.Call, int]:
+        """The call in a body, and the bytes that it and its answer take."""
+        call = rest.read(body, self._model.signatures, self._limits.max_text_bytes)
+        expected = answers.expect(self._model.signatures[call.signature], call)
+        answers.check_expected(expected, self._limits.max_answer_bytes)
+        # A number takes four or eight bytes in an array, beside the 17 or more that were counted.
+        answer = 3 * min(expected.json_bytes, self._limits.max_answer_bytes) // 2
+        return dataclasses.replace(call, answer_bytes=expected.json_bytes), (
+            answers.memory(call.inputs) + answer
         )
+
+    async def _compute(self, call: rest.Call, share: Share) -> bytearray:
+        """The answer to a call, whose share of the budget is then what the answer takes."""
         outputs = await self._batcher.submit(call)
-        answer = await asyncio.to_thread(rest.write, outputs, call.row_format)
-        self._metrics.seconds.observe(time.perf_counter() - began)
-        return web.Response(body=answer, content_type="application/json")
+        size = answers.memory(outputs)
+        share.resize(max(share.size, 6 * size))
+        answer = await asyncio.get_running_loop().run_in_executor(
+            self._large if size > LARGE else None,
+            *(answers.write, outputs, call.row_format, self._limits.max_answer_bytes),
+        )
+        share.resize(len(answer))
+        return answer
 
     async def _describe(self, request: web.Request) -> web.Response:
         """Answers the status of the model, and its metadata."""
@@ -221,19 +299,25 @@ class Server:
         )
 
 
-async def _read(request: web.Request, limit: int) -> bytes:
+async def _read(request: web.Request, limit: int, share: Share) -> bytes | bytearray:
     """The body of a request, which may be compressed by gzip, of at most `limit` bytes.
 
     Raises:
         ApiError: 408, it does not come; 400, it breaks off; 413, it is larger; 415, it is encoded
-            in another way.
+            in another way; 503, its share of the memory cannot grow as it comes.
+        ConnectionResetError: the client has gone.
     """
     too_large = ApiError(413, f"found a larger body; wanted at most {limit} bytes: send fewer rows")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise too_large from None
+            while piece := await request.content.readany():
+                body += piece
+                if len(body) > limit:
+                    raise too_large
+                share.resize(len(body))
     except TimeoutError:
         raise ApiError(408, f"found no end of the body in {BODY_SECONDS:.0f} s") from None
     except (
@@ -243,6 +327,10 @@ async def _read(request: web.Request, limit: int) -> bytes:
         ConnectionError,
     ) as error:
         raise ApiError(400, f"found a body that cannot be read: {error}") from None
+    except RuntimeError:  # of aiohttp, where the connection was closed before this began
+        if request.transport is not None:
+            raise
+        raise ConnectionResetError from None
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding == "identity":
         return body
@@ -250,7 +338,7 @@ async def _read(request: web.Request, limit: int) -> bytes:
         raise ApiError(415, f"found a body in {encoding[:20]}; wanted it plain, or in gzip")
     gzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        body = gzip.decompress(body, limit + 1)
+        body = await asyncio.to_thread(gzip.decompress, body, limit + 1)
     except zlib.error as error:
         raise ApiError(400, f"found a body that is no gzip: {error}") from None
     if len(body) > limit:
@@ -262,7 +350,8 @@ async def _read(request: web.Request, limit: int) -> bytes:
 
 def _error(status: int, message: str) -> web.Response:
     """An error in TensorFlow Serving's form."""
-    return web.json_response({"error": message}, status=status)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else None
+    return web.json_response({"error": message}, status=status, headers=headers)
 
 
 def listen(host: str, port: int) -> socket.socket:

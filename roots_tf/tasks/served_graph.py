@@ -158,15 +158,7 @@ class ServedGraph(tf.Module):
     def _answers_to_ids(self, inputs):
         token_ids, inside = inputs["token_ids"], inputs["padding_mask"] != 0
         segments = inputs.get("segment_ids", tf.zeros_like(token_ids))
-        longest = self.model.config.max_sequence_length
-        message = f"the model takes rows of 1 to {longest} tokens"
-        length = tf.shape(token_ids)[-1]
-        with tf.control_dependencies(
-            [
-                tf.debugging.assert_positive(length, message),
-                tf.debugging.assert_less_equal(length, longest, message),
-            ]
-        ):
+        with tf.control_dependencies(self._checks_of_ids(inputs)):
             return self.of_ids(
                 {
                     # Whatever stands on the padding must not index beyond the embedding.
@@ -175,6 +167,31 @@ class ServedGraph(tf.Module):
                     "padding_mask": inside,
                 }
             )
+
+    def _checks_of_ids(self, inputs):
+        """Refuses ids that are not of the model; what stands on the padding may be anything.
+
+        A gather on a GPU gives zeros for an id that does not exist, and TensorFlow would repeat a
+        single row, or token, of one input to fit the others.
+        """
+        config, length = self.model.config, tf.shape(inputs["token_ids"])[-1]
+        message = f"the model takes rows of 1 to {config.max_sequence_length} tokens"
+        checks = [
+            tf.debugging.assert_positive(length, message),
+            tf.debugging.assert_less_equal(length, config.max_sequence_length, message),
+        ]
+        shape, most = tf.shape(inputs["padding_mask"]), {"padding_mask": 1}
+        most |= {"token_ids": config.vocabulary_size - 1, "segment_ids": config.num_segments - 1}
+        for name, values in inputs.items():
+            message = f"the model takes {name} of the shape of padding_mask"
+            checks.append(tf.debugging.assert_equal(tf.shape(values), shape, message))
+            if name != "padding_mask":
+                with tf.control_dependencies(checks[-1:]):
+                    values = tf.boolean_mask(values, inputs["padding_mask"] != 0)
+            message = f"the model takes {name} of 0 to {most[name]}"
+            checks.append(tf.debugging.assert_non_negative(values, message))
+            checks.append(tf.debugging.assert_less_equal(values, most[name], message))
+        return checks
 
 
 class ServedKind(ServedGraph):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipelines import export, fill_mask
 from roots_tf import models, tasks
 from roots_tf.export import embedding, saved_model
+from roots_tf.serving import allowed_ops
 from roots_tf.tokenizers import tokenizer as tokenizers
 
 LENGTH = 24
@@ -227,6 +228,46 @@ def test_too_many_tokens_are_refused():
     ids = tf.ones([1, LENGTH + 1], tf.int32)
     with pytest.raises(tf.errors.InvalidArgumentError, match="takes rows of 1 to 24 tokens"):
         signatures["ids"](token_ids=ids, padding_mask=ids)
+
+
+ONES = [[1, 1, 1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"padding_mask": [[1, 1, 1]]}, r"takes \w+ of the shape of padding_mask"),
+        ({"padding_mask": [[1], [1]]}, r"takes \w+ of the shape of padding_mask"),
+        ({"token_ids": [[1, 1, 1]]}, r"takes \w+ of the shape of padding_mask"),
+        ({"token_ids": [[1], [1]]}, r"takes \w+ of the shape of padding_mask"),
+        ({"segment_ids": [[1], [1]]}, r"takes \w+ of the shape of padding_mask"),
+        ({"token_ids": [[1, 1, -1]] * 2}, "takes token_ids of 0 to"),
+        ({"token_ids": [[1, 1, 10**6]] * 2}, "takes token_ids of 0 to"),
+        ({"segment_ids": [[1, 1, 2]] * 2}, "takes segment_ids of 0 to 1"),
+        ({"segment_ids": [[-1, 1, 1]] * 2}, "takes segment_ids of 0 to 1"),
+        ({"padding_mask": [[7, 5, 9]] * 2}, "takes padding_mask of 0 to 1"),
+        ({"padding_mask": [[1, -1, 1]] * 2}, "takes padding_mask of 0 to 1"),
+        ({name: [[], []] for name in ("token_ids", "segment_ids", "padding_mask")}, "1 to"),
+    ],
+)
+def test_ids_that_are_not_of_the_model_are_refused(changed, message):
+    for kind in ("pairs", "classification"):  # with segments, and without
+        *_, made, signatures = served(kind)
+        sent = {"token_ids": ONES, "segment_ids": ONES, "padding_mask": ONES} | changed
+        if not made.has_segments:
+            del sent["segment_ids"]
+        ids = {name: tf.constant(value, tf.int32) for name, value in sent.items()}
+        if made.has_segments or set(changed) != {"segment_ids"}:
+            with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+                signatures["ids"](**ids)
+
+
+@each_kind
+def test_an_export_needs_no_trust(name):
+    for function in served(name)[-1].values():
+        graph = function.graph.as_graph_def()
+        nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+        assert {node.op for node in nodes} <= allowed_ops.ALLOWED
 
 
 def test_places_are_in_the_text_that_was_sent():

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pipelines import export
 from roots_tf import models, tokenizers
 from roots_tf.files import InputError
+from roots_tf.serving.model import Model
 from roots_tf.tokenizers import packing
 
 LABELS = ("no", "perhaps", "yes")
@@ -36,6 +37,7 @@ def served(classifier, tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     path = export.main(export.Config(model=classifier, output=str(folder)))
     assert path == str(folder / "1")
+    assert "serving_default" in Model(str(folder)).signatures  # `serve` takes it without --trust
     return path
 
 

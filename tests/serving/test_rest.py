@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.serving import rest
+from roots_tf.serving import answers, rest
 from roots_tf.serving.rest import ApiError, Signature
 
 TEXT = Signature({"text": tf.TensorSpec([None], tf.string)}, True)
+IDS = ("token_ids", "segment_ids", "padding_mask")
 SIGNATURES = {
     "serving_default": TEXT,
     # The example of api_rest.md, "Specifying input tensors in row format".
@@ -28,6 +29,8 @@ SIGNATURES = {
     "byte": Signature({"x": tf.TensorSpec([None], tf.uint8)}, True),
     "complex": Signature({"x": tf.TensorSpec([None], tf.complex64)}, True),
     "nothing": Signature({}, True),
+    "ids": Signature({name: tf.TensorSpec([None, None], tf.int32) for name in IDS}, True),
+    "free": Signature({name: tf.TensorSpec([None, None], tf.int32) for name in IDS}, False),
 }
 ROW_A = {"tag": "foo", "signal": [1, 2, 3], "sensor": [[1, 2], [3, 4]]}
 ROW_B = {"tag": "bar", "signal": [3, 4, 5], "sensor": [[4, 5], [6, 8]]}
@@ -99,10 +102,13 @@ def test_numbers_that_are_none_are_numbers_as_in_tensorflow_serving():
     assert np.isnan(x[0]) and x[1:].tolist() == [np.inf, -np.inf, np.inf]
 
 
-def test_inputs_of_different_length_are_no_rows():
-    columns = COLUMNS | {"tag": ["one"]}
-    assert read({"signature_name": "sensors", "inputs": columns}).rows is None
+def test_a_signature_of_any_shape_has_no_rows():
     assert read({"signature_name": "any", "inputs": [1.0]}).rows is None
+
+
+def ids(token_ids, segment_ids, padding_mask, signature="ids") -> dict:
+    columns = dict(zip(IDS, (token_ids, segment_ids, padding_mask), strict=True))
+    return {"signature_name": signature, "inputs": columns}
 
 
 SENSORS = {"signature_name": "sensors"}
@@ -168,6 +174,25 @@ REFUSED = {
     "a list among numbers": SENSORS | {"instances": [ROW_A, ROW_B | {"signal": [1, [2], 3]}]},
     "a number among lists": SENSORS | {"instances": [ROW_A, ROW_B | {"signal": 1}]},
     "a shape that is not the signature's": SENSORS | {"inputs": COLUMNS | {"sensor": [[1, 2]]}},
+    "columns of different rows": SENSORS | {"inputs": COLUMNS | {"tag": ["one"]}},
+    "a column of one row": SENSORS | {"inputs": COLUMNS | {"signal": [[1, 2, 3]]}},
+    "ids of one row": ids([[1, 2]], [[0, 0]] * 3, [[1, 1]] * 3),
+    "a mask of one row": ids([[1, 2]] * 3, [[0, 0]] * 3, [[1, 1]]),
+    "a mask of one token": ids([[1, 2]] * 3, [[0, 0]] * 3, [[1]] * 3),
+    "segments of one token": ids([[1, 2]], [[0]], [[1, 1]]),
+    "ids of one token": ids([[1]], [[0, 0]], [[1, 1]]),
+    "ids of one row, where rows may differ": ids([[1]], [[0]] * 2, [[1]] * 2, "free"),
+    "a fraction as id": ids([[1.0]], [[0]], [[1]]),
+    "a bool as mask": ids([[1]], [[0]], [[True]]),
+    "NaN as id": b'{"signature_name": "ids", "instances": [{"token_ids": [NaN], '
+    b'"segment_ids": [0], "padding_mask": [1]}]}',
+    "a scalar for a row": ids([1], [0], [1]),
+    "rows of different length": ids([[1], [1, 2]], [[0], [0]], [[1], [1]]),
+    "instances twice": b'{"instances": ["a"], "instances": ["b"]}',
+    "a signature twice": b'{"signature_name": "x", "signature_name": "", "instances": ["a"]}',
+    "an input twice": b'{"inputs": {"text": ["a"], "text": ["b"]}}',
+    "an input of a row twice": b'{"instances": [{"text": "a", "text": "b"}]}',
+    "bytes twice": b'{"instances": [{"b64": "YQ==", "b64": "Yg=="}]}',
     "a value where nothing is taken": {"signature_name": "nothing", "inputs": [1]},
 }
 
@@ -200,40 +225,40 @@ def test_answers():
         {"label": "no", "vectors": [0.1, 0.333333343]},
         {"label": "ü", "vectors": [1e-10, 16777216.0]},
     ]
-    assert json.loads(rest.write(many, True)) == {"predictions": rows}
+    assert json.loads(answers.write(many, True)) == {"predictions": rows}
     columns = {"label": ["no", "ü"], "vectors": [row["vectors"] for row in rows]}
-    assert json.loads(rest.write(many, False)) == {"outputs": columns}
-    assert json.loads(rest.write({"label": labels}, True)) == {"predictions": ["no", "ü"]}
-    assert json.loads(rest.write({"vectors": vectors}, False)) == {"outputs": columns["vectors"]}
-    assert rest.write({"y": np.float32(2)}, False) == b'{"outputs": 2.0}'
+    assert json.loads(answers.write(many, False)) == {"outputs": columns}
+    assert json.loads(answers.write({"label": labels}, True)) == {"predictions": ["no", "ü"]}
+    assert json.loads(answers.write({"vectors": vectors}, False)) == {"outputs": columns["vectors"]}
+    assert answers.write({"y": np.float32(2)}, False) == b'{"outputs": 2.0}'
 
 
 def test_a_float32_is_written_so_that_it_is_read_back_the_same():
     bits = np.random.default_rng(0).integers(0, 2**32, 20_000, dtype=np.uint32)
     numbers = bits.view(np.float32)
     numbers = numbers[np.isfinite(numbers)]
-    written = json.loads(rest.write({"y": numbers}, False))["outputs"]
+    written = json.loads(answers.write({"y": numbers}, False))["outputs"]
     np.testing.assert_array_equal(np.array(written, np.float32), numbers)
     for number, found in zip(numbers, written, strict=True):
         six = float(f"{number:.6g}")
         if 1e-10 < abs(number) < 1e10:
             assert found == (six if np.float32(six) == number else float(f"{number:.9g}"))
-    assert rest.write({"y": np.float32([0.2, np.nan, np.inf])}, False) == (
+    assert answers.write({"y": np.float32([0.2, np.nan, np.inf])}, False) == (
         b'{"outputs": [0.2, NaN, Infinity]}'
     )
 
 
 def test_bytes_are_told_by_the_name_of_the_output():
     data = objects([[b"\xff\x00"], [b"a"]])
-    assert json.loads(rest.write({"image_bytes": data}, True)) == {
+    assert json.loads(answers.write({"image_bytes": data}, True)) == {
         "predictions": [[{"b64": "/wA="}], [{"b64": "YQ=="}]]
     }
-    assert json.loads(rest.write({"image": data}, True)) == {"predictions": [["�\x00"], ["a"]]}
+    assert json.loads(answers.write({"image": data}, True)) == {"predictions": [["�\x00"], ["a"]]}
 
 
 @pytest.mark.parametrize("outputs", [{"a": np.float32(1)}, {"a": np.ones(2), "b": np.ones(3)}])
 def test_outputs_that_are_no_rows_are_not_given_by_rows(outputs):
     with pytest.raises(ApiError, match="wanted one row each") as caught:
-        rest.write(outputs, True)
+        answers.write(outputs, True)
     assert caught.value.status == 400
-    assert "outputs" in json.loads(rest.write(outputs, False))
+    assert "outputs" in json.loads(answers.write(outputs, False))

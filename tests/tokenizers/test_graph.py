@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from roots_tf import tokenizers
 from roots_tf.files import InputError
+from roots_tf.serving import allowed_ops
 from roots_tf.tokenizers import graph as graph_module
 
 TEXTS = ["Unaffable [MASK], isn't it?", "", "日本 über\u0301 \0 \U0001d16d\U0001d165", "x" * 300]
@@ -79,6 +80,16 @@ print(json.dumps({n: {k: v.numpy().tolist() for k, v in o.items()} for n, o in o
     for model, outputs in json.loads(printed).items():
         expected = signatures[model](tf.constant(TEXTS))
         assert outputs == {name: value.numpy().tolist() for name, value in expected.items()}
+
+
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+def test_a_served_graph_needs_no_trust(vocabulary, model):
+    graph = tokenizers.load(vocabulary(model)).graph()
+    signature = tf.TensorSpec([None], tf.string)
+    traced = tf.function(graph.tokenize_with_offsets).get_concrete_function(signature)
+    found = traced.graph.as_graph_def()
+    nodes = [*found.node, *(node for f in found.library.function for node in f.node_def)]
+    assert {node.op for node in nodes} <= allowed_ops.ALLOWED
 
 
 def custom_ops(graph_def) -> set[str]:

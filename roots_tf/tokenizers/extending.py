@@ -35,7 +35,7 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
     add = {"wordpiece": _add_tokens, "bpe": _add_merges, "unigram": _add_pieces}[tokenizer.kind]
     stretches = [_stretch(tokenizer, word) for word in words]
     add(settings["model"], tokenizer.backend.model, list(dict.fromkeys(stretches)))
-    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(settings)))
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(settings)), tokenizer.roles)
 
 
 def split_words(

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from roots_tf import files
-from roots_tf.examples import records
+from roots_tf.examples import google_records, records
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -35,6 +35,7 @@ def load(folder: str | Path) -> dict:
     """
     path = Path(folder, NAME)
     if not path.exists():
+        google_records.refuse(folder)
         raise files.InputError(
             f"found no {path}; wanted a folder that build-examples has finished: run it (again)"
         )

@@ -56,30 +56,31 @@ def read(folder: str | Path) -> tuple[dict[str, np.ndarray], str]:
 def _read_shards(index: Path) -> dict[str, np.ndarray]:
     """The weights of all shards, each from the one that the index names."""
     places = schema.read(index, Index, others_may_stand=True).weight_map
-    weights: dict[str, np.ndarray] = {}
-    for shard in sorted(set(places.values())):
+    shards = sorted(set(places.values()))
+    for shard in shards:
         if Path(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
             raise InputError(
                 f"found the shard {shard!r} in {index}; wanted names of .safetensors files of that "
                 "folder"
             )
-        path = index.with_name(shard)
-        if not path.is_file():
-            raise InputError(f"found no {path}, which {index.name} lists; copy it too")
-        stored = _load(path)
-        wanted = {name for name, place in places.items() if place == shard}
-        if missing := sorted(wanted - set(stored)):
+        if not index.with_name(shard).is_file():
             raise InputError(
-                f"found no weight {missing[0]} in {path}, where {index.name} has it; wanted the "
-                "shards that belong to the index: copy all files again"
+                f"found no {index.with_name(shard)}, which {index.name} lists; copy it too"
             )
-        if surplus := sorted(set(stored) - wanted):
-            raise InputError(
-                f"found the weight {surplus[0]} in {path}, which {index.name} does not list there; "
-                "wanted the shards that belong to the index: copy all files again"
-            )
-        weights |= stored
-    return weights
+    stored = {shard: _load(index.with_name(shard)) for shard in shards}
+    found = {(name, shard) for shard, weights in stored.items() for name in weights}
+    if missing := sorted(set(places.items()) - found):
+        raise InputError(
+            f"found no weight {missing[0][0]} in {index.with_name(missing[0][1])}, where "
+            f"{index.name} has it; wanted the shards that belong to the index: copy all files again"
+        )
+    if surplus := sorted(found - set(places.items())):
+        raise InputError(
+            f"found the weight {surplus[0][0]} in {index.with_name(surplus[0][1])}, where "
+            f"{index.name} does not list it; wanted the shards that belong to the index: copy all "
+            "files again"
+        )
+    return {name: stored[shard][name] for name, shard in places.items()}
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

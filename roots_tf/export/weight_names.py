@@ -28,8 +28,8 @@ class Row(NamedTuple):
 
     Those of Hugging Face stand without the `bert.` that models with a head put before the encoder.
     Sources: `modeling_bert.py` of transformers, `modeling.py`, `run_pretraining.py` and
-    `run_classifier.py` of google-research/bert, `bert_backbone.py` and `masked_lm_head.py` of
-    keras-hub.
+    `run_classifier.py` of google-research/bert, `bert_backbone.py`, `masked_lm_head.py`
+    and `bert_text_classifier.py` of keras-hub.
     """
 
     ours: str
@@ -107,8 +107,8 @@ WEIGHTS = (
     Row("next_sentence/kernel", "cls.seq_relationship.weight",
         "cls/seq_relationship/output_weights", ""),
     Row("next_sentence/bias", "cls.seq_relationship.bias", "cls/seq_relationship/output_bias", ""),
-    Row("classes/kernel", "classifier.weight", "output_weights", ""),
-    Row("classes/bias", "classifier.bias", "output_bias", ""),
+    Row("classes/kernel", "classifier.weight", "output_weights", "logits/kernel"),
+    Row("classes/bias", "classifier.bias", "output_bias", "logits/bias"),
 )
 # fmt: on
 

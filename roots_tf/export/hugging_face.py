@@ -30,10 +30,10 @@ def read(folder: str | Path) -> incoming.Incoming:
     path = folder / "config.json"
     config = bert_config.read(path)
     encoder = bert_config.encoder_config(config, path)
-    transformers_settings.check_class(
-        config.tokenizer_class, tokenizer_module.vocabulary_file(folder), path
-    )
+    vocabulary = tokenizer_module.vocabulary_file(folder)
+    transformers_settings.check_class(config.tokenizer_class, vocabulary, path)
     tokenizer, settings = tokenizers.load(folder), transformers_settings.read(folder)
+    transformers_settings.check_rows(vocabulary, settings, tokenizer.backend)
     stored, source = safetensors_files.read(folder)
     stored = _named_as_in_the_table(stored, source)
     _check_tied(stored, source)

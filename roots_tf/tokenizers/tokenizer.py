@@ -251,6 +251,11 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     if path.suffix == ".json":
         backend = _read_json(path)
     elif path.suffix == ".model":
+        if settings.config.do_lower_case:
+            raise files.InputError(
+                f"found do_lower_case=True in {source}; wanted a .model that is told by itself, or "
+                "a tokenizer.json beside it, which says what becomes of a text first"
+            )
         backend = sentencepiece.read_model(path)
     else:
         backend = _read_vocabulary(path, settings, lowercase)

@@ -10,7 +10,6 @@ asked with answers wrongly, and nothing shows it. What is done is what transform
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +28,7 @@ _AS_BERT = {
     for speed in ("", "Fast")
 }
 _AS_IN_JSON = {"PreTrainedTokenizerFast", "TokenizersBackend", "PreTrainedTokenizer"}
+_OF_NORMALIZER = ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")
 _ONLY = {  # settings of which one value is done here
     "do_basic_tokenize": True,
     "split_special_tokens": False,
@@ -151,11 +151,11 @@ class Settings:
         Raises:
             InputError: an added token would get another id than it has.
         """
-        name, normalizer = self.config.tokenizer_class, json.loads(backend.to_str())["normalizer"]
-        if name not in _AS_IN_JSON and (normalizer or {}).get("type") == "BertNormalizer":
+        by_class = self.config.tokenizer_class not in _AS_IN_JSON
+        if by_class and isinstance(backend.normalizer, normalizers.BertNormalizer):
             # As transformers, whose class makes the normaliser of a tokenizer.json anew.
-            del normalizer["type"]
-            backend.normalizer = self.bert_normalizer(normalizer)
+            before = {name: getattr(backend.normalizer, name) for name in _OF_NORMALIZER}
+            backend.normalizer = self.bert_normalizer(before)
         for wanted, token in self.added:
             backend.add_tokens([token])
             if (found := backend.token_to_id(token.content)) != wanted:
@@ -191,6 +191,34 @@ def check_class(name: str | None, vocabulary: Path, source: Path) -> None:
             "alone does not tell; wanted a tokenizer.json beside it: in transformers, "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         )
+
+
+def check_rows(path: Path, settings: Settings, backend: tokenizers.Tokenizer) -> None:
+    """Refuses a `tokenizer.json` whose rows are not [CLS] A [SEP] and [CLS] A [SEP] B [SEP].
+
+    BertTokenizer of transformers makes such rows whatever the file says; other classes do not.
+
+    Args:
+        path: the file, if it is one.
+        settings: those of its folder.
+        backend: the tokenizer as it is used here.
+
+    Raises:
+        InputError: a model that was trained with other rows would be asked with these.
+    """
+    if path.suffix != ".json" or settings.config.tokenizer_class not in _AS_IN_JSON:
+        return
+    theirs = tokenizers.Tokenizer.from_file(str(path))
+    theirs.no_truncation()
+    theirs.no_padding()
+    for texts in (["a"], ["a", "a"]) if theirs.post_processor else ():
+        found, wanted = theirs.encode(*texts), backend.encode(*texts)
+        if (found.ids, found.type_ids) != (wanted.ids, wanted.type_ids):
+            raise files.InputError(
+                f"found rows of {len(texts)} texts such as {' '.join(found.tokens)} of segments "
+                f"{found.type_ids} by {path}; wanted {' '.join(wanted.tokens)} of segments "
+                f"{wanted.type_ids}, as all models here are trained and asked"
+            )
 
 
 def read(folder: str | Path) -> Settings:

@@ -237,6 +237,20 @@ def test_a_vocabulary_of_other_rules_is_refused(theirs):
         take_in(theirs)
 
 
+def test_rows_of_another_form_are_refused(theirs):
+    path, config = theirs / "tokenizer.json", theirs / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    twice = settings["post_processor"]["pair"][2]
+    settings["post_processor"]["pair"].insert(3, twice)  # as RoBERTa has it
+    path.write_text(json.dumps(settings))
+    given = json.loads(config.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    config.write_text(json.dumps(given))
+    with pytest.raises(InputError, match=r"\[CLS\] a \[SEP\] \[SEP\] a \[SEP\] of segments"):
+        take_in(theirs)
+    config.write_text(json.dumps(given | {"tokenizer_class": "BertTokenizer"}))
+    assert take_in(theirs)
+
+
 def test_weights_that_are_no_numbers_of_a_model_are_refused(theirs):
     whole = (theirs / "model.safetensors").read_bytes()
 

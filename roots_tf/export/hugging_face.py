@@ -40,11 +40,10 @@ def read(folder: str | Path) -> incoming.Incoming:
     kind, head = None, stored.get("classifier.weight")
     if head is not None:
         kind = bert_config.kind_of_head(config, config.architecture, len(head), path)
-    weight_names.check("hugging_face", stored, encoder, source)
     if "token_type_ids" not in (settings.config.model_input_names or ("token_type_ids",)):
         # Every token is of segment 0 there, those of a second text too.
         table = "embeddings.token_type_embeddings.weight"
-        stored[table] = stored[table][:1]
+        stored |= {name: stored[name][:1] for name in {table} & set(stored)}
         encoder = dataclasses.replace(encoder, num_segments=1)
     return incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)
 

@@ -64,6 +64,7 @@ def build(
             f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
             f"{source}; wanted no more tokens than rows: the tokenizer is of another model"
         )
+    weight_names.check(layout, stored, config, source)
     if surplus := config.vocabulary_size - tokenizer.size:
         logging.info("left out %d rows of the embedding that are no token's", surplus)
         config = dataclasses.replace(config, vocabulary_size=tokenizer.size)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import tokenizers
-from roots_tf.export import bert_config, incoming, weight_names
+from roots_tf.export import bert_config, incoming
 from roots_tf.files import InputError
 
 CONFIG_NAME = "bert_config.json"
@@ -43,7 +43,6 @@ def read(folder: str | Path) -> incoming.Incoming:
     kind = None
     if _CLASSES in stored:
         kind = bert_config.kind_of_head(config, architecture, len(stored[_CLASSES]), path)
-    weight_names.check("tensorflow1", stored, encoder, prefix)
     return incoming.build("tensorflow1", encoder, stored, tokenizer, prefix, kind=kind)
 
 

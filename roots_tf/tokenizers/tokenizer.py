@@ -246,6 +246,8 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     """
     path = vocabulary_file(path)
     settings = transformers_settings.read(path.parent)
+    if lowercase is not None and path.suffix not in (".json", ".model"):
+        settings = settings.replace(do_lower_case=lowercase)
     source = path.with_name(transformers_settings.CONFIG_NAME)
     transformers_settings.check_class(settings.config.tokenizer_class, path, source)
     if path.suffix == ".json":
@@ -258,7 +260,7 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
             )
         backend = sentencepiece.read_model(path)
     else:
-        backend = _read_vocabulary(path, settings, lowercase)
+        backend = _read_vocabulary(path, settings)
     settings.apply(backend)
     return Tokenizer(backend, settings.roles)
 
@@ -282,14 +284,13 @@ def vocabulary_file(path: str | Path) -> Path:
     return path
 
 
-def _read_vocabulary(path: Path, settings: transformers_settings.Settings, lowercase: bool | None):
+def _read_vocabulary(path: Path, settings: transformers_settings.Settings):
     """The backend of a `vocab.txt`."""
     roles = BERT_ROLES | settings.roles
     # A special token that the settings name may be one of those that were added behind the others.
     needed = [token for role, token in roles.items() if role not in settings.roles]
     tokens = vocabulary.read_vocabulary(path, (*needed, roles["unk"]))
-    if lowercase is None:
-        lowercase = settings.config.do_lower_case
+    lowercase = settings.config.do_lower_case
     if lowercase is None:
         lowercase = not vocabulary.is_cased(tokens)
         logging.info(

@@ -128,6 +128,10 @@ class Settings:
         tokens = {role: getattr(self.config, f"{role}_token") for role in ROLES}
         return {role: _content(token) for role, token in tokens.items() if token}
 
+    def replace(self, **config) -> "Settings":
+        """The same with other values of `tokenizer_config.json`."""
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, **config))
+
     def bert_normalizer(self, before: dict) -> normalizers.BertNormalizer:
         """BERT's normaliser with the settings that are given.
 
@@ -184,7 +188,7 @@ def check_class(name: str | None, vocabulary: Path, source: Path) -> None:
     Raises:
         InputError: it is one of these.
     """
-    known = _AS_IN_JSON | _AS_BERT if vocabulary.suffix == ".txt" else _AS_IN_JSON
+    known = _AS_IN_JSON if vocabulary.suffix == ".model" else _AS_IN_JSON | _AS_BERT
     if name and vocabulary.suffix != ".json" and name not in known:
         raise files.InputError(
             f"found tokenizer_class={name!r} in {source}, which has rules that {vocabulary.name} "

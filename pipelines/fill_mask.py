@@ -71,7 +71,7 @@ def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
             f"{text[:80]!r}; wanted at least one"
         )
     features["masked_lm_positions"] = tf.cast(positions, tf.int32)
-    best = (part.numpy() for part in model.likeliest(features, top))  # 2 x [masks, top]
+    best = (part.numpy() for part in model.likeliest(features, top, tokenizer.size))
     return {
         "text": text,
         "masks": [

@@ -5,12 +5,13 @@
 
 Takes seconds. Which of the three it is, and whether there are heads, is read from the files:
 
-    config.json, model.safetensors, tokenizer.json or vocab.txt      Hugging Face's BERT
-    bert_config.json, bert_model.ckpt.*, vocab.txt                   google-research/bert
-    config.json, model.weights.h5, assets/tokenizer/vocabulary.txt   keras-hub's save_to_preset
+    config.json, model.safetensors or shards, tokenizer.json or vocab.txt   Hugging Face's BERT
+    bert_config.json, bert_model.ckpt.*, vocab.txt                          google-research/bert
+    config.json, model.weights.h5, assets/tokenizer/vocabulary.txt          keras-hub's presets
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
-vocabulary head but no next-sentence head gets one of random weights.
+vocabulary head but no next-sentence head gets one of random weights. What the files beside the
+weights say is done too, such as added tokens, or refused; docs/checkpoints.md has the list.
 """
 
 # ruff: noqa: N999  (the name of the program is a keyword)

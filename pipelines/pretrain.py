@@ -71,6 +71,8 @@ class ModelFlags:
         if self.init_from:
             sizes = models.describe(self.init_from)["encoder"]
             fits = sizes.vocabulary_size == vocabulary_size
+            if sizes.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
+                fits = tokenizers.load(self.init_from).size == vocabulary_size
             if not fits or sizes.max_sequence_length < length:
                 raise files.InputError(
                     f"found {sizes.vocabulary_size} ids and {sizes.max_sequence_length} positions "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from roots_tf import files, schema
-from roots_tf.examples import records
+from roots_tf.examples import google_records, records
 from roots_tf.schema import number
 
 NAME = "manifest.json"
@@ -130,6 +130,7 @@ def load(folder: str | Path) -> dict:
     """
     path = Path(folder, NAME)
     if not os.path.lexists(path):
+        google_records.refuse(folder)
         raise files.InputError(
             f"found no {path}; wanted a folder that build-examples has finished: run it (again)"
         )

@@ -65,7 +65,8 @@ class Embedding(ServedGraph):
             at = tf.zeros_like(features["states"][:, :, 0], tf.int32)  # [n, 1]
             table = self.model.encoder.embeddings.token
             states = tf.cast(features["states"], self.model.compute_dtype)
-            probabilities = tf.nn.softmax(self.model.masked_lm(states, at, table))  # [n, V]
+            logits = self.model.masked_lm(states, at, table)  # [n, V]
+            probabilities = tf.nn.softmax(logits[:, : self.tokenizer.size])
             likeliest = tf.math.top_k(probabilities, min(top, self.tokenizer.size))
             return {"probabilities": likeliest.values, "ids": likeliest.indices}
 

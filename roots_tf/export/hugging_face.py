@@ -4,117 +4,52 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from roots_tf import files, models, tasks, tokenizers
-from roots_tf.export import incoming, weight_names
+from roots_tf.export import bert_config, incoming, safetensors_files, weight_names
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
+from roots_tf.tokenizers import tokenizer as tokenizer_module
+from roots_tf.tokenizers import transformers_settings
 
-# Both names of an activation where transformers has several; the first is the one written.
-_ACTIVATIONS = {
-    "gelu": ("gelu", "gelu_python"),
-    "gelu_tanh": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"),
-}
-_SIZES = {  # fields of `EncoderConfig` and of transformers' `BertConfig`
-    "vocabulary_size": "vocab_size",
-    "num_layers": "num_hidden_layers",
-    "hidden_dim": "hidden_size",
-    "num_heads": "num_attention_heads",
-    "intermediate_dim": "intermediate_size",
-    "max_sequence_length": "max_position_embeddings",
-    "num_segments": "type_vocab_size",
-}
-_RATES = {  # those that older configs may leave out, with the default of `BertConfig`
-    "dropout": ("hidden_dropout_prob", 0.1),
-    "layer_norm_epsilon": ("layer_norm_eps", 1e-12),
-    "initializer_range": ("initializer_range", 0.02),
-}
 _ANSWERS = "qa_outputs."  # the head of question answering; that of other tasks is `classifier.`
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def read(folder: str | Path) -> incoming.Incoming:
     """The model of a folder.
 
     Args:
-        folder: has `config.json`, `model.safetensors` and a tokenizer.
+        folder: has `config.json`, `model.safetensors` or its shards, and a tokenizer.
 
     Raises:
         InputError: the weights are a pickle, are damaged or do not fit `config.json`; or the model
-            is no BERT, or has parts that ours lacks.
+            is no BERT, or has parts that ours lacks; or its tokenizer wants what ours cannot do.
     """
     folder = Path(folder)
     path = folder / "config.json"
-    config = files.read_json(path)
-    encoder = encoder_config(config, str(path))
-    stored, source = _read_weights(folder), str(folder / "model.safetensors")
+    config = bert_config.read(path)
+    encoder = bert_config.encoder_config(config, path)
+    vocabulary = tokenizer_module.vocabulary_file(folder)
+    transformers_settings.check_class(config.tokenizer_class, vocabulary, path)
+    tokenizer, settings = tokenizers.load(folder), transformers_settings.read(folder)
+    transformers_settings.check_rows(vocabulary, settings, tokenizer.backend)
+    stored, source = safetensors_files.read(folder)
+    stored = _named_as_in_the_table(stored, source)
     _check_tied(stored, source)
-    kind = _kind(config, stored, str(path))
-    return incoming.build(
-        "hugging_face", encoder, stored, tokenizers.load(folder), source, kind=kind
-    )
+    kind, head = None, stored.get("classifier.weight")
+    if head is not None:
+        kind = bert_config.kind_of_head(config, config.architecture, len(head), path)
+    if "token_type_ids" not in (settings.config.model_input_names or ("token_type_ids",)):
+        # Every token is of segment 0 there, those of a second text too.
+        table = "embeddings.token_type_embeddings.weight"
+        stored |= {name: stored[name][:1] for name in {table} & set(stored)}
+        encoder = dataclasses.replace(encoder, num_segments=1)
+    return incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)
 
 
-def encoder_config(config: dict, source: str) -> models.EncoderConfig:
-    """The sizes that a `config.json` gives; `bert_config.json` of google-research has the same.
-
-    Ours has one rate of dropout everywhere, that of `hidden_dropout_prob`.
-
-    Args:
-        config: what the file holds.
-        source: path of the file, for messages.
-
-    Raises:
-        InputError: it is of another model than BERT, or has parts that ours lacks.
-    """
-    if not isinstance(config, dict):
-        raise InputError(f"found no JSON object in {source}; wanted the config of a BERT model")
-    wanted = {  # with the value where the file has none
-        "model_type": ("bert", "bert"),
-        "position_embedding_type": ("absolute", "absolute"),
-        "is_decoder": (False, False),
-        "add_cross_attention": (False, False),
-    }
-    for name, (default, value) in wanted.items():
-        if (found := config.get(name, default)) != value:
-            raise InputError(f"found {name}={found!r} in {source}; wanted {value!r}, as BERT has")
-    if missing := [name for name in _SIZES.values() if not isinstance(config.get(name), int)]:
-        raise InputError(
-            f"found no number {missing[0]} in {source}; wanted the config of a BERT model"
-        )
-    found = config.get("hidden_act", "gelu")
-    activation = [ours for ours, theirs in _ACTIVATIONS.items() if found in theirs]
-    if not activation:
-        known = ", ".join(name for names in _ACTIVATIONS.values() for name in names)
-        raise InputError(f"found hidden_act={found!r} in {source}; wanted one of {known}")
-    return models.EncoderConfig(
-        activation=activation[0],
-        **{ours: config[theirs] for ours, theirs in _SIZES.items()},
-        **{ours: config.get(theirs, default) for ours, (theirs, default) in _RATES.items()},
-    )
-
-
-def _read_weights(folder: Path) -> dict[str, np.ndarray]:
+def _named_as_in_the_table(stored: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     """Weights by the names of the table, whatever transformers wrote before them."""
-    path = folder / "model.safetensors"
-    if not path.exists():
-        pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
-        found = (
-            f"only {pickles[0]}, a pickle, which can run code as it is read,"
-            if pickles
-            else ("no model.safetensors")
-        )
-        raise InputError(
-            f"found {found} in {folder}; wanted model.safetensors: where the model comes from "
-            "trusted hands, load it in transformers and save_pretrained(..., "
-            "safe_serialization=True)"
-        )
-    try:
-        stored = safetensors.numpy.load_file(path)
-    except (OSError, safetensors.SafetensorError, KeyError) as error:
-        raise InputError(f"could not read {path}: {error}; copy it again") from error
     renamed = {}
     for name, array in stored.items():
         name = name.removeprefix("bert.")
@@ -122,6 +57,8 @@ def _read_weights(folder: Path) -> dict[str, np.ndarray]:
         name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
         name = name.replace("LayerNorm.beta", "LayerNorm.bias")
         name = name.replace(_ANSWERS, "classifier.")
+        if name in renamed:
+            raise InputError(f"found the weight {name} twice in {source}; wanted one model there")
         if not name.endswith("embeddings.position_ids"):  # 0, 1, 2, ...
             renamed[name] = array
     return renamed
@@ -143,34 +80,6 @@ def _check_tied(stored: dict[str, np.ndarray], source: str) -> None:
                 f"found {copy} other than {of} in {source}; wanted the two to be one, as in BERT: "
                 "an output embedding of its own has no place here"
             )
-
-
-def _kind(config: dict, stored: dict[str, np.ndarray], source: str):
-    """The kind of task of a head, a `FineTuning` with the names of its labels; None without one."""
-    architecture = (config.get("architectures") or [""])[0]
-    kinds = [k for k in tasks.KINDS.values() if k.transformers.architecture == architecture]
-    head = stored.get("classifier.weight")
-    if not kinds or head is None:
-        return None
-    # Where one architecture has classes and numbers, a single output is a number.
-    problem = "regression" if len(kinds) > 1 and len(head) == 1 else config.get("problem_type")
-    fitting = [kind for kind in kinds if problem in kind.transformers.problem_types]
-    if not fitting:
-        raise InputError(
-            f"found problem_type={problem!r} in {source}; wanted one label a text, or a number"
-        )
-    kind = fitting[0](max_seq_length=config[_SIZES["max_sequence_length"]])
-    if not kind.has_labels():
-        return kind
-    names = config.get("id2label") or {}
-    labels = tuple(names[key] for key in sorted(names, key=int))
-    labels = labels or tuple(f"LABEL_{i}" for i in range(len(head)))
-    if len(labels) != len(head):
-        raise InputError(
-            f"found {len(labels)} names in id2label of {source} and {len(head)} rows in "
-            "classifier.weight; wanted as many"
-        )
-    return dataclasses.replace(kind, labels=labels)
 
 
 def write(folder: str | Path, source: str | Path) -> Path:
@@ -208,10 +117,10 @@ def write(folder: str | Path, source: str | Path) -> Path:
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
 
     written = {"architectures": [architecture], "model_type": "bert"}
-    written |= {name: getattr(config, ours) for ours, name in _SIZES.items()}
-    written |= {name: getattr(config, ours) for ours, (name, _) in _RATES.items()}
+    written |= {name: getattr(config, ours) for ours, name in bert_config.SIZES.items()}
+    written |= {name: getattr(config, ours) for ours, name in bert_config.RATES.items()}
     written |= {
-        "hidden_act": _ACTIVATIONS[config.activation][0],
+        "hidden_act": bert_config.ACTIVATIONS[config.activation][0],
         "attention_probs_dropout_prob": config.dropout,
         "position_embedding_type": "absolute",
         "pad_token_id": tokenizer.pad_id,
@@ -223,6 +132,11 @@ def write(folder: str | Path, source: str | Path) -> Path:
         safetensors.numpy.save_file(theirs, path, {"format": "pt"})
         path.chmod(0o644)  # safetensors writes for its owner only
         tokenizer.save(temporary)
+        if config.num_segments == 1:
+            # Else transformers numbers a second text 1, for which there is no row.
+            path = temporary / transformers_settings.CONFIG_NAME
+            inputs = {"model_input_names": ["input_ids", "attention_mask"]}
+            files.write_json(path, files.read_json(path) | inputs)
         files.write_json(temporary / "config.json", written)
     return Path(folder)
 

@@ -1,10 +1,12 @@
 """A checkpoint of another format as a model of ours."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
 import numpy as np
+from absl import logging
 
 from roots_tf import models, tasks
 from roots_tf.export import weight_names
@@ -41,7 +43,9 @@ def build(
     """Makes the model that the weights are of.
 
     A vocabulary head makes it a `Pretrainer`, for which next sentence and pooler may be missing;
-    a kind of task makes it a model with that head; else it is an encoder.
+    a kind of task makes it a model with that head; else it is an encoder. Rows of the embedding
+    behind those of the tokenizer's ids, which some add so that their number is a multiple of 64 or
+    128, are left out: no text has their ids, and no prediction may name them.
 
     Args:
         layout: names of the weights.
@@ -60,12 +64,16 @@ def build(
             f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
             f"{source}; wanted no more tokens than rows: the tokenizer is of another model"
         )
+    weight_names.check(layout, stored, config, source)
+    if surplus := config.vocabulary_size - tokenizer.size:
+        logging.info("left out %d rows of the embedding that are no token's", surplus)
+        config = dataclasses.replace(config, vocabulary_size=tokenizer.size)
+        stored = weight_names.with_rows(layout, stored, tokenizer.size)
     parts, untrained = weight_names.parts_in(layout, stored), []
     description = {"labels": []}
     if kind:
         description = kind.description()
-        head = models.Classifier if "pooler" in parts else models.TokenClassifier
-        model = head(config, kind.num_outputs)
+        model = kind.make_model(config)
     elif "masked_lm" in parts:
         model = models.Pretrainer(config)
         untrained = sorted({"pooler", "next_sentence"} - parts)

@@ -1,20 +1,27 @@
-"""Preset folders of keras-hub: `BertBackbone`, and coming in also `BertMaskedLM`.
+"""Preset folders of keras-hub: `BertBackbone`, and coming in also `BertMaskedLM` and classifiers.
 
 keras-hub's backbone has GELU by its tanh approximation and an epsilon of 1e-12, its vocabulary head
 the exact GELU and 1e-5 (`bert_backbone.py`, `masked_lm_head.py`). Here a model has one of each, the
 backbone's, so hidden states are equal and vocabulary logits nearly so.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Literal
 
-from roots_tf import files, models, tokenizers
+import numpy as np
+from tokenizers import normalizers
+
+from roots_tf import models, schema, tasks, tokenizers
 from roots_tf.export import hugging_face, incoming, weight_names
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
+from roots_tf.schema import number
 from roots_tf.tokenizers import vocabulary
-from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
+from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece_backend
 
 BACKBONE, MASKED_LM = "keras_hub>BertBackbone", "keras_hub>BertMaskedLM"
+CLASSIFIER = "keras_hub>BertTextClassifier"
 _SIZES = (
     *("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim"),
     *("dropout", "max_sequence_length", "num_segments"),
@@ -37,49 +44,119 @@ def _keras_hub():
     return keras_hub
 
 
+@dataclasses.dataclass(frozen=True)
+class _Backbone:
+    """What `config` of `config.json` says of a `BertBackbone`."""
+
+    vocabulary_size: int = number(minimum=1)
+    num_layers: int = number(minimum=1)
+    num_heads: int = number(minimum=1)
+    hidden_dim: int = number(minimum=1)
+    intermediate_dim: int = number(minimum=1)
+    max_sequence_length: int = number(512, minimum=1)
+    num_segments: int = number(2, minimum=1)
+    dropout: float = number(0.1, minimum=0, maximum=0.99)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tokenizer:
+    """What `config` of `tokenizer.json` says of a `BertTokenizer`."""
+
+    lowercase: bool = False
+    strip_accents: bool = False
+    split_on_cjk: bool = True
+    split: Literal[True] = True
+    suffix_indicator: Literal["##"] = "##"
+    oov_token: Literal["[UNK]"] = "[UNK]"
+    special_tokens: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Saved:
+    """A file of Keras: the class of an object, and what it was made with."""
+
+    registered_name: str = ""
+    config: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+def _read_saved(path: Path) -> _Saved:
+    return schema.read(path, _Saved, others_may_stand=True)
+
+
 def read(folder: str | Path) -> incoming.Incoming:
-    """The model of a preset folder.
+    """The model of a preset folder, with its vocabulary head or its classes.
 
     Raises:
         InputError: keras-hub is not installed, the preset is of another class, or it is damaged.
     """
     folder = Path(folder)
-    config = files.read_json(folder / "config.json")
-    if (name := config.get("registered_name")) != BACKBONE:
-        raise InputError(f"found {name} in {folder / 'config.json'}; wanted {BACKBONE}")
-    tokenizer = _tokenizer(folder)
-    task = folder / "task.json"
-    has_head = task.exists() and files.read_json(task).get("registered_name") == MASKED_LM
-    has_head = has_head and (folder / "task.weights.h5").exists()
-    classes = _keras_hub().models
-    try:
-        preset = (classes.BertMaskedLM if has_head else classes.BertBackbone).from_preset(
-            str(folder)
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    path, task_path = folder / "config.json", folder / "task.json"
+    saved = _read_saved(path)
+    if saved.registered_name != BACKBONE:
+        raise InputError(f"found {saved.registered_name} in {path}; wanted {BACKBONE}")
+    sizes = schema.check(saved.config, _Backbone, str(path), others_may_stand=True)
+    encoder = models.EncoderConfig(activation="gelu_tanh", **dataclasses.asdict(sizes))
+    _check_size(encoder, folder)
+    tokenizer, task = _tokenizer(folder), BACKBONE
+    if task_path.exists() and (folder / "task.weights.h5").exists():
+        task = _read_saved(task_path).registered_name
+    classes = {
+        BACKBONE: "BertBackbone",
+        MASKED_LM: "BertMaskedLM",
+        CLASSIFIER: "BertTextClassifier",
+    }
+    if task not in classes:
         raise InputError(
-            f"could not read the preset {folder}: {error}; save or copy it again"
+            f"found {task} in {task_path}; wanted {MASKED_LM} or {CLASSIFIER}, or no task: remove "
+            "task.json to take in the encoder alone"
+        )
+    try:
+        preset = getattr(_keras_hub().models, classes[task]).from_preset(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"could not read the preset {folder}: {reason}; save or copy it again"
         ) from error
     stored = {
         variable.path: variable.numpy()
         for variable in preset.variables
         if not variable.path.endswith("seed_generator_state")
     }
-    encoder = models.EncoderConfig(
-        activation="gelu_tanh", **{name: config["config"][name] for name in _SIZES}
-    )
-    return incoming.build("keras_hub", encoder, stored, tokenizer, str(folder))
+    kind = None
+    if task == CLASSIFIER:
+        labels = tuple(f"LABEL_{i}" for i in range(len(stored["logits/bias"])))
+        kind = tasks.KINDS["classification"](sizes.max_sequence_length, labels=labels)
+    return incoming.build("keras_hub", encoder, stored, tokenizer, str(folder), kind=kind)
+
+
+def _check_size(encoder: models.EncoderConfig, folder: Path) -> None:
+    """Refuses sizes that the weights on disk cannot have, before keras-hub makes them.
+
+    Raises:
+        InputError: the files have less than a byte a weight; of half precision they would have two.
+    """
+    on_disk = sum(path.stat().st_size for path in folder.glob("*.h5"))
+    if models.parameters(encoder) > on_disk:
+        raise InputError(
+            f"found the sizes of {models.parameters(encoder)} weights in "
+            f"{folder / 'config.json'} and {on_disk} bytes of *.h5 files beside it; wanted the two "
+            "to be of one model: save or copy it again"
+        )
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
     """The WordPiece tokenizer of a preset."""
-    settings = files.read_json(folder / "tokenizer.json").get("config", {})
+    path = folder / "tokenizer.json"
+    given = schema.check(_read_saved(path).config, _Tokenizer, str(path), others_may_stand=True)
     tokens = vocabulary.read_vocabulary(folder / "assets" / "tokenizer" / "vocabulary.txt")
-    return wordpiece(
-        tokens,
-        lowercase=settings.get("lowercase", False),
-        strip_accents=settings.get("strip_accents", False),
+    backend = wordpiece_backend(tokens)
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=given.lowercase,
+        strip_accents=given.strip_accents,
+        handle_chinese_chars=given.split_on_cjk,
     )
+    backend.add_special_tokens([*vocabulary.SPECIAL_TOKENS, *(given.special_tokens or ())])
+    return Tokenizer(backend)
 
 
 def write(folder: str | Path, source: str | Path, approximate_gelu: bool = False) -> Path:
@@ -115,11 +192,14 @@ def write(folder: str | Path, source: str | Path, approximate_gelu: bool = False
     normalizer = tokenizer.settings["normalizer"] or {}
     lowercase = bool(normalizer.get("lowercase"))
     strip_accents = normalizer.get("strip_accents")
+    ours = {name: v.numpy() for name, v in models.named_weights(models.load(source)).items()}
+    if config.num_segments == 1:  # its preprocessors number a second text 1
+        config, segment = dataclasses.replace(config, num_segments=2), "encoder/embeddings/segment"
+        ours[segment] = np.repeat(ours[segment], 2, 0)
     keras_hub = _keras_hub()
     backbone = keras_hub.models.BertBackbone(
         **{name: getattr(config, name) for name in _SIZES}, dtype="float32"
     )
-    ours = {name: v.numpy() for name, v in models.named_weights(models.load(source)).items()}
     theirs = weight_names.from_ours("keras_hub", ours, config.num_layers)
     for variable in backbone.variables:
         if variable.path in theirs:

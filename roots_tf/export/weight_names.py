@@ -16,6 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from roots_tf.files import InputError
+from roots_tf.models import EncoderConfig
+
+_DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 Format = Literal["hugging_face", "tensorflow1", "keras_hub"]
 
@@ -25,8 +28,8 @@ class Row(NamedTuple):
 
     Those of Hugging Face stand without the `bert.` that models with a head put before the encoder.
     Sources: `modeling_bert.py` of transformers, `modeling.py`, `run_pretraining.py` and
-    `run_classifier.py` of google-research/bert, `bert_backbone.py` and `masked_lm_head.py` of
-    keras-hub.
+    `run_classifier.py` of google-research/bert, `bert_backbone.py`, `masked_lm_head.py`
+    and `bert_text_classifier.py` of keras-hub.
     """
 
     ours: str
@@ -104,8 +107,8 @@ WEIGHTS = (
     Row("next_sentence/kernel", "cls.seq_relationship.weight",
         "cls/seq_relationship/output_weights", ""),
     Row("next_sentence/bias", "cls.seq_relationship.bias", "cls/seq_relationship/output_bias", ""),
-    Row("classes/kernel", "classifier.weight", "output_weights", ""),
-    Row("classes/bias", "classifier.bias", "output_bias", ""),
+    Row("classes/kernel", "classifier.weight", "output_weights", "logits/kernel"),
+    Row("classes/bias", "classifier.bias", "output_bias", "logits/bias"),
 )
 # fmt: on
 
@@ -150,6 +153,87 @@ def parts_in(layout: Format, stored: Iterable[str]) -> set[str]:
     return {weight.ours.split("/")[0] for weight in heads if getattr(weight, layout) in stored}
 
 
+def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of each weight of an encoder with the parts of BERT, by our name.
+
+    Args:
+        config: its sizes.
+    """
+    hidden, wide = config.hidden_dim, config.intermediate_dim
+    rows = {
+        "token": config.vocabulary_size,
+        "position": config.max_sequence_length,
+        "segment": config.num_segments,
+    }
+    shapes = {f"encoder/embeddings/{name}": (count, hidden) for name, count in rows.items()}
+    shapes |= {f"encoder/embeddings/norm/{name}": (hidden,) for name in ("gamma", "beta")}
+    block = {
+        "attention/query_key_value_kernel": (hidden, 3 * hidden),
+        "attention/query_key_value_bias": (3 * hidden,),
+        "attention/output_kernel": (hidden, hidden),
+        "attention/output_bias": (hidden,),
+        "expand/kernel": (hidden, wide),
+        "expand/bias": (wide,),
+        "contract/kernel": (wide, hidden),
+        "contract/bias": (hidden,),
+        **{f"{norm}_norm/gamma": (hidden,) for norm in ("attention", "output")},
+        **{f"{norm}_norm/beta": (hidden,) for norm in ("attention", "output")},
+    }
+    for i in range(config.num_layers):
+        shapes |= {f"encoder/layer_{i}/{name}": shape for name, shape in block.items()}
+    return shapes
+
+
+def check(
+    layout: Format, stored: Mapping[str, np.ndarray], config: EncoderConfig, source: str
+) -> None:
+    """Compares the weights of an encoder with the sizes of its config, before a model is made.
+
+    A config may say a million layers; the weights are as large as their file.
+
+    Args:
+        layout: names of the weights.
+        stored: weights by name; others may be among them.
+        config: sizes of the encoder.
+        source: file or folder that the weights are from, for messages.
+
+    Raises:
+        InputError: a weight is missing or of another shape, or there are more layers.
+    """
+    first = next(getattr(row, layout) for row in WEIGHTS if "{i}" in row.ours)
+    first = first.replace("{qkv}", "query")
+    num_layers = 0
+    while first.format(i=num_layers) in stored:
+        num_layers += 1
+    if num_layers < config.num_layers:
+        raise InputError(
+            f"found no weight {first.format(i=num_layers)} in {source}; wanted "
+            f"{config.num_layers} layers, as its config says"
+        )
+    if num_layers > config.num_layers:
+        raise InputError(
+            f"found {num_layers} layers in {source}; wanted {config.num_layers}, as its config says"
+        )
+    where = weights_of(layout, num_layers)
+    for ours, shape in encoder_shapes(config).items():
+        _parts(layout, stored, where[ours], shape, source)
+
+
+def with_rows(
+    layout: Format, stored: Mapping[str, np.ndarray], count: int
+) -> dict[str, np.ndarray]:
+    """Weights with the first rows only of those that have one for each id.
+
+    Args:
+        layout: names of the weights.
+        stored: weights by name.
+        count: rows to keep.
+    """
+    by_id = ("encoder/embeddings/token", "masked_lm/bias")
+    names = {getattr(row, layout) for row in WEIGHTS if row.ours in by_id}
+    return {name: array[:count] if name in names else array for name, array in stored.items()}
+
+
 def to_ours(
     layout: Format,
     stored: Mapping[str, np.ndarray],
@@ -170,28 +254,48 @@ def to_ours(
         float32 arrays by our names.
 
     Raises:
-        InputError: a weight is missing or of another shape.
+        InputError: a weight is missing, of another shape or type, or not finite.
     """
     where, weights = weights_of(layout, num_layers), {}
     for ours, shape in shapes.items():
-        names, is_transposed = where[ours]
-        part = (*shape[:-1], shape[-1] // len(names))
-        wanted = part[::-1] if is_transposed else part
         arrays = []
-        for name in names:
-            if name not in stored:
-                raise InputError(f"found no weight {name} in {source}; wanted one {wanted}")
-            array = np.asarray(stored[name], np.float32)
-            if layout == "keras_hub" and array.size == np.prod(wanted):
-                array = array.reshape(wanted)
-            if array.shape != wanted:
+        for name, array in _parts(layout, stored, where[ours], shape, source).items():
+            array = np.asarray(array, np.float32)
+            if not np.isfinite(array).all():
                 raise InputError(
-                    f"found weight {name} of shape {array.shape} in {source}; wanted {wanted}, "
-                    "as the sizes of its config say"
+                    f"found numbers in the weight {name} of {source} that are not finite; wanted a "
+                    "model whose training went well: give an earlier checkpoint"
                 )
-            arrays.append(array.T if is_transposed else array)
+            arrays.append(array.T if where[ours].is_transposed else array)
         weights[ours] = np.concatenate(arrays, -1)
     return weights
+
+
+def _parts(
+    layout: Format, stored: Mapping[str, np.ndarray], weight: Weight, shape: tuple, source: str
+) -> dict[str, np.ndarray]:
+    """The arrays of one weight of ours, of the given shape, by their names there."""
+    part = (*shape[:-1], shape[-1] // len(weight.names))
+    wanted = part[::-1] if weight.is_transposed else part
+    arrays = {}
+    for name in weight.names:
+        if name not in stored:
+            raise InputError(f"found no weight {name} in {source}; wanted one {wanted}")
+        array = stored[name]
+        if array.dtype.name not in _DTYPES:
+            raise InputError(
+                f"found the weight {name} as {array.dtype.name} in {source}; wanted one of "
+                f"{', '.join(_DTYPES)}: save the model without quantisation"
+            )
+        if layout == "keras_hub" and array.size == np.prod(wanted):
+            array = array.reshape(wanted)
+        if array.shape != wanted:
+            raise InputError(
+                f"found weight {name} of shape {array.shape} in {source}; wanted {wanted}, "
+                "as the sizes of its config say"
+            )
+        arrays[name] = array
+    return arrays
 
 
 def from_ours(

@@ -57,9 +57,12 @@ class Embeddings(Weights):
             x += tf.gather(self.position, features["position_ids"])
         elif self.position is not None:
             x += self.position[:length]
-        # A product with one-hot rows: the gradient of a gather over two rows is a slow scatter.
-        segments = tf.one_hot(segment_ids, self.config.num_segments)
-        x += tf.tensordot(segments, tf.convert_to_tensor(self.segment), 1)
+        if self.config.num_segments == 1:  # a second text is of the same segment as the first
+            x += tf.convert_to_tensor(self.segment)[0]
+        else:
+            # A product with one-hot rows: the gradient of a gather over two rows is a slow scatter.
+            segments = tf.one_hot(segment_ids, self.config.num_segments)
+            x += tf.tensordot(segments, tf.convert_to_tensor(self.segment), 1)
         rows = tf.reshape(x, [-1, self.config.hidden_dim])  # [B*L, H]
         x, rate = self.norm(rows, training=seed is not None), self.config.dropout
         return dropout(x, rate, keep_mask(x, rate, self.place.dropout(seed)))
@@ -289,18 +292,22 @@ class Pretrainer(keras.Model):
             ),
         }
 
-    def likeliest(self, features, top: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def likeliest(
+        self, features, top: int, num_tokens: int | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The pieces that most likely stand at each masked position, likeliest first.
 
         Args:
             features: as for `Pretrainer.call`.
-            top: how many at each position; V at most.
+            top: how many at each position; as many as there are tokens at most.
+            num_tokens: ids of the tokenizer; rows of the embedding behind them are no candidates.
+                None: V.
 
         Returns:
             Ids, int32 [B*P, top], and their probabilities, float32 [B*P, top].
         """
-        logits = self._masked_lm_logits(self.encoder(features), features)  # [B*P, V]
-        top = min(top, self.config.vocabulary_size)
+        logits = self._masked_lm_logits(self.encoder(features), features)[:, :num_tokens]
+        top = min(top, num_tokens or self.config.vocabulary_size)
         probabilities, ids = tf.math.top_k(tf.nn.softmax(logits), top)
         return ids, probabilities
 

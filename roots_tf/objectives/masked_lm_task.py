@@ -116,7 +116,8 @@ def fill_masks(
     batch = {name: feature[:count] for name, feature in batch.items()}
     rows, predictions = batch["masked_lm_ids"].shape
     pieces, probabilities = (
-        part.numpy().reshape(rows, predictions, -1) for part in model.likeliest(batch, TOP)
+        part.numpy().reshape(rows, predictions, -1)
+        for part in model.likeliest(batch, TOP, tokenizer.size)
     )
     shown = {name: feature.numpy() for name, feature in batch.items()}
     lines = []

@@ -29,13 +29,15 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
         A new tokenizer; words that were one token already change nothing.
 
     Raises:
-        InputError: a word is several words to the tokenizer, or cannot be spelt by it.
+        InputError: a word is several words to the tokenizer, or cannot be spelt by it; or tokens
+            that were added to the old one stand where the new words would.
     """
     settings = json.loads(tokenizer.backend.to_str())
     add = {"wordpiece": _add_tokens, "bpe": _add_merges, "unigram": _add_pieces}[tokenizer.kind]
     stretches = [_stretch(tokenizer, word) for word in words]
+    _take_in_added_tokens(tokenizer, settings)
     add(settings["model"], tokenizer.backend.model, list(dict.fromkeys(stretches)))
-    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(settings)))
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(settings)), tokenizer.roles)
 
 
 def split_words(
@@ -82,6 +84,31 @@ def _stretch(tokenizer: Tokenizer, word: str) -> str:
             "wanted single words, a line each"
         )
     return stretches[0]
+
+
+def _take_in_added_tokens(tokenizer: Tokenizer, settings: dict) -> None:
+    """Puts added tokens that the model does not know among its words, at their ids.
+
+    `tokenizers` numbers such tokens behind the model's words, so they would move as words come.
+    WordPiece never sees "[DRUG]", which is cut at its brackets unless it is found as a whole.
+
+    Raises:
+        InputError: the model could find one of them inside of words, such as "drug".
+    """
+    words = settings["model"]["vocab"]
+    for token in settings["added_tokens"]:
+        content = token["content"]
+        if tokenizer.backend.model.token_to_id(content) is not None:
+            continue
+        cut = tokenizer.kind == "wordpiece" and tokenizer.backend.pre_tokenizer.pre_tokenize_str(
+            content
+        )
+        if not cut or len(cut) == 1:
+            raise files.InputError(
+                f"found the added token {content!r} behind the vocabulary, where new words would "
+                "stand; wanted a vocabulary without added tokens: extend it, then add them"
+            )
+        words[content] = token["id"]
 
 
 def _add_tokens(model: dict, old: models.Model, stretches: list[str]) -> None:

@@ -4,13 +4,14 @@ What becomes of a character is looked up in tables that `characters` makes by ap
 normaliser of Hugging Face `tokenizers` to every code point.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from roots_tf import files
-from roots_tf.tokenizers import characters
+from roots_tf.tokenizers import characters, graph_added_tokens
 
 # An entry is what a code point becomes, in one int32: a code point and its class, or flags.
 _CODE_BITS = 21
@@ -180,13 +181,23 @@ class Normalizer:
         normalizer: the same as an object.
         classes: class of each normalised code point, [NUM_CODE_POINTS].
         added_tokens: the added tokens of a `tokenizer.json`.
+        stand_ins: by content, the character whose repetition is put in the place of an added token
+            that the model does not know as a word; None where the model knows all of them, and
+            none may be searched for in normalised text.
 
     Raises:
-        InputError: the normaliser does not act on characters one by one, or an added token cannot
-            be found in raw text.
+        InputError: the normaliser does not act on characters one by one, or an added token is found
+            by rules which the graph lacks.
     """
 
-    def __init__(self, settings: dict | None, normalizer, classes: np.ndarray, added_tokens):
+    def __init__(
+        self,
+        settings: dict | None,
+        normalizer,
+        classes: np.ndarray,
+        added_tokens,
+        stand_ins: Mapping[str, str] | None = None,
+    ):
         if settings is not None and settings["type"] != "BertNormalizer":
             raise files.InputError(
                 f"found the normaliser {settings['type']}, which has no counterpart in the graph; "
@@ -194,7 +205,27 @@ class Normalizer:
             )
         changes = {} if settings is None else characters.changes(normalizer)
         self._table = CodePointTable(changes, classes, isolate_spaced=True)
-        self._special = SpecialTokens(added_tokens)
+        graph_added_tokens.check(added_tokens, normalized=stand_ins is not None)
+        found = {  # what is looked for, by content
+            token["content"]: _as_in_graph(token["content"], normalizer, changes)
+            if token["normalized"]
+            else token["content"]
+            for token in added_tokens
+        }
+        self.stand_ins = {
+            content: stand_ins[content] * len(text) if content in (stand_ins or ()) else text
+            for content, text in found.items()
+        }
+        self._raw, self._normalized = (
+            graph_added_tokens.AddedTokens(
+                [found[token["content"]] for token in tokens],
+                [self.stand_ins[token["content"]] for token in tokens],
+            )
+            for tokens in (
+                [token for token in added_tokens if not token["normalized"]],
+                [token for token in added_tokens if token["normalized"]],
+            )
+        )
         self._strips = False
         if settings is not None:
             strips = settings["strip_accents"]
@@ -242,11 +273,17 @@ class Normalizer:
             Tsplits=tf.int32,
         )
         entries = self._table.look_up(codes)
-        special = self._special.classes(codes, original_splits)
+        codes, special = self._raw(codes, original_splits)
         entries = tf.where(special > 0, codes + special * _CLASS_UNIT, entries)
         entries, sources = self._expanded(entries, codes, special, original_splits)
         splits = tf.searchsorted(sources, original_splits)
-        return Characters(entries & _CODE_MASK, _class(entries), sources, splits), original_splits
+        codes, classes = entries & _CODE_MASK, _class(entries)
+        if self._normalized:
+            is_added = tf.gather(special, sources) > 0
+            found, again = self._normalized(tf.where(is_added, -1, codes), splits)
+            codes = tf.where(again > 0, found, codes)
+            classes = tf.where(again > 0, again, classes)
+        return Characters(codes, classes, sources, splits), original_splits
 
     def _expanded(self, entries, codes, special, row_splits) -> tuple[tf.Tensor, tf.Tensor]:
         """Entries of normalised characters, and the index of the original that each came from."""
@@ -279,72 +316,22 @@ class Normalizer:
         return finished, tf.gather(sources, kept)
 
 
-class SpecialTokens:
-    """Finds special tokens in raw text, leftmost first, longest first."""
+def _as_in_graph(content: str, normalizer, changes: dict[int, str]) -> str:
+    """An added token as the normaliser leaves it, and as `CodePointTable` writes " c ".
 
-    def __init__(self, added_tokens):
-        contents = sorted((token["content"] for token in added_tokens), key=len, reverse=True)
-        for token in added_tokens:
-            flags = [k for k in ("lstrip", "rstrip", "single_word", "normalized") if token[k]]
-            if flags:
-                raise files.InputError(
-                    f"found the added token {token['content']!r} with {' and '.join(flags)}, which "
-                    "has no counterpart in the graph; wanted a plain special token"
-                )
-        for one in contents:
-            for other in contents:
-                overlaps = any(
-                    one[i:].startswith(other) or other.startswith(one[i:])
-                    for i in range(1, len(one))
-                )
-                if overlaps:
-                    raise files.InputError(
-                        f"found the added tokens {one!r} and {other!r}, which can overlap in a "
-                        "text; wanted special tokens such as [MASK]"
-                    )
-        self._longest = max(map(len, contents), default=0)
-        self._lengths = np.array([len(content) for content in contents], np.int32)
-        self._codes = np.zeros((len(contents), self._longest), np.int32)  # [S, longest]
-        for row, content in enumerate(contents):
-            self._codes[row, : len(content)] = [ord(c) for c in content]
-        self._openers = sorted({ord(content[0]) for content in contents})
-
-    def classes(self, codes: tf.Tensor, row_splits: tf.Tensor) -> tf.Tensor:
-        """ISOLATED on the first character of each special token, CONTINUES on its others, else 0.
-
-        Args:
-            codes: int32 [N].
-            row_splits: int32 [B + 1].
-        """
-        opens = tf.zeros_like(codes, tf.bool)
-        for opener in self._openers:
-            opens |= codes == opener
-
-        def find():
-            at = tf.cast(tf.where(opens)[:, 0], tf.int32)  # [C]
-            padded = tf.concat([codes, tf.fill([self._longest], -1)], 0)
-            within = tf.range(self._longest)
-            window = tf.gather(padded, at[:, None] + within)  # [C, longest]
-            unused = within >= self._lengths[:, None]  # [S, longest]
-            same = tf.reduce_all((window[:, None] == self._codes) | unused, 2)  # [C, S]
-            row_end = tf.gather(row_splits, tf.searchsorted(row_splits, at, side="right"))
-            same &= at[:, None] + self._lengths <= row_end[:, None]
-            matches = tf.reduce_any(same, 1)
-            length = tf.gather(self._lengths, tf.argmax(same, 1))  # the first is the longest
-            at, length = tf.boolean_mask(at, matches), tf.boolean_mask(length, matches)
-            inside = at[:, None] + within
-            inside = tf.boolean_mask(inside, within < length[:, None])
-            classes = tf.scatter_nd(
-                inside[:, None],
-                tf.fill([tf.size(inside)], characters.CONTINUES),
-                [tf.size(codes)],
-            )
-            first = tf.fill([tf.size(at)], characters.ISOLATED)
-            return tf.tensor_scatter_nd_update(classes, at[:, None], first)
-
-        if not self._openers:
-            return tf.zeros_like(codes)
-        return tf.cond(tf.reduce_any(opens), find, lambda: tf.zeros_like(codes))
+    Raises:
+        InputError: nothing is left of it.
+    """
+    normal = normalizer.normalize_str(content) if normalizer else content
+    for character in set(normal):
+        if (spaced := f" {character} ") == changes.get(ord(character)):
+            normal = normal.replace(spaced, character)
+    if not normal:
+        raise files.InputError(
+            f"found the added token {content!r}, of which the normaliser leaves nothing; wanted "
+            "one that a text can hold"
+        )
+    return normal
 
 
 def look_up(table: characters.PagedTable, codes: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ itself follows the longest key from each place on; where the two differ, the for
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.tokenizers import characters, charsmap, graph, graphemes
+from roots_tf.tokenizers import characters, charsmap, graph, graph_added_tokens, graphemes
 
 _KEY = 1 << 26  # flag of entries: the code point is a key
 _COMBINES = 1 << 27  # flag of entries: it may be in one cluster with a neighbour
@@ -45,7 +45,9 @@ class CharsmapNormalizer(graph.Normalizer):
         self._table.flag(single, _KEY)
         self._table.flag(graphemes.combines(), _COMBINES)
         self._properties = characters.paged(graphemes.properties())
-        self._special = graph.SpecialTokens(added_tokens)
+        graph_added_tokens.check(added_tokens, normalized=False)
+        self._raw = graph_added_tokens.AddedTokens([token["content"] for token in added_tokens])
+        self._normalized = graph_added_tokens.AddedTokens([])
 
     def _expanded(self, entries, codes, special, row_splits):
         opens = graph.starts_of(row_splits, tf.size(codes))  # of stretches between special tokens

@@ -31,17 +31,28 @@ class GraphWordpiece(graph.GraphTokenizer):
                 "in the graph; wanted BertPreTokenizer"
             )
         model = settings["model"]
+        known = set().union(*map(set, tokenizer.vocabulary))
+        private = (chr(code) for code in (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE)))
+        unused = (character for character in private if character not in known)
+        self._unknown_code = ord(next(unused))
+        # The model knows an added token by a name that no text holds: where "[DRUG]" is looked for
+        # in lower-cased text, "[drug]" is found; and no ordinary word becomes an added token.
+        stand_ins = {
+            token["content"]: next(unused)
+            for token in tokenizer.added_tokens
+            if token["normalized"] or token["content"] not in model["vocab"]
+        }
         self._normalize = graph.Normalizer(
             settings["normalizer"],
             tokenizer.backend.normalizer,
             characters.bert_classes(),
             tokenizer.added_tokens,
+            stand_ins,
         )
+        vocabulary = [self._normalize.stand_ins.get(word, word) for word in tokenizer.vocabulary]
         self._max_chars = model["max_input_chars_per_word"]
-        known = set().union(*map(set, tokenizer.vocabulary))
-        self._unknown_code = next(code for code in range(0xE000, 0xF900) if chr(code) not in known)
         self._pieces = tf_text.FastWordpieceTokenizer(
-            vocab=tokenizer.vocabulary,
+            vocab=vocabulary,
             suffix_indicator=model["continuing_subword_prefix"],
             max_bytes_per_word=4 * self._max_chars,
             unknown_token=model["unk_token"],

@@ -6,16 +6,17 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tokenizers
+from absl import logging
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from roots_tf import checksums, files, schema
-from roots_tf.tokenizers import bulk, sentencepiece, vocabulary
+from roots_tf.tokenizers import bulk, sentencepiece, transformers_settings, vocabulary
 
 JSON_NAME = "tokenizer.json"
 VOCABULARY_NAME = "vocab.txt"
@@ -28,6 +29,7 @@ _ROLES = {
     "mask": ("[MASK]", "<mask>"),
 }
 _PROBE = "A word, 词 \u2603"  # of each kind of character
+BERT_ROLES = {role: names[0] for role, names in _ROLES.items()}
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
 
 
@@ -49,17 +51,21 @@ class Tokenizer:
         size: number of ids.
         pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens; None for one that a
             loaded vocabulary does not have.
-        special_ids: ids of all tokens that no ordinary text gives, ascending.
+        special_ids: ids of all tokens that no ordinary text gives, ascending; of the added tokens
+            those that are special.
+        roles: names of special tokens that were given, by role, such as {"mask": "<mask>"}.
         settings: the parsed `tokenizer.json`: model, normalizer, pre_tokenizer, added_tokens.
 
     Args:
         backend: `tokenizers.Tokenizer`; its truncation, padding and post-processor are replaced.
+        roles: names of the special tokens, by role; for roles that are left out, those of BERT and
+            those of RoBERTa are looked for.
 
     Raises:
         InputError: the model is none of WordPiece, BPE and Unigram, or ids are missing.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer):
+    def __init__(self, backend: tokenizers.Tokenizer, roles: Mapping[str, str] | None = None):
         backend.no_truncation()
         backend.no_padding()
         self.backend = backend
@@ -79,8 +85,11 @@ class Tokenizer:
                 "0 once: two tokens share an id, or ids are missing"
             )
         self.added_tokens = self.settings["added_tokens"]
-        self.special_ids = tuple(sorted(token["id"] for token in self.added_tokens))
+        added = {token["id"]: token for token in self.added_tokens}
+        self.special_ids = tuple(sorted(i for i, token in added.items() if token["special"]))
+        self.roles = dict(roles or {})
         for role, names in _ROLES.items():
+            names = (self.roles[role],) if role in self.roles else names
             found = [ids[name] for name in names if ids.get(name) in self.special_ids]
             setattr(self, f"{role}_id", found[0] if found else None)
         if self.cls_id is not None and self.sep_id is not None:
@@ -180,7 +189,8 @@ class Tokenizer:
         config: dict = {"tokenizer_class": "PreTrainedTokenizerFast"}
         normalizer = self.settings["normalizer"] or {}
         if self.kind == "wordpiece":
-            config["tokenizer_class"] = "BertTokenizer"
+            if self._is_as_bert_tokenizer_makes_it():
+                config["tokenizer_class"] = "BertTokenizer"
             config["do_lower_case"] = normalizer.get("lowercase", False)
             config["strip_accents"] = normalizer.get("strip_accents")
             config["tokenize_chinese_chars"] = normalizer.get("handle_chinese_chars", True)
@@ -188,6 +198,17 @@ class Tokenizer:
             if (token_id := getattr(self, f"{role}_id")) is not None:
                 config[f"{role}_token"] = self.vocabulary[token_id]
         return config
+
+    def _is_as_bert_tokenizer_makes_it(self) -> bool:
+        """Whether transformers' class, which takes only words from a tokenizer.json, fits."""
+        normalizer, model = self.settings["normalizer"] or {}, self.settings["model"]
+        return (
+            normalizer.get("type") == "BertNormalizer"
+            and normalizer["clean_text"]
+            and (self.settings["pre_tokenizer"] or {}).get("type") == "BertPreTokenizer"
+            and model["continuing_subword_prefix"] == vocabulary.SUFFIX_PREFIX
+            and model["max_input_chars_per_word"] == 100
+        )
 
     def _bulk_encoder(self) -> bulk.WholeTexts:
         """The encoder that cuts texts where that does not change ids."""
@@ -213,7 +234,7 @@ class Tokenizer:
 
 
 def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
-    """Loads a tokenizer.
+    """Loads a tokenizer, with what transformers says of it in the files beside.
 
     Args:
         path: a folder that holds one of the following, or one of them: `tokenizer.json`, a
@@ -223,19 +244,37 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
             upper-case letters.
 
     Raises:
-        InputError: nothing of the kind is there, it is damaged, or it is not that of the model in
-            the same folder; the message names the file or the line.
+        InputError: nothing of the kind is there, it is damaged (the message names the file or the
+            line), it is not that of the model in the same folder, or the files beside it want what
+            cannot be done here.
     """
-    path = Path(path)
-    folder = path if path.is_dir() else path.parent
-    checksums.check(folder, checksums.TOKENIZER)
-    tokenizer = _load(path, lowercase)
-    _check_rows(tokenizer, folder / checksums.MODEL)
+    path = vocabulary_file(path)
+    checksums.check(path.parent, checksums.TOKENIZER)
+    settings = transformers_settings.read(path.parent)
+    if lowercase is not None and path.suffix not in (".json", ".model"):
+        settings = settings.replace(do_lower_case=lowercase)
+    source = path.with_name(transformers_settings.CONFIG_NAME)
+    transformers_settings.check_class(settings.config.tokenizer_class, path, source)
+    if path.suffix == ".json":
+        backend = _read_json(path)
+    elif path.suffix == ".model":
+        if settings.config.do_lower_case:
+            raise files.InputError(
+                f"found do_lower_case=True in {source}; wanted a .model that is told by itself, or "
+                "a tokenizer.json beside it, which says what becomes of a text first"
+            )
+        backend = sentencepiece.read_model(path)
+    else:
+        backend = _read_vocabulary(path, settings)
+    settings.apply(backend)
+    tokenizer = Tokenizer(backend, settings.roles)
+    _check_rows(tokenizer, path.with_name(checksums.MODEL))
     return tokenizer
 
 
-def _load(path: Path, lowercase: bool | None) -> Tokenizer:
-    """The tokenizer of a path; arguments and errors as for `load`."""
+def vocabulary_file(path: str | Path) -> Path:
+    """The file that a tokenizer is read from; argument and error as for `load`."""
+    path = Path(path)
     if path.is_dir():
         names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
         paths = [path / name for name in names if (path / name).is_file()]
@@ -249,16 +288,32 @@ def _load(path: Path, lowercase: bool | None) -> Tokenizer:
         raise files.InputError(
             f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME} or .model"
         )
-    if path.suffix == ".json":
-        return Tokenizer(_read_json(path))
-    if path.suffix == ".model":
-        return Tokenizer(sentencepiece.read_model(path))
-    tokens = vocabulary.read_vocabulary(path)
+    return path
+
+
+def _read_vocabulary(path: Path, settings: transformers_settings.Settings):
+    """The backend of a `vocab.txt`."""
+    roles = BERT_ROLES | settings.roles
+    # A special token that the settings name may be one of those that were added behind the others.
+    needed = [token for role, token in roles.items() if role not in settings.roles]
+    tokens = vocabulary.read_vocabulary(path, (*needed, roles["unk"]))
+    lowercase = settings.config.do_lower_case
     if lowercase is None:
-        config = path.with_name("tokenizer_config.json")
-        settings = files.read_json(config) if config.exists() else {}
-        lowercase = settings.get("do_lower_case", not vocabulary.is_cased(tokens))
-    return wordpiece(tokens, lowercase=lowercase)
+        lowercase = not vocabulary.is_cased(tokens)
+        logging.info(
+            "%s does not say whether text is lower-cased; by its letters, it is%s. Where that is "
+            'wrong, write {"do_lower_case": %s} to %s beside it',
+            *(path, "" if lowercase else " not", str(not lowercase).lower()),
+            transformers_settings.CONFIG_NAME,
+        )
+    backend = wordpiece_backend(
+        tokens,
+        unk_token=roles["unk"],
+        prefix=settings.config.wordpieces_prefix or vocabulary.SUFFIX_PREFIX,
+    )
+    backend.normalizer = settings.bert_normalizer({"lowercase": lowercase})
+    backend.add_special_tokens([token for token in roles.values() if token in tokens])
+    return backend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,15 +357,31 @@ def wordpiece(
         lowercase: whether text is lower-cased.
         strip_accents: whether accents are removed; None does what `lowercase` says.
     """
-    ids = {token: i for i, token in enumerate(tokens)}
-    backend = tokenizers.Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    backend = wordpiece_backend(tokens)
     backend.normalizer = normalizers.BertNormalizer(
         lowercase=lowercase, strip_accents=strip_accents
     )
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
     backend.add_special_tokens(list(vocabulary.SPECIAL_TOKENS))
     return Tokenizer(backend)
+
+
+def wordpiece_backend(
+    tokens: Sequence[str], unk_token: str = "[UNK]", prefix: str = vocabulary.SUFFIX_PREFIX
+) -> tokenizers.Tokenizer:
+    """WordPiece with BERT's words, without a normaliser and added tokens.
+
+    Args:
+        tokens: the vocabulary in the order of ids.
+        unk_token: the one that stands for unknown words.
+        prefix: what pieces begin with that do not begin a word.
+    """
+    ids = {token: i for i, token in enumerate(tokens)}
+    backend = tokenizers.Tokenizer(
+        models.WordPiece(ids, unk_token=unk_token, continuing_subword_prefix=prefix)
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix=prefix)
+    return backend
 
 
 def _read_json(path: Path) -> tokenizers.Tokenizer:
@@ -326,6 +397,12 @@ def _read_json(path: Path) -> tokenizers.Tokenizer:
         raise files.InputError(
             f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}"
         ) from error
+    for name in ("truncation", "padding"):
+        if ((getattr(backend, name) or {}).get("direction") or "right") != "right":
+            raise files.InputError(
+                f"found {name} on the left in {path}; wanted the right, as everything here has it"
+            )
+    return backend
 
 
 def _bert_template(cls: str, cls_id: int, sep: str, sep_id: int) -> processors.TemplateProcessing:

@@ -13,11 +13,12 @@ SUFFIX_PREFIX = "##"
 LARGEST = 256 << 20  # bytes of a file
 
 
-def read_vocabulary(path: str | Path) -> list[str]:
+def read_vocabulary(path: str | Path, special_tokens: Sequence[str] = SPECIAL_TOKENS) -> list[str]:
     """Reads and checks a `vocab.txt`.
 
     Args:
         path: UTF-8 file, a token a line, lines ended by a bare newline.
+        special_tokens: those that it must hold.
 
     Returns:
         The tokens in the order of their ids.
@@ -37,7 +38,7 @@ def read_vocabulary(path: str | Path) -> list[str]:
     if not lines[-1]:
         lines.pop()
     tokens = [_checked(path, number, line) for number, line in enumerate(lines, 1)]
-    check_tokens(tokens, path)
+    check_tokens(tokens, path, special_tokens)
     return tokens
 
 
@@ -66,8 +67,15 @@ def _checked(path: Path, number: int, line: bytes) -> str:
     return token
 
 
-def check_tokens(tokens: Sequence[str], where: str | Path) -> None:
+def check_tokens(
+    tokens: Sequence[str], where: str | Path, special_tokens: Sequence[str] = SPECIAL_TOKENS
+) -> None:
     """Checks the `tokens` of a WordPiece vocabulary, read from `where`, as a whole.
+
+    Args:
+        tokens: in the order of ids.
+        where: path, for messages.
+        special_tokens: those that must be among them.
 
     Raises:
         InputError: a token stands twice, or a special token is missing.
@@ -80,7 +88,7 @@ def check_tokens(tokens: Sequence[str], where: str | Path) -> None:
                 f"{first_line[token]}; a token has one id: rename one to an [unused...] token"
             )
         first_line[token] = number
-    if missing := [token for token in SPECIAL_TOKENS if token not in first_line]:
+    if missing := [token for token in special_tokens if token not in first_line]:
         raise files.InputError(
             f"{where}: found no line {' or '.join(missing)} among {len(tokens)}; wanted "
             "each special token on a line of its own: add it, or rename an [unused...] line"
@@ -88,12 +96,19 @@ def check_tokens(tokens: Sequence[str], where: str | Path) -> None:
 
 
 def is_cased(tokens: Sequence[str]) -> bool:
-    """Whether a vocabulary holds upper-case letters outside of [bracketed] tokens.
+    """Whether a vocabulary is of text as it was, not lower-cased.
 
-    A `vocab.txt` does not say whether text is to be lower-cased before it is looked up; one made
-    from lower-cased text has no token with an upper-case letter.
+    A `vocab.txt` does not say. One made from lower-cased text has no token with an upper-case
+    letter, but for names in brackets, such as [CLS] and the <S> and <T> of Google's multilingual
+    and Chinese vocabularies, and for a few that were added by hand: of a cased vocabulary, the 26
+    letters alone are more than one in a thousand.
+
+    Args:
+        tokens: in any order.
     """
-    return any(
-        token != token.lower() and not (token.startswith("[") and token.endswith("]"))
-        for token in tokens
-    )
+    cased = [token for token in tokens if token != token.lower() and not _is_bracketed(token)]
+    return len(cased) > len(tokens) / 1000
+
+
+def _is_bracketed(token: str) -> bool:
+    return (token[:1], token[-1:]) in (("[", "]"), ("<", ">"))

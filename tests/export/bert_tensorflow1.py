@@ -54,8 +54,11 @@ def attention(x, mask, heads):
     return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), x.shape)
 
 
-def write(folder: Path, config: dict, vocabulary: list[str], features: dict, with_heads: bool):
-    """Writes a checkpoint of random weights; gives its outputs for `features` (numpy, [B, L])."""
+def write(folder: Path, config: dict, vocabulary: list[str], features: dict, heads: str = ""):
+    """Writes a checkpoint of random weights; gives its outputs for `features` (numpy, [B, L]).
+
+    `heads` are those of "pretraining", of "classes" (`run_classifier.py`) or of "squad".
+    """
     hidden, vocabulary_size = config["hidden_size"], config["vocab_size"]
     graph = tf.Graph()
     with graph.as_default():
@@ -82,7 +85,7 @@ def write(folder: Path, config: dict, vocabulary: list[str], features: dict, wit
             with v1.variable_scope("pooler"):
                 pooled = tf.tanh(dense(x[:, 0], hidden))
         outputs = {"hidden_states": x, "pooled": pooled}
-        if with_heads:
+        if heads == "pretraining":
             at = tf.gather(x, features["masked_lm_positions"], batch_dims=1)
             with v1.variable_scope("cls/predictions"):
                 with v1.variable_scope("transform"):
@@ -93,6 +96,14 @@ def write(folder: Path, config: dict, vocabulary: list[str], features: dict, wit
                 weights, bias = variable("output_weights", 2, hidden), variable("output_bias", 2)
                 logits = tf.matmul(pooled, weights, transpose_b=True) + bias
                 outputs["next_sentence_logits"] = logits
+        if heads == "classes":
+            weights, bias = variable("output_weights", 3, hidden), variable("output_bias", 3)
+            outputs["logits"] = tf.matmul(pooled, weights, transpose_b=True) + bias
+        if heads == "squad":
+            weights = variable("cls/squad/output_weights", 2, hidden)
+            bias = variable("cls/squad/output_bias", 2)
+            outputs["logits"] = tf.tensordot(x, weights, [[2], [1]]) + bias
+        v1.get_variable("beta1_power", (), initializer=v1.ones_initializer())
         v1.train.get_or_create_global_step()
         with v1.Session() as session:
             session.run(v1.global_variables_initializer())

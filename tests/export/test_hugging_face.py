@@ -287,7 +287,7 @@ def folder(save_hugging_face):
         ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'"),
         ({"hidden_act": "relu"}, "hidden_act='relu' in .*config.json; wanted one of gelu, "),
         ({"is_decoder": True}, "is_decoder=True"),
-        ({"hidden_size": None}, "found no number hidden_size in .*config.json"),
+        ({"hidden_size": None}, "hidden_size=None in .*config.json; wanted a whole number"),
         (
             {"intermediate_size": 32},
             r"0.intermediate.dense.weight of shape \(24, 16\).*\(32, 16\)",

@@ -106,6 +106,32 @@ def test_a_preset_of_theirs_comes_in(tmp_path):
     )
 
 
+def test_a_classifier_of_theirs_comes_in_and_a_segment_alone_goes_out(tmp_path):
+    keras_hub = pytest.importorskip("keras_hub")
+    backbone = keras_hub.models.BertBackbone(**SIZES, num_segments=1)
+    tokenizer = keras_hub.tokenizers.BertTokenizer(vocabulary=VOCABULARY, lowercase=True)
+    preprocessor = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=20)
+    theirs = keras_hub.models.BertTextClassifier(backbone, 3, preprocessor=preprocessor)
+    theirs.save_to_preset(tmp_path / "theirs")
+    described, ours = take_in(tmp_path / "theirs", tmp_path / "ours")
+    assert described["labels"] == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    features = random_features(len(VOCABULARY))
+    inputs = {n: tf.cast(features[n], tf.int32) for n in ("token_ids", "padding_mask")}
+    inputs["segment_ids"] = tf.zeros_like(inputs["token_ids"])
+    np.testing.assert_allclose(ours(features), theirs(inputs), atol=1e-5)
+    out = keras_hub.models.BertBackbone.from_preset(give_out(tmp_path))
+    assert_same_outputs(ours, out, features)
+    path = tmp_path / "theirs" / "config.json"
+    config = json.loads(path.read_text())
+    for changes, message in [
+        ({"num_layers": 10**6}, "and .* bytes of"),
+        ({"num_layers": "2"}, "num_layers='2'"),
+    ]:
+        path.write_text(json.dumps(config | {"config": config["config"] | changes}))
+        with pytest.raises(InputError, match=message):
+            take_in(tmp_path / "theirs", tmp_path / "back")
+
+
 def test_the_exact_gelu_is_refused_or_accepted_knowingly(tmp_path):
     keras_hub = pytest.importorskip("keras_hub")
     ours = save_ours(tmp_path / "ours", activation="gelu")

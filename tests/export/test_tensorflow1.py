@@ -36,15 +36,15 @@ def take_in(folder, output):
     return described, models.load(output)
 
 
-def write(folder, with_heads):
+def write(folder, heads=""):
     folder.mkdir()
     features = random_features(len(VOCABULARY))
     arrays = {name: feature.numpy() for name, feature in features.items()}
-    return features, bert_tensorflow1.write(folder, CONFIG, VOCABULARY, arrays, with_heads)
+    return features, bert_tensorflow1.write(folder, CONFIG, VOCABULARY, arrays, heads)
 
 
 def test_a_pretraining_checkpoint_gives_the_logits_of_its_graph(tmp_path):
-    features, wanted = write(tmp_path / "theirs", with_heads=True)
+    features, wanted = write(tmp_path / "theirs", "pretraining")
     described, ours = take_in(tmp_path / "theirs", tmp_path / "ours")
     assert (described["kind"], described["untrained"]) == ("pretrainer", [])
     assert described["encoder"]["activation"] == "gelu_tanh"
@@ -61,7 +61,7 @@ def test_a_pretraining_checkpoint_gives_the_logits_of_its_graph(tmp_path):
 
 
 def test_a_checkpoint_without_heads_is_an_encoder(tmp_path):
-    features, wanted = write(tmp_path / "theirs", with_heads=False)
+    features, wanted = write(tmp_path / "theirs")
     described, ours = take_in(tmp_path / "theirs", tmp_path / "ours")
     assert (described["kind"], described["pooler"]) == ("encoder", True)
     found, inside = ours(features), features["padding_mask"].numpy()
@@ -73,9 +73,29 @@ def test_a_checkpoint_without_heads_is_an_encoder(tmp_path):
     assert tensorflow1.read(tmp_path / "theirs").unused == ()
 
 
+@pytest.mark.parametrize(
+    ("heads", "kind", "task", "labels"),
+    [
+        ("classes", "classifier", "classification", ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ("squad", "token_classifier", "question_answering", []),
+    ],
+)
+def test_heads_of_fine_tuning_come_along(tmp_path, caplog, heads, kind, task, labels):
+    features, wanted = write(tmp_path / "theirs", heads)
+    described, ours = take_in(tmp_path / "theirs", tmp_path / "ours")
+    assert (described["kind"], described["task"]["name"]) == (kind, task)
+    assert described["labels"] == labels
+    found, logits = ours(features).numpy(), wanted["logits"]
+    if heads == "squad":
+        inside = features["padding_mask"].numpy()
+        found, logits = found[inside], logits[inside]
+    np.testing.assert_allclose(found, logits, atol=1e-5)
+    assert "adam" not in caplog.text and "beta1" not in caplog.text
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
-    write(theirs, with_heads=False)
+    write(theirs)
 
     def refused(message):
         with pytest.raises(InputError, match=message):

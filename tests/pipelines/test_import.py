@@ -75,7 +75,10 @@ def test_what_is_no_checkpoint_is_named(work, tmp_path):
             import_checkpoint.main(
                 import_checkpoint.Config(from_=str(folder), output=str(tmp_path / "out"))
             )
-    for content, message in [("[1]", "found no JSON object"), ("{", "found no JSON in")]:
+    for content, message in [
+        ("[1]", "found a list in .*wanted a JSON object"),
+        ("{", "found no JSON in"),
+    ]:
         (empty / "config.json").write_text(content)
         with pytest.raises(InputError, match=message):
             import_checkpoint.main(

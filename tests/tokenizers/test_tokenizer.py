@@ -112,6 +112,20 @@ def test_new_words_get_one_id_and_old_ids_stay(vocabulary, model):
         extending.extend(old, ["two words"])
 
 
+def test_new_words_stand_behind_added_tokens(vocabulary):
+    old = tokenizers.load(vocabulary("wordpiece"))
+    size = old.size
+    old.backend.add_tokens(["[DRUG]"])
+    old = tokenizers.Tokenizer(old.backend)
+    new = extending.extend(old, ["zyzzyva"])
+    assert new.vocabulary[size:] == ["[DRUG]", "zyzzyva"]
+    ids, _ = new.encode(["[drug] zyzzyva", "[DRUG]s"])
+    assert [new.vocabulary[i] for i in ids] == ["[DRUG]", "zyzzyva", "[DRUG]", "s"]
+    old.backend.add_tokens(["drug"])
+    with pytest.raises(InputError, match="the added token 'drug'"):
+        extending.extend(tokenizers.Tokenizer(old.backend), ["zyzzyva"])
+
+
 def test_finding_words_that_are_cut(vocabulary):
     tokenizer = tokenizers.load(vocabulary("wordpiece"))
     texts = ["zyzzyva, zyzzyva! the the the", "Quixotry zyzzyva 12345"]

@@ -32,7 +32,7 @@ def _keras_hub():
     except ImportError as error:
         raise InputError(
             "found no package keras-hub, which presets need; wanted the extra: "
-            "pip install 'roots-tf[keras_hub]'"
+            "pip install 'roots-tf[keras-hub]'"
         ) from error
     return keras_hub
 

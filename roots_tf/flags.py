@@ -51,7 +51,8 @@ def flag(default=dataclasses.MISSING, *, help: str, group: str = "", **bounds: f
 
     Args:
         default: value of the flag when it is not given; its type is the field's annotation, one of
-            `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`.
+            `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`; or
+            of such a type `| None`, where None is the default and stands for "not given".
         help: what `--help` prints.
         group: the title under which `--help` shows it; "": that of the dataclass it is in.
         **bounds: of a number: `minimum`, `maximum` and `above`, see `Bounds`. They do not hold of
@@ -149,9 +150,8 @@ def flags_of(config_class: type) -> dict[str, Flag]:
             elif name not in known:
                 about = field.metadata
                 title_of_flag = own_title or _COMMON
-                known[name] = Flag(
-                    hints[field.name], default, about["help"], title_of_flag, about["bounds"]
-                )
+                hint = _without_none(hints[field.name])
+                known[name] = Flag(hint, default, about["help"], title_of_flag, about["bounds"])
 
     visit(config_class, None, "")
     return known
@@ -289,6 +289,12 @@ def to_json(config) -> str:
 def _flag_name(field: dataclasses.Field) -> str:
     """The field's name; without the underscore of one that else were a keyword, such as `from_`."""
     return field.name.removesuffix("_")
+
+
+def _without_none(hint):
+    """The type itself of a type that may be None."""
+    inner = [part for part in typing.get_args(hint) if part is not type(None)]
+    return inner[0] if type(None) in typing.get_args(hint) else hint
 
 
 def _type_name(hint) -> str:

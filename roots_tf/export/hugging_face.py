@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
+from tokenizers import normalizers
 
-from roots_tf import files, models, tasks, tokenizers
-from roots_tf.export import incoming, weight_names
+from roots_tf import files, models, schema, tasks, tokenizers
+from roots_tf.export import incoming, sentence_transformers, weight_names
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
+from roots_tf.models import pooling
 
 # Both names of an activation where transformers has several; the first is the one written.
 _ACTIVATIONS = {
@@ -39,22 +41,76 @@ def read(folder: str | Path) -> incoming.Incoming:
     """The model of a folder.
 
     Args:
-        folder: has `config.json`, `model.safetensors` and a tokenizer.
+        folder: has `config.json`, `model.safetensors` and a tokenizer, or what
+            sentence-transformers writes.
 
     Raises:
         InputError: the weights are a pickle, are damaged or do not fit `config.json`; or the model
             is no BERT, or has parts that ours lacks.
     """
-    folder = Path(folder)
+    said = sentence_transformers.read(folder)
+    folder = said.folder if said else Path(folder)
     path = folder / "config.json"
     config = files.read_json(path)
     encoder = encoder_config(config, str(path))
     stored, source = _read_weights(folder), str(folder / "model.safetensors")
     _check_tied(stored, source)
-    kind = _kind(config, stored, str(path))
-    return incoming.build(
-        "hugging_face", encoder, stored, tokenizers.load(folder), source, kind=kind
+    tokenizer = tokenizers.load(folder)
+    if said:
+        stored |= said.pooler
+        tokenizer = _lowercased(tokenizer, source) if said.lowercase else tokenizer
+    # sentence-transformers passes a head over.
+    kind = None if said else _kind(config, stored, str(path))
+    length = _model_max_length(folder)
+    if kind and length:
+        kind = dataclasses.replace(kind, max_seq_length=min(length, kind.max_seq_length))
+    found = incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)
+    settings = said.settings if said else models.EmbeddingSettings()
+    length = settings.max_seq_length or length
+    short = length is not None and length < encoder.max_sequence_length
+    settings = dataclasses.replace(settings, max_seq_length=length if short else None)
+    if kind is None and settings != models.EmbeddingSettings():
+        found.description["embedding"] = dataclasses.asdict(settings)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _TokenizerConfig:
+    # transformers writes 1e30 where there is no bound.
+    model_max_length: int | float | None = schema.number(None, minimum=3)
+
+
+def _model_max_length(folder: Path) -> int | None:
+    """Tokens that the tokenizer of a folder cuts texts off at; None: it does not say."""
+    path = folder / "tokenizer_config.json"
+    if not path.exists():
+        return None
+    found = schema.read(path, _TokenizerConfig, others_may_stand=True).model_max_length
+    return None if found is None else int(found)
+
+
+def _lowercased(tokenizer: tokenizers.Tokenizer, source: str) -> tokenizers.Tokenizer:
+    """The tokenizer after lower-casing, as sentence-transformers puts that before any other rule.
+
+    Raises:
+        InputError: it has not BERT's rules.
+    """
+    rules = tokenizer.settings["normalizer"] or {}
+    if rules.get("type") != "BertNormalizer":
+        raise InputError(
+            f"found do_lower_case=true beside the normaliser {rules.get('type')} of {source}; "
+            "wanted BertNormalizer"
+        )
+    if rules["lowercase"]:
+        return tokenizer
+    backend = tokenizer.backend
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=rules["clean_text"],
+        handle_chinese_chars=rules["handle_chinese_chars"],
+        strip_accents=bool(rules["strip_accents"]),  # None is what lower-casing was before
+        lowercase=True,
     )
+    return tokenizers.Tokenizer(backend)
 
 
 def encoder_config(config: dict, source: str) -> models.EncoderConfig:
@@ -173,20 +229,29 @@ def _kind(config: dict, stored: dict[str, np.ndarray], source: str):
     return dataclasses.replace(kind, labels=labels)
 
 
-def write(folder: str | Path, source: str | Path) -> Path:
-    """Writes a folder that transformers loads.
+def write(
+    folder: str | Path,
+    source: str | Path,
+    settings: models.EmbeddingSettings | None = None,
+    max_seq_length: int = 0,
+) -> Path:
+    """Writes a folder that transformers loads, and sentence-transformers where there are settings.
 
     Args:
         folder: where to; must not exist, or be empty.
         source: model folder.
+        settings: of vectors; None: as the model folder says.
+        max_seq_length: tokens that a text is cut off at there; 0: as here.
 
     Returns:
         The path of `folder`.
 
     Raises:
-        InputError: the model has parts that BERT of transformers lacks, or `folder` is not new.
+        InputError: the model has parts that BERT of transformers lacks, its vectors need a pooler
+            that was not trained, or `folder` is not new.
     """
     described = models.describe(source)
+    settings = settings or tasks.embedding_settings(described, str(source))
     config, tokenizer = described["encoder"], tokenizers.load(source)
     refuse_other_parts(config, str(source), "Hugging Face's BERT")
     kind, untrained = tasks.kind_of(described), set(described.get("untrained", ()))
@@ -195,15 +260,18 @@ def write(folder: str | Path, source: str | Path) -> Path:
         architecture = "BertForMaskedLM" if untrained else "BertForPreTraining"
         # BertForMaskedLM has neither of the two.
         untrained |= {"pooler", "next_sentence"} if untrained else set()
+    model = models.load(source)
+    pooling.check(settings.pooling, model, described, str(source))
     weights = {
         name: variable.numpy()
-        for name, variable in models.named_weights(models.load(source)).items()
+        for name, variable in models.named_weights(model).items()
         if name.split("/")[0] not in untrained
     }
     if kind and "classes/kernel" in weights:
         head = ("classes/kernel", "classes/bias")
         weights |= zip(head, kind.scaled_head(*map(weights.get, head)), strict=True)
     theirs = weight_names.from_ours("hugging_face", weights, config.num_layers)
+    pooler = {name: theirs.get(f"pooler.dense.{name}") for name in ("weight", "bias")}
     if architecture != "BertModel":
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
 
@@ -218,12 +286,18 @@ def write(folder: str | Path, source: str | Path) -> Path:
         "tie_word_embeddings": True,
         "dtype": "float32",
     } | _labels(described["labels"], kind)
+    usual = kind.max_seq_length if kind else settings.length(config.max_sequence_length)
+    length = min(max_seq_length or usual, config.max_sequence_length)
     with new_folder(folder) as temporary:
         path = temporary / "model.safetensors"
         safetensors.numpy.save_file(theirs, path, {"format": "pt"})
         path.chmod(0o644)  # safetensors writes for its owner only
         tokenizer.save(temporary)
+        path = temporary / "tokenizer_config.json"
+        files.write_json(path, files.read_json(path) | {"model_max_length": length})
         files.write_json(temporary / "config.json", written)
+        if settings != models.EmbeddingSettings():
+            sentence_transformers.write(temporary, settings, length, config.hidden_dim, pooler)
     return Path(folder)
 
 

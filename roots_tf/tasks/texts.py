@@ -27,6 +27,21 @@ class Texts(PerText):
     scalars = ()
     additive = False
 
+    @classmethod
+    def of(cls, described: dict, folder: str) -> "Texts":
+        """The kind whose vectors are those of a teacher.
+
+        Args:
+            described: what `models.describe` gives for it.
+            folder: of the teacher, for messages.
+
+        Raises:
+            InputError: what the folder says of vectors is wrong.
+        """
+        settings = models.embedding_settings(described, folder)
+        length = settings.length(described["encoder"].max_sequence_length)
+        return cls(max_seq_length=length, embedding=settings)
+
     def targets(self, examples):
         """Nothing: labels that a file may have are not looked at."""
         return {}

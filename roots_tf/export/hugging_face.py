@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
-from tokenizers import normalizers
 
-from roots_tf import files, models, schema, tasks, tokenizers
+from roots_tf import files, models, tasks, tokenizers
 from roots_tf.export import incoming, sentence_transformers, weight_names
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
@@ -49,68 +48,18 @@ def read(folder: str | Path) -> incoming.Incoming:
             is no BERT, or has parts that ours lacks.
     """
     said = sentence_transformers.read(folder)
-    folder = said.folder if said else Path(folder)
+    folder = said.folder
     path = folder / "config.json"
     config = files.read_json(path)
     encoder = encoder_config(config, str(path))
     stored, source = _read_weights(folder), str(folder / "model.safetensors")
     _check_tied(stored, source)
-    tokenizer = tokenizers.load(folder)
-    if said:
-        stored |= said.pooler
-        tokenizer = _lowercased(tokenizer, source) if said.lowercase else tokenizer
-    # sentence-transformers passes a head over.
-    kind = None if said else _kind(config, stored, str(path))
-    length = _model_max_length(folder)
-    if kind and length:
-        kind = dataclasses.replace(kind, max_seq_length=min(length, kind.max_seq_length))
+    stored |= said.pooler
+    tokenizer = said.lowercased(tokenizers.load(folder))
+    kind = said.kind(_kind(config, stored, str(path)))
     found = incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)
-    settings = said.settings if said else models.EmbeddingSettings()
-    length = settings.max_seq_length or length
-    short = length is not None and length < encoder.max_sequence_length
-    settings = dataclasses.replace(settings, max_seq_length=length if short else None)
-    if kind is None and settings != models.EmbeddingSettings():
-        found.description["embedding"] = dataclasses.asdict(settings)
+    found.description.update(said.description(kind, encoder))
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _TokenizerConfig:
-    # transformers writes 1e30 where there is no bound.
-    model_max_length: int | float | None = schema.number(None, minimum=3)
-
-
-def _model_max_length(folder: Path) -> int | None:
-    """Tokens that the tokenizer of a folder cuts texts off at; None: it does not say."""
-    path = folder / "tokenizer_config.json"
-    if not path.exists():
-        return None
-    found = schema.read(path, _TokenizerConfig, others_may_stand=True).model_max_length
-    return None if found is None else int(found)
-
-
-def _lowercased(tokenizer: tokenizers.Tokenizer, source: str) -> tokenizers.Tokenizer:
-    """The tokenizer after lower-casing, as sentence-transformers puts that before any other rule.
-
-    Raises:
-        InputError: it has not BERT's rules.
-    """
-    rules = tokenizer.settings["normalizer"] or {}
-    if rules.get("type") != "BertNormalizer":
-        raise InputError(
-            f"found do_lower_case=true beside the normaliser {rules.get('type')} of {source}; "
-            "wanted BertNormalizer"
-        )
-    if rules["lowercase"]:
-        return tokenizer
-    backend = tokenizer.backend
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=rules["clean_text"],
-        handle_chinese_chars=rules["handle_chinese_chars"],
-        strip_accents=bool(rules["strip_accents"]),  # None is what lower-casing was before
-        lowercase=True,
-    )
-    return tokenizers.Tokenizer(backend)
 
 
 def encoder_config(config: dict, source: str) -> models.EncoderConfig:

@@ -13,13 +13,15 @@ A step or a setting that ours lacks is refused: without it each vector would be 
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+from absl import logging
+from tokenizers import normalizers
 
-from roots_tf import files, models, schema
+from roots_tf import files, models, schema, tokenizers
+from roots_tf.export import sentence_transformers_files as files_of
 from roots_tf.files import InputError
 
 MODULES = "modules.json"
@@ -29,114 +31,12 @@ _TRANSFORMER = tuple(  # one name a family, all of which a BERT was saved with
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 _SETTINGS = "config_sentence_transformers.json"
-_TANH = "torch.nn.modules.activation.Tanh"
-_LEGACY = {  # flags of 1_Pooling/config.json, in the order in which vectors were joined
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 
 
 @dataclasses.dataclass(frozen=True)
-class _Module:
-    type_: str
-    path: str
-    idx: int = 0
-    name: str = ""
-    kwargs: list[str] = dataclasses.field(default_factory=list)
-
-    @property
-    def step(self) -> str:
-        """The class, without the package's folders, which change from release to release."""
-        return self.type_.rpartition(".")[2]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Text:
-    method: Literal["forward"]
-    method_output_name: Literal["last_hidden_state"]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Modalities:
-    text: _Text
-
-
-@dataclasses.dataclass(frozen=True)
-class _Nothing:
-    """An object without keys, of what is passed on to transformers."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Transformer:
-    max_seq_length: int | None = schema.number(None, minimum=3)
-    do_lower_case: bool = False
-    transformer_task: Literal["feature-extraction"] = "feature-extraction"
-    modality_config: _Modalities | None = None
-    module_output_name: Literal["token_embeddings"] = "token_embeddings"
-    unpad_inputs: bool | None = None  # how it is computed, not what
-    mask_prompt: Literal[False] = False
-    tokenizer_name_or_path: None = None
-    query_length: None = None
-    document_length: None = None
-    query_expansion: None = None
-    processing_kwargs: _Nothing | None = None
-    model_args: _Nothing | None = None
-    model_kwargs: _Nothing | None = None
-    tokenizer_args: _Nothing | None = None
-    processor_kwargs: _Nothing | None = None
-    config_args: _Nothing | None = None
-    config_kwargs: _Nothing | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pooling:
-    embedding_dimension: int | None = None
-    word_embedding_dimension: int | None = None
-    pooling_mode: str | list[str] | None = None
-    include_prompt: bool = True
-    pooling_mode_cls_token: bool = False
-    pooling_mode_max_tokens: bool = False
-    pooling_mode_mean_tokens: bool = False
-    pooling_mode_mean_sqrt_len_tokens: bool = False
-    pooling_mode_weightedmean_tokens: bool = False
-    pooling_mode_lasttoken: bool = False
-
-    @property
-    def modes(self) -> list[str]:
-        """Ways of pooling; the vectors of several are joined."""
-        if self.pooling_mode is not None:
-            return [self.pooling_mode] if isinstance(self.pooling_mode, str) else self.pooling_mode
-        return [mode for flag, mode in _LEGACY.items() if getattr(self, flag)] or ["mean"]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Dense:
-    in_features: int
-    out_features: int
-    bias: Literal[True] = True
-    activation_function: Literal["torch.nn.modules.activation.Tanh"] = _TANH
-    module_input_name: Literal["sentence_embedding"] = "sentence_embedding"
-    module_output_name: Literal["sentence_embedding"] | None = None
-    use_residual: Literal[False] = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Normalize:
-    module_input_name: Literal["sentence_embedding"] = "sentence_embedding"
-    module_output_name: Literal["sentence_embedding"] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Saved:
-    model_type: Literal["SentenceTransformer"] = "SentenceTransformer"
-    prompts: dict[str, str | None] | None = None
-    default_prompt_name: str | None = None
-    similarity_fn_name: str | None = None
-    truncate_dim: None = None
+class _TokenizerConfig:
+    # transformers writes 1e30 where there is no bound.
+    model_max_length: int | float | None = schema.number(None, minimum=3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,20 +44,72 @@ class Found:
     """What a folder says of itself.
 
     Attributes:
-        settings: how a text becomes a vector.
+        settings: how a text becomes a vector; its length may be more than the model takes.
         folder: of the Hugging Face model, the folder itself or one in it.
+        has_modules: whether it is one of sentence-transformers.
         lowercase: whether text is lower-cased, whatever the tokenizer does.
         pooler: weights of the pooler by the names of Hugging Face's BERT, where a step holds them.
     """
 
     settings: models.EmbeddingSettings
     folder: Path
-    lowercase: bool
-    pooler: dict[str, np.ndarray]
+    has_modules: bool = False
+    lowercase: bool = False
+    pooler: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def kind(self, kind):
+        """The kind of task of a head, with the folder's length; sentence-transformers passes heads
+        over, so that none is left beside its modules.
+
+        Args:
+            kind: of the model by itself, a `FineTuning` or None.
+        """
+        if kind is None or self.has_modules:
+            return None
+        return dataclasses.replace(kind, max_seq_length=self.settings.length(kind.max_seq_length))
+
+    def description(self, kind, encoder: models.EncoderConfig) -> dict:
+        """What `model.json` says of vectors; nothing of a model with a task, or of the usual ones.
+
+        Args:
+            kind: of task, or None.
+            encoder: sizes of the model.
+        """
+        length = self.settings.length(encoder.max_sequence_length)
+        length = length if length < encoder.max_sequence_length else None
+        settings = dataclasses.replace(self.settings, max_seq_length=length)
+        if kind or settings == models.EmbeddingSettings():
+            return {}
+        return {"embedding": dataclasses.asdict(settings)}
+
+    def lowercased(self, tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+        """The tokenizer, after lower-casing where the folder says so: that comes before its rules.
+
+        Args:
+            tokenizer: of the model by itself.
+
+        Raises:
+            InputError: it has not BERT's rules.
+        """
+        rules = tokenizer.settings["normalizer"] or {}
+        if not self.lowercase or rules.get("lowercase"):
+            return tokenizer
+        if rules.get("type") != "BertNormalizer":
+            raise InputError(
+                f"found do_lower_case=true beside the normaliser {rules.get('type')} in "
+                f"{self.folder}; wanted BertNormalizer"
+            )
+        tokenizer.backend.normalizer = normalizers.BertNormalizer(
+            clean_text=rules["clean_text"],
+            handle_chinese_chars=rules["handle_chinese_chars"],
+            strip_accents=bool(rules["strip_accents"]),  # null: as lower-casing was before
+            lowercase=True,
+        )
+        return tokenizers.Tokenizer(tokenizer.backend)
 
 
-def read(folder: str | Path) -> Found | None:
-    """What the files of sentence-transformers in a folder say; None where there are none.
+def read(folder: str | Path) -> Found:
+    """What the files of sentence-transformers in a folder say; without them, how long texts are.
 
     Args:
         folder: of a checkpoint.
@@ -173,12 +125,16 @@ def read(folder: str | Path) -> Found | None:
                 f"found {alone[0]} and no {MODULES} in {folder}; wanted both, or neither for the "
                 "encoder alone: copy the folder again"
             )
-        return None
-    saved = _Saved()
+        _warn_of_activation(folder / "config.json")
+        settings = models.EmbeddingSettings(max_seq_length=_model_max_length(folder))
+        return Found(settings, folder)
+    saved = files_of.Saved()
     if (folder / _SETTINGS).exists():
-        saved = schema.read(folder / _SETTINGS, _Saved, others_may_stand=True)
+        saved = schema.read(folder / _SETTINGS, files_of.Saved, others_may_stand=True)
     path = folder / MODULES
-    steps = schema.check(files.read_json(path), list[_Module], str(path), others_may_stand=True)
+    steps = schema.check(
+        files.read_json(path), list[files_of.Module], str(path), others_may_stand=True
+    )
     _check_steps(steps, path)
     where = {module.step: _inside(folder, module.path, path) for module in steps}
     transformer = _transformer(where["Transformer"])
@@ -188,22 +144,40 @@ def read(folder: str | Path) -> Found | None:
             raise InputError(f"found Dense after pooling of {pooling!r} in {path}; wanted 'cls'")
         pooling, pooler = "pooler", _read_dense(where["Dense"])
     if "Normalize" in where and (where["Normalize"] / "config.json").exists():
-        schema.read(where["Normalize"] / "config.json", _Normalize)
+        schema.read(where["Normalize"] / "config.json", files_of.Normalize)
     try:
         settings = models.EmbeddingSettings(
             pooling=pooling,
             l2_normalize="Normalize" in where,
-            max_seq_length=transformer.max_seq_length,
+            max_seq_length=transformer.max_seq_length or _model_max_length(where["Transformer"]),
             prompts={name: text or "" for name, text in (saved.prompts or {}).items()},
             default_prompt_name=saved.default_prompt_name,
             similarity_fn_name=saved.similarity_fn_name,
         )
     except InputError as error:
         raise InputError(f"{error} (in {folder / _SETTINGS})") from error
-    return Found(settings, where["Transformer"], transformer.do_lower_case, pooler)
+    return Found(settings, where["Transformer"], True, transformer.do_lower_case, pooler)
 
 
-def _check_steps(steps: list[_Module], path: Path) -> None:
+def _warn_of_activation(path: Path) -> None:
+    """Tells of a function on a classifier's answers, which transformers does not compute either."""
+    config = files.read_json(path)
+    if isinstance(config, dict):  # else its reader says so
+        found = schema.check(config, files_of.CrossEncoder, str(path), others_may_stand=True)
+        if found.activation and not found.activation.endswith("Identity"):
+            logging.warning("left out %s: answers are those before it", found.activation)
+
+
+def _model_max_length(folder: Path) -> int | None:
+    """Tokens that the tokenizer of a folder cuts texts off at; None: it does not say."""
+    path = folder / "tokenizer_config.json"
+    if not path.exists():
+        return None
+    found = schema.read(path, _TokenizerConfig, others_may_stand=True).model_max_length
+    return None if found is None else int(found)
+
+
+def _check_steps(steps: list[files_of.Module], path: Path) -> None:
     """Checks that vectors are made by the steps that ours has, in that order.
 
     Raises:
@@ -235,22 +209,22 @@ def _inside(folder: Path, name: str, source: Path) -> Path:
     return folder / name
 
 
-def _transformer(folder: Path) -> _Transformer:
+def _transformer(folder: Path) -> files_of.Transformer:
     """Settings of the first step."""
     for name in _TRANSFORMER:
         if (folder / name).exists():
-            return schema.read(folder / name, _Transformer)
-    return _Transformer()
+            return schema.read(folder / name, files_of.Transformer)
+    return files_of.Transformer()
 
 
-def _pooling(folder: Path, saved: _Saved) -> str:
+def _pooling(folder: Path, saved: files_of.Saved) -> str:
     """The one way of pooling.
 
     Raises:
         InputError: there are several, or ours lacks it.
     """
     path = folder / "config.json"
-    config = schema.read(path, _Pooling)
+    config = schema.read(path, files_of.Pooling)
     if len(config.modes) != 1 or config.modes[0] not in ("mean", "cls"):
         raise InputError(
             f"found pooling by {' and '.join(config.modes)} in {path}; wanted mean or cls alone: "
@@ -270,7 +244,7 @@ def _read_dense(folder: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: it is another layer, or its weights are a pickle or damaged.
     """
-    config, path = schema.read(folder / "config.json", _Dense), folder / "model.safetensors"
+    config, path = schema.read(folder / "config.json", files_of.Dense), folder / "model.safetensors"
     if config.in_features != config.out_features:
         raise InputError(
             f"found a layer from {config.in_features} to {config.out_features} numbers in "
@@ -315,11 +289,11 @@ def write(
     mode = "mean" if settings.pooling == "mean" else "cls"
     pooling = {"word_embedding_dimension": hidden_dim}
     # Release 2.0 knows the first four alone, and of the others all take "no" for granted.
-    pooling |= {flag: name == mode for flag, name in tuple(_LEGACY.items())[:4]}
+    pooling |= {flag: name == mode for flag, name in tuple(files_of.LEGACY.items())[:4]}
     files.write_json(folder / "1_Pooling" / "config.json", pooling)
     if settings.pooling == "pooler":
         dense = {"in_features": hidden_dim, "out_features": hidden_dim, "bias": True}
-        dense["activation_function"] = _TANH
+        dense["activation_function"] = files_of.TANH
         files.write_json(folder / "2_Dense" / "config.json", dense)
         weights = {f"linear.{name}": array for name, array in pooler.items()}
         safetensors.numpy.save_file(weights, folder / "2_Dense" / "model.safetensors")

@@ -1,4 +1,4 @@
-"""What leaves for keras-hub is whole, or refused: special tokens, case, vectors; as what comes in."""
+"""What leaves for keras-hub, or comes, is whole or refused: special tokens, case, vectors."""
 
 import importlib
 import json

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from pipelines import embed, export
 from roots_tf import models, tokenizers
-from roots_tf.export import hugging_face
+from roots_tf.export import hugging_face, sentence_transformers
 from roots_tf.files import InputError
 from roots_tf.models import EmbeddingSettings
 from tests.export.conftest import VOCABULARY
@@ -246,6 +247,18 @@ def test_a_model_without_settings_says_how_long_its_texts_are(tmp_path):
     assert take_in(out, tmp_path / "back") == EmbeddingSettings()
     hugging_face.write(tmp_path / "short", ours, max_seq_length=9)
     assert take_in(tmp_path / "short", tmp_path / "short_back").max_seq_length == 9
+
+
+def test_a_function_on_answers_is_told(encoder, tmp_path, caplog):
+    folder = shutil.copytree(encoder, tmp_path / "theirs")
+    config = json.loads((folder / "config.json").read_text())
+    for name, told in (("Sigmoid", True), ("Identity", False)):
+        caplog.clear()
+        said = {"activation_fn": f"torch.nn.modules.activation.{name}"}
+        write(folder / "config.json", config | {"sentence_transformers": said})
+        with caplog.at_level(logging.WARNING):
+            sentence_transformers.read(folder)
+        assert (f"left out {said['activation_fn']}" in caplog.text) == told
 
 
 def test_a_pooler_that_was_not_trained_does_not_leave(tmp_path):

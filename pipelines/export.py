@@ -82,7 +82,7 @@ def main(config: Config) -> str:
     if config.format == "litert":
         length = config.max_seq_length
         report = litert.write(config.output, config.model, config.quantize, length, settings)
-        card.write(config.output, config.model, _command(config))
+        card.write(config.output, config.model, _command(config), settings)
         logging.info("%s: %s", config.output, report)
     elif config.format == "huggingface":
         hugging_face.write(config.output, config.model, settings, config.max_seq_length)
@@ -148,7 +148,9 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
         saved_model.Expected(texts, answer(texts)),
         config.output,
         config.version,
-        functools.partial(card.write, source=config.model, command=_command(config)),
+        functools.partial(
+            card.write, source=config.model, command=_command(config), settings=settings
+        ),
     )
 
 

@@ -176,7 +176,7 @@ def kind_of(config: Config, described: dict):
             f"found hard_weight={weight:g} and a teacher without a task, which no labels are for; "
             "wanted hard_weight=0, or a teacher that finetune wrote"
         )
-    return tasks.Texts(max_seq_length=described["encoder"].max_sequence_length)
+    return tasks.Texts.of(described, config.teacher)
 
 
 def student_sizes(

@@ -7,7 +7,9 @@ Reads plain text with a text a line (blank lines are left out), JSON lines or Pa
 `text`. A `.parquet` has the columns `text` and `embedding`, a `.npy` is float32 [texts, H], both in
 the order of the input. Some thousand texts are in memory at a time, and those of similar length
 are computed together. `--pooling=mean` takes the mean over the tokens, `cls` the first token,
-`pooler` the layer that next-sentence training or a classifier put on the first token.
+`pooler` the layer that next-sentence training or a classifier put on the first token. What no flag
+says is as the model folder says, which has it from the checkpoint that was imported or from a
+similarity that was learned; of a folder that says nothing, the mean, not scaled.
 """
 
 import contextlib
@@ -23,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import files, labelled, models, program, tokenizers
+from roots_tf import files, labelled, models, program, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
 
@@ -40,13 +42,18 @@ class Config:
     )
     input: tuple[str, ...] = program.flag(help="files, folders or globs of texts", role="input")
     output: str = program.flag(help="file to write: .parquet or .npy", role="output_file")
-    pooling: Literal["mean", "cls", "pooler"] = program.flag(
-        "mean", help="which vector of the tokens'"
+    pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
+        None, help="which vector of the tokens'; not given: as the model folder says, or mean"
     )
-    l2_normalize: bool = program.flag(False, help="scale each vector to length 1")
+    l2_normalize: bool | None = program.flag(
+        None, help="scale each vector to length 1; not given: as the model folder says, or not"
+    )
+    prompt_name: str | None = program.flag(
+        None, help="prompt of the model folder to put in front of each text; empty: none"
+    )
     text_field: str = program.flag("text", help="field of JSON lines, column of Parquet")
     max_seq_length: int = program.flag(
-        0, help="tokens of a text at most; 0: what the model takes", minimum=3
+        0, help="tokens of a text at most; 0: as the folder says, or all the model takes", minimum=3
     )
     batch_size: int = program.flag(64, help="texts in a batch", minimum=1)
     precision: Literal["float32", "mixed_bfloat16"] = program.flag(
@@ -64,15 +71,20 @@ def main(config: Config) -> dict:
         raise files.InputError(f"found --output={config.output}; wanted a .parquet or a .npy")
     tokenizer = tokenizers.load(config.model)
     model = models.load(config.model, config.precision)
-    pooling.check(config.pooling, model, models.describe(config.model), config.model)
-    longest = model.config.max_sequence_length
-    length = min(config.max_seq_length or longest, longest)
-    embed = make_embed(model, config.pooling, config.l2_normalize)
+    described = models.describe(config.model)
+    settings = tasks.embedding_settings(described, config.model).with_flags(
+        config.pooling, config.l2_normalize, config.max_seq_length, config.prompt_name
+    )
+    pooling.check(settings.pooling, model, described, config.model)
+    length = settings.length(model.config.max_sequence_length)
+    logging.info("vectors of %s: %s, %d tokens at most", config.model, settings, length)
+    embed = make_embed(model, settings.pooling, settings.l2_normalize)
     count, start = 0, time.monotonic()
     with files.atomic_path(config.output) as temporary:
         with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
             for texts in _chunks(config):
-                rows = labelled.cut(*tokenizer.encode(texts), tokenizer, length)
+                prompted = [settings.prompt + text for text in texts]
+                rows = labelled.cut(*tokenizer.encode(prompted), tokenizer, length)
                 vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
                 batcher = labelled.RowBatcher(rows, tokenizer.pad_id)
                 for examples in labelled.batches_by_length(rows, config.batch_size):

@@ -14,9 +14,13 @@ model card, requests for warm-up, REST and gRPC, and the ops that are not Tensor
 
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
 
-huggingface takes seconds. Writes what `transformers.AutoModel.from_pretrained(<output>)` loads.
+huggingface takes seconds. Writes what `transformers.AutoModel.from_pretrained(<output>)` loads, and
+sentence-transformers too, where the model folder or flags say how vectors are made.
 
-keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(<output>)` loads.
+keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(<output>)` loads,
+and `BertTextEmbedder`, which makes the vectors that `roots embed` makes.
+
+Vectors are pooled, scaled, cut off and prompted as the model folder says, but for what flags say.
 """
 
 import dataclasses
@@ -45,12 +49,18 @@ class Config:
     )
     version: int = program.flag(1, help="saved_model: number of this version")
     max_seq_length: int = program.flag(
-        0, help="saved_model: tokens of a row at most; 0: as in training. litert: of every row"
+        0, help="tokens of a row at most; 0: as in training, or as the folder says. litert: of all"
     )
-    pooling: Literal["mean", "cls", "pooler"] = program.flag(
-        "mean", help="saved_model: which vector of an encoder's tokens is the text's"
+    pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
+        None,
+        help="which vector of an encoder's tokens is the text's; not given: as the folder says",
     )
-    l2_normalize: bool = program.flag(False, help="saved_model: scale vectors to length 1")
+    l2_normalize: bool | None = program.flag(
+        None, help="scale an encoder's vectors to length 1; not given: as the model folder says"
+    )
+    prompt_name: str | None = program.flag(
+        None, help="prompt of the folder to put in front of each text of an encoder; empty: none"
+    )
     precision: Literal["float32", "mixed_bfloat16"] = program.flag(
         "float32", help="saved_model: what products are computed in; outputs are float32"
     )
@@ -67,38 +77,65 @@ def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
     from roots_tf.export import card, hugging_face, keras_hub, litert
 
+    described = models.describe(config.model)
+    settings = embedding_settings(config, described)
     if config.format == "saved_model":
-        path = _saved_model(config)
+        path = _saved_model(config, described, settings)
         logging.info("%s answers as the Python model does", path)
         return str(path)
     if config.format == "litert":
-        report = litert.write(config.output, config.model, config.quantize, config.max_seq_length)
-        card.write(config.output, config.model, _command(config))
+        length = config.max_seq_length
+        report = litert.write(config.output, config.model, config.quantize, length, settings)
+        card.write(config.output, config.model, _command(config), settings)
         logging.info("%s: %s", config.output, report)
     elif config.format == "huggingface":
-        hugging_face.write(config.output, config.model)
+        hugging_face.write(config.output, config.model, settings, config.max_seq_length)
     else:
-        keras_hub.write(config.output, config.model, config.approximate_gelu)
+        keras_hub.write(config.output, config.model, config.approximate_gelu, settings)
     logging.info("%s is written", config.output)
     return config.output
 
 
-def _saved_model(config: Config) -> Path:
+def embedding_settings(config: Config, described: dict) -> models.EmbeddingSettings:
+    """How texts become vectors: as the model folder says, but for flags.
+
+    Args:
+        config: of the program.
+        described: what `models.describe` gives for the model.
+
+    Raises:
+        InputError: a flag is about vectors, and the model answers with something else.
+    """
+    given = {name: getattr(config, name) for name in ("pooling", "l2_normalize", "prompt_name")}
+    kind = tasks.kind_of(described)
+    if wrong := [name for name, value in given.items() if value is not None and kind]:
+        raise InputError(
+            f"found --{wrong[0]} and a model of the task {kind.name}, which answers as it was "
+            "trained; leave it out"
+        )
+    length = 0 if kind else config.max_seq_length
+    settings = tasks.embedding_settings(described, config.model)
+    settings = settings.with_flags(max_seq_length=length, **given)
+    if kind is None:
+        logging.info("vectors of %s: %s", config.model, settings)
+    return settings
+
+
+def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:
     """Writes a SavedModel, once its answers are checked, and returns its path."""
     from roots_tf.export import card, embedding, requests, saved_model
     from roots_tf.models import pooling
 
     requests.check_name(Path(config.output).resolve().name)
-    described = models.describe(config.model)
     model = models.load(config.model, config.precision)
     tokenizer = tokenizers.load(config.model)
     longest = described["encoder"].max_sequence_length
     kind = tasks.kind_of(described)
-    usual = kind.max_seq_length if kind else longest
+    usual = kind.max_seq_length if kind else settings.length(longest)
     length = 16 if config.debug else min(config.max_seq_length or usual, longest)
     if kind is None:
-        pooling.check(config.pooling, model, described, config.model)
-        served = embedding.Embedding(model, tokenizer, length, config.pooling, config.l2_normalize)
+        pooling.check(settings.pooling, model, described, config.model)
+        served = embedding.Embedding(model, tokenizer, settings, length)
         answer = functools.partial(embedding.embeddings, served)
     else:
         if kind.has_labels() and not kind.labels:
@@ -115,7 +152,9 @@ def _saved_model(config: Config) -> Path:
         saved_model.Expected(texts, answer(texts)),
         config.output,
         config.version,
-        functools.partial(card.write, source=config.model, command=_command(config)),
+        functools.partial(
+            card.write, source=config.model, command=_command(config), settings=settings
+        ),
     )
 
 
@@ -140,7 +179,8 @@ def _command(config: Config) -> str:
         if field.name in ("model", "output"):
             value = Path(value).name
         if value != field.default:
-            words.append(f"--{field.name}={str(value).lower() if value is True else value}")
+            value = str(value).lower() if isinstance(value, bool) else value
+            words.append(f"--{field.name}={value}")
     return " ".join(words)
 
 

@@ -11,7 +11,9 @@ Takes seconds. Which of the three it is, and whether there are heads, is read fr
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
 vocabulary head but no next-sentence head gets one of random weights. What the files beside the
-weights say is done too, such as added tokens, or refused; docs/checkpoints.md has the list.
+weights say is done too, such as added tokens, or refused; docs/checkpoints.md has the list. What
+sentence-transformers or keras-hub's BertTextEmbedder says of vectors (pooling, scale, length, case,
+prompts) is kept, and is what embed and export do by themselves; a step that ours lacks is refused.
 """
 
 # ruff: noqa: N999  (the name of the program is a keyword)
@@ -42,6 +44,8 @@ def main(config: Config) -> dict:
         logging.warning("left out %d weights: %s", len(incoming.unused), ", ".join(incoming.unused))
     if untrained := description.get("untrained"):
         logging.warning("not in the checkpoint, so of random weights: %s", ", ".join(untrained))
+    if "embedding" in description:
+        logging.info("vectors: %s", models.EmbeddingSettings(**description["embedding"]))
     if config.debug:
         return description
     with new_folder(config.output) as temporary:
@@ -71,6 +75,8 @@ def recognise(folder: str):
     if (path / "bert_config.json").exists():
         return tensorflow1
     config = path / "config.json"
+    if (path / "modules.json").exists():  # sentence-transformers', perhaps with the model inside
+        return hugging_face
     if not config.exists():
         raise files.InputError(
             f"found neither config.json nor bert_config.json in {folder}; wanted a folder of "

@@ -61,7 +61,8 @@ def flag(
 
     Args:
         default: value of the flag when it is not given; its type is the field's annotation, one of
-            `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`.
+            `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated) or `Literal[...]`; or
+            of such a type `| None`, where None is the default and stands for "not given".
         help: what `--help` prints.
         group: the title under which `--help` shows it; "": that of the dataclass it is in.
         role: what it is to a run (`claims`). "decides": another value is another run. "free": it
@@ -164,10 +165,9 @@ def flags_of(config_class: type) -> dict[str, Flag]:
             elif not is_flag:
                 visit(type(default), default, own_title)
             elif name not in known:
-                about = field.metadata
-                title_of_flag = own_title or _COMMON
+                about, title_of_flag = field.metadata, own_title or _COMMON
                 known[name] = Flag(
-                    hint=hints[field.name],
+                    hint=_without_none(hints[field.name]),
                     default=default,
                     help=about["help"],
                     group=title_of_flag,
@@ -311,6 +311,12 @@ def to_json(config) -> str:
 def _flag_name(field: dataclasses.Field) -> str:
     """The field's name; without the underscore of one that else were a keyword, such as `from_`."""
     return field.name.removesuffix("_")
+
+
+def _without_none(hint):
+    """The type itself of a type that may be None."""
+    inner = [part for part in typing.get_args(hint) if part is not type(None)]
+    return inner[0] if type(None) in typing.get_args(hint) else hint
 
 
 def _type_name(hint) -> str:

@@ -188,7 +188,7 @@ def _help_lines(name: str, about: Flag) -> list[str]:
     notes = [f"a number {about.bounds}"] if str(about.bounds) else []
     if about.is_required:
         notes.append("required")
-    elif about.default not in ("", ()):
+    elif about.default not in ("", (), None):
         default = about.default
         default = ",".join(default) if isinstance(default, tuple) else default
         default = str(default).lower() if isinstance(default, bool) else default

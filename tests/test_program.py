@@ -228,6 +228,23 @@ def test_values_as_somebody_wrote_them():
         program.from_text(config, {"masts": "many"})
 
 
+@dataclasses.dataclass(frozen=True)
+class PerhapsConfig:
+    night: bool | None = program.flag(None, help="sail at night; not given: as the owner says")
+    ship: Literal["sloop", "brig"] | None = program.flag(None, help="kind of ship")
+
+
+def test_a_flag_may_be_not_given():
+    assert program.make(PerhapsConfig) == PerhapsConfig(None, None)
+    written = program.from_text(PerhapsConfig(), {"night": "false", "ship": "brig"})
+    assert written == PerhapsConfig(False, "brig")
+    with pytest.raises(program.FlagError, match="found --ship=raft; wanted one of sloop, brig"):
+        program.check(PerhapsConfig(ship="raft"))
+    page = program.help_page("", program.flags_of(PerhapsConfig))
+    assert "--[no]night: sail at night; not given: as the owner says\n" in page
+    assert "--ship: <sloop|brig>: kind of ship\n" in page and "None" not in page
+
+
 def test_two_fields_of_one_flag_are_refused():
     @dataclasses.dataclass(frozen=True)
     class Twice:

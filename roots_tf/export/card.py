@@ -23,7 +23,12 @@ _WITHOUT_A_TASK = {
 }
 
 
-def write(folder: str | Path, source: str | Path, command: str) -> Path:
+def write(
+    folder: str | Path,
+    source: str | Path,
+    command: str,
+    settings: models.EmbeddingSettings | None = None,
+) -> Path:
     """Writes `README.md` into the folder of an export.
 
     Args:
@@ -32,6 +37,7 @@ def write(folder: str | Path, source: str | Path, command: str) -> Path:
         source: model folder that was exported. `report.json` and `config.json` of the run that
             trained it stand beside it where pretrain or finetune wrote it.
         command: what wrote the export.
+        settings: of vectors; None: as the model folder says.
 
     Returns:
         Path of the card.
@@ -55,7 +61,8 @@ def write(folder: str | Path, source: str | Path, command: str) -> Path:
     title = Path(source).resolve()
     title = title.parent if title.name == "model" else title
     lines += [f"# {title.name}", "", f"This model {use.format(labels=count)}.", ""]
-    lines += _intended_use(described, kind)
+    settings = settings or tasks.embedding_settings(described, str(source))
+    lines += _intended_use(described, kind, settings)
     if Path(folder, "saved_model.pb").exists():
         lines += _signatures(folder)
     lines += _sizes(described) + _training(trained)
@@ -119,13 +126,16 @@ def _scored(report: dict) -> list[str]:
     return [key for key in report if f"{key}_range" in report]
 
 
-def _intended_use(described: dict, kind) -> list[str]:
+def _intended_use(described: dict, kind, settings: models.EmbeddingSettings) -> list[str]:
     """What goes in, and what has to be known before use."""
-    longest = kind.max_seq_length if kind else described["encoder"].max_sequence_length
+    positions = described["encoder"].max_sequence_length
+    longest = kind.max_seq_length if kind else settings.length(positions)
     in_windows = kind is not None and kind.in_windows
     rest = "longer texts are read in parts" if in_windows else "what is longer is cut off"
     lines = ["## Intended use", ""]
     lines += [f"Texts like those it learned from, of up to {longest} tokens; {rest}."]
+    if kind is None:
+        lines += ["", f"How a text becomes a vector: {settings}."]
     if described["labels"]:
         lines += ["", f"Labels: {', '.join(f'`{label}`' for label in described['labels'])}."]
     return [*lines, "", f"{_TO_FILL} language, and uses that it is not fit for.", ""]

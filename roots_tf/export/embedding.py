@@ -9,6 +9,7 @@ from roots_tf.tasks import graph_rows
 from roots_tf.tasks.served_graph import ServedGraph, concrete
 from roots_tf.tokenizers import Tokenizer, packing
 
+_USUAL = models.EmbeddingSettings()
 MASKS_AT_ONCE = 256  # rows of the vocabulary in memory
 
 
@@ -21,29 +22,38 @@ class Embedding(ServedGraph):
     Args:
         model: of `roots_tf.models`.
         tokenizer: the one that the model was trained with.
-        max_seq_length: tokens of a text at most.
-        pooling: as for `roots_tf.models.pooling.embed`.
-        l2_normalize: whether vectors of texts are scaled to length 1.
+        settings: how a text becomes a vector; its prompt is put in front of `text`, but for the
+            signatures `tokens` and `fill_mask`, which are about the words that were sent.
+        max_seq_length: tokens of a text at most; 0: as the settings say.
     """
 
     def __init__(
         self,
         model: keras.Model,
         tokenizer: Tokenizer,
-        max_seq_length: int,
-        pooling: pooling.Pooling = "mean",
-        l2_normalize: bool = False,
+        settings: models.EmbeddingSettings = _USUAL,
+        max_seq_length: int = 0,
     ):
-        super().__init__(model, tokenizer, max_seq_length)
-        self._pooling, self._l2_normalize = pooling, l2_normalize
+        length = max_seq_length or settings.length(model.config.max_sequence_length)
+        super().__init__(model, tokenizer, length)
+        object.__setattr__(self, "settings", settings)  # tf.Module would wrap its dictionary
 
     def answers(self, inputs):
         """`embedding`."""
-        return self.over(self.rows(inputs))
+        return self.over(self.rows(self._prompted(inputs)))
+
+    def features(self, inputs):
+        """Features of texts after the prompt, as `of_ids` takes them."""
+        return super().features(self._prompted(inputs))
+
+    def _prompted(self, inputs):
+        prompt = self.settings.prompt
+        return {"text": tf.strings.join([prompt, inputs["text"]])} if prompt else inputs
 
     def of_rows(self, features):
         """`embedding` [R, H]."""
-        vectors = pooling.embed(self.model, features, self._pooling, self._l2_normalize)
+        how = self.settings
+        vectors = pooling.embed(self.model, features, how.pooling, how.l2_normalize)
         return {"embedding": vectors}
 
     def signatures(self):
@@ -96,7 +106,8 @@ def embeddings(served: Embedding, texts: dict[str, list]) -> list[dict]:
     """
     answers = []
     for text in texts["text"]:
-        vectors = served.of_rows(features_of(text, served.tokenizer, served.length))["embedding"]
+        features = features_of(served.settings.prompt + text, served.tokenizer, served.length)
+        vectors = served.of_rows(features)["embedding"]
         answers.append({"embedding": vectors[0].numpy().tolist()})
     return answers
 

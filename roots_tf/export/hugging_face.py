@@ -7,9 +7,16 @@ import numpy as np
 import safetensors.numpy
 
 from roots_tf import files, models, tasks, tokenizers
-from roots_tf.export import bert_config, incoming, safetensors_files, weight_names
+from roots_tf.export import (
+    bert_config,
+    incoming,
+    safetensors_files,
+    sentence_transformers,
+    weight_names,
+)
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
+from roots_tf.models import pooling
 from roots_tf.tokenizers import tokenizer as tokenizer_module
 from roots_tf.tokenizers import transformers_settings
 
@@ -20,13 +27,15 @@ def read(folder: str | Path) -> incoming.Incoming:
     """The model of a folder.
 
     Args:
-        folder: has `config.json`, `model.safetensors` or its shards, and a tokenizer.
+        folder: has `config.json`, `model.safetensors` or its shards, and a tokenizer; or what
+            sentence-transformers writes.
 
     Raises:
         InputError: the weights are a pickle, are damaged or do not fit `config.json`; or the model
             is no BERT, or has parts that ours lacks; or its tokenizer wants what ours cannot do.
     """
-    folder = Path(folder)
+    said = sentence_transformers.read(folder)
+    folder = said.folder
     path = folder / "config.json"
     config = bert_config.read(path)
     encoder = bert_config.encoder_config(config, path)
@@ -37,15 +46,20 @@ def read(folder: str | Path) -> incoming.Incoming:
     stored, source = safetensors_files.read(folder)
     stored = _named_as_in_the_table(stored, source)
     _check_tied(stored, source)
+    stored |= said.pooler
     kind, head = None, stored.get("classifier.weight")
     if head is not None:
         kind = bert_config.kind_of_head(config, config.architecture, len(head), path)
+    kind = said.kind(kind)
     if "token_type_ids" not in (settings.config.model_input_names or ("token_type_ids",)):
         # Every token is of segment 0 there, those of a second text too.
         table = "embeddings.token_type_embeddings.weight"
         stored |= {name: stored[name][:1] for name in {table} & set(stored)}
         encoder = dataclasses.replace(encoder, num_segments=1)
-    return incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)
+    tokenizer = said.lowercased(tokenizer)
+    found = incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)
+    found.description.update(said.description(kind, encoder))
+    return found
 
 
 def _named_as_in_the_table(stored: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
@@ -82,20 +96,29 @@ def _check_tied(stored: dict[str, np.ndarray], source: str) -> None:
             )
 
 
-def write(folder: str | Path, source: str | Path) -> Path:
-    """Writes a folder that transformers loads.
+def write(
+    folder: str | Path,
+    source: str | Path,
+    settings: models.EmbeddingSettings | None = None,
+    max_seq_length: int = 0,
+) -> Path:
+    """Writes a folder that transformers loads, and sentence-transformers where there are settings.
 
     Args:
         folder: where to; must not exist, or be empty.
         source: model folder.
+        settings: of vectors; None: as the model folder says.
+        max_seq_length: tokens that a text is cut off at there; 0: as here.
 
     Returns:
         The path of `folder`.
 
     Raises:
-        InputError: the model has parts that BERT of transformers lacks, or `folder` is not new.
+        InputError: the model has parts that BERT of transformers lacks, its vectors need a pooler
+            that was not trained, or `folder` is not new.
     """
     described = models.describe(source)
+    settings = settings or tasks.embedding_settings(described, str(source))
     config, tokenizer = described["encoder"], tokenizers.load(source)
     refuse_other_parts(config, str(source), "Hugging Face's BERT")
     kind, untrained = tasks.kind_of(described), set(described.get("untrained", ()))
@@ -104,15 +127,18 @@ def write(folder: str | Path, source: str | Path) -> Path:
         architecture = "BertForMaskedLM" if untrained else "BertForPreTraining"
         # BertForMaskedLM has neither of the two.
         untrained |= {"pooler", "next_sentence"} if untrained else set()
+    model = models.load(source)
+    pooling.check(settings.pooling, model, described, str(source))
     weights = {
         name: variable.numpy()
-        for name, variable in models.named_weights(models.load(source)).items()
+        for name, variable in models.named_weights(model).items()
         if name.split("/")[0] not in untrained
     }
     if kind and "classes/kernel" in weights:
         head = ("classes/kernel", "classes/bias")
         weights |= zip(head, kind.scaled_head(*map(weights.get, head)), strict=True)
     theirs = weight_names.from_ours("hugging_face", weights, config.num_layers)
+    pooler = {name: theirs.get(f"pooler.dense.{name}") for name in ("weight", "bias")}
     if architecture != "BertModel":
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
 
@@ -127,17 +153,22 @@ def write(folder: str | Path, source: str | Path) -> Path:
         "tie_word_embeddings": True,
         "dtype": "float32",
     } | _labels(described["labels"], kind)
+    usual = kind.max_seq_length if kind else settings.length(config.max_sequence_length)
+    length = min(max_seq_length or usual, config.max_sequence_length)
     with new_folder(folder) as temporary:
         path = temporary / "model.safetensors"
         safetensors.numpy.save_file(theirs, path, {"format": "pt"})
         path.chmod(0o644)  # safetensors writes for its owner only
         tokenizer.save(temporary)
+        said = {"model_max_length": length}
         if config.num_segments == 1:
             # Else transformers numbers a second text 1, for which there is no row.
-            path = temporary / transformers_settings.CONFIG_NAME
-            inputs = {"model_input_names": ["input_ids", "attention_mask"]}
-            files.write_json(path, files.read_json(path) | inputs)
+            said["model_input_names"] = ["input_ids", "attention_mask"]
+        path = temporary / transformers_settings.CONFIG_NAME
+        files.write_json(path, files.read_json(path) | said)
         files.write_json(temporary / "config.json", written)
+        if settings != models.EmbeddingSettings():
+            sentence_transformers.write(temporary, settings, length, config.hidden_dim, pooler)
     return Path(folder)
 
 

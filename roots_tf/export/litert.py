@@ -6,12 +6,14 @@
     segment_ids    1 on the second text of a pair, else 0
     padding_mask   1 on tokens, 0 on padding
 
-and one output: `embedding` [B, H], the mean over the tokens, of a model without a head; `value` [B]
-of a regression, in the unit of the training file; `logits` [B, labels], of a tagger [B, L, labels]
-and of question answering [B, L, 2] for start and end. Texts are cut into tokens outside, by any
-reader of the `tokenizer.json` beside it.
+and one output: `embedding` [B, H] of a model without a head, pooled and scaled as the model folder
+says; `value` [B] of a regression, in the unit of the training file; `logits` [B, labels], of a
+tagger [B, L, labels] and of question answering [B, L, 2] for start and end. Texts are cut into
+tokens outside, by any reader of the `tokenizer.json` beside it; of vectors, `litert.json` says how
+many tokens a text has at most, and what was put in front of each text.
 """
 
+import dataclasses
 import tempfile
 import warnings
 from pathlib import Path
@@ -28,6 +30,7 @@ from roots_tf.files import InputError
 from roots_tf.models import pooling
 
 Quantize = Literal["none", "float16", "int8"]
+_USUAL = models.EmbeddingSettings()
 SIGNATURE = "serving_default"
 TOLERANCE = 1e-4  # of float32 weights; in units of the largest output where that is more than 1
 CHECKED_TEXTS = (
@@ -49,11 +52,20 @@ class RowModel(tf.Module):
         kind: the `FineTuning` that it was fine-tuned for; None of one without a task.
         pad_id: id that stands on padding.
         length: tokens of a row; 0: as many as are given.
+        settings: of the vectors of a model without a task.
     """
 
-    def __init__(self, model: keras.Model, kind, pad_id: int, length: int):
+    def __init__(
+        self,
+        model: keras.Model,
+        kind,
+        pad_id: int,
+        length: int,
+        settings: models.EmbeddingSettings = _USUAL,
+    ):
         super().__init__()
         self._kind, self._pad_id = kind, pad_id
+        self._pooling, self._l2_normalize = settings.pooling, settings.l2_normalize
         # A SavedModel keeps what hangs on the module by attribute: the variables, which lists
         # inside Keras would hide; and not the model too, or each weight would be kept twice.
         self.model_variables = [variable.value for variable in model.variables]
@@ -74,12 +86,17 @@ class RowModel(tf.Module):
             "padding_mask": inside,
         }
         if self._kind is None:
-            return {"embedding": pooling.embed(self._model, features)}
+            how = (self._pooling, self._l2_normalize)
+            return {"embedding": pooling.embed(self._model, features, *how)}
         return self._kind.litert_output(self._model(features), features)
 
 
 def write(
-    folder: str | Path, source: str | Path, quantize: Quantize = "none", length: int = 0
+    folder: str | Path,
+    source: str | Path,
+    quantize: Quantize = "none",
+    length: int = 0,
+    settings: models.EmbeddingSettings | None = None,
 ) -> dict:
     """Writes a folder with `model.tflite`, the tokenizer and `litert.json`, which is returned.
 
@@ -90,6 +107,7 @@ def write(
             int8, with ranges found as it runs ("dynamic range": no examples are needed).
         length: tokens of a row, for rows one at a time of that length; 0: batches and lengths as
             they are given.
+        settings: of vectors; None: as the model folder says.
 
     Returns:
         `bytes` of the file; `output`, its name; and how it differs from the model's over
@@ -108,10 +126,15 @@ def write(
     if length and not 3 <= length <= longest:
         raise InputError(f"found a length of {length}; wanted 3 to {longest}, or 0 for any")
     tokenizer = tokenizers.load(source)
-    row_model = RowModel(models.load(source), tasks.kind_of(described), tokenizer.pad_id, length)
+    model, kind = models.load(source), tasks.kind_of(described)
+    settings = settings or tasks.embedding_settings(described, str(source))
+    pooling.check(settings.pooling, model, described, str(source))
+    row_model = RowModel(model, kind, tokenizer.pad_id, length, settings)
     with new_folder(folder) as temporary:
         content = convert(row_model, quantize)
         report = {"quantize": quantize, "length": length, "bytes": len(content)}
+        if kind is None:
+            report["embedding"] = dataclasses.asdict(settings)
         report |= compare(
             row_model, content, _rows(tokenizer, length or longest, padded=length > 0)
         )

@@ -1,13 +1,10 @@
 """One vector of a text from the vectors of its tokens."""
 
-from typing import Literal
-
 import keras
 import tensorflow as tf
 
 from roots_tf.files import InputError
-
-Pooling = Literal["mean", "cls", "pooler"]
+from roots_tf.models.vectors import Pooling
 
 
 def mean_pool(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:
@@ -44,13 +41,28 @@ def embed(
     Returns:
         float32 [B, H].
     """
-    hidden_states = model.encoder(features)  # [B, L, H]
-    if pooling == "mean":
-        vectors = mean_pool(hidden_states, features["padding_mask"])
-    else:
-        pooled = model.pooler(hidden_states) if pooling == "pooler" else hidden_states[:, 0]
-        vectors = tf.cast(pooled, tf.float32)
+    output = {"hidden_states": model.encoder(features)}  # [B, L, H]
+    if pooling == "pooler":
+        output["pooled"] = model.pooler(output["hidden_states"])
+    vectors = pool(output, features["padding_mask"], pooling)
     return tf.math.l2_normalize(vectors, -1) if l2_normalize else vectors
+
+
+def pool(output: dict[str, tf.Tensor], padding_mask: tf.Tensor, pooling: Pooling) -> tf.Tensor:
+    """A vector of each text from what a `models.PooledEncoder` gives.
+
+    Args:
+        output: `hidden_states` [B, L, H], and for "pooler" `pooled` [B, H].
+        padding_mask: bool [B, L], false on padding.
+        pooling: as for `embed`.
+
+    Returns:
+        float32 [B, H].
+    """
+    if pooling == "mean":
+        return mean_pool(output["hidden_states"], padding_mask)
+    pooled = output["pooled"] if pooling == "pooler" else output["hidden_states"][:, 0]
+    return tf.cast(pooled, tf.float32)
 
 
 def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) -> None:

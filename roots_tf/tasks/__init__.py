@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
 
-from roots_tf import lazy, schema
+from roots_tf import lazy, models, schema
 from roots_tf.files import InputError
 
 
@@ -144,3 +144,18 @@ def kind_of(described: dict):
     return KINDS[_USUAL[described["kind"]]](
         max_seq_length=longest, labels=tuple(described["labels"])
     )
+
+
+def embedding_settings(described: dict, folder: str) -> models.EmbeddingSettings:
+    """How a model turns a text into a vector: as its task trained it, else as its folder says.
+
+    Args:
+        described: what `models.describe` gives for the folder.
+        folder: for messages.
+
+    Raises:
+        InputError: the folder's settings are none, or its task is of no kind of this version.
+    """
+    kind = kind_of(described) if "task" in described else None
+    of_kind = kind.embedding_settings() if kind else None
+    return of_kind or models.embedding_settings(described, folder)

@@ -275,6 +275,10 @@ class FineTuning:
         """
         raise NotImplementedError
 
+    def embedding_settings(self) -> models.EmbeddingSettings | None:
+        """How vectors of texts are made that this kind trains; None of one that trains none."""
+        return None
+
     def litert_output(self, output, features) -> dict[str, tf.Tensor]:
         """The one output, by name, of the file for LiteRT.
 

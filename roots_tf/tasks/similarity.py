@@ -125,9 +125,13 @@ class Similarity(Valued, FineTuning):
         """Cosines of pairs, and vectors of texts."""
         return ServedSimilarity(self, model, tokenizer)
 
+    def embedding_settings(self):
+        """Unit vectors of the mean, of as many tokens as in training."""
+        return models.EmbeddingSettings("mean", True, self.max_seq_length)
+
     def litert_output(self, output, features):
-        """`embedding` [B, H], the mean over the tokens."""
-        return {"embedding": models.mean_pool(output["hidden_states"], features["padding_mask"])}
+        """`embedding` [B, H], unit vectors."""
+        return {"embedding": unit_vectors(output, features)}
 
 
 class ServedSimilarity(ServedKind):

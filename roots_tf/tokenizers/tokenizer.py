@@ -390,7 +390,6 @@ def _read_json(path: Path) -> tokenizers.Tokenizer:
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
         backend.decode(backend.encode(_PROBE).ids)  # an unknown token that is not there shows here
-        return backend
     except BaseException as error:  # the Rust side raises the bare class, or panics
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise

@@ -79,6 +79,15 @@ def test_what_the_model_is_and_takes(write_card):
     assert "TensorFlow Serving has them from release 2.10.0 on." in text
 
 
+def test_how_vectors_are_made(classifier, tmp_path):
+    config, settings = models.describe(classifier)["encoder"], {"pooling": "cls"}
+    settings |= {"max_seq_length": 9, "prompts": {"query": "q: "}, "default_prompt_name": "query"}
+    models.save(tmp_path, models.PooledEncoder(config), embedding=settings)
+    text = card.write(tmp_path / "out", tmp_path, COMMAND).read_text("utf-8")
+    assert "of up to 9 tokens; what is longer" in text
+    assert "a vector: pooling=cls, l2_normalize=false, max_seq_length=9, prompt 'q: '." in text
+
+
 def test_what_only_a_person_knows_is_asked(write_card):
     asked = [line for line in write_card().splitlines() if line.startswith(card._TO_FILL)]
     assert [line.removeprefix(card._TO_FILL).split()[0].strip(",") for line in asked] == [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines import fill_mask, pretrain
 from roots_tf import models, tokenizers
-from roots_tf.export import bert_config, embedding, hugging_face, keras_hub
+from roots_tf.export import bert_config, embedding, hugging_face, keras_hub_tokenizer
 from roots_tf.files import InputError
 from tests.export.conftest import VOCABULARY, random_features
 
@@ -324,7 +324,7 @@ def test_settings_of_a_keras_hub_tokenizer(tmp_path):
 
     def read(**settings):
         (tmp_path / "tokenizer.json").write_text(json.dumps({"config": settings}))
-        return keras_hub._tokenizer(tmp_path)
+        return keras_hub_tokenizer.read(tmp_path)
 
     plain = {"lowercase": True, "strip_accents": False, "split": True, "suffix_indicator": "##"}
     assert read(**plain).settings["normalizer"]["strip_accents"] is False

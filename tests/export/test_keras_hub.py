@@ -158,7 +158,7 @@ def test_parts_that_the_class_lacks_are_named(tmp_path, fields, message):
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     save_ours(tmp_path / "ours")
     monkeypatch.setitem(sys.modules, "keras_hub", None)
-    with pytest.raises(InputError, match=r"pip install 'roots-tf\[keras_hub\]'"):
+    with pytest.raises(InputError, match=r"pip install 'roots-tf\[keras-hub\]'"):
         give_out(tmp_path)
 
 

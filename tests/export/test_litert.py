@@ -114,6 +114,20 @@ def test_the_signature_and_the_folder(save, tmp_path):
     assert tokenizers.load(tmp_path / "out").fingerprint == tokenizers.load(source).fingerprint
 
 
+def test_vectors_are_made_as_the_folder_says(save, tmp_path):
+    source = save("encoder")
+    settings = models.EmbeddingSettings("cls", True, 9, {"query": "the "}, "query")
+    model = models.load(source)
+    models.save(source, model, embedding=vars(settings))
+    said = litert.write(tmp_path / "out", source)
+    assert said["embedding"] == vars(settings)
+    features = random_features(len(VOCABULARY))
+    wanted = model.encoder(features).numpy()[:, 0]
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    found = run(tmp_path / "out", features)["embedding"]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("quantize", "share"), [pytest.param("float16", 0.55, marks=pytest.mark.slow), ("int8", 0.40)]
 )

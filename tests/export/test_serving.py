@@ -286,7 +286,7 @@ def test_places_are_in_the_text_that_was_sent():
 @functools.cache
 def pretrained():
     model = models.Pretrainer(config(LENGTH), seed=3)
-    made = embedding.Embedding(model, tokenizer(), LENGTH)
+    made = embedding.Embedding(model, tokenizer())
     return model, made, made.signatures()
 
 
@@ -307,7 +307,8 @@ def test_vectors_of_tokens_with_their_places():
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
 def test_vectors_of_texts(pooling):
     model = models.PooledEncoder(config(LENGTH), pooler=True, seed=3)
-    made = embedding.Embedding(model, tokenizer(), LENGTH, pooling=pooling, l2_normalize=True)
+    settings = models.EmbeddingSettings(pooling, True, 9, {"query": "the b"}, "query")
+    made = embedding.Embedding(model, tokenizer(), settings)
     found = made.signatures()["serving_default"](text=tf.constant(SENTENCES))["embedding"]
     wanted = [row["embedding"] for row in embedding.embeddings(made, {"text": SENTENCES})]
     np.testing.assert_allclose(found, wanted, atol=1e-5)

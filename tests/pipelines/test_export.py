@@ -166,6 +166,17 @@ def test_each_format_is_written_by_its_flag(classifier, tmp_path):
     assert sorted(tmp_path.iterdir()) == [Path(bert)]
 
 
+@pytest.mark.parametrize("format_", ["saved_model", "litert", "huggingface", "keras_hub"])
+def test_flags_of_vectors_are_refused_of_a_model_with_a_task(classifier, tmp_path, format_):
+    with pytest.raises(InputError, match="found --l2_normalize and a model of the task classif"):
+        export.main(
+            export.Config(
+                model=classifier, output=str(tmp_path / "out"), format=format_, l2_normalize=False
+            )
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_name_that_no_url_takes_is_refused_first(classifier, tmp_path):
     with pytest.raises(InputError, match="found 'my model' as a model's name"):
         export.main(export.Config(model=classifier, output=str(tmp_path / "my model")))

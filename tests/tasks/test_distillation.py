@@ -21,6 +21,7 @@ from tests.tasks.test_finetuning import write
 
 KINDS = (*tasks.KINDS, "texts")
 ALL = Parts(soft=1.0, hidden=1.0, embedding=1.0, attention=1.0, cosine=1.0)
+IDS = ("token_ids", "segment_ids")
 ONE = dict.fromkeys(("soft", "hard", "hidden", "embedding", "attention", "cosine"), 0.0)
 
 
@@ -209,6 +210,32 @@ def test_cosines_of_texts_are_what_a_teacher_without_a_task_teaches(tmp_path, to
     assert float(weight) == 4 * 3
     squares = np.square(cosines[0] - cosines[1])
     assert float(total) == pytest.approx(2.0 * squares.sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "pooler"])
+def test_vectors_of_texts_are_made_as_the_teachers_folder_says(
+    tmp_path, tokenizer, encoder, pooling
+):
+    said = {"pooling": pooling, "l2_normalize": True, "max_seq_length": 6}
+    said |= {"prompts": {"query": "the end "}, "default_prompt_name": "query"}
+    kind = Texts.of({"encoder": encoder, "embedding": said}, "teacher")
+    assert kind.description() == {"embedding": said | {"similarity_fn_name": None}}
+    assert Texts.of({"encoder": encoder}, "teacher").description() == {}
+    (tmp_path / "plain.txt").write_text("of a film\n")
+    (tmp_path / "prompted.txt").write_text("the end of a film\n")
+    ids = []
+    for reader, name in ((kind, "plain.txt"), (Texts(max_seq_length=6), "prompted.txt")):
+        read = reader.read(tmp_path / name, {}, labelled=False)
+        rows = reader.rows(read, tokenizer, labelled=False)
+        ids.append(RowBatcher(rows, tokenizer.pad_id)(tf.constant([0]))["token_ids"])
+    np.testing.assert_array_equal(*ids)
+    model = kind.make_model(wide(encoder, 1), 1)
+    batch = {"padding_mask": tf.constant([[True] * 3] * 2)}
+    batch |= {name: tf.constant([[2, 5, 3], [2, 6, 3]]) * (name == "token_ids") for name in IDS}
+    output = model(batch)
+    vectors = (output["pooled"] if pooling == "pooler" else output["hidden_states"][:, 0]).numpy()
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(kind.answers(output, batch), unit @ unit.T, atol=1e-5)
 
 
 def test_the_hard_part_is_the_tasks_own_loss(tmp_path, tokenizer, encoder):

@@ -10,15 +10,18 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {"features", "files", "flags", "lazy", "losses", "program", "seeds", "words"}
+FILES = {"compression", "encodings", "files", "memory", "parquet", "paths"}
+BASE = FILES | {"features", "flags", "lazy", "losses", "program", "seeds", "words"}
 ROOM_BASE = BASE | {"schema", "stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "program": {"flags"},
+    **dict.fromkeys(("compression", "encodings", "parquet"), {"files"}),
+    "files": {"paths"},
+    "program": {"flags", "paths"},
     "schema": {"files", "flags"},
     "stages": {"files", "schema"},
-    "corpus": {"features", "files", "lazy", "schema", "stages", "words"},
+    "corpus": FILES | {"features", "lazy", "schema", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},

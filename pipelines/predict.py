@@ -24,6 +24,9 @@ class Config:
     input: str = program.flag(help="file of examples")
     output: str = program.flag(help="file of answers, JSON lines")
     columns: tuple[str, ...] = program.flag((), help="names of columns that differ: text=sentence")
+    encoding: str = program.flag(
+        "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
+    )
     batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
     debug: bool = program.flag(False, help="the first 16 examples only")
 
@@ -32,7 +35,7 @@ def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    examples = kind.read(config.input, labelled.column_names(config.columns), labelled=False)
+    examples = labelled.read_examples(kind, config.input, config, labelled=False)
     if config.debug:
         examples = labelled.first(examples, 16)
     model = models.load(config.model)

@@ -45,10 +45,10 @@ class Similarity(Valued, FineTuning):
     pipeline_tag = "sentence-similarity"
     use = "says how alike two texts are"
 
-    def read(self, path, columns, labelled=True):
+    def read(self, path, columns, labelled=True, encoding="utf-8"):
         """Tables with `text`, `text_pair` and `value`."""
         answer = (self.answer_column,) if labelled else ()
-        return tables.read(path, ("text", "text_pair", *answer), (), columns)
+        return tables.read(path, ("text", "text_pair", *answer), (), columns, encoding=encoding)
 
     def learn(self, examples):
         """This kind with the range of the values."""

@@ -28,12 +28,12 @@ LARGER = {
     **{"big5": "big5hkscs", "shift_jis": "cp932", "euc_kr": "cp949"},
     **{"utf-16": "utf-16-le", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874"},
 }
-_NO_TEXT = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"}
+_NO_TEXT = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"}
 # Bytes of these are no ASCII, or a line end among them may be part of another letter.
 _CUT_NOWHERE = re.compile(r"utf-(16|32)|hz|iso2022|cp(037|1026|1140|273|424|500|875)$")
 # What the encoding of most old files has ahead of others: one accent may be a letter in several.
 _USUAL = 0.1
-GUESSED_BYTES = 1 << 14
+GUESSED_BYTES = 1 << 12
 # A text of this many letters beyond ASCII that is UTF-8 throughout is in no other encoding.
 _CERTAINLY_UTF8 = 12
 
@@ -119,7 +119,7 @@ def python_name(name: str) -> str:
         found = codecs.lookup(name.strip().lower())
     except (LookupError, ValueError) as error:
         raise _unknown(name) from error
-    if found.name in _NO_TEXT or not found._is_text_encoding:
+    if found.name.replace("_", "-") in _NO_TEXT or not found._is_text_encoding:
         raise _unknown(name)
     return LARGER.get(found.name, found.name)
 
@@ -201,7 +201,7 @@ def guess(data: bytes) -> str | None:
     """Python's name of the likeliest encoding of a text that is not UTF-8; None: nobody knows.
 
     Args:
-        data: the text, or some of it: 16 KiB are looked at.
+        data: the text, or some of it: 4 KiB are looked at.
     """
     data = data[:GUESSED_BYTES]
     if mark := byte_order_mark(data[:4])[0]:

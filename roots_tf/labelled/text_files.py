@@ -78,7 +78,8 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
         encoding: name of its encoding; a byte order mark goes before it.
 
     Raises:
-        InputError: the file cannot be read, is not of the encoding, or does not fit in memory; the message names the offset in bytes.
+        InputError: the file cannot be read, is not of the encoding, or does not fit in memory; the
+            message names the offset in bytes.
     """
     encoding = encodings.python_name(encoding)
     content = _content(path)

@@ -64,7 +64,7 @@ _LANGUAGES = {
     "Japanese": _Language(
         "のいるたはにとしてをがなでかすれまこらあもっりそくどさだうきえよみけせつんおめやろわちじじゃょ"
         "ンスルトーイアラリクシックドロレタマコテ日人本今時分年大",
-        ("cp932", "euc_jp", "iso2022_jp"),
+        ("cp932", "euc_jp"),
     ),
     "Korean": _Language(
         "이다는의에을가고지은하를한기사로도아리서니나인해대자어시들으그수전일정과만안보여있라부장제게원무주말우"
@@ -210,6 +210,8 @@ def guess(data: bytes) -> str | None:
         return wide
     if b"\0" in data:
         return None
+    if data.isascii():
+        return "iso2022_jp" if b"\x1b$" in data else None
     if len(data) == GUESSED_BYTES:  # may end within a letter
         data = data[: data.rfind(b"\n") + 1] or data
     best, likeliest = 0.0, None
@@ -278,8 +280,6 @@ def _likeness(text: str, letters: str) -> float:
         text: decoded in one of the encodings of the language.
         letters: of the language, the most frequent first.
     """
-    if text.isascii():
-        return 1.0 if "\x1b" not in text else 0.0
     ranks = {letter: rank for rank, letter in reversed([*enumerate(letters)])}
     wide = len(letters) > 60  # a script of thousands of letters, of which these are the common ones
     total = count = 0

@@ -96,6 +96,8 @@ def run(main, config_class: type) -> typing.NoReturn:
             if getattr(error, "errno", None) in _DISK_FULL:
                 where = f" writing {error.filename}" if error.filename else ""
                 _leave(f"{error.strerror}{where}: make room, then run the same command again", 2)
+            if isinstance(error, MemoryError):
+                _leave("found no more memory; give less input at once, or take a larger machine", 2)
             status = getattr(error, "exit_status", None)
             if status is None:
                 raise

@@ -90,7 +90,10 @@ def text_blocks(
             text = decoder.decode(data)
         _count_replaced(path, offset, data, text, encoding, tally)
         yield newlines.decode(text)
-    yield newlines.decode(decoder.decode(b"", True) if decoder else "", True)
+    rest = decoder.decode(b"", True) if decoder else ""
+    if rest:
+        tally.note("bytes_not_decoded_replaced", rest.count(REPLACEMENT))
+    yield newlines.decode(rest, True)
 
 
 def _count_replaced(
@@ -110,11 +113,13 @@ def _count_replaced(
         found = f"{nuls} NUL bytes" if nuls else f"{invalid} bytes that are not {name}"
         first = offset + _first_invalid(data, encoding)
         controls = len(data) - len(data.translate(None, _CONTROLS))
-        is_wide = encoding == "utf-8" and encodings.guess(data) in ("utf-16-le", "utf-16-be")
+        # A block may end within a letter of another encoding.
+        sample = next(chunks(path)) if offset <= 4 else data
+        is_wide = encodings.guess(sample) in ("utf-16-le", "utf-16-be")
         advice = (
             "this looks like a binary file: leave it out (or unpack it)"
             if controls > len(data) // 100 and not is_wide
-            else encodings.advice(path, data)
+            else encodings.advice(path, sample)
         )
         raise InputError(
             f"found {found} among {len(data)} in {path}, the first at byte {first}; wanted {name} "

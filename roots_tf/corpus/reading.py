@@ -3,7 +3,7 @@
 The suffix tells the format, under any suffix of compression (`.gz`, `.zst`, `.bz2`, `.xz`):
 
     .parquet                    Parquet, a document a row
-    .jsonl .json .ndjson        JSON lines, a document a line
+    .jsonl .json .ndjson        JSON lines, a document a line, or an array of documents
     .html .htm .xhtml           a web page, a document
     .warc .wet                  web archives: pages and texts (see `warc`)
     .xml                        a MediaWiki dump, an article a document (see `mediawiki`)
@@ -16,6 +16,7 @@ What a document is in a plain text file depends on the layout:
     line         one line
 """
 
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from roots_tf import compression, encodings, parquet
-from roots_tf.corpus import decoding, mediawiki, splitting, warc, web_pages
+from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 from roots_tf.files import InputError
@@ -156,7 +157,7 @@ def read_span(
 
 
 def _json_lines(
-    span: Span, blocks: Iterable[str], fields: tuple[str, str], max_chars: int, tally: Tally
+    span: Span, blocks: Iterator[str], fields: tuple[str, str], max_chars: int, tally: Tally
 ) -> Iterator[Document]:
     text_field, source_field = fields
     name = Path(span.path).name
@@ -168,7 +169,13 @@ def _json_lines(
         tally.read(line)
         tally.drop(reason, line, name)
 
-    for line in splitting.lines(blocks, 2 * max_chars):
+    first = next(blocks, "")
+    blocks = itertools.chain([first], blocks)
+    if span.start == 0 and json_items.ARRAY.match(first):
+        lines = json_items.texts(blocks, 2 * max_chars, span.path)
+    else:
+        lines = splitting.lines(blocks, 2 * max_chars)
+    for line in lines:
         if len(line) > 2 * max_chars:  # a letter may be spelled with six, but hardly ever is
             drop("too_long", line)
             continue
@@ -315,8 +322,10 @@ def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterato
             yield Span(path, start, end), end - start
         return
     with open(path, "rb") as file:
-        mark, marked = encodings.byte_order_mark(file.read(4))
+        head = file.read(compression.BLOCK_BYTES)
+        mark, marked = encodings.byte_order_mark(head[:4])
         whole = form in ("html", "warc") or (form == "text" and layout == "file")
+        whole |= form == "json_lines" and bool(json_items.ARRAY.match(head.decode("latin-1")))
         # Only the first part has the mark.
         whole |= bool(mark) and marked != encoding or not encodings.ends_lines_alike(encoding)
         if whole or compression.codec(path):

@@ -10,6 +10,7 @@ __getattr__ = lazy.attributes(
         "batches_from": "token_rows",
         "column_names": "tables",
         "cut": "token_rows",
+        "files_of": "label_files",
         "first": "sampling",
         "read_examples": "tables",
         "sample": "sampling",

@@ -61,9 +61,23 @@ def parts_of(path: str) -> list[str]:
         names = paths.split_list(path)
     except ValueError as error:
         raise InputError(f"found {error}") from error
-    if len(names) == 1:
-        return sorted(paths.matching(names[0])) or list(names)
-    return list(names)
+    return [part for name in names for part in paths.matching(name) or [name]]
+
+
+def files_of(path: str) -> list[str]:
+    """The files that the name of labelled examples stands for, in order: one, or those of folders.
+
+    Args:
+        path: as `tables.read` takes it.
+
+    Raises:
+        InputError: as for `parts_of`; or a folder cannot be read.
+    """
+    return [
+        file
+        for part in parts_of(path)
+        for file in (_files_under(part) if os.path.isdir(part) else [part])
+    ]
 
 
 def rows_of_parts(parts: list[str], encoding: str) -> Iterator[tuple[str, dict]]:

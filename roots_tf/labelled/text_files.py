@@ -91,10 +91,11 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         start = len(mark) + error.start
         line = content.count(b"\n", 0, start) + 1
-        around = content[max(0, start - encodings.GUESSED_BYTES // 2) :] if start else content
+        near = max(0, start - encodings.GUESSED_BYTES // 2)
+        around = content[content.rfind(b"\n", 0, near) + 1 :]
         raise InputError(
             f"found bytes that are not {encodings.shown_name(encoding)} in {path}, line {line}, at "
-            f"offset {start} of the file; {encodings.advice(str(path), _whole_lines(around))}"
+            f"offset {start} of the file; {encodings.advice(str(path), around)}"
         ) from error
     if "\0" in text and (encodings.guess(content) or "").startswith("utf-16"):
         raise InputError(
@@ -124,11 +125,6 @@ def _content(path: str | Path) -> bytes:
         size += len(part)
         room.check_text(size)
     return b"".join(parts)
-
-
-def _whole_lines(content: bytes) -> bytes:
-    """Some of a text, from the start of a line on, so that no letter is cut in two."""
-    return content[content.find(b"\n", 0, encodings.GUESSED_BYTES // 2) + 1 :]
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:

@@ -195,13 +195,6 @@ def test_json_lines_of_another_field(tmp_path):
     assert list(read) == [Document("one", "7")]
 
 
-def test_a_json_file_that_is_one_array(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps([{"text": "one"}], indent=1))
-    with pytest.raises(files.InputError, match="wanted JSON lines"):
-        texts(path)
-
-
 def test_parquet(tmp_path):
     path = tmp_path / "a.parquet"
     table = pyarrow.table({"text": ["one", None, "three"] * 50, "source": ["s", "t", None] * 50})

@@ -101,6 +101,7 @@ _SHOWN = {
     **{
         f"utf-{bits}-{end}": f"UTF-{bits}{end.upper()}" for bits in (16, 32) for end in ("le", "be")
     },
+    "utf-8-sig": "UTF-8",
 }
 _PUNCTUATION = "“”‘’„«»…–—、。，！？：；（）《》「」『』・·．\u00a0\u3000¿¡§°№€£"
 _WORD = re.compile(r"[^\W\d_]+")

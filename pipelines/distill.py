@@ -62,7 +62,7 @@ class LossFlags:
     attention_weight: float = program.flag(0.0, help="weight of attention before its softmax")
     cosine_weight: float = program.flag(0.0, help="weight of the last hidden states' direction")
     columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
+        (), help="names of columns that differ, text=sentence, or the order of all: label,text"
     )
     encoding: str = program.flag("utf-8", help="of text files: GB18030, Big5, Latin-1, ...")
     max_seq_length: int = program.flag(0, help="tokens of a row; 0: the teacher's", minimum=3)

@@ -19,7 +19,8 @@ class Config:
     input: str = program.flag(help="labelled file")
     output: str = program.flag(help="JSON file of scores")
     columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
+        (),
+        help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
     )
     encoding: str = program.flag(
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."

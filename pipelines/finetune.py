@@ -55,7 +55,8 @@ class TaskFlags:
 
     task: Literal[tuple(tasks.KINDS)] = program.flag("classification", help="what is learned")
     columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
+        (),
+        help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
     )
     encoding: str = program.flag(
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."

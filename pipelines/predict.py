@@ -23,7 +23,9 @@ class Config:
     model: str = program.flag(help="model folder that finetune wrote")
     input: str = program.flag(help="file of examples")
     output: str = program.flag(help="file of answers, JSON lines")
-    columns: tuple[str, ...] = program.flag((), help="names of columns that differ: text=sentence")
+    columns: tuple[str, ...] = program.flag(
+        (), help="names of columns that differ: text=sentence; or the order of all"
+    )
     encoding: str = program.flag(
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )

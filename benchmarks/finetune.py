@@ -29,7 +29,7 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import files, program
-from roots_tf.labelled import conll, squad, tables
+from roots_tf.labelled import conll, squad, tables, text_files
 from roots_tf.metrics import classification, question_answering, tagging
 
 SCRIPT = Path(__file__).with_name("finetune_hugging_face.py")
@@ -157,7 +157,7 @@ def line(row: dict) -> str:
 
 def split_questions(path: Path, folder: Path) -> dict[str, Path]:
     """Cuts a SQuAD file by article: the first ones up to `TRAIN_QUESTIONS` train, the rest test."""
-    content = tables.parse_json(tables.read_text(path), str(path))
+    content = text_files.parse_json(text_files.read_text(path), str(path))
     parts, count = {"train": [], "test": []}, 0
     for article in content["data"]:
         count += sum(len(paragraph["qas"]) for paragraph in article["paragraphs"])

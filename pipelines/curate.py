@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import claims, files, program, schema, stages
+from roots_tf import claims, encodings, files, program, schema, stages
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -71,6 +71,10 @@ class Config:
     )
     documents: reading.Layout = program.flag(
         "blank_lines", help="what a document is in plain text: parted by blank lines, file or line"
+    )
+    encoding: str = program.flag(
+        "utf-8",
+        help="of plain text and JSON lines without a byte order mark: GB18030, Big5, Latin-1, ...",
     )
     text_field: str = program.flag("text", help="field (column) of the text in JSON (Parquet)")
     source_field: str = program.flag("source", help="field of the source; else the file's name")
@@ -123,6 +127,7 @@ class Report:
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()
+    config = dataclasses.replace(config, encoding=encodings.python_name(config.encoding))
     output = Path(config.output).absolute()  # workers of a cluster stand in another folder
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     if min(config.num_shards, config.sample) < 0 or config.max_document_chars < 1000:
@@ -156,11 +161,15 @@ def _curate(config: Config, output: Path, paths: list[str], steps: list, start: 
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
     if config.sample:  # from the midst of files too, which often begin with a title page
         task_bytes = max(size // SAMPLE_PLACES, 1 << 16)
-    tasks = reading.plan(paths, config.documents, task_bytes)
+    tasks = reading.plan(paths, config.documents, task_bytes, config.encoding)
     plan = curation.CurationPlan(
         tasks[:DEBUG_TASKS] if config.debug else tasks,
         curation_tasks.Reading(
-            config.documents, config.text_field, config.source_field, config.max_document_chars
+            config.documents,
+            config.text_field,
+            config.source_field,
+            config.max_document_chars,
+            config.encoding,
         ),
         steps,
         config.num_shards or curation.shards_for(paths),

@@ -65,8 +65,9 @@ class LossFlags:
     attention_weight: float = program.flag(0.0, help="weight of attention before its softmax")
     cosine_weight: float = program.flag(0.0, help="weight of the last hidden states' direction")
     columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
+        (), help="names of columns that differ, text=sentence, or the order of all: label,text"
     )
+    encoding: str = program.flag("utf-8", help="of text files: GB18030, Big5, Latin-1, ...")
     max_seq_length: int = program.flag(0, help="tokens of a row; 0: the teacher's", minimum=3)
 
     def parts(self) -> "tasks.Parts":
@@ -93,7 +94,7 @@ class Config:
     seed: int = program.flag(
         0, help="of order, dropout and random weights", minimum=-1e18, maximum=1e18
     )
-    debug: bool = program.flag(False, help="256 examples, one epoch")
+    debug: bool = program.flag(False, help="256 examples, drawn from all; one epoch")
     student: StudentFlags = program.group(StudentFlags(), "model")
     objective: LossFlags = program.group(LossFlags(), "objective")
     optimization: Optimization = program.group(Optimization(), "optimization")
@@ -256,22 +257,21 @@ def read_input(config: Config, kind):
     Raises:
         InputError: the file is neither of texts nor of labelled examples.
     """
-    columns = labelled.column_names(config.objective.columns)
     if config.objective.hard_weight:
-        examples = kind.read(config.input, columns)
+        examples = labelled.read_examples(kind, config.input, config.objective)
     else:
         try:
-            examples = kind.read(config.input, columns, labelled=False)
+            examples = labelled.read_examples(kind, config.input, config.objective, labelled=False)
         except files.InputError as without:
             if not kind.scalars:  # there is no labelled file of its kind
                 raise
             try:  # columns without names are those of a labelled file
-                examples = kind.read(config.input, columns)
+                examples = labelled.read_examples(kind, config.input, config.objective)
             except files.InputError as with_answers:
-                raise files.InputError(
-                    f"{without}; and with answers: {with_answers}"
-                ) from with_answers
-    return labelled.first(examples, 256) if config.debug else examples
+                both = f"{without}; and with answers: {with_answers}"
+                raise files.InputError(both) from with_answers
+    labels = kind.labels_of(examples) if config.objective.hard_weight else ()
+    return labelled.sample(examples, 256, labels, config.seed) if config.debug else examples
 
 
 def train(config: Config, task, data, tokenizer, machine, computation):
@@ -340,7 +340,7 @@ def read_dev(config: Config, kind, tokenizer) -> tuple:
     Raises:
         InputError: the file is not one of labelled examples.
     """
-    examples = kind.read(config.dev, labelled.column_names(config.objective.columns))
+    examples = labelled.read_examples(kind, config.dev, config.objective)
     examples = labelled.first(examples, 256) if config.debug else examples
     return examples, kind.rows(examples, tokenizer)
 

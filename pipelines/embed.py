@@ -52,6 +52,10 @@ class Config:
         None, help="prompt of the model folder to put in front of each text; empty: none"
     )
     text_field: str = program.flag("text", help="field of JSON lines, column of Parquet")
+    encoding: str = program.flag(
+        "utf-8",
+        help="of plain text and JSON lines without a byte order mark: GB18030, Big5, Latin-1, ...",
+    )
     max_seq_length: int = program.flag(
         0, help="tokens of a text at most; 0: as the folder says, or all the model takes", minimum=3
     )
@@ -132,7 +136,11 @@ def _chunks(config: Config) -> Iterator[list[str]]:
     tally = Tally()
     paths = files.expand(config.input)
     documents = reading.read_documents(
-        paths, layout="line", text_field=config.text_field, tally=tally
+        paths,
+        layout="line",
+        text_field=config.text_field,
+        tally=tally,
+        encoding=config.encoding,
     )
     chunk, chars = [], 0
     for document in itertools.islice(documents, 100 if config.debug else None):

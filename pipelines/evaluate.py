@@ -19,19 +19,23 @@ class Config:
     input: str = program.flag(help="labelled file", role="input")
     output: str = program.flag(help="JSON file of scores", role="output_file")
     columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
+        (),
+        help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
+    )
+    encoding: str = program.flag(
+        "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
     batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
-    debug: bool = program.flag(False, help="the first 256 examples only")
+    debug: bool = program.flag(False, help="256 examples only, drawn from all")
 
 
 def main(config: Config) -> dict:
     """Writes and returns the scores."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    examples = kind.read(config.input, labelled.column_names(config.columns))
+    examples = labelled.read_examples(kind, config.input, config)
     if config.debug:
-        examples = labelled.first(examples, 256)
+        examples = labelled.sample(examples, 256, kind.labels_of(examples))
     model, size = models.load(config.model), config.batch_size
     predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=size, labelled=True)
     scores = kind.scores(examples, predictions)

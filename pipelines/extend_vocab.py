@@ -36,6 +36,10 @@ class Config:
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )
+    encoding: str = program.flag(
+        "utf-8",
+        help="of plain text and JSON lines without a byte order mark: GB18030, Big5, Latin-1, ...",
+    )
     debug: bool = program.flag(False, help="read 1,000 documents only")
 
 
@@ -47,10 +51,14 @@ def main(config: Config) -> None:
         )
     old = tokenizers.load(config.vocabulary)
     if config.words:
-        lines = reading.read_documents(files.expand(config.words), layout="line")
+        lines = reading.read_documents(
+            files.expand(config.words), layout="line", encoding=config.encoding
+        )
         words = [line.text.strip() for line in lines]
     else:
-        documents = reading.read_documents(files.expand(config.input), layout=config.layout)
+        documents = reading.read_documents(
+            files.expand(config.input), layout=config.layout, encoding=config.encoding
+        )
         texts = (document.text for document in documents)
         if config.debug:
             texts = itertools.islice(texts, 1000)

@@ -5,7 +5,8 @@
 
 Tasks and what their files hold:
 
-    classification      TSV, CSV, JSON lines, Parquet: text, label; pairs also have text_pair
+    classification      TSV, CSV, JSON lines, Parquet: text, label; pairs also have text_pair.
+                        Or a file or a folder a label: --train=a.pos,a.neg, --train=aclImdb/train
     regression          the same with value instead of label
     similarity          text, text_pair, value: the cosine of two embeddings is trained
     multiple_choice     text, choices (or choice_0, choice_1, ...), label: index of the right one
@@ -65,7 +66,11 @@ class TaskFlags:
 
     task: Literal[tuple(tasks.KINDS)] = program.flag("classification", help="what is learned")
     columns: tuple[str, ...] = program.flag(
-        (), help="names of columns that differ: text=sentence,label=gold"
+        (),
+        help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
+    )
+    encoding: str = program.flag(
+        "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
     max_seq_length: int = program.flag(
         128, help="tokens of a row, [CLS] and [SEP] among them", minimum=3
@@ -102,7 +107,9 @@ class Config:
         minimum=0,
     )
     seeds: int = program.flag(3, help="runs, of seeds 0, 1, ...", minimum=1)
-    debug: bool = program.flag(False, help="256 examples, one epoch, one seed")
+    debug: bool = program.flag(
+        False, help="256 examples, of every label and drawn from all of a file; one epoch, one seed"
+    )
     model: ModelFlags = program.group(ModelFlags(), "model")
     objective: TaskFlags = program.group(TaskFlags(), "objective")
     optimization: Optimization = program.group(Optimization(learning_rate=5e-5), "optimization")
@@ -214,15 +221,17 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
         InputError: something is wrong with a file, or a flag does not go with the task.
     """
     flags = config.objective
-    columns = labelled.column_names(flags.columns)
     length = min(flags.max_seq_length, longest)
     kind = tasks.KINDS[flags.task](max_seq_length=length, stride=flags.stride)
     paths = {"train": config.train, "dev": config.dev}
     paths |= {"test": config.test} if config.test else {}
-    examples = {split: kind.read(path, columns) for split, path in paths.items()}
-    if config.debug:
-        examples = {split: labelled.first(part, 256) for split, part in examples.items()}
+    examples = {split: labelled.read_examples(kind, path, flags) for split, path in paths.items()}
     kind = kind.learn(examples["train"])
+    if config.debug:
+        examples = {
+            split: labelled.sample(part, 256, kind.labels_of(part))
+            for split, part in examples.items()
+        }
     if flags.balance:
         kind = kind.with_balance(examples["train"])
     rows = {split: kind.rows(part, tokenizer) for split, part in examples.items()}

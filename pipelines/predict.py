@@ -23,7 +23,12 @@ class Config:
     model: str = program.flag(help="model folder that finetune wrote", role="input")
     input: str = program.flag(help="file of examples", role="input")
     output: str = program.flag(help="file of answers, JSON lines", role="output_file")
-    columns: tuple[str, ...] = program.flag((), help="names of columns that differ: text=sentence")
+    columns: tuple[str, ...] = program.flag(
+        (), help="names of columns that differ: text=sentence; or the order of all"
+    )
+    encoding: str = program.flag(
+        "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
+    )
     batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
     debug: bool = program.flag(False, help="the first 16 examples only")
 
@@ -32,7 +37,7 @@ def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    examples = kind.read(config.input, labelled.column_names(config.columns), labelled=False)
+    examples = labelled.read_examples(kind, config.input, config, labelled=False)
     if config.debug:
         examples = labelled.first(examples, 16)
     model = models.load(config.model)

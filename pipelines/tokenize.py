@@ -14,13 +14,14 @@ thousand lines a second. The first prints:
 """
 
 import dataclasses
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator
 from typing import Literal
 
-from roots_tf import files, program, tokenizers
+from roots_tf import encodings, files, program, tokenizers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Config:
         help="tokenizer folder, tokenizer.json, vocab.txt or .model", role="input"
     )
     input: tuple[str, ...] = program.flag((), help="text files; none: standard input", role="input")
+    encoding: str = program.flag(
+        "utf-8", help="of what is read; a byte order mark of a file goes before it"
+    )
     decode: bool = program.flag(False, help="lines are ids, to be turned into text")
     format: Literal["table", "json", "ids"] = program.flag(
         "table", help="a line a piece, JSON lines, or the ids of each line"
@@ -49,7 +53,7 @@ def main(config: Config) -> None:
 
 
 def _print_lines(config: Config, tokenizer: tokenizers.Tokenizer) -> None:
-    for number, line in enumerate(_lines(config.input), 1):
+    for number, line in enumerate(_lines(config.input, config.encoding), 1):
         if config.debug and number > 100:
             break
         if config.decode:
@@ -58,14 +62,30 @@ def _print_lines(config: Config, tokenizer: tokenizers.Tokenizer) -> None:
             _show(line, tokenizer, config.format)
 
 
-def _lines(paths: tuple[str, ...]) -> Iterator[bytes]:
-    """Lines of the files, or of standard input, without line ends."""
+def _lines(paths: tuple[str, ...], encoding: str) -> Iterator[bytes]:
+    """Lines of the files, or of standard input, without line ends, as UTF-8."""
+    encoding = encodings.python_name(encoding)
     if not paths:
-        yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+        lines = io.TextIOWrapper(sys.stdin.buffer, encoding, newline="\n")
+        try:
+            yield from (line.rstrip("\r\n").encode() for line in lines)
+        except UnicodeDecodeError as error:
+            raise files.InputError(
+                f"found bytes that are not {encodings.shown_name(encoding)} in the standard input; "
+                f"{encodings.advice('-', error.object)}"
+            ) from error
+        finally:
+            lines.detach()
         return
+    from roots_tf.corpus import decoding, tally
+
     for path in files.expand(paths):
-        with open(path, "rb") as file:
-            yield from (line.rstrip(b"\r\n") for line in file)
+        carry = ""
+        for block in decoding.text_blocks(path, 0, -1, tally.Tally(), encoding):
+            *whole, carry = (carry + block).split("\n")
+            yield from map(str.encode, whole)
+        if carry:
+            yield carry.encode()
 
 
 def _ids(line: bytes, number: int, size: int) -> list[int]:

@@ -61,6 +61,10 @@ class Config:
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )
+    encoding: str = program.flag(
+        "utf-8",
+        help="of plain text and JSON lines without a byte order mark: GB18030, Big5, Latin-1, ...",
+    )
     num_workers: int = program.flag(0, help="processes that count; 0: one a processor", role="free")
     scheduler: str = program.flag(
         "",
@@ -129,12 +133,12 @@ def _count(
     inputs = files.fingerprint([[stat.st_size, stat.st_mtime_ns] for stat in stats])
     share = sum(stat.st_size for stat in stats) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
-    plan = reading.plan(paths, config.layout, task_bytes)
+    plan = reading.plan(paths, config.layout, task_bytes, config.encoding)
     limit = 1000 if config.debug else None
     tasks = [
         (
             [list(span) for span in spans],
-            config.layout,
+            [config.layout, config.encoding],
             settings,
             limit,
             inputs,
@@ -162,7 +166,7 @@ def _count(
 
 def count_part(
     spans: list[list],
-    layout: reading.Layout,
+    how: list[str],
     settings: dict,
     limit: int | None,
     inputs: str,
@@ -173,7 +177,7 @@ def count_part(
 
     Args:
         spans: `reading.Span`s.
-        layout: what one document is in plain text.
+        how: what one document is in plain text, and the encoding of that.
         settings: of `training.count`.
         limit: documents at most; None: all.
         inputs: stands for the sizes and times of the files; other files make it another task.
@@ -191,7 +195,7 @@ def count_part(
         documents = (
             document
             for span in spans
-            for document in reading.read_span(reading.Span(*span), layout)
+            for document in reading.read_span(reading.Span(*span), how[0], encoding=how[1])
         )
         for document in itertools.islice(documents, limit):
             counts["documents"] += 1

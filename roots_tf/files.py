@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roots_tf import leftovers
+from roots_tf import leftovers, paths
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
@@ -31,37 +30,48 @@ class InputError(ValueError):
     exit_status = 2
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
+def expand(patterns: str | Sequence[str]) -> list[str]:
     """Files that match the glob patterns, each once; a folder stands for the files in it.
 
-    Hidden files, those in hidden folders and those that start with `_` are left out, as is all
-    else in a folder that holds Parquet shards (a stage's own report).
+    Linked folders are followed. In folders hidden files, those in hidden folders and those that
+    start with `_` are left out, as is all else in a folder that holds Parquet shards (a stage's own
+    report).
+
+    Args:
+        patterns: names of files or folders or glob patterns, or one of these.
 
     Raises:
-        InputError: a pattern matches no file.
+        InputError: a pattern matches no file, a folder cannot be read, or a link in it leads
+            nowhere.
     """
-    if not any(patterns):
+    patterns = [patterns] if isinstance(patterns, str | os.PathLike) else patterns
+    patterns = [pattern for pattern in map(os.fspath, patterns) if pattern]
+    if not patterns:
         raise InputError("found no input pattern; wanted at least one file, folder or glob")
-    paths: dict[str, None] = {}  # in order, each once
-    for pattern in filter(None, patterns):
-        pattern = os.path.expanduser(pattern)
-        exists = Path(pattern).exists()  # its name may hold "[", which is no pattern then
-        names = [pattern] if exists else sorted(glob.glob(pattern, recursive=True))
-        folders = [name for name in names if Path(name).is_dir()]
-        files = [name for name in names if Path(name).is_file()]
-        files = [name for name in files if not Path(name).name.startswith((".", "_"))]
-        for folder in folders:
-            inside = [
-                str(path)
-                for path in sorted(Path(folder).rglob("*"))
-                if path.is_file()
-                and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-            ]
-            files += [name for name in inside if name.endswith(".parquet")] or inside
-        if not files:
-            raise InputError(f"found no file that matches {pattern!r}; wanted at least one input")
-        paths.update(dict.fromkeys(files))
-    return list(paths)
+    found: list[str] = []
+    for pattern in patterns:
+        try:
+            names = paths.matching(pattern)
+            listed = [name for name in names if os.path.isfile(name)]
+            if names != [os.path.expanduser(pattern)]:  # what is named in full is meant
+                listed = [n for n in listed if not os.path.basename(n).startswith((".", "_"))]
+            for folder in filter(os.path.isdir, names):
+                inside = paths.files_under(folder)
+                listed += [name for name in inside if name.endswith(".parquet")] or inside
+        except OSError as error:
+            raise InputError(
+                f"could not read {error.filename}: {error.strerror}; mend it or take it away: what "
+                "stands there would be left out"
+            ) from error
+        if not listed:
+            commas = len(patterns) > 1 and (
+                "; commas part names: write one that holds commas in quotes, as in '\"a, b.txt\"'"
+            )
+            raise InputError(
+                f"found no file that matches {pattern!r}; wanted at least one input{commas or ''}"
+            )
+        found += listed
+    return list(paths.real_names(found).values())
 
 
 def shard_name(stem: str, index: int, count: int, suffix: str) -> str:

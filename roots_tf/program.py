@@ -21,7 +21,7 @@ from pathlib import Path
 from absl import app, logging
 from absl import flags as absl_flags
 
-from roots_tf import files, flags, outputs
+from roots_tf import files, flags, outputs, paths
 from roots_tf.flags import (
     Flag,
     FlagError,
@@ -124,6 +124,8 @@ def run(main, config_class: type) -> typing.NoReturn:
             check(config)
             main(config)
         except (Exception, Stopped) as error:
+            if isinstance(error, MemoryError):
+                _leave("found no more memory; give less input at once, or take a larger machine", 2)
             status = getattr(error, "exit_status", None)
             if status is not None:
                 _leave(error, status)
@@ -229,17 +231,31 @@ def _parse(arguments: list[str]) -> list[str]:
         _leave(f"{error}; --help shows the flags", 2)
 
 
+class _Names(absl_flags.ArgumentParser):
+    """Reads a list that commas part; see `paths.split_list`."""
+
+    def parse(self, argument):
+        """The list; Python may give one."""
+        return argument if isinstance(argument, list) else list(paths.split_list(argument))
+
+    def flag_type(self):
+        """What messages call it."""
+        return "comma separated list of strings"
+
+
 def _define(name: str, about: Flag) -> None:
     """Defines the absl flag; what it is where it is not given is the config's to say."""
     if about.choices:
         absl_flags.DEFINE_enum(name, None, about.choices, about.help)
+    elif about.hint == tuple[str, ...]:
+        serializer = absl_flags.CsvListSerializer(",")
+        absl_flags.DEFINE(_Names(), name, None, about.help, serializer=serializer)
     else:
         define = {
             str: absl_flags.DEFINE_string,
             int: absl_flags.DEFINE_integer,
             float: absl_flags.DEFINE_float,
             bool: absl_flags.DEFINE_bool,
-            tuple[str, ...]: absl_flags.DEFINE_list,
         }[about.hint]
         define(name, None, about.help)
     if about.is_required:

@@ -10,16 +10,15 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {
-    *("features", "files", "flags", "lazy", "leftovers"),
-    *("losses", "program", "seeds", "words"),
-}
+FILES = {"compression", "encodings", "files", "memory", "parquet", "paths"}
+BASE = FILES | {"features", "flags", "lazy", "leftovers", "losses", "program", "seeds", "words"}
 ROOM_BASE = BASE | {"checked_json", "checksums", "claims", "locks", "outputs", "schema", "stages"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "files": {"leftovers"},
-    "program": {"files", "flags", "outputs"},
+    **dict.fromkeys(("compression", "encodings", "parquet"), {"files"}),
+    "files": {"leftovers", "paths"},
+    "program": {"files", "flags", "outputs", "paths"},
     "schema": {"files", "flags"},
     "outputs": {"files", "flags"},
     "locks": {"files"},
@@ -27,7 +26,7 @@ MAY_IMPORT = {
     "checked_json": {"files", "schema"},
     "checksums": {"files", "schema"},
     "stages": {"files", "schema"},
-    "corpus": {"features", "files", "lazy", "schema", "stages", "words"},
+    "corpus": FILES | {"features", "lazy", "schema", "stages", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},

@@ -82,6 +82,16 @@ def test_flags_make_a_config(script):
     }
 
 
+def test_a_file_whose_name_has_a_comma_is_one_of_a_list(script, tmp_path):
+    port = tmp_path / "Lima, Callao [1].txt"
+    port.touch()
+    for text, ports in ((f"{port},Cork", [str(port), "Cork"]), ('"a, b", c', ["a, b", "c"])):
+        assert json.loads(sail(script, f"--to={text}").stdout)["to"] == ports
+    done = sail(script, '--to="Lima')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "quotes that are not closed" in done.stderr
+
+
 def test_help_shows_the_docstring_and_every_flag(script):
     shown = sail(script, "--help").stdout
     for text in ("The whole docstring is shown.", "--to:", "--ship: <sloop|brig>", "--[no]night"):

@@ -22,6 +22,7 @@ class Reading(NamedTuple):
     text_field: str = "text"
     source_field: str = "source"
     max_chars: int = reading.MAX_DOCUMENT_CHARS
+    encoding: str = "utf-8"
 
 
 def clean_part(

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from roots_tf import files
+from roots_tf import encodings, files
 from roots_tf.corpus import shingles
 from roots_tf.corpus.documents import Document
 
@@ -46,6 +46,7 @@ class Decontaminate:
     window: int = 200  # characters; GPT-3, appendix C
     min_piece: int = 200  # characters; same
     max_pieces: int = 10  # same
+    encoding: str = "utf-8"  # of evaluation files
 
     def __post_init__(self):
         object.__setattr__(self, "evaluation_files", tuple(self.evaluation_files))
@@ -59,7 +60,8 @@ class Decontaminate:
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """See `documents.DocumentStep`."""
-        index = _index(self.evaluation_files, self.fields, self.ngram, self.min_words)
+        texts = (self.evaluation_files, self.fields, self.encoding)
+        index = _index(texts, self.ngram, self.min_words)
         words = shingles.word_hashes([document.text])[0]
         first, last = shared(words, index)
         measured["contaminated_ngrams"] = len(first)
@@ -167,24 +169,28 @@ def shared(words: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(4)
-def _index(patterns: tuple[str, ...], fields: tuple[str, ...], ngram: int, min_words: int) -> Index:
-    return index_of(examples(patterns, fields), ngram, min_words)
+def _index(texts: tuple, ngram: int, min_words: int) -> Index:
+    return index_of(examples(*texts), ngram, min_words)
 
 
-def examples(patterns: tuple[str, ...], fields: tuple[str, ...]) -> Iterator[str]:
+def examples(
+    patterns: tuple[str, ...], fields: tuple[str, ...], encoding: str = "utf-8"
+) -> Iterator[str]:
     """Texts of evaluation files.
 
     Args:
         patterns: files, folders or globs; `.json`, `.jsonl`, `.ndjson`, `.tsv`, `.csv` or any text.
         fields: names of the fields of JSON objects to read, at any depth; none means all.
+        encoding: name of that of the files.
 
     Raises:
         InputError: a file is missing or cannot be read.
     """
+    encoding = encodings.python_name(encoding).replace("utf-8", "utf-8-sig")
     for path in files.expand(patterns):
-        suffix = Path(path).suffix
+        suffix = Path(path).suffix.lower()
         try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
+            with open(path, encoding=encoding, newline="") as file:
                 if suffix == ".json":
                     yield from _strings(json.load(file), fields, not fields)
                 elif suffix in (".jsonl", ".ndjson"):
@@ -196,9 +202,15 @@ def examples(patterns: tuple[str, ...], fields: tuple[str, ...]) -> Iterator[str
                 else:
                     for line in file:
                         yield from line.split("\t") if suffix == ".tsv" else [line]
+        except UnicodeDecodeError as error:
+            raise files.InputError(
+                f"found bytes that are not {encodings.shown_name(encoding)} in {path}; "
+                f"{encodings.advice(path, Path(path).read_bytes())}; or name it in the step "
+                "decontaminate of the recipe"
+            ) from error
         except (ValueError, RecursionError, OSError, csv.Error) as error:
             raise files.InputError(
-                f"could not read {path} ({error}); wanted an evaluation set as UTF-8 text, TSV, "
+                f"could not read {path} ({error}); wanted an evaluation set as text, TSV, "
                 "CSV, JSON or JSON lines; correct the step decontaminate of the recipe"
             ) from error
 

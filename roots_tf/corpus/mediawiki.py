@@ -12,6 +12,7 @@ import xml.parsers.expat
 from collections.abc import Iterator
 from pathlib import Path
 
+from roots_tf import compression
 from roots_tf.corpus import decoding
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
@@ -134,7 +135,7 @@ def read(path: str, start: int, end: int, max_chars: int, tally: Tally) -> Itera
         if str(error) == "not_a_dump":
             raise _no_dump(path, "another root element") from error
         _drop(str(error), "", name, tally)
-    except decoding.DamagedFileError as error:
+    except compression.DamagedFileError as error:
         yield from _articles(pages, tally)
         _drop("damaged_file", str(error), name, tally)
 

@@ -3,7 +3,7 @@
 The suffix tells the format, under any suffix of compression (`.gz`, `.zst`, `.bz2`, `.xz`):
 
     .parquet                    Parquet, a document a row
-    .jsonl .json .ndjson        JSON lines, a document a line
+    .jsonl .json .ndjson        JSON lines, a document a line, or an array of documents
     .html .htm .xhtml           a web page, a document
     .warc .wet                  web archives: pages and texts (see `warc`)
     .xml                        a MediaWiki dump, an article a document (see `mediawiki`)
@@ -16,6 +16,7 @@ What a document is in a plain text file depends on the layout:
     line         one line
 """
 
+import itertools
 import json
 import os
 import re
@@ -23,10 +24,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import pyarrow
-import pyarrow.parquet
-
-from roots_tf.corpus import decoding, mediawiki, splitting, warc, web_pages
+from roots_tf import compression, encodings, parquet
+from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 from roots_tf.files import InputError
@@ -67,38 +66,42 @@ def format_of(path: str) -> Literal["parquet", "json_lines", "html", "warc", "me
     >>> format_of("CC-MAIN-00000.warc.gz"), format_of("notes.2024")
     ('warc', 'text')
     """
+    path = path.lower()
     if path.endswith(".parquet"):
         return "parquet"
-    plain = decoding.without_compression(path)
+    plain = compression.without_compression(path)
     return next((name for name, suffixes in _SUFFIXES.items() if plain.endswith(suffixes)), "text")
 
 
 def read_documents(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     layout: Layout = "blank_lines",
     *,
     text_field: str = "text",
     source_field: str = "source",
     max_chars: int = MAX_DOCUMENT_CHARS,
     tally: Tally | None = None,
+    encoding: str = "utf-8",
 ) -> Iterator[Document]:
     """Documents of files, in order.
 
         "Call me\\nIshmael.\\n\\nSome years"  ->  "Call me\\nIshmael.", "Some years"
 
     Args:
-        paths: files, of a format and compression that their suffixes tell.
+        paths: files, or one, of a format and compression that their suffixes tell.
         layout: what a document is in plain text.
         text_field: field of JSON lines, column of Parquet that holds the text.
         source_field: the one that holds the source; where there is none it is the file's name.
         max_chars: a longer document is cut at a line end into several; a longer record of JSON
             lines, page or article, which cannot be cut, is dropped.
         tally: counts what is read, dropped and repaired.
+        encoding: Python's name of that of plain text and JSON lines without a byte order mark; web
+            pages and archives say theirs.
 
     Raises:
         InputError: a file is binary, damaged, of another encoding, or has no such field.
     """
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | Path) else paths:
         yield from read_span(
             Span(str(path)),
             layout,
@@ -106,6 +109,7 @@ def read_documents(
             source_field=source_field,
             max_chars=max_chars,
             tally=tally,
+            encoding=encoding,
         )
 
 
@@ -117,15 +121,17 @@ def read_span(
     source_field: str = "source",
     max_chars: int = MAX_DOCUMENT_CHARS,
     tally: Tally | None = None,
+    encoding: str = "utf-8",
 ) -> Iterator[Document]:
     """Documents of a part of a file that `plan` made; see `read_documents`."""
     tally = Tally() if tally is None else tally
-    fields = (text_field, source_field)
+    fields, encoding = (text_field, source_field), encodings.python_name(encoding)
     form = format_of(span.path)
     if form == "parquet":
         documents = _parquet(span, fields, tally)
     elif form == "json_lines":
-        documents = _json_lines(span, fields, max_chars, tally)
+        blocks = decoding.text_blocks(*span, tally, encoding)
+        documents = _json_lines(span, blocks, fields, max_chars, tally)
     elif form == "html":
         documents = _page(span.path, 2 * max_chars, tally)
     elif form == "warc":
@@ -134,7 +140,7 @@ def read_span(
         documents = mediawiki.read(*span, max_chars, tally)
     else:
         name = Path(span.path).name
-        blocks = decoding.text_blocks(*span, tally)
+        blocks = decoding.text_blocks(*span, tally, encoding)
         texts = splitting.split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
         documents = (Document(text, name) for text in texts)
     for document in documents:
@@ -151,7 +157,7 @@ def read_span(
 
 
 def _json_lines(
-    span: Span, fields: tuple[str, str], max_chars: int, tally: Tally
+    span: Span, blocks: Iterator[str], fields: tuple[str, str], max_chars: int, tally: Tally
 ) -> Iterator[Document]:
     text_field, source_field = fields
     name = Path(span.path).name
@@ -163,7 +169,13 @@ def _json_lines(
         tally.read(line)
         tally.drop(reason, line, name)
 
-    for line in splitting.lines(decoding.text_blocks(*span, tally), 2 * max_chars):
+    first = next(blocks, "")
+    blocks = itertools.chain([first], blocks)
+    if span.start == 0 and json_items.ARRAY.match(first):
+        lines = json_items.texts(blocks, 2 * max_chars, span.path)
+    else:
+        lines = splitting.lines(blocks, 2 * max_chars)
+    for line in lines:
         if len(line) > 2 * max_chars:  # a letter may be spelled with six, but hardly ever is
             drop("too_long", line)
             continue
@@ -189,7 +201,7 @@ def _json_lines(
 def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Document]:
     text_field, source_field = fields
     name = Path(span.path).name
-    with _open_parquet(span.path) as file:
+    with parquet.opened(span.path) as file:
         columns = file.schema_arrow.names
         if text_field not in columns:
             raise InputError(
@@ -198,17 +210,13 @@ def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Docu
             )
         end = file.num_row_groups if span.end < 0 else span.end
         wanted = {text_field, source_field, "language", "markup", "metadata", *_METADATA}
-        try:
-            present = sorted(wanted & {*columns})
-            for batch in file.iter_batches(256, range(span.start, end), present):
-                for record in batch.to_pylist():
-                    if isinstance(text := record[text_field], str):
-                        yield _from_record(text, record.get(source_field), record, name)
-                    else:
-                        tally.read("")
-                        tally.drop("no_text_field", "", name)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise _damaged(span.path, error) from error
+        present = sorted(wanted & {*columns})
+        for record in parquet.rows(file, span.path, present, range(span.start, end)):
+            if isinstance(text := record[text_field], str):
+                yield _from_record(text, record.get(source_field), record, name)
+            else:
+                tally.read("")
+                tally.drop("no_text_field", "", name)
 
 
 def _from_record(text: str, source: object, record: dict, name: str) -> Document:
@@ -237,19 +245,19 @@ def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
     name = Path(path).name
     data, reason = b"", None
     try:
-        for chunk in decoding.chunks(path):
+        for chunk in compression.chunks(path):
             data += chunk
             if len(data) > max_bytes:
                 reason = "too_long"
                 break
-    except decoding.DamagedFileError:
+    except compression.DamagedFileError:
         reason = "damaged_file"
     if reason:
         text = web_pages.decode(data[:1000])
         tally.read(text)
         tally.drop(reason, text, name)
         return
-    marked = decoding.byte_order_mark(data[:4])[0]
+    marked = encodings.byte_order_mark(data[:4])[0]
     if data.startswith(_BINARY) or (b"\0" in data[:1024] and not marked):
         raise InputError(
             f"found a binary file in {path} ({data[:8]!r}); wanted HTML: leave it out, or give it "
@@ -259,21 +267,9 @@ def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
         yield Document(web_pages.decode(data), name, markup="html")
 
 
-def _open_parquet(path: str) -> pyarrow.parquet.ParquetFile:
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: str, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0]
-    return InputError(
-        f"could not read {path} as Parquet ({reason}); copy or write it again, or leave it out"
-    )
-
-
-def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Span]]:
+def plan(
+    paths: Sequence[str], layout: Layout, task_bytes: int, encoding: str = "utf-8"
+) -> list[list[Span]]:
     """Cuts files into tasks of about equal size, whatever the number of workers.
 
     Large plain files are cut between documents, MediaWiki dumps between pages, web archives between
@@ -284,6 +280,7 @@ def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Spa
         paths: the files.
         layout: what a document is in plain text.
         task_bytes: about how many bytes a task reads.
+        encoding: of plain text and JSON lines, as for `read_documents`.
 
     Returns:
         The spans of each task; read one after the other they are all the files in order.
@@ -294,7 +291,7 @@ def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Spa
     tasks, room = [], 0
     for path in paths:
         try:
-            spans = list(_spans(path, layout, task_bytes))
+            spans = list(_spans(path, layout, task_bytes, encodings.python_name(encoding)))
         except OSError as error:
             raise InputError(f"could not read {path}: {error.strerror}; leave it out") from error
         for span, size in spans:
@@ -306,12 +303,12 @@ def plan(paths: Sequence[str], layout: Layout, task_bytes: int) -> list[list[Spa
     return tasks
 
 
-def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, int]]:
+def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterator[tuple[Span, int]]:
     """Spans of one file and their sizes in bytes."""
     size = os.path.getsize(path)
     form = format_of(path)
     if form == "parquet":
-        with _open_parquet(path) as file:
+        with parquet.opened(path) as file:
             start = held = 0
             for group in range(file.num_row_groups):
                 held += file.metadata.row_group(group).total_byte_size
@@ -319,15 +316,19 @@ def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, i
                     yield Span(path, start, group + 1), held
                     start, held = group + 1, 0
         return
-    if form == "warc" and not decoding.compression(path):
+    if form == "warc" and not compression.codec(path):
         starts = warc.borders(path, task_bytes)
         for start, end in zip(starts, [*starts[1:], size], strict=True):
             yield Span(path, start, end), end - start
         return
     with open(path, "rb") as file:
-        encoding = decoding.byte_order_mark(file.read(4))[1]
+        head = file.read(compression.BLOCK_BYTES)
+        mark, marked = encodings.byte_order_mark(head[:4])
         whole = form in ("html", "warc") or (form == "text" and layout == "file")
-        if whole or decoding.compression(path) or encoding != "utf-8":
+        whole |= form == "json_lines" and bool(json_items.ARRAY.match(head.decode("latin-1")))
+        # Only the first part has the mark.
+        whole |= bool(mark) and marked != encoding or not encodings.ends_lines_alike(encoding)
+        if whole or compression.codec(path):
             yield Span(path), size
             return
         if form == "mediawiki":
@@ -339,12 +340,12 @@ def _spans(path: str, layout: Layout, task_bytes: int) -> Iterator[tuple[Span, i
         while size - start > task_bytes * 3 // 2:  # so that the last part is not a small one
             file.seek(start + task_bytes)
             # Without a boundary here the part becomes longer: no document is cut.
-            cut = boundary.search(file.read(decoding.BLOCK_BYTES))
+            cut = boundary.search(file.read(compression.BLOCK_BYTES))
             offset = start + task_bytes
-            while cut is None and offset + decoding.BLOCK_BYTES < size:
-                offset += decoding.BLOCK_BYTES
+            while cut is None and offset + compression.BLOCK_BYTES < size:
+                offset += compression.BLOCK_BYTES
                 file.seek(offset)
-                cut = boundary.search(file.read(decoding.BLOCK_BYTES))
+                cut = boundary.search(file.read(compression.BLOCK_BYTES))
             if cut is None:
                 break
             yield Span(path, start, offset + cut.end()), offset + cut.end() - start

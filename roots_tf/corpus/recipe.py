@@ -119,6 +119,9 @@ def _build(name: str, parameters: str):
         name: tuple(value) if isinstance(value, list) else value
         for name, value in json.loads(parameters).items()
     }
+    for parameter, field in fields.items():  # one text is a list of one
+        if isinstance(field.default, tuple) and isinstance(values.get(parameter), str):
+            values[parameter] = (values[parameter],)
     for parameter, value in values.items():
         if parameter not in fields:
             raise InputError(

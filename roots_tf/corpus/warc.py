@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow
 
-from roots_tf.corpus import decoding, web_pages
+from roots_tf import compression
+from roots_tf.corpus import web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 from roots_tf.files import InputError
@@ -37,11 +38,11 @@ class _Bytes:
 
     def _begin(self, at: int) -> None:
         self._held, self._taken = b"", 0
-        if decoding.compression(self.path):
-            self._chunks, self.offset = decoding.chunks(self.path), 0
+        if compression.codec(self.path):
+            self._chunks, self.offset = compression.chunks(self.path), 0
             self.skip(at)
         else:
-            self._chunks, self.offset = decoding.chunks(self.path, at, self.end), at
+            self._chunks, self.offset = compression.chunks(self.path, at, self.end), at
 
     def peek(self, size: int) -> bytes:
         """The next bytes, fewer only at the end."""
@@ -64,7 +65,7 @@ class _Bytes:
     def skip(self, size: int) -> bool:
         """Moves past some bytes; False if the file ends before."""
         while size > 0:
-            piece = len(self.take(min(size, decoding.BLOCK_BYTES)))
+            piece = len(self.take(min(size, compression.BLOCK_BYTES)))
             if not piece:
                 return False
             size -= piece
@@ -86,10 +87,10 @@ class _Bytes:
         line = b"\n" + _MARK
         self.damaged += 1
         if self.damaged > MAX_DAMAGED:
-            raise decoding.DamagedFileError(
+            raise compression.DamagedFileError(
                 f"found {self.damaged} damaged records in {self.path}; the rest was left out"
             )
-        while data := self.peek(decoding.BLOCK_BYTES):
+        while data := self.peek(compression.BLOCK_BYTES):
             if (at := data.find(line)) >= 0:
                 self.take(at + 1)
                 return
@@ -123,7 +124,7 @@ def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Itera
             )
         while source.peek(1):
             yield from _record(source, name, max_bytes, tally)
-    except decoding.DamagedFileError as error:
+    except compression.DamagedFileError as error:
         _drop("damaged_file", str(error), name, tally)
 
 

@@ -3,6 +3,7 @@
 import codecs
 import re
 
+from roots_tf import encodings
 from roots_tf.corpus import decoding
 from roots_tf.files import InputError
 
@@ -13,14 +14,7 @@ _DECLARED = re.compile(
     rb"|<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([a-zA-Z0-9_:.-]+)",
     re.IGNORECASE,
 )
-# Labels that pages use for a larger encoding (WHATWG Encoding, 4.2 "Names and labels"), and the
-# encodings of that standard by Python's names. Others, such as UTF-7, browsers do not know.
-_LARGER = {
-    **dict.fromkeys(("ascii", "iso8859-1", "latin-1"), "cp1252"),
-    **dict.fromkeys(("gb2312", "gbk"), "gb18030"),
-    **{"big5": "big5hkscs", "shift_jis": "cp932", "euc_kr": "cp949"},
-    **{"utf-16": "utf-16-le", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874"},
-}
+# The encodings of WHATWG's standard by Python's names. Others, such as UTF-7, no browser knows.
 _KNOWN = {
     *("utf-8", "gb18030", "big5hkscs", "cp932", "euc_jp", "iso2022_jp", "cp949", "cp866"),
     *("koi8-r", "koi8-u", "mac-roman", "mac-cyrillic", "cp874", "utf-16-le", "utf-16-be"),
@@ -48,7 +42,7 @@ def decode(data: bytes, charset: str | None = None) -> str:
     Raises:
         InputError: statistics are needed, and the library resiliparse is not installed.
     """
-    mark, encoding = decoding.byte_order_mark(data[:4])
+    mark, encoding = encodings.byte_order_mark(data[:4])
     if mark:
         return data[len(mark) :].decode(encoding, "replace")
     declared = _DECLARED.search(data[:PRESCAN_BYTES])
@@ -82,7 +76,7 @@ def python_name(label: str) -> str | None:
         name = codecs.lookup(label).name
     except (LookupError, ValueError):
         return None
-    name = _LARGER.get(name, name)
+    name = encodings.LARGER.get(name, name)
     return name if name in _KNOWN else None
 
 

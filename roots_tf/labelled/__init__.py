@@ -1,4 +1,4 @@
-"""Labelled files in, rows of tokens out: tables, CoNLL, SQuAD."""
+"""Labelled files in, rows of tokens out: tables, CoNLL, SQuAD and others."""
 
 from roots_tf import lazy
 
@@ -10,6 +10,9 @@ __getattr__ = lazy.attributes(
         "batches_from": "token_rows",
         "column_names": "tables",
         "cut": "token_rows",
-        "first": "tables",
+        "files_of": "label_files",
+        "first": "sampling",
+        "read_examples": "tables",
+        "sample": "sampling",
     },
 )

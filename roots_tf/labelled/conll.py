@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf.files import InputError
-from roots_tf.labelled import tables
+from roots_tf.labelled.text_files import lines_of, read_text
 
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:")  # of WikiANN: "en:", "zh-classical:"
@@ -19,7 +19,7 @@ class Sentence(NamedTuple):
     line: int
 
 
-def read(path: str | Path) -> list[Sentence]:
+def read(path: str | Path, labelled: bool = True, encoding: str = "utf-8") -> list[Sentence]:
     """Reads a file of tagged words, such as CoNLL-2003's (Tjong Kim Sang & De Meulder 2003, 2).
 
         U.N.     B-ORG
@@ -33,6 +33,11 @@ def read(path: str | Path) -> list[Sentence]:
 
     Tags may be IOB2, IOB1, BIOES or BILOU; they are returned as IOB2.
 
+    Args:
+        path: the file.
+        labelled: whether tags are read; else there may be words alone, and tags are empty.
+        encoding: name of that of the file.
+
     Raises:
         InputError: the file cannot be read or holds no sentence, a line has another number of
             columns than the first or no word, or a tag is of no such scheme. The message names file
@@ -40,7 +45,7 @@ def read(path: str | Path) -> list[Sentence]:
     """
     blocks = [[]]  # of (line, word, tag)
     width = 0
-    for number, line in enumerate(tables.read_text(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path, encoding).split("\n"), 1):
         line = line.rstrip("\r ")
         if not line.strip() or line.startswith("-DOCSTART-"):
             blocks.append([])
@@ -49,14 +54,15 @@ def read(path: str | Path) -> list[Sentence]:
         if line.startswith("# ") and not _TAG.fullmatch(fields[-1]):
             continue
         width = width or len(fields)
-        if len(fields) != width or width < 2:
+        narrowest = 2 if labelled else 1
+        if len(fields) != width or width < narrowest:
             raise InputError(
                 f"found {len(fields)} columns in {path}, line {number}: {line[:80]!r}; wanted "
-                f"{max(width, 2)}, parted by tabs or spaces, a word first and its tag last"
+                f"{max(width, narrowest)}, parted by tabs or spaces, a word first and its tag last"
             )
         if not fields[0].strip():
             raise InputError(f"found no word in {path}, line {number}: {line[:80]!r}; wanted one")
-        if not _TAG.fullmatch(fields[-1]):
+        if labelled and not _TAG.fullmatch(fields[-1]):
             raise InputError(
                 f"found tag {fields[-1]!r} in {path}, line {number}; wanted O, B-TYPE or I-TYPE "
                 "(IOB2, IOB1, BIOES or BILOU)"
@@ -69,11 +75,18 @@ def read(path: str | Path) -> list[Sentence]:
     return [
         Sentence(
             tuple(word[cut:] for _, word, _ in block),
-            tuple(to_iob2([tag for _, _, tag in block])),
+            tuple(to_iob2([tag for _, _, tag in block])) if labelled else (),
             block[0][0],
         )
         for block in blocks
     ]
+
+
+def is_tagged(text: str) -> bool:
+    """Whether a text is such a file: lines of as many columns, two or more, whose last is a tag."""
+    lines = [line.split() for _, line in lines_of(text) if not line.startswith(("#", "-DOCSTART-"))]
+    widths = {len(fields) for fields in lines}
+    return len(widths) == 1 and min(widths) > 1 and all(_TAG.fullmatch(f[-1]) for f in lines)
 
 
 def to_iob2(tags: list[str]) -> list[str]:

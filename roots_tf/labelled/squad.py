@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf.files import InputError
-from roots_tf.labelled import tables
+from roots_tf.labelled.text_files import parse_json, read_text
 
 
 class Answer(NamedTuple):
@@ -24,16 +24,25 @@ class Question(NamedTuple):
     title: str
 
 
-def read(path: str | Path) -> list[Question]:
+def read(path: str | Path, labelled: bool = True, encoding: str = "utf-8") -> list[Question]:
     """Reads questions in the layout of SQuAD 1.1 (Rajpurkar et al. 2016, arXiv:1606.05250) or 2.0
     (Rajpurkar et al. 2018, arXiv:1806.03822), whose unanswerable questions have no answers.
+
+    Args:
+        path: the file.
+        labelled: whether answers are read; else they may be missing, and are not looked at.
+        encoding: name of that of the file.
 
     Raises:
         InputError: the file cannot be read, is no JSON of that layout or holds no question; two
             questions have the same id; an answer does not stand in its context where it is said to.
             The message names the file and the question.
     """
-    content = tables.parse_json(tables.read_text(path), str(path))
+    return questions_of(parse_json(read_text(path, encoding), str(path)), path, labelled)
+
+
+def questions_of(content, path: str | Path, labelled: bool = True) -> list[Question]:
+    """The questions in the JSON `content` of a file; other arguments and errors as for `read`."""
     questions = []
     for i, article in enumerate(_get(content, "data", list, f"{path}")):
         at = f"{path}, data[{i}]"
@@ -43,7 +52,9 @@ def read(path: str | Path) -> list[Question]:
             where = f"{at}.paragraphs[{j}]"
             context = _get(paragraph, "context", str, where)
             for k, item in enumerate(_get(paragraph, "qas", list, where)):
-                questions.append(_question(item, context, title, path, f"{where}.qas[{k}]"))
+                questions.append(
+                    _question(item, context, title, path, f"{where}.qas[{k}]", labelled)
+                )
     if not questions:
         raise InputError(f"found no question in {path}; wanted SQuAD's layout with questions")
     seen = set()
@@ -56,12 +67,19 @@ def read(path: str | Path) -> list[Question]:
     return questions
 
 
-def _question(item, context: str, title: str, path, where: str) -> Question:
+def _question(item, context: str, title: str, path, where: str, labelled: bool) -> Question:
     name = _get(item, "id", str | int, where)
     where = f"question {name} of {path}"
     question = _get(item, "question", str, where)
     if not question.strip():
         raise InputError(f"found an empty question in {where}; wanted its text")
+    if not labelled:
+        return Question(str(name), question, context, (), title)
+    if item.get("answers") is None and not item.get("is_impossible"):
+        raise InputError(
+            f"found no answers in {where}; wanted those that are right, to learn from or to score "
+            "by: `answers` with text and answer_start, or is_impossible; predict needs none"
+        )
     answers = []
     for answer in [] if item.get("is_impossible") else _get(item, "answers", list, where):
         text = _get(answer, "text", str, where)

@@ -1,29 +1,43 @@
-"""Labelled examples from files: TSV, CSV, JSON lines or Parquet, as columns by name."""
+"""Labelled examples from files: TSV, CSV, JSON lines, Parquet and others, as columns by name."""
 
-import csv
-import io
+import collections
+import decimal
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
+from absl import logging
 
+from roots_tf import parquet
 from roots_tf.files import InputError
+from roots_tf.labelled import delimited, label_files
+from roots_tf.labelled.text_files import (
+    Room,
+    lines_of,
+    no_column,
+    parse_json,
+    read_text,
+    short,
+    suffix_of,
+)
 
-_JSON_LINES = (".jsonl", ".ndjson", ".json")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_SHOWN = 80  # characters of a found value that a message shows
+_JSON = (".jsonl", ".ndjson", ".json")
+_WHOLE = re.compile(r"([+-]?)(0|[1-9]\d{0,14})\.0+")  # a float with more digits is another number
+_TRUTH = {"false": 0.0, "true": 1.0}
 
 
 class Table(NamedTuple):
-    """Columns of equal length by name, and where each row stands in the file."""
+    """Columns of equal length by name, and where each row stands in the file.
+
+    A place that is no number, such as `pos/1.txt, line 7`, says it itself.
+    """
 
     columns: dict[str, list]
-    lines: list[int]
+    lines: list[int | str]
     path: str
 
     def where(self, row: int) -> str:
@@ -32,8 +46,11 @@ class Table(NamedTuple):
         >>> Table({"text": ["good"]}, [7], "train.tsv").where(0)
         'train.tsv, line 7'
         """
-        unit = "row" if self.path.lower().endswith(".parquet") else "line"
-        return f"{self.path}, {unit} {self.lines[row]}"
+        place = self.lines[row]
+        if isinstance(place, str):
+            return place
+        unit = "row" if suffix_of(self.path) == ".parquet" else "line"
+        return f"{self.path}, {unit} {place}"
 
 
 def read(
@@ -41,61 +58,61 @@ def read(
     required: tuple[str, ...],
     optional: tuple[str, ...] = (),
     columns: dict[str, str] | None = None,
+    *,
+    may_be_blank: tuple[str, ...] = (),
+    encoding: str = "utf-8",
 ) -> Table:
-    """Reads a table; the suffix tells its format.
+    """Reads a table; the suffix tells its format, under any suffix of compression (`.gz`, `.xz`).
 
-        .tsv                     a line a row, tabs between fields, no quotes
-        .csv                     commas between fields, quotes as in RFC 4180
-        .jsonl .ndjson .json     a JSON object a line
+        .tsv                     tabs between fields; quotes only where all of the file has them
+        .csv                     commas between fields, or semicolons, quotes as in RFC 4180
+        .jsonl .ndjson .json     a JSON object a line, or an array of objects
         .parquet
+        .label .txt              a label before each text: see `label_files.rows_of_lines`
+        several, folders         a file or a folder a label: see `label_files.rows_of_parts`
 
     A first row of TSV or CSV that holds the names of all required columns is a header. Without one
-    the columns stand in the order of `required`:
+    the columns stand in the order of `required`, or in that of `columns`:
 
         "good film\\tpos\\n"  ->  {"text": ["good film"], "label": ["pos"]}
 
     Blank lines are skipped; so are columns that nobody asked for.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, or files that commas or a pattern name, or a folder.
         required: names of columns that must be there, with no empty cell; 0 is not empty.
         optional: names of columns that may be there; an empty cell of theirs is None.
-        columns: of some names, what the file calls that column.
+        columns: of some names, what the file calls that column; or the order of all columns, as
+            `column_names` gives it.
+        may_be_blank: the required columns that may have empty cells; these are None.
+        encoding: name of that of a text without a byte order mark.
 
     Returns:
         The required columns and those optional ones that are there. Values are strings from TSV and
         CSV, as they are from JSON and Parquet. Lines count from 1; of Parquet they are rows.
 
     Raises:
-        InputError: the file is missing, damaged, of another format or holds no row; a row lacks a
-            required cell or has another number of fields. The message names file and line.
+        InputError: the file is missing, damaged, of another format, holds no row or more rows than
+            memory; a row lacks a required cell or has another number of fields. The message names
+            file and line.
     """
-    path, columns = Path(path), columns or {}
-    if unknown := sorted(columns.keys() - {*required, *optional}):
+    columns = columns or {}
+    is_order = isinstance(columns, delimited.ColumnOrder)
+    if (unknown := sorted(columns.keys() - {*required, *optional})) and not is_order:
         raise InputError(
             f"found a name for column {unknown[0]!r}; wanted names for: "
             f"{', '.join((*required, *optional))}"
         )
-    names = {name: columns.get(name, name) for name in (*required, *optional)}
+    names = {name: name if is_order else columns.get(name, name) for name in required + optional}
     expected = tuple(name for name in names if name in required or name in columns)
-    suffix = path.suffix.lower()
-    if suffix in (".tsv", ".csv"):
-        rows = _delimited(path, names, expected, has_header=bool(columns))
-    elif suffix in _JSON_LINES:
-        rows = _json_lines(path, names, expected)
-    elif suffix == ".parquet":
-        rows = _parquet(path, names, expected)
-    else:
-        raise InputError(
-            f"found {path}, with suffix {path.suffix!r}; wanted .tsv, .csv, .jsonl or .parquet"
-        )
-    table = Table({name: [] for name in names}, [], str(path))
-    for line, row in rows:
+    table, room = Table({name: [] for name in names}, [], str(path)), Room(path)
+    for line, row in _rows(str(path), names, expected, columns, encoding):
         table.lines.append(line)
+        room.take(row)
         for name in names:
             value = row.get(name)
             value = None if _is_empty(value) else value
-            if value is None and name in required:
+            if value is None and name in required and name not in may_be_blank:
                 raise InputError(
                     f"found no {name} in {table.where(-1)} (column {names[name]!r} is empty); "
                     "wanted one in every row"
@@ -109,15 +126,65 @@ def read(
     return table
 
 
-def column_names(texts: Sequence[str]) -> dict[str, str]:
-    """What a file calls its columns, as the flag `--columns` says it.
+def _rows(
+    path: str, names: dict[str, str], expected, columns: dict, encoding: str
+) -> Iterator[tuple[int | str, dict]]:
+    """Rows of a file by its format, each with its place."""
+    parts = label_files.parts_of(path)
+    if len(parts) > 1 or (os.path.isdir(parts[0]) and not suffix_of(parts[0])):
+        refuse_order(columns, path)
+        rows = label_files.rows_of_parts(parts, encoding)
+        yield from _named(rows, names, expected, path)
+        return
+    (path,) = parts
+    suffix = suffix_of(path)
+    if suffix in (".tsv", ".csv"):
+        text = read_text(path, encoding)
+        yield from delimited.read(path, suffix, text, names, expected, columns)
+        return
+    refuse_order(columns, path)
+    if suffix in _JSON:
+        yield from _json_rows(path, read_text(path, encoding), names, expected)
+    elif suffix == ".parquet":
+        yield from _parquet(path, names, expected)
+    elif suffix in (label_files.LABEL_FIRST, ".txt"):
+        rows = label_files.rows_of_lines(path, suffix, read_text(path, encoding))
+        yield from _named(rows, names, expected, path)
+    else:
+        raise label_files.other_format(path, suffix)
+
+
+def _named(rows, names: dict[str, str], expected, path: str) -> Iterator[tuple[int | str, dict]]:
+    """Rows with the names that columns have here."""
+    for line, row in rows:
+        if any(names[name] not in row for name in expected):
+            raise no_column(names, expected, row, path)
+        yield line, {name: row.get(names[name]) for name in names}
+
+
+def column_names(texts: str | Sequence[str]) -> dict[str, str]:
+    """What a file calls its columns, as the flag `--columns` says it; or their order.
 
     >>> column_names(["text=sentence", "label=gold"])
     {'text': 'sentence', 'label': 'gold'}
+    >>> column_names(["label", "-", "text"])  # of a file without a line of names
+    {'label': 0, 'text': 2}
+
+    Args:
+        texts: NAME=ITS_NAME, or names in order with `-` for columns that are not needed; or one.
 
     Raises:
-        InputError: a text is not of the form NAME=ITS_NAME, or a column is named twice.
+        InputError: texts are of both forms, or a column is named twice.
     """
+    texts = texts.split(",") if isinstance(texts, str) else list(texts)
+    if texts and all(texts) and not any("=" in text for text in texts):
+        if twice := [
+            t for t, count in collections.Counter(texts).items() if count > 1 and t != "-"
+        ]:
+            raise InputError(
+                f"found {twice[0]!r} twice in --columns={','.join(texts)}; wanted once"
+            )
+        return delimited.ColumnOrder(texts)
     names = {}
     for text in texts:
         name, equals, own = text.partition("=")
@@ -125,27 +192,44 @@ def column_names(texts: Sequence[str]) -> dict[str, str]:
             twice = f", and {name!r} twice" if name in names else ""
             raise InputError(
                 f"found {text!r} in --columns={','.join(texts)}{twice}; wanted NAME=ITS_NAME, each "
-                "name once, such as text=sentence,label=gold"
+                "name once, such as text=sentence,label=gold, or the names of all columns in order "
+                "for a file without a line of names, such as label,text"
             )
         names[name] = own
     return names
 
 
-def first(examples, count: int):
-    """The first examples of a file.
+def read_examples(kind, path: str, flags, labelled: bool = True):
+    """Examples of a file, as the flags of a program say that it is written.
 
     Args:
-        examples: a named tuple of lists, or of lists by name, such as a `Table`; what is neither
-            stays as it is.
-        count: how many.
+        kind: of task, which reads them.
+        path: of the file.
+        flags: have `columns` and `encoding`.
+        labelled: whether the answers must be there.
+
+    Raises:
+        InputError: as for `kind.read`, or as for `column_names`.
     """
+    return kind.read(path, column_names(flags.columns), labelled, flags.encoding)
 
-    def cut(part):
-        if isinstance(part, dict):
-            return {name: values[:count] for name, values in part.items()}
-        return part[:count] if isinstance(part, list) else part
 
-    return type(examples)(*map(cut, examples))
+def refuse_order(columns: dict, path: str | Path) -> None:
+    """Refuses an order of columns for a file that is neither CSV nor TSV.
+
+    Args:
+        columns: from `column_names`.
+        path: of the file.
+
+    Raises:
+        InputError: there is an order.
+    """
+    if isinstance(columns, delimited.ColumnOrder):
+        given = ",".join(columns.names)
+        raise InputError(
+            f"found --columns={given}, an order of columns, and {path}, whose columns have names; "
+            f"wanted what it calls them: --columns={columns.names[0]}=ITS_NAME"
+        )
 
 
 def refuse_columns(columns: dict[str, str], path: str | Path) -> None:
@@ -167,7 +251,7 @@ def refuse_columns(columns: dict[str, str], path: str | Path) -> None:
 
 
 def strings(table: Table, name: str) -> list[str]:
-    """A column of texts or of names of classes: strings as they are, numbers as JSON writes them.
+    """A column of texts or of names: strings as they are, numbers as JSON writes them, blanks "".
 
     Args:
         table: that has the column.
@@ -178,16 +262,17 @@ def strings(table: Table, name: str) -> list[str]:
     """
     texts = []
     for row, value in enumerate(table.columns[name]):
+        value = "" if value is None else value
         if not isinstance(value, str | int | float):
             raise InputError(
-                f"found {_short(value)} as {name} in {table.where(row)}; wanted a string"
+                f"found {short(value)} as {name} in {table.where(row)}; wanted a string"
             )
         texts.append(value if isinstance(value, str) else json.dumps(value))
     return texts
 
 
 def numbers(table: Table, name: str) -> np.ndarray:
-    """A column as numbers, float32 [rows].
+    """A column as numbers, float32 [rows]; true is 1 and false is 0.
 
     Args:
         table: that has the column.
@@ -198,73 +283,54 @@ def numbers(table: Table, name: str) -> np.ndarray:
     """
     values = np.zeros(len(table.lines), np.float32)
     for row, value in enumerate(table.columns[name]):
+        truth = _TRUTH.get(label_name(value)) if isinstance(value, str) else None
         try:
             with np.errstate(over="ignore"):
-                values[row] = float(value)
+                values[row] = float(value) if truth is None else truth
         except (TypeError, ValueError, OverflowError):
             values[row] = np.nan
         if not np.isfinite(values[row]):
             raise InputError(
-                f"found {_short(value)} as {name} in {table.where(row)}; wanted a finite number"
+                f"found {short(value)} as {name} in {table.where(row)}; wanted a finite number"
             )
     return values
 
 
-def read_text(path: str | Path) -> str:
-    """Text of a UTF-8 file, without a byte order mark.
+def labels(table: Table, name: str) -> list[str]:
+    """A column of names of classes, each spelled one way: `False` as `false`, 1.0 and "1.0" as `1`.
+
+    So classes are the same in CSV, JSON and Parquet, whose booleans and numbers differ.
+
+    Args:
+        table: that has the column.
+        name: of the column.
 
     Raises:
-        InputError: the file cannot be read, or is not UTF-8; the message names the offset in bytes.
+        InputError: a value is no class; the message names file and line.
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"found no file {path}; wanted labelled examples") from error
-    except OSError as error:
-        raise InputError(
-            f"could not read {path}: {error.strerror}; wanted a file of labelled examples"
-        ) from error
-    try:
-        return content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"found bytes that are not UTF-8 in {path}, line {line}, at offset {error.start} of "
-            "the file; convert it to UTF-8 first"
-        ) from error
+    found = strings(table, name)
+    spelled = {text: label_name(text) for text in dict.fromkeys(found)}
+    if len(spelled) > len(set(spelled.values())):
+        by_label = collections.defaultdict(list)
+        for text, label in spelled.items():
+            by_label[label].append(repr(text))
+        several = next(texts for texts in by_label.values() if len(texts) > 1)
+        logging.warning("%s: %s are one label", table.path, " and ".join(several))
+    return [spelled[text] for text in found]
 
 
-def lines_of(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1, without LF or CRLF.
+def label_name(text: str) -> str:
+    """The one spelling of a class's name.
 
-    `str.splitlines` would also cut at characters that real text holds inside a line, such as
-    U+0085 and U+2028.
+    >>> [label_name(text) for text in ("True", " pos ", "1.0", "-0.0", "2.50")]
+    ['true', 'pos', '1', '0', '2.50']
     """
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, line.removesuffix("\r")
-
-
-def parse_json(text: str, where: str, wanted: str = "JSON"):
-    """The value that a JSON `text` holds; `where` and `wanted` are named in messages.
-
-    Raises:
-        InputError: the text is no JSON, or a string in it is no Unicode (a surrogate without its
-            other half), which no tokenizer could encode.
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"found {_short(text)} in {where}, which is no JSON ({error}); wanted {wanted}"
-        ) from error
-    if "\\ud" in text.lower() and (
-        found := _SURROGATE.search(json.dumps(value, ensure_ascii=False))
-    ):
-        raise InputError(
-            f"found half a surrogate pair, \\u{ord(found[0]):04x}, in {where}; wanted Unicode text"
-        )
-    return value
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if match := _WHOLE.fullmatch(text):
+        return match[2] if match[2] == "0" else match[1] + match[2]
+    return text
 
 
 def _is_empty(value) -> bool:
@@ -274,105 +340,48 @@ def _is_empty(value) -> bool:
     return value is None or value != value or (isinstance(value, list | dict) and not value)
 
 
-def _short(value) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+def _json_rows(path: str, text: str, names, expected) -> Iterator[tuple[int | str, dict]]:
+    """Objects of JSON lines, or of one array."""
+    wanted = "JSON lines, an object a line, or an array of objects"
+    for line, value in _json_values(path, text, wanted):
+        where = line if isinstance(line, str) else f"{path}, line {line}"
+        if not isinstance(value, dict):
+            raise InputError(f"found {short(value)} in {where}; wanted {wanted}")
+        if any(names[name] not in value for name in expected):
+            raise no_column(names, expected, value, where)
+        yield line, {name: value.get(names[name]) for name in names}
 
 
-def _no_column(names: dict[str, str], expected, found, where: str) -> InputError:
-    """What to say where the expected columns are not all there."""
-    missing = next(name for name in expected if names[name] not in found)
-    return InputError(
-        f"found no column {names[missing]!r} in {where}, which has: "
-        f"{', '.join(map(str, list(found)[:20])) or 'none'}; rename it there, or say which it is: "
-        f"--columns={missing}=ITS_NAME"
-    )
+def _json_values(path: str, text: str, wanted: str) -> Iterator[tuple[int | str, object]]:
+    """Values of lines, with their numbers, or those of one array, with their places."""
+    if text.lstrip()[:1] == "[":
+        try:
+            is_array = isinstance(json.loads(text), list)
+        except (ValueError, RecursionError):
+            is_array = False  # the line that is no JSON will say so
+        if is_array:
+            for number, value in enumerate(parse_json(text, path), 1):
+                yield f"{path}, item {number}", value
+            return
+    for line, content in lines_of(text):
+        yield line, parse_json(content, f"{path}, line {line}", wanted)
 
 
-def _delimited(path: Path, names, expected, has_header: bool) -> Iterator[tuple[int, dict]]:
-    is_csv = path.suffix.lower() == ".csv"
-    rows = _csv_rows(path) if is_csv else _tsv_rows(path)
-    header = None
-    for line, fields in rows:
-        if header is None:
-            header = _header(fields, names, expected, has_header, f"{path}, line {line}")
-            if header:
-                continue
-            header = [names[name] for name in expected]
-        if len(fields) != len(header):
-            raise InputError(
-                f"found {len(fields)} fields in {path}, line {line}: {_short(fields)}; wanted "
-                f"{len(header)} ({', '.join(header)}), parted by {'commas' if is_csv else 'tabs'}; "
-                "a file of other columns starts with a line of their names"
-            )
-        own = dict(zip(header, fields, strict=True))
-        yield line, {name: own.get(names[name]) for name in names}
-
-
-def _header(fields, names, expected, has_header: bool, where: str) -> list[str] | None:
-    """Names of the file's columns where its first row holds them; None where that row is data.
-
-    A row with some of the names but not all is a header of other names, not data.
-    """
-    header = [field.strip() for field in fields]
-    if all(names[name] in header for name in expected):
-        if twice := sorted({field for field in header if header.count(field) > 1}):
-            raise InputError(f"found column {twice[0]!r} twice in {where}; rename one of them")
-        return header
-    folded = {field.casefold() for field in header}
-    if has_header or any(name.casefold() in folded for name in names.values()):
-        raise _no_column(names, expected, header, where)
-    return None
-
-
-def _tsv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    return ((number, line.split("\t")) for number, line in lines_of(read_text(path)))
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    text = read_text(path)
-    limit = csv.field_size_limit(len(text) + 1)  # 131,072 by default; a novel in a cell is fine
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for fields in rows:
-            if "".join(fields).strip() or len(fields) > 1:
-                yield line, fields
-            line = rows.line_num + 1
-    except csv.Error as error:
-        raise InputError(
-            f"found broken quotes in the row of {path} that begins at line {line} ({error}); "
-            'wanted CSV: quotes around a field that holds commas, and "" for a quote inside'
-        ) from error
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _json_lines(path: Path, names, expected) -> Iterator[tuple[int, dict]]:
-    for line, text in lines_of(read_text(path)):
-        where = f"{path}, line {line}"
-        row = parse_json(text, where, wanted="JSON lines: an object a line")
-        if not isinstance(row, dict):
-            raise InputError(f"found {_short(row)} in {where}; wanted JSON lines: an object a line")
-        if any(names[name] not in row for name in expected):
-            raise _no_column(names, expected, row, where)
-        yield line, {name: row.get(names[name]) for name in names}
-
-
-def _parquet(path: Path, names, expected) -> Iterator[tuple[int, dict]]:
-    if not path.is_file():
+def _parquet(path: str, names, expected) -> Iterator[tuple[int, dict]]:
+    if not os.path.isfile(path):
         raise InputError(f"found no file {path}; wanted labelled examples")
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            there = file.schema_arrow.names
-            if any(names[name] not in there for name in expected):
-                raise _no_column(names, expected, there, str(path))
-            asked = {name: names[name] for name in names if names[name] in there}
-            read = file.read(list(dict.fromkeys(asked.values())))
-            values = {name: read.column(own).to_pylist() for name, own in asked.items()}
-    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"could not read {path} as Parquet ({str(error).splitlines()[0]}); write it again"
-        ) from error
-    for row in range(read.num_rows):
-        yield row + 1, {name: column[row] for name, column in values.items()}
+    with parquet.opened(path) as file:
+        there = file.schema_arrow.names
+        if any(names[name] not in there for name in expected):
+            raise no_column(names, expected, there, path)
+        asked = {name: names[name] for name in names if names[name] in there}
+        Room(path).check_rows(file.metadata.num_rows, len(asked))
+        for number, row in enumerate(parquet.rows(file, path, list(asked.values())), 1):
+            yield number, {name: _plain(row[own]) for name, own in asked.items()}
+
+
+def _plain(value):
+    """A value as JSON would have it."""
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value

@@ -57,13 +57,17 @@ class Classification(PerText):
 
     def learn(self, examples):
         """This kind with the names of the labels, sorted."""
-        names = tuple(sorted(set(tables.strings(examples, self.answer_column))))
+        names = tuple(sorted(set(tables.labels(examples, self.answer_column))))
         if len(names) < 2:
             raise InputError(
                 f"found one label, {names[0]!r}, in {examples.path}; wanted two or more to tell "
                 "apart"
             )
         return dataclasses.replace(super().learn(examples), labels=names)
+
+    def labels_of(self, examples):
+        """The label of each text."""
+        return [(label,) for label in tables.labels(examples, self.answer_column)]
 
     def with_balance(self, examples):
         """This kind with `balanced_weights` of its labels."""
@@ -126,10 +130,9 @@ class Classification(PerText):
 
     def baseline(self, train, examples):
         """Scores of always answering the class that is most frequent in training."""
-        frequent = collections.Counter(tables.strings(train, self.answer_column)).most_common(1)[0][
-            0
-        ]
-        return self.scores(examples, [{"label": frequent}] * len(examples.lines))
+        ids = label_ids(train, self.answer_column, self.labels).tolist()
+        ((frequent, _),) = collections.Counter(ids).most_common(1)
+        return self.scores(examples, [{"label": self.labels[frequent]}] * len(examples.lines))
 
     def served(self, model, tokenizer):
         """Label and probabilities of texts."""

@@ -112,18 +112,33 @@ class FineTuning:
 
     # From files to batches.
 
-    def read(self, path: str | Path, columns: dict[str, str], labelled: bool = True):
+    def read(
+        self,
+        path: str | Path,
+        columns: dict[str, str],
+        labelled: bool = True,
+        encoding: str = "utf-8",
+    ):
         """Reads a file of examples.
 
         Args:
             path: a file, such as `roots_tf.labelled.tables.read` takes.
             columns: what the file calls some columns, by their names here.
             labelled: whether the answers must be there.
+            encoding: name of that of the file.
 
         Raises:
             InputError: something is wrong with the file; names the line.
         """
         raise NotImplementedError
+
+    def labels_of(self, examples) -> list[tuple]:
+        """The labels of each example, of which a sample holds every one; empty: there are none.
+
+        Args:
+            examples: as `read` gives them, with their answers.
+        """
+        return []
 
     def unlabelled(self, columns: dict[str, list]):
         """Examples without answers from texts in memory, by the names of their columns."""

@@ -1,13 +1,13 @@
 """The right one of several choices: SWAG, exams (Devlin et al. 2019, section 4.4)."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from roots_tf.files import InputError
 from roots_tf.labelled import tables
+from roots_tf.labelled.text_files import suffix_of
 from roots_tf.labelled.token_rows import cut, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
@@ -16,7 +16,12 @@ from roots_tf.tasks.finetuning import FineTuning, TransformersHead
 from roots_tf.tasks.per_text import right_answers
 from roots_tf.tasks.served_graph import ServedKind
 
-_LISTS = (".jsonl", ".json", ".parquet")  # formats that can hold a list of choices in one field
+_LISTS = (
+    ".jsonl",
+    ".ndjson",
+    ".json",
+    ".parquet",
+)  # formats that can hold a list of choices in one field
 MAX_CHOICES = 16  # columns of choices that are looked for in a table
 
 
@@ -43,19 +48,20 @@ class MultipleChoice(FineTuning):
     use = "chooses among texts the one that follows another"
     transformers = TransformersHead("BertForMultipleChoice")
 
-    def read(self, path, columns, labelled=True):
+    def read(self, path, columns, labelled=True, encoding="utf-8"):
         """Tables with `text`, the choices, and `label`, the index of the right one from 0.
 
         Choices are a list `choices` in JSON lines and Parquet, columns `choice_0`, `choice_1`, ...
         in TSV and CSV.
         """
         answer = (self.answer_column,) if labelled else ()
-        if Path(path).suffix in _LISTS:
-            table = tables.read(path, ("text", "choices", *answer), (), columns)
+        if suffix_of(path) in _LISTS:
+            required = ("text", "choices", *answer)
+            table = tables.read(path, required, (), columns, encoding=encoding)
         else:
             further = tuple(f"choice_{i}" for i in range(2, MAX_CHOICES))
             required = ("text", "choice_0", "choice_1", *answer)
-            table = tables.read(path, required, further, columns)
+            table = tables.read(path, required, further, columns, encoding=encoding)
             given = [
                 table.columns[f"choice_{i}"]
                 for i in range(MAX_CHOICES)
@@ -156,13 +162,14 @@ class MultipleChoice(FineTuning):
 
     def _label_ids(self, examples) -> np.ndarray:
         """Index of the right choice of each example, int32."""
-        for row, label in enumerate(examples.columns[self.answer_column]):
-            if not str(label).isdigit() or int(label) >= self.num_choices:
+        labels = tables.labels(examples, self.answer_column)
+        for row, label in enumerate(labels):
+            if not label.isdecimal() or int(label) >= self.num_choices:
                 raise InputError(
                     f"found label {label!r} in {examples.where(row)}; wanted the index of "
                     f"the right choice, 0 to {self.num_choices - 1}"
                 )
-        return np.array([int(label) for label in examples.columns[self.answer_column]], np.int32)
+        return np.array([int(label) for label in labels], np.int32)
 
 
 class ServedChoice(ServedKind):

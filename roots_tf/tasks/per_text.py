@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.files import InputError
-from roots_tf.labelled import tables
+from roots_tf.labelled import tables, text_files
 from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import cut
 from roots_tf.tasks.finetuning import FineTuning
@@ -24,13 +24,20 @@ class PerText(FineTuning):
 
     pairs: bool = False
 
-    def read(self, path, columns, labelled=True):
-        """Tables; unlabelled also `.txt` with a text a line, where no pairs are wanted."""
+    def read(self, path, columns, labelled=True, encoding="utf-8"):
+        """Tables; unlabelled also `.txt` with a text a line, where no pairs are wanted.
+
+        A blank `text_pair` is an empty text; where pairs are wanted the column must be there.
+        """
         if not (labelled or self.pairs):
-            return read_unlabelled(path, columns)
-        required = ("text", "text_pair") if self.pairs else ("text",)
+            return read_unlabelled(path, columns, encoding)
+        pair = ("text_pair",)
+        required, optional = (
+            ("text", *pair) if self.pairs else ("text",),
+            () if self.pairs else pair,
+        )
         required += (self.answer_column,) if labelled else ()
-        return tables.read(path, required, ("text_pair",), columns)
+        return tables.read(path, required, optional, columns, may_be_blank=pair, encoding=encoding)
 
     def learn(self, examples):
         """This kind with whether there are pairs."""
@@ -38,6 +45,11 @@ class PerText(FineTuning):
 
     def rows(self, examples, tokenizer, labelled=True):
         """Rows [CLS] text [SEP], or [CLS] text [SEP] text_pair [SEP], with `targets`."""
+        if self.pairs and "text_pair" not in examples.columns:
+            raise InputError(
+                f"found no text_pair in {examples.path}, and pairs in the training file; wanted "
+                "the column, which may have blank cells, in both or in neither"
+            )
         encoded = tokenizer.encode(tables.strings(examples, "text"))
         first = None
         if "text_pair" in examples.columns:
@@ -67,19 +79,23 @@ class ServedPerText(ServedKind):
         return self.kind.outputs(self.model, features)
 
 
-def read_unlabelled(path: str | Path, columns: dict[str, str]) -> Table:
-    """Texts without answers: `.txt` with a text a line, or a table with `text`.
+def read_unlabelled(path: str | Path, columns: dict[str, str], encoding: str = "utf-8") -> Table:
+    """Texts without answers: `.txt` with a text a line, a folder of texts, or a table with `text`.
 
     Args:
         path: the file.
         columns: what the file calls some columns, by their names here.
+        encoding: name of that of the file.
 
     Raises:
         InputError: something is wrong with the file; names the line.
     """
-    if Path(path).suffix != ".txt":
-        return tables.read(path, ("text",), ("text_pair",), columns)
-    lines = list(tables.lines_of(tables.read_text(path)))
+    if text_files.suffix_of(path) != ".txt" or not Path(path).is_file():
+        return tables.read(path, ("text",), ("text_pair",), columns, encoding=encoding)
+    lines = list(text_files.lines_of(text_files.read_text(path, encoding)))
+    if lines and lines[0][1].startswith("__label__"):  # the labels that finetune reads
+        return tables.read(path, ("text",), (), columns, encoding=encoding)
+    tables.refuse_columns(columns, path)
     if not lines:
         raise InputError(f"found no text in {path}; wanted a text a line")
     return Table({"text": [line for _, line in lines]}, [n for n, _ in lines], str(path))
@@ -106,8 +122,8 @@ def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarra
     Raises:
         InputError: a label is not among the names.
     """
-    index = {name: i for i, name in enumerate(names)}
-    labels = tables.strings(examples, column)
+    index = {tables.label_name(name): i for i, name in enumerate(names)}
+    labels = tables.labels(examples, column)
     for row, label in enumerate(labels):
         if label not in index:
             raise InputError(
@@ -135,7 +151,7 @@ def texts_of(examples: Table, index: int) -> dict[str, str]:
         index: of the example.
     """
     return {
-        name: examples.columns[name][index]
+        name: "" if examples.columns[name][index] is None else examples.columns[name][index]
         for name in ("text", "text_pair")
         if name in examples.columns
     }

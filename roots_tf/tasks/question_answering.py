@@ -1,8 +1,8 @@
 """Answers that are spans of a text (SQuAD; Devlin et al. 2019, sections 4.2 and 4.3)."""
 
 import dataclasses
+import json
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.labelled import squad, tables
+from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import TokenRows, cut
 from roots_tf.losses import Scalar
 from roots_tf.metrics import question_answering as metrics
@@ -51,14 +52,23 @@ class QuestionAnswering(FineTuning):
     use = "finds the answer to a question in a text that is given with it"
     transformers = TransformersHead("BertForQuestionAnswering")
 
-    def read(self, path, columns, labelled=True):
+    def read(self, path, columns, labelled=True, encoding="utf-8"):
         """SQuAD files; unlabelled also tables with columns `question` and `context`."""
-        if not labelled and Path(path).suffix in (".jsonl", ".csv", ".tsv", ".parquet"):
-            table = tables.read(path, ("question", "context"), ("id",), columns)
+        if not labelled and suffix_of(path) in TABLES and not _is_squad(path, encoding):
+            table = tables.read(path, ("question", "context"), ("id",), columns, encoding=encoding)
             texts = {name: tables.strings(table, name) for name in ("question", "context")}
-            return self.unlabelled(texts | {"id": table.columns.get("id", table.lines)})
+            names = table.columns.get("id", table.lines)
+            texts["id"] = [
+                line if name is None else name
+                for name, line in zip(names, table.lines, strict=True)
+            ]
+            return self.unlabelled(texts)
         tables.refuse_columns(columns, path)
-        return Questions(squad.read(path), [])
+        return Questions(squad.read(path, labelled, encoding), [])
+
+    def labels_of(self, examples):
+        """Whether each question has an answer."""
+        return [(bool(question.answers),) for question in examples.questions]
 
     def unlabelled(self, columns):
         """Questions in memory."""
@@ -187,6 +197,18 @@ class QuestionAnswering(FineTuning):
     def served(self, model, tokenizer):
         """Answers to questions."""
         return question_graph.ServedAnswers(self, model, tokenizer)
+
+
+def _is_squad(path, encoding: str) -> bool:
+    """Whether a `.json` is one object in SQuAD's layout, and no table."""
+    if suffix_of(path) != ".json":
+        return False
+    text = read_text(path, encoding)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return not text.lstrip().startswith("{") or '"paragraphs"' in text
+    return isinstance(content, dict) and "question" not in content
 
 
 def _cut_off(ids: np.ndarray, splits: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -53,10 +53,10 @@ class Similarity(Valued, FineTuning):
                 "lowest value below the highest"
             )
 
-    def read(self, path, columns, labelled=True):
+    def read(self, path, columns, labelled=True, encoding="utf-8"):
         """Tables with `text`, `text_pair` and `value`."""
         answer = (self.answer_column,) if labelled else ()
-        return tables.read(path, ("text", "text_pair", *answer), (), columns)
+        return tables.read(path, ("text", "text_pair", *answer), (), columns, encoding=encoding)
 
     def learn(self, examples):
         """This kind with the range of the values."""

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 from roots_tf import models
 from roots_tf.files import InputError
 from roots_tf.labelled import conll, tables
+from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification
@@ -20,8 +20,7 @@ from roots_tf.tasks import tagging_graph
 from roots_tf.tasks.finetuning import Charts, FineTuning, TransformersHead
 from roots_tf.tasks.per_text import read_unlabelled, right_answers
 
-_TABLES = (".jsonl", ".json", ".csv", ".parquet")
-_TEXTS = (*_TABLES, ".tsv", ".txt")
+_EITHER = (".tsv", ".txt")  # of tagged words, or of texts without tags
 
 
 class TaggedTexts(NamedTuple):
@@ -80,27 +79,34 @@ class Tagging(FineTuning):
             )
         return self.labels.index("O")
 
-    def read(self, path, columns, labelled=True):
+    def read(self, path, columns, labelled=True, encoding="utf-8"):
         """CoNLL files; unlabelled also texts, whose words are cut at spaces and punctuation."""
-        suffix = Path(path).suffix
-        if labelled and suffix in _TABLES:
+        suffix = suffix_of(path)
+        is_table = suffix in TABLES and suffix not in _EITHER
+        if labelled and is_table:
             raise InputError(
                 f"found {path} for tagging; wanted a CoNLL file: a word and its tag a line, an "
                 "empty line between sentences"
             )
-        if not labelled and suffix in _TEXTS:
-            table = read_unlabelled(path, columns)
+        if suffix in _EITHER and not labelled:
+            is_table = not conll.is_tagged(read_text(path, encoding))
+        if is_table:
+            table = read_unlabelled(path, columns, encoding)
             words = self.unlabelled({"text": tables.strings(table, "text")})
             return words._replace(lines=table.lines, path=table.path)
         tables.refuse_columns(columns, path)
-        sentences = conll.read(path)
+        sentences = conll.read(path, labelled, encoding)
         parts = [conll.text_of(sentence) for sentence in sentences]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
-        tags = [sentence.tags if labelled else () for sentence in sentences]
+        tags = [sentence.tags for sentence in sentences]
         lines = [sentence.line for sentence in sentences]
         return TaggedTexts(
             texts, list(map(np.array, starts)), list(map(np.array, ends)), tags, lines, str(path)
         )
+
+    def labels_of(self, examples):
+        """The tags of each text."""
+        return [*examples.tags]
 
     def unlabelled(self, columns):
         """Texts in memory, whose words are cut at spaces and punctuation."""

@@ -117,7 +117,7 @@ def test_evaluation_files(tmp_path):
 )
 def test_an_evaluation_file_that_cannot_be_read(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(files.InputError, match=f"could not read .*{name}.*correct the step"):
+    with pytest.raises(files.InputError, match=f"{name}.*the step decontaminate"):
         run(Decontaminate((str(tmp_path / name),)), "Text.")
     with pytest.raises(files.InputError, match="found no file that matches"):
         run(Decontaminate((str(tmp_path / "missing"),)), "Text.")
@@ -186,3 +186,11 @@ def test_a_test_set_finds_itself_whatever_the_line(data):
         assert (run(step, f"He wrote: {sentence} Nothing more.")[0] == "contaminated") == (
             words >= 8
         )
+
+
+def test_evaluation_files_in_another_encoding(tmp_path):
+    path = tmp_path / "set.txt"
+    path.write_bytes("今天天气很好，我们去公园散步。\n".encode("gb18030"))
+    assert list(examples(str(path), (), "GBK")) == ["今天天气很好，我们去公园散步。\n"]
+    with pytest.raises(files.InputError, match="not UTF-8 in .*--encoding=GB18030.*the step"):
+        list(examples((str(path),), ()))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
-from roots_tf.corpus import decoding, reading
+from roots_tf import compression, files
+from roots_tf.corpus import reading
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 
@@ -101,7 +101,7 @@ def test_parts_and_blocks_change_nothing(tmp_path_factory, texts, size):
     expected = read(path)
     assert [document.text for document in expected] == [text for text in texts if text.strip()]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "BLOCK_BYTES", size)
+        patch.setattr(compression, "BLOCK_BYTES", size)
         spans = [s for task in reading.plan([str(path)], "file", size) for s in task]
         found = [document for span in spans for document in reading.read_span(span, "file")]
     assert found == expected

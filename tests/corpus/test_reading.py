@@ -1,4 +1,5 @@
 import bz2
+import codecs
 import gzip
 import json
 import lzma
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
-from roots_tf.corpus import decoding, reading
+from roots_tf import compression, files
+from roots_tf.corpus import reading
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.reading import Span, read_documents, read_span
 from roots_tf.corpus.tally import Tally
@@ -43,7 +44,7 @@ def test_layouts_in_every_encoding_and_line_end(tmp_path, layout, expected, enco
 
 def test_text_in_big_endian_with_a_mark(tmp_path):
     path = tmp_path / "two.txt"
-    path.write_bytes(decoding.codecs.BOM_UTF16_BE + TWO.encode("utf-16-be"))
+    path.write_bytes(codecs.BOM_UTF16_BE + TWO.encode("utf-16-be"))
     assert texts(path) == ["Call me\nIshmael.", "Some years ago"]
 
 
@@ -110,7 +111,9 @@ def test_binary_file(tmp_path):
 def test_latin_1_text_is_refused_with_advice(tmp_path):
     path = tmp_path / "brief.txt"
     path.write_bytes("Größe, Güte, Übermut. ".encode("latin-1") * 100)
-    with pytest.raises(files.InputError, match="byte 2; .*iconv -f WINDOWS-1252"):
+    with pytest.raises(
+        files.InputError, match="byte 2; .*--encoding=Windows-1252 .*iconv -f Windows"
+    ):
         texts(path)
 
 
@@ -127,7 +130,7 @@ def test_a_character_is_not_cut_between_blocks(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     path.write_text(text)
     for size in range(1, 12):
-        monkeypatch.setattr(decoding, "BLOCK_BYTES", size)
+        monkeypatch.setattr(compression, "BLOCK_BYTES", size)
         tally = Tally()
         assert texts(path, tally=tally) == [text]
         assert not tally.notes
@@ -145,7 +148,7 @@ def test_spans_and_blocks_change_nothing(tmp_path_factory, text, layout, size):
     path.write_bytes(text.encode())
     expected = texts(path, layout)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "BLOCK_BYTES", size)
+        patch.setattr(compression, "BLOCK_BYTES", size)
         tasks = reading.plan([str(path)], layout, size)
         found = [d.text for task in tasks for span in task for d in read_span(span, layout)]
     assert found == expected
@@ -192,13 +195,6 @@ def test_json_lines_of_another_field(tmp_path):
     assert list(read) == [Document("one", "7")]
 
 
-def test_a_json_file_that_is_one_array(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps([{"text": "one"}], indent=1))
-    with pytest.raises(files.InputError, match="wanted JSON lines"):
-        texts(path)
-
-
 def test_parquet(tmp_path):
     path = tmp_path / "a.parquet"
     table = pyarrow.table({"text": ["one", None, "three"] * 50, "source": ["s", "t", None] * 50})
@@ -237,7 +233,7 @@ def test_streams_one_after_the_other_are_one_file(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
 def test_a_decompression_bomb_is_not_read_to_its_end(tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr(decoding, "BOMB_BYTES", 1 << 23)
+    monkeypatch.setattr(compression, "BOMB_BYTES", 1 << 23)
     compress(tmp_path / f"a.txt{suffix}", b"sea " * (3 << 20))
     with pytest.raises(files.InputError, match="a decompression bomb"):
         texts(tmp_path / f"a.txt{suffix}")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
-from roots_tf.corpus import decoding, reading, warc
+from roots_tf import compression, files
+from roots_tf.corpus import reading, warc
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
 
@@ -195,7 +195,7 @@ def zeros(path, size):
 
 @pytest.mark.parametrize("name", ["a.warc.gz", "a.html.gz"])
 def test_a_gzip_bomb(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(decoding, "BOMB_BYTES", 1 << 25)
+    monkeypatch.setattr(compression, "BOMB_BYTES", 1 << 25)
     zeros(tmp_path / name, 1 << 27)
     tally = Tally()
     tracemalloc.start()
@@ -235,7 +235,7 @@ def test_parts_and_blocks_change_nothing(tmp_path_factory, seed, size, damaged):
     path = write(tmp_path_factory.mktemp("parts") / "a.warc", *records)
     expected = read(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "BLOCK_BYTES", max(size // 7, 50))
+        patch.setattr(compression, "BLOCK_BYTES", max(size // 7, 50))
         tasks = reading.plan([str(path)], "file", size)
         spans = [span for task in tasks for span in task]
         found = [document for span in spans for document in reading.read_span(span, "file")]

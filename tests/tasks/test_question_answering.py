@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.labelled import tables
+from roots_tf.labelled import sampling
 from roots_tf.tasks import question_graph
 from roots_tf.tasks.question_answering import QuestionAnswering
 
@@ -60,7 +60,7 @@ def test_a_window_without_the_answer_points_at_cls(tmp_path, tokenizer):
 def test_what_is_certain_comes_back_from_real_questions(questions, tokenizer, length):
     kind = QuestionAnswering(max_seq_length=length)
     examples = kind.read(questions, {})
-    examples = tables.first(examples, 200)
+    examples = sampling.first(examples, 200)
     rows = kind.rows(examples, tokenizer)
     predictions = kind.predictions(examples, rows, certain(rows))
     # Answers of more than 30 pieces, here letters, are out of reach, and so are those that start

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf.files import InputError
-from roots_tf.labelled import tables
+from roots_tf.labelled import sampling
 from roots_tf.tasks.tagging import Tagging, first_pieces
 
 CONLL = "Anna\tB-PER\nof\tO\nNew\tB-LOC\nYork\tI-LOC\n.\tO\n\nNobody\tO\n"
@@ -64,7 +64,7 @@ def test_entities_have_places_in_the_text(small, tokenizer):
 def test_what_is_certain_comes_back_from_real_sentences(tagged, tokenizer, length):
     kind = Tagging(max_seq_length=length)
     examples = kind.read(tagged, {})
-    kind, examples = kind.learn(examples), tables.first(examples, 500)
+    kind, examples = kind.learn(examples), sampling.first(examples, 500)
     rows = kind.rows(examples, tokenizer)
     assert (len(rows) > 2 * 500) == (length == 16)
     predictions = kind.predictions(examples, rows, certain(kind, rows))

@@ -24,15 +24,20 @@ class Config:
 
     size: str = program.flag("mini", help="tiny, mini, small, medium, base or large")
     preset: Literal["bert", "modern"] = program.flag("bert", help="the model's parts")
-    batch_size: int = program.flag(32, help="sequences", minimum=1)
+    batch_size: int = program.flag(32, help="sequences", **program.ROWS)
     max_seq_length: int = program.flag(
-        128, help="tokens; with --examples theirs is taken", minimum=1
+        128, help="tokens; with --examples theirs is taken", minimum=8, maximum=1 << 20
     )
     max_predictions_per_seq: int = program.flag(
-        0, help="predictions in a sequence; 0: 15 % of one, 20 of 128 tokens", minimum=0
+        0,
+        help="predictions in a sequence; 0: 15 % of one, 20 of 128 tokens",
+        minimum=0,
+        maximum=1 << 20,
     )
-    vocab_size: int = program.flag(30_522, help="vocabulary; with --examples theirs is taken")
-    dropout: float = program.flag(0.1, help="dropout rate", minimum=0, maximum=0.99)
+    vocab_size: int = program.flag(
+        30_522, help="vocabulary; with --examples theirs is taken", minimum=1, maximum=1 << 24
+    )
+    dropout: float = program.flag(0.1, help="dropout rate", **program.DROPOUT)
     examples: str = program.flag("", help="folder that build-examples wrote; none: random batches")
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp", help="pairs that --examples are made into; random batches are always pairs"
@@ -42,8 +47,12 @@ class Config:
     )
     jit_compile: bool = program.flag(False, help="compile forward and backward with XLA")
     recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
-    seconds: float = program.flag(15.0, help="how long to measure, three rounds at least")
-    seed: int = program.flag(0, help="of random batches, initial weights and dropout")
+    seconds: float = program.flag(
+        15.0, help="how long to measure, three rounds at least", minimum=0, maximum=86_400
+    )
+    seed: int = program.flag(
+        0, help="of random batches, initial weights and dropout", **program.SEED
+    )
     output: str = program.flag("", help="JSON file for the results; none if empty")
     debug: bool = program.flag(False, help="a tiny model, short sequences, three rounds")
 

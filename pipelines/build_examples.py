@@ -42,18 +42,27 @@ class Config:
         "pairs", help="pairs: two segments of sentences a record; contiguous: text as it stands"
     )
     max_seq_length: int = program.flag(
-        128, help="tokens of a row, special ones among them; contiguous: of a record, without any"
+        128,
+        help="tokens of a row, special ones among them; contiguous: of a record, without any",
+        minimum=8,
+        maximum=1 << 20,
     )
-    num_shards: int = program.flag(0, help="shards of the training split; 0: about 8 MB each")
-    short_seq_prob: float = program.flag(0.1, help="share of pairs that aim at fewer tokens")
-    held_out: float = program.flag(0.01, help="share of the documents held out, by hash")
+    num_shards: int = program.flag(
+        0, help="shards of the training split; 0: about 8 MB each", minimum=0, maximum=99_999
+    )
+    short_seq_prob: float = program.flag(
+        0.1, help="share of pairs that aim at fewer tokens", minimum=0, maximum=1
+    )
+    held_out: float = program.flag(
+        0.01, help="share of the documents held out, by hash", minimum=0, maximum=0.99
+    )
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp",
         help="nsp or sop: fail where the corpus cannot give pairs; none: go on. For pairs only",
     )
     language: str = program.flag("en", help="pairs: ISO 639-1 code for splitting sentences")
-    seed: int = program.flag(0, help="of every random choice")
-    num_workers: int = program.flag(0, help="processes; 0: one a processor")
+    seed: int = program.flag(0, help="of every random choice", **program.SEED)
+    num_workers: int = program.flag(0, help="processes; 0: one a processor", **program.WORKERS)
     scheduler: str = program.flag(
         "", help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine"
     )

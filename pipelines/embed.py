@@ -44,9 +44,9 @@ class Config:
     l2_normalize: bool = program.flag(False, help="scale each vector to length 1")
     text_field: str = program.flag("text", help="field of JSON lines, column of Parquet")
     max_seq_length: int = program.flag(
-        0, help="tokens of a text at most; 0: what the model takes", minimum=3
+        0, help="tokens of a text at most; 0: what the model takes", **program.TOKENS
     )
-    batch_size: int = program.flag(64, help="texts in a batch", minimum=1)
+    batch_size: int = program.flag(64, help="texts in a batch", **program.ROWS)
     precision: Literal["float32", "mixed_bfloat16"] = program.flag(
         "float32", help="what products are computed in; vectors are float32"
     )

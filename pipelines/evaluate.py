@@ -21,7 +21,7 @@ class Config:
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns that differ: text=sentence,label=gold"
     )
-    batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
+    batch_size: int = program.flag(64, help="rows computed at once", **program.ROWS)
     debug: bool = program.flag(False, help="the first 256 examples only")
 
 

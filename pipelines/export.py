@@ -39,9 +39,13 @@ class Config:
     format: Literal["saved_model", "litert", "huggingface", "keras_hub"] = program.flag(
         "saved_model", help="what to write"
     )
-    version: int = program.flag(1, help="saved_model: number of this version")
+    version: int = program.flag(
+        1, help="saved_model: number of this version", minimum=1, maximum=2**63 - 1
+    )
     max_seq_length: int = program.flag(
-        0, help="saved_model: tokens of a row at most; 0: as in training. litert: of every row"
+        0,
+        help="saved_model: tokens of a row at most; 0: as in training. litert: of every row",
+        **program.TOKENS,
     )
     pooling: Literal["mean", "cls", "pooler"] = program.flag(
         "mean", help="saved_model: which vector of an encoder's tokens is the text's"

@@ -24,7 +24,7 @@ class Config:
     input: str = program.flag(help="file of examples")
     output: str = program.flag(help="file of answers, JSON lines")
     columns: tuple[str, ...] = program.flag((), help="names of columns that differ: text=sentence")
-    batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
+    batch_size: int = program.flag(64, help="rows computed at once", **program.ROWS)
     debug: bool = program.flag(False, help="the first 16 examples only")
 
 

@@ -27,25 +27,30 @@ class Config:
     model: str = program.flag(help="folder of a model's versions, as export writes it")
     name: str = program.flag("", help="name of the model in URLs; none: the folder's name")
     host: str = program.flag("127.0.0.1", help="address to listen at; 0.0.0.0: every one")
-    port: int = program.flag(8501, help="port to listen at; 0: one that is free")
-    max_batch_size: int = program.flag(32, help="rows computed at once")
-    batch_timeout_ms: float = program.flag(
-        2.0, help="milliseconds a request waits for others, where the last batch held several"
+    port: int = program.flag(
+        8501, help="port to listen at; 0: one that is free", minimum=0, maximum=65_535
     )
-    max_queue: int = program.flag(1024, help="rows that may wait; beyond, requests get 503")
-    max_body_bytes: int = program.flag(1 << 20, help="bytes of a request; beyond, it gets 413")
-    max_text_bytes: int = program.flag(100_000, help="bytes of a text; beyond, it gets 400")
+    max_batch_size: int = program.flag(32, help="rows computed at once", **program.ROWS)
+    batch_timeout_ms: float = program.flag(
+        2.0,
+        help="milliseconds a request waits for others, where the last batch held several",
+        minimum=0,
+        maximum=60_000,
+    )
+    max_queue: int = program.flag(
+        1024, help="rows that may wait; beyond, requests get 503", minimum=1, maximum=10**9
+    )
+    max_body_bytes: int = program.flag(
+        1 << 20, help="bytes of a request; beyond, it gets 413", minimum=1, maximum=1 << 40
+    )
+    max_text_bytes: int = program.flag(
+        100_000, help="bytes of a text; beyond, it gets 400", minimum=1, maximum=1 << 40
+    )
 
 
 def main(config: Config) -> None:
     """Serves until it is told to stop."""
-    for name in ("max_batch_size", "max_queue", "max_body_bytes", "max_text_bytes"):
-        if (found := getattr(config, name)) < 1:
-            raise files.InputError(f"found --{name}={found}; wanted 1 or more")
-    if not config.batch_timeout_ms >= 0:
-        raise files.InputError(
-            f"found --batch_timeout_ms={config.batch_timeout_ms}; wanted 0 or more"
-        )
+    program.check(config)
     try:
         from roots_tf.serving import server
         from roots_tf.serving.model import Model

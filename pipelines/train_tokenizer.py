@@ -48,18 +48,28 @@ class Config:
     model: Literal["wordpiece", "bpe", "unigram"] = program.flag(
         "wordpiece", help="kind of the vocabulary"
     )
-    vocab_size: int = program.flag(30_522, help="number of ids, at most")
-    multiple_of: int = program.flag(1, help="round the number of ids up to a multiple of this")
+    vocab_size: int = program.flag(
+        30_522, help="number of ids, at most", minimum=6, maximum=1 << 24
+    )
+    multiple_of: int = program.flag(
+        1, help="round the number of ids up to a multiple of this", minimum=1, maximum=65_536
+    )
     lowercase: bool = program.flag(True, help="lower-case the text")
     strip_accents: Literal["auto", "true", "false"] = program.flag(
         "auto", help="remove accents; auto: where the text is lower-cased, as BERT does"
     )
-    min_frequency: int = program.flag(2, help="occurrences that a merged pair needs")
-    limit_alphabet: int = program.flag(1000, help="characters, at most, that WordPiece keeps")
+    min_frequency: int = program.flag(
+        2, help="occurrences that a merged pair needs", minimum=1, maximum=10**9
+    )
+    limit_alphabet: int = program.flag(
+        1000, help="characters, at most, that WordPiece keeps", minimum=1, maximum=1_114_112
+    )
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )
-    num_workers: int = program.flag(0, help="processes that count; 0: one a processor")
+    num_workers: int = program.flag(
+        0, help="processes that count; 0: one a processor", **program.WORKERS
+    )
     scheduler: str = program.flag(
         "", help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine"
     )

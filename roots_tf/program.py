@@ -23,6 +23,15 @@ from absl import app, logging
 from absl import flags as absl_flags
 
 from roots_tf.flags import (
+    DROPOUT,
+    LAYERS,
+    ROWS,
+    SEED,
+    STEPS,
+    TOKENS,
+    WEIGHT,
+    WIDTH,
+    WORKERS,
     Flag,
     FlagError,
     check,
@@ -38,6 +47,15 @@ from roots_tf.flags import (
 )
 
 __all__ = [
+    "DROPOUT",
+    "LAYERS",
+    "ROWS",
+    "SEED",
+    "STEPS",
+    "TOKENS",
+    "WEIGHT",
+    "WIDTH",
+    "WORKERS",
     "FlagError",
     "check",
     "choice",

@@ -29,6 +29,7 @@ and in the train group histograms of weights, where a run gives them.
 """
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,8 +99,10 @@ class Summaries:
                 for name, scalar in scalars.items()
             ],
         )
+        # JSON has no NaN: a scalar that is none, of a run that fails, stands in TensorBoard alone.
+        known = {name: value for name, value in scalars.items() if math.isfinite(value)}
         with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"group": group, "step": step} | scalars) + "\n")
+            file.write(json.dumps({"group": group, "step": step} | known) + "\n")
 
     def write_texts(self, group: str, step: int, texts: dict[str, str]) -> None:
         """Writes Markdown `texts` by name, for TensorBoard only; the rest as for `write`."""

@@ -22,7 +22,6 @@ import os
 import resource
 import shutil
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +29,7 @@ from absl import logging
 
 from roots_tf import files, program, stages
 from roots_tf.corpus import reading
-from roots_tf.tokenizers import counting, report, training
+from roots_tf.tokenizers import counting, marks, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -56,7 +55,9 @@ class Config:
     )
     lowercase: bool = program.flag(True, help="lower-case the text")
     strip_accents: Literal["auto", "true", "false"] = program.flag(
-        "auto", help="remove accents; auto: where the text is lower-cased, as BERT does"
+        "auto",
+        help="take marks off letters; auto: of lower-cased text, as BERT does, where they are "
+        "accents (Latin, Greek) and no letters (Thai vowels, kana, й)",
     )
     min_frequency: int = program.flag(
         2, help="occurrences that a merged pair needs", minimum=1, maximum=10**9
@@ -85,11 +86,14 @@ def main(config: Config) -> None:
         "lowercase": config.lowercase,
         "strip_accents": {"auto": None, "true": True, "false": False}[config.strip_accents],
     }
-    words, sample = _count(config, settings, output)
+    counted, sample = _count(config, settings, output)
+    strips = training.is_stripped(
+        counted, lowercase=config.lowercase, strip_accents=settings["strip_accents"]
+    )
     tokenizer = training.train(
-        words,
+        counted,
         output,
-        **settings,
+        **settings | {"strip_accents": strips},
         vocab_size=config.vocab_size,
         multiple_of=config.multiple_of,
         min_frequency=config.min_frequency,
@@ -100,16 +104,24 @@ def main(config: Config) -> None:
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
     measured = {
+        "model": config.model,
         "vocab_size": tokenizer.size,
+        "strip_accents": strips,
         "fingerprint": tokenizer.fingerprint,
         "seconds": round(time.monotonic() - start, 1),
         "peak_memory_mb": max(peaks) // 1024,  # of the largest process on this machine
         **report.measure(tokenizer, sample),
     }
+    spelled = report.spelling(tokenizer, counted.of(strips))
+    remarks = [marks.describe(counted.letters, strips)]
+    remarks += report.remarks(measured, spelled, config.vocab_size)
+    measured["remarks"] = list(filter(None, remarks))
     files.write_json(output / "report.json", measured)
     files.write_text(output / "config.json", program.to_json(config))
     shutil.rmtree(output / WORK)
     print(report.table(measured))
+    for remark in measured["remarks"]:
+        logging.warning("%s", remark)
     logging.info(
         "%s: %d ids in %.1f s, %d MB of memory at most",
         output,
@@ -119,11 +131,14 @@ def main(config: Config) -> None:
     )
 
 
-def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], report.SourceTexts]:
+def _count(
+    config: Config, settings: dict, output: Path
+) -> tuple[counting.Counted, report.SourceTexts]:
     """Counts of the words of all documents, and texts of them for the report."""
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     stats = [os.stat(path) for path in paths]
-    inputs = files.fingerprint([[stat.st_size, stat.st_mtime_ns] for stat in stats])
+    # The name stands for what is in the counts: a run of an older version counts anew.
+    inputs = files.fingerprint(["marks", *([stat.st_size, stat.st_mtime_ns] for stat in stats)])
     share = sum(stat.st_size for stat in stats) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
     plan = reading.plan(paths, config.layout, task_bytes)
@@ -150,7 +165,7 @@ def _count(config: Config, settings: dict, output: Path) -> tuple[Counter[str], 
         sum(part["documents"] for part in counted),
         sum(part["characters"] for part in counted) / 1e6,
     )
-    words, sample = Counter(), report.SourceTexts()
+    words, sample = counting.Counted(), report.SourceTexts()
     for part in counted:
         words.update(counting.load(part["words"]))
         sample.merge(files.read_json(part["sample"]))

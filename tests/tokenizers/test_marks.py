@@ -109,8 +109,8 @@ def test_the_program_says_what_a_vocabulary_lacks(tmp_path, caplog):
     assert found[0].startswith("marks stay on letters; without them would change: Thai 1 (ฟ้ to ฟ)")
     assert found[1].startswith("39 ids, not 250,000 (--vocab_size): the corpus has no more pieces")
     assert found[2] == (
-        "33 % of the characters stand in words of more than 100 characters, which WordPiece makes "
-        "[UNK]; --model=unigram and --model=bpe cut words of any length"
+        "33.2 % of the characters stand in words of more than 100 characters, which WordPiece "
+        "makes [UNK]; --model=unigram and --model=bpe cut words of any length"
     )
     assert "2.27 % of the tokens are [UNK], and only 97.62 % of the words" in found[3]
     assert all(remark in caplog.text for remark in found)

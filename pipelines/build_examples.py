@@ -16,9 +16,11 @@ same files, and write the same bytes (see `stages.executor`).
 """
 
 import dataclasses
+import itertools
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +29,7 @@ from absl import logging
 
 from roots_tf import files, program, stages, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
+from roots_tf.tokenizers import marks
 
 SCRATCH = ".build"  # folder of what is only needed until the shards are whole
 
@@ -86,6 +89,8 @@ def main(config: Config) -> None:
     # Workers of a cluster have another working folder.
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     output = Path(config.output).absolute()
+    if remark := marks.lost_by(tokenizer, _some_texts(paths)):
+        logging.warning("%s", remark)
     plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
     if _finished(output, plan.build):
         logging.info("%s is already built; nothing to do", output)
@@ -100,7 +105,17 @@ def main(config: Config) -> None:
     shutil.rmtree(output / SCRATCH)
     seconds = time.monotonic() - began
     print(summary.table(described))
+    if remark := summary.unknown_remark(described):
+        logging.warning("%s", remark)
     logging.info("%.1f MB/s of text", described["text_bytes"] / 1e6 / seconds)
+
+
+def _some_texts(paths: list[str]) -> Iterator[str]:
+    """Texts of the first documents of twenty files at most."""
+    for path in paths[:: -(-len(paths) // 20)]:
+        batches = planning.open_documents(path).iter_batches(batch_size=100, columns=["text"])
+        for batch in itertools.islice(batches, 1):
+            yield from filter(None, batch.column(0).to_pylist())
 
 
 def _finished(output: Path, build: str) -> bool:

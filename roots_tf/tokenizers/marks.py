@@ -18,7 +18,11 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from roots_tf.tokenizers.tokenizer import Tokenizer
 
 ACCENTED = frozenset({"Latin", "Greek"})  # scripts whose marks are accents
 LEAST_SHARE = 1e-4  # of the characters; fewer letters of other scripts do not decide for a corpus
@@ -91,14 +95,7 @@ def describe(counts: Mapping[str, int], strips: bool) -> str:
     scripts = by_script(counts)
     if not scripts:
         return ""
-    parts = []
-    for name, of_script in scripts.items():
-        some = ", ".join(
-            f"{unicodedata.normalize('NFC', letter)} to {stripped(letter)}"
-            for letter, _ in of_script.most_common(3)
-        )
-        parts.append(f"{name} {of_script.total():,} ({some})")
-    listed = "; ".join(parts)
+    listed = _listed(scripts)
     if not strips:
         return f"marks stay on letters; without them would change: {listed}. " + (
             "--strip_accents=true takes them all off, as BERT does with lower-cased text"
@@ -108,6 +105,44 @@ def describe(counts: Mapping[str, int], strips: bool) -> str:
     return f"{what or 'accents are taken off letters, as in BERT'}: {listed}. " + (
         "--strip_accents=false keeps them"
     )
+
+
+def lost_by(tokenizer: "Tokenizer", texts: Iterable[str]) -> str:
+    """A line on the letters of texts that a tokenizer makes others of; "" where it takes none.
+
+    Args:
+        tokenizer: such as one that was trained for text in another language.
+        texts: some of those that it is to encode.
+    """
+    settings = tokenizer.settings["normalizer"] or {}
+    strips = settings.get("strip_accents")
+    if not (settings.get("lowercase") if strips is None else strips):
+        return ""
+    counts: Counter[str] = Counter()
+    characters = 0
+    for text in texts:
+        characters += len(text)
+        counts.update(() if text.isascii() else letters(text))
+    if are_accents(counts, characters):
+        return ""
+    lost = {name: found for name, found in by_script(counts).items() if name not in ACCENTED}
+    return (
+        f"the tokenizer takes marks off letters, which LOSES LETTERS here: {_listed(lost)} in a "
+        f"sample of {characters:,} characters; a vocabulary that train-tokenizer makes of this "
+        "text keeps them"
+    )
+
+
+def _listed(scripts: Mapping[str, Counter[str]]) -> str:
+    """Scripts with the number of letters and the three most frequent."""
+    parts = []
+    for name, of_script in scripts.items():
+        some = ", ".join(
+            f"{unicodedata.normalize('NFC', letter)} to {stripped(letter)}"
+            for letter, _ in of_script.most_common(3)
+        )
+        parts.append(f"{name} {of_script.total():,} ({some})")
+    return "; ".join(parts)
 
 
 def _is_mark(character: str) -> bool:

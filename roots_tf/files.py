@@ -220,7 +220,8 @@ def claim(folder: str | Path, config: dict) -> dict | None:
 
 def finished(folder: str | Path, config: dict) -> dict | None:
     """The report of a finished run; arguments, result and errors as for `claim`. Writes nothing."""
-    config = json.loads(json.dumps(config))  # as it will be read back: tuples are lists
+    # As it will be read back: tuples are lists, and null stands for what is infinite.
+    config = json.loads(json.dumps(_finite(config, "", [])))
     path = Path(folder, "config.json")
     if not _is_claimed(path):
         return None

@@ -109,8 +109,10 @@ def train(
     tokenizer = Tokenizer(backend)
     if tokenizer.size > vocab_size:
         raise files.InputError(
-            f"the characters of the corpus alone give {tokenizer.size} ids; wanted at most "
-            f"{vocab_size}: raise --vocab_size or lower --limit_alphabet"
+            f"the {'bytes' if model == 'bpe' else 'characters of the corpus'} alone give "
+            f"{tokenizer.size} ids; wanted at most {vocab_size}: raise --vocab_size"
+            + " or lower --limit_alphabet"
+            * (model == "wordpiece")
         )
     tokenizer.save(folder)
     return tokenizer
@@ -129,7 +131,9 @@ def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> token
     try:
         bare.train_from_iterator(counting.repeated(words), trainer)
     except Exception as error:  # the Rust side raises the bare class
-        raise files.InputError(f"could not train a vocabulary: {error}") from error
+        raise files.InputError(
+            f"could not train a vocabulary: {error}: raise --vocab_size"
+        ) from error
     backend.model = bare.model
     backend.add_special_tokens(list(SPECIAL_TOKENS))
     return backend

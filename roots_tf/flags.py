@@ -61,7 +61,7 @@ class Bounds(typing.NamedTuple):
 
 def _spell(bound: float) -> str:
     """A bound as text: whole numbers with all their digits."""
-    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def flag(default=dataclasses.MISSING, *, help: str, group: str = "", **bounds: float):

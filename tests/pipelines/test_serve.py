@@ -343,7 +343,7 @@ def test_beyond_the_queue_requests_get_503_and_sigterm_loses_none(folder):
             {"batch_timeout_ms": float("nan")},
             "found --batch_timeout_ms=nan; wanted a number from 0",
         ),
-        ({"port": 65_536}, "found --port=65536; wanted a number from 0 to 65,535"),
+        ({"port": 65_536}, "found --port=65536; wanted a number from 0 to 65535"),
         ({"host": "no.such.host.invalid"}, "could not listen at no.such.host.invalid"),
         ({"host": "192.0.2.1"}, "could not listen at 192.0.2.1"),
     ],

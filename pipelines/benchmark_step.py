@@ -6,7 +6,9 @@ Takes under a minute for tiny and mini. Prints one table: tokens/s, FLOP/s and t
 best matrix product measured just then, and the milliseconds of forward, backward, optimizer
 (clipping included) and input. These are differences between functions that are compiled apart and
 take turns: forward (with dropout), forward and backward, the whole step, and the step with its
-input. Input comes from `--examples`, and otherwise from memory: random batches made by `--seed`.
+input. Each is the median over rounds, with half the distance between its quartiles; together with
+the remainder that is stated they are the step. Input comes from `--examples`, and otherwise from
+memory: random batches made by `--seed`.
 """
 
 import dataclasses
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from absl import logging
 
 from roots_tf import examples, files, models, objectives, program, tokenizers, training
 
@@ -24,15 +27,20 @@ class Config:
 
     size: str = program.flag("mini", help="tiny, mini, small, medium, base or large")
     preset: Literal["bert", "modern"] = program.flag("bert", help="the model's parts")
-    batch_size: int = program.flag(32, help="sequences", minimum=1)
+    batch_size: int = program.flag(32, help="sequences", **program.ROWS)
     max_seq_length: int = program.flag(
-        128, help="tokens; with --examples theirs is taken", minimum=1
+        128, help="tokens; with --examples theirs is taken", minimum=8, maximum=1 << 20
     )
     max_predictions_per_seq: int = program.flag(
-        0, help="predictions in a sequence; 0: 15 % of one, 20 of 128 tokens", minimum=0
+        0,
+        help="predictions in a sequence; 0: 15 % of one, 20 of 128 tokens",
+        minimum=0,
+        maximum=1 << 20,
     )
-    vocab_size: int = program.flag(30_522, help="vocabulary; with --examples theirs is taken")
-    dropout: float = program.flag(0.1, help="dropout rate", minimum=0, maximum=0.99)
+    vocab_size: int = program.flag(
+        30_522, help="vocabulary; with --examples theirs is taken", minimum=1, maximum=1 << 24
+    )
+    dropout: float = program.flag(0.1, help="dropout rate", **program.DROPOUT)
     examples: str = program.flag(
         "", help="folder that build-examples wrote; none: random batches", role="input"
     )
@@ -44,8 +52,12 @@ class Config:
     )
     jit_compile: bool = program.flag(False, help="compile forward and backward with XLA")
     recompute: bool = program.flag(False, help="save memory: compute blocks again going backward")
-    seconds: float = program.flag(15.0, help="how long to measure, three rounds at least")
-    seed: int = program.flag(0, help="of random batches, initial weights and dropout")
+    seconds: float = program.flag(
+        15.0, help="how long to measure, three rounds at least", minimum=0, maximum=86_400
+    )
+    seed: int = program.flag(
+        0, help="of random batches, initial weights and dropout", **program.SEED
+    )
     output: str = program.flag(
         "", help="JSON file for the results; none if empty", role="output_file"
     )
@@ -53,7 +65,6 @@ class Config:
 
 
 DEBUG = {"size": "tiny", "batch_size": 8, "max_seq_length": 32, "vocab_size": 1000, "seconds": 0.0}
-PARTS = ("forward", "backward", "optimizer", "input")
 
 
 def main(config: Config) -> dict:
@@ -83,23 +94,31 @@ def main(config: Config) -> dict:
         peak = matmul_peak(dtype)
         for run in functions.values():
             run()  # traces and compiles
-        seconds = parts_of_step.take_turns(functions, config.seconds)
+        took = parts_of_step.take_turns(functions, config.seconds)
         peak = max(peak, matmul_peak(dtype))
 
-    whole = list(seconds.values())  # each holds the one before it
-    parts = [max(0.0, later - former) for former, later in zip([0.0, *whole], whole, strict=False)]
+    step = parts_of_step.breakdown(took)
     work = objective_of(config).step_flops(sizes, config.batch_size, length)
+    reached = work / step.whole
     report = {
         "config": dataclasses.asdict(config) | {"max_seq_length": length},
         "parameters": models.parameters(sizes),
-        "tokens_per_second": config.batch_size * length / whole[-1],
+        "tokens_per_second": config.batch_size * length / step.whole,
         "flops_per_step": work,
-        "flops_per_second": work / whole[-1],
-        "matmul_peak": peak,
-        "flop_utilization": work / whole[-1] / peak,
-        "milliseconds": dict(zip(PARTS, (1000 * part for part in parts), strict=True)),
-        "step_milliseconds": 1000 * whole[-1],
+        "flops_per_second": reached,
+        "matmul_peak": max(peak, reached),  # what the step reaches, the devices can
+        "flop_utilization": min(reached / peak, 1.0),
+        "milliseconds": {name: 1000 * part for name, part in step.parts.items()},
+        "spread_milliseconds": {name: 1000 * part for name, part in step.spread.items()},
+        "remainder_milliseconds": 1000 * step.remainder,
+        "step_milliseconds": 1000 * step.whole,
     }
+    if reached > peak:
+        logging.warning(
+            "the best matrix product reached %.0f GFLOP/s, the step %.0f: the machine was busy, "
+            "and the peak is higher than either",
+            *(peak / 1e9, reached / 1e9),
+        )
     print(table(report))
     if config.output:
         files.write_json(config.output, report)
@@ -181,11 +200,13 @@ def table(report: dict) -> str:
         ),
     ]
     parts, step = report["milliseconds"], report["step_milliseconds"]
-    whole = sum(parts.values())
     lines = [f"  {name:<12} {value}" for name, value in rows]
-    lines += ["", f"  {'':<12} {'ms':>9} {'%':>7}"]
-    lines += [f"  {name:<12} {ms:>9.1f} {100 * ms / whole:>7.1f}" for name, ms in parts.items()]
-    return "\n".join([*lines, f"  {'step':<12} {step:>9.1f}"])
+    lines += ["", f"  {'':<12} {'ms':>9} {'%':>7} {'+- ms':>9}"]
+    spread = report["spread_milliseconds"] | {"remainder": None, "step": None}
+    for name, ms in (parts | {"remainder": report["remainder_milliseconds"], "step": step}).items():
+        about = "" if spread[name] is None else f"{spread[name]:>9.1f}"
+        lines.append(f"  {name:<12} {ms:>9.1f} {100 * ms / step:>7.1f} {about}".rstrip())
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

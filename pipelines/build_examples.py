@@ -16,9 +16,11 @@ same files, and write the same bytes (see `stages.executor`).
 """
 
 import dataclasses
+import itertools
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +29,7 @@ from absl import logging
 
 from roots_tf import claims, files, program, stages, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
+from roots_tf.tokenizers import marks
 
 SCRATCH = ".build"  # folder of what is only needed until the shards are whole
 
@@ -46,18 +49,29 @@ class Config:
         "pairs", help="pairs: two segments of sentences a record; contiguous: text as it stands"
     )
     max_seq_length: int = program.flag(
-        128, help="tokens of a row, special ones among them; contiguous: of a record, without any"
+        128,
+        help="tokens of a row, special ones among them; contiguous: of a record, without any",
+        minimum=8,
+        maximum=1 << 20,
     )
-    num_shards: int = program.flag(0, help="shards of the training split; 0: about 8 MB each")
-    short_seq_prob: float = program.flag(0.1, help="share of pairs that aim at fewer tokens")
-    held_out: float = program.flag(0.01, help="share of the documents held out, by hash")
+    num_shards: int = program.flag(
+        0, help="shards of the training split; 0: about 8 MB each", minimum=0, maximum=99_999
+    )
+    short_seq_prob: float = program.flag(
+        0.1, help="share of pairs that aim at fewer tokens", minimum=0, maximum=1
+    )
+    held_out: float = program.flag(
+        0.01, help="share of the documents held out, by hash", minimum=0, maximum=0.99
+    )
     sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
         "nsp",
         help="nsp or sop: fail where the corpus cannot give pairs; none: go on. For pairs only",
     )
     language: str = program.flag("en", help="pairs: ISO 639-1 code for splitting sentences")
-    seed: int = program.flag(0, help="of every random choice")
-    num_workers: int = program.flag(0, help="processes; 0: one a processor", role="free")
+    seed: int = program.flag(0, help="of every random choice", **program.SEED)
+    num_workers: int = program.flag(
+        0, help="processes; 0: one a processor", role="free", **program.WORKERS
+    )
     scheduler: str = program.flag(
         "",
         help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine",
@@ -83,6 +97,8 @@ def main(config: Config) -> None:
     # Workers of a cluster have another working folder.
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     output = Path(config.output).absolute()
+    if remark := marks.lost_by(tokenizer, _some_texts(paths)):
+        logging.warning("%s", remark)
     plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
     claim = claims.of(config, tokenizer=tokenizer.fingerprint)
     if _finished(output, plan.build) and not claim.content_changed(output):
@@ -99,7 +115,17 @@ def main(config: Config) -> None:
         shutil.rmtree(output / SCRATCH)
     seconds = time.monotonic() - began
     print(summary.table(described))
+    if remark := summary.unknown_remark(described):
+        logging.warning("%s", remark)
     logging.info("%.1f MB/s of text", described["text_bytes"] / 1e6 / seconds)
+
+
+def _some_texts(paths: list[str]) -> Iterator[str]:
+    """Texts of the first documents of twenty files at most."""
+    for path in paths[:: -(-len(paths) // 20)]:
+        batches = planning.open_documents(path).iter_batches(batch_size=100, columns=["text"])
+        for batch in itertools.islice(batches, 1):
+            yield from filter(None, batch.column(0).to_pylist())
 
 
 def _finished(output: Path, build: str) -> bool:

@@ -64,7 +64,10 @@ class Config:
         "books", help="books, web or the path of a TOML file of steps", role="input"
     )
     sample: int = program.flag(
-        0, help="try the recipe on at most so many documents, evenly from the input; 0 is all"
+        0,
+        help="try the recipe on at most so many documents, evenly from the input; 0 is all",
+        minimum=0,
+        maximum=10**9,
     )
     keep_dropped: bool = program.flag(
         False, help="keep dropped documents, with step and reason, in the folder _dropped"
@@ -79,10 +82,17 @@ class Config:
     text_field: str = program.flag("text", help="field (column) of the text in JSON (Parquet)")
     source_field: str = program.flag("source", help="field of the source; else the file's name")
     max_document_chars: int = program.flag(
-        reading.MAX_DOCUMENT_CHARS, help="cut longer documents; bounds the memory"
+        reading.MAX_DOCUMENT_CHARS,
+        help="cut longer documents; bounds the memory",
+        minimum=1000,
+        maximum=10**9,
     )
-    num_shards: int = program.flag(0, help="files of the output; 0 follows from the input's size")
-    num_workers: int = program.flag(0, help="processes; 0 is one a processor", role="free")
+    num_shards: int = program.flag(
+        0, help="files of the output; 0 follows from the input's size", minimum=0, maximum=99_999
+    )
+    num_workers: int = program.flag(
+        0, help="processes; 0 is one a processor", role="free", **program.WORKERS
+    )
     scheduler: str = program.flag(
         "",
         help="of Dask: tcp://host:port, tls://host:port or a scheduler file; else this machine",
@@ -127,13 +137,10 @@ class Report:
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()
+    program.check(config)
     config = dataclasses.replace(config, encoding=encodings.python_name(config.encoding))
     output = Path(config.output).absolute()  # workers of a cluster stand in another folder
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
-    if min(config.num_shards, config.sample) < 0 or config.max_document_chars < 1000:
-        raise files.InputError(
-            "wanted --num_shards and --sample of 0 or more, --max_document_chars of 1000 or more"
-        )
     steps = recipe.load(config.recipe)
     _refuse_other_folders(output)
     claim = claims.of(config, recipe=[_content(step) for step in steps])

@@ -37,38 +37,39 @@ SIZES = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
 class StudentFlags:
     """Sizes and start of the student."""
 
-    num_layers: int = program.flag(0, help="layers of the student; 0: the teacher's")
-    hidden_dim: int = program.flag(0, help="its hidden size; 0: the teacher's")
-    num_heads: int = program.flag(0, help="its attention heads; 0: the teacher's", minimum=1)
+    num_layers: int = program.flag(0, help="its layers; 0: the teacher's", **program.LAYERS)
+    hidden_dim: int = program.flag(0, help="its hidden size; 0: the teacher's", **program.WIDTH)
+    num_heads: int = program.flag(0, help="its attention heads; 0: the teacher's", **program.WIDTH)
     intermediate_dim: int = program.flag(
-        0, help="its feed-forward width; 0: the teacher's, scaled as the hidden size", minimum=1
+        0, help="feed-forward width; 0: the teacher's, scaled as --hidden_dim", **program.WIDTH
     )
     init_from: str = program.flag(
         "", help="model folder whose sizes and weights to start from", role="input"
     )
-    dropout: float = program.flag(
-        -1.0, help="dropout rate of the student; -1: the teacher's", minimum=0, maximum=0.99
-    )
+    dropout: float = program.flag(-1.0, help="dropout rate; -1: the teacher's", **program.DROPOUT)
+
+
+def _weight(default: float, what: str):
+    """A flag of the weight of a part of the loss."""
+    return program.flag(default, help=f"weight of {what}", **program.WEIGHT)
 
 
 @dataclasses.dataclass(frozen=True)
 class LossFlags:
     """What the student learns from its teacher, and how texts become rows."""
 
-    soft_weight: float = program.flag(
-        1.0, help="weight of the teacher's answers; without a task: of the cosines between texts"
-    )
-    temperature: float = program.flag(2.0, help="softens answers that are classes", above=0)
-    hard_weight: float = program.flag(0.0, help="weight of the task's own loss, on labels")
-    hidden_weight: float = program.flag(1.0, help="weight of the output of blocks")
-    embedding_weight: float = program.flag(0.0, help="weight of the output of the embeddings")
-    attention_weight: float = program.flag(0.0, help="weight of attention before its softmax")
-    cosine_weight: float = program.flag(0.0, help="weight of the last hidden states' direction")
+    soft_weight: float = _weight(1.0, "the teacher's answers; without a task: cosines of texts")
+    temperature: float = program.flag(2.0, help="softens classes' answers", above=0, maximum=1000)
+    hard_weight: float = _weight(0.0, "the task's own loss, on labels")
+    hidden_weight: float = _weight(1.0, "the output of blocks")
+    embedding_weight: float = _weight(0.0, "the output of the embeddings")
+    attention_weight: float = _weight(0.0, "attention before its softmax")
+    cosine_weight: float = _weight(0.0, "the last hidden states' direction")
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns that differ, text=sentence, or the order of all: label,text"
     )
     encoding: str = program.flag("utf-8", help="of text files: GB18030, Big5, Latin-1, ...")
-    max_seq_length: int = program.flag(0, help="tokens of a row; 0: the teacher's", minimum=3)
+    max_seq_length: int = program.flag(0, help="tokens a row; 0: the teacher's", **program.TOKENS)
 
     def parts(self) -> "tasks.Parts":
         """Weights of the parts of the loss.
@@ -91,9 +92,7 @@ class Config:
         "", help="labelled file to score both models on; none: no scores", role="input"
     )
     num_epochs: float = program.flag(3.0, help="times over the input", above=0, maximum=1e6)
-    seed: int = program.flag(
-        0, help="of order, dropout and random weights", minimum=-1e18, maximum=1e18
-    )
+    seed: int = program.flag(0, help="of order, dropout and random weights", **program.SEED)
     debug: bool = program.flag(False, help="256 examples, drawn from all; one epoch")
     student: StudentFlags = program.group(StudentFlags(), "model")
     objective: LossFlags = program.group(LossFlags(), "objective")

@@ -13,7 +13,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import examples, files, program, schema, training
+from roots_tf import examples, files, models, program, schema, training
 from roots_tf.diagnosis import diagnosis, findings
 
 
@@ -79,9 +79,30 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
     for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
         folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
-        records.append(findings.PhaseRecord(settings, manifest, first_step, last_step))
+        width, modern = model_of(settings)
+        records.append(
+            findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern)
+        )
         first_step = last_step
     return records
+
+
+def model_of(settings: dict) -> tuple[int, bool]:
+    """Hidden size of the model that flags ask for, 0 if not known, and whether it is modern.
+
+    Args:
+        settings: the flags of a run.
+    """
+    modern = settings.get("preset") == "modern"
+    if folder := settings.get("init_from"):
+        if not Path(folder, "model.json").exists():
+            return 0, modern
+        sizes = models.describe(folder)["encoder"]
+        parts = models.preset_fields("modern")
+        return sizes.hidden_dim, all(getattr(sizes, name) == parts[name] for name in parts)
+    if settings.get("size") == "custom":
+        return settings.get("hidden_dim", 0), modern
+    return models.SIZES.get(settings.get("size"), (0, 0))[1], modern
 
 
 if __name__ == "__main__":

@@ -57,9 +57,11 @@ class Config:
         help="of plain text and JSON lines without a byte order mark: GB18030, Big5, Latin-1, ...",
     )
     max_seq_length: int = program.flag(
-        0, help="tokens of a text at most; 0: as the folder says, or all the model takes", minimum=3
+        0,
+        help="tokens of a text at most; 0: as the folder says, or all the model takes",
+        **program.TOKENS,
     )
-    batch_size: int = program.flag(64, help="texts in a batch", minimum=1)
+    batch_size: int = program.flag(64, help="texts in a batch", **program.ROWS)
     precision: Literal["float32", "mixed_bfloat16"] = program.flag(
         "float32", help="what products are computed in; vectors are float32"
     )

@@ -47,9 +47,13 @@ class Config:
     format: Literal["saved_model", "litert", "huggingface", "keras_hub"] = program.flag(
         "saved_model", help="what to write"
     )
-    version: int = program.flag(1, help="saved_model: number of this version")
+    version: int = program.flag(
+        1, help="saved_model: number of this version", minimum=1, maximum=2**63 - 1
+    )
     max_seq_length: int = program.flag(
-        0, help="tokens of a row at most; 0: as in training, or as the folder says. litert: of all"
+        0,
+        help="tokens of a row at most; 0: as in training, or as the folder says. litert: of all",
+        **program.TOKENS,
     )
     pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
         None,

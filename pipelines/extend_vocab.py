@@ -31,8 +31,12 @@ class Config:
     output: str = program.flag(help="folder of the extended vocabulary", role="output_folder")
     words: tuple[str, ...] = program.flag((), help="files with a word a line", role="input")
     input: tuple[str, ...] = program.flag((), help="documents to find words in", role="input")
-    count: int = program.flag(1000, help="words to take from the documents, at most")
-    min_pieces: int = program.flag(3, help="pieces that a word of the documents must have now")
+    count: int = program.flag(
+        1000, help="words to take from the documents, at most", minimum=1, maximum=1_000_000
+    )
+    min_pieces: int = program.flag(
+        3, help="pieces that a word of the documents must have now", minimum=2, maximum=100
+    )
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )

@@ -19,7 +19,7 @@ class Config:
 
     model: str = program.flag(help="model folder that pretrain wrote", role="input")
     text: str = program.flag("", help="a text with [MASK] on each line; none: standard input")
-    top: int = program.flag(5, help="pieces to show for each [MASK]", minimum=1)
+    top: int = program.flag(5, help="pieces to show for each [MASK]", minimum=1, maximum=1_000_000)
     json: bool = program.flag(False, help="print JSON lines instead of a table")
     debug: bool = program.flag(False, help="the first text only")
 

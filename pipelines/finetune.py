@@ -51,12 +51,13 @@ class ModelFlags:
 
     random_init: bool = program.flag(False, help="start from random weights of the same sizes")
     dropout: float = program.flag(
-        -1.0, help="dropout rate; -1: that of the pretrained model", minimum=0, maximum=0.99
+        -1.0, help="dropout rate; -1: that of the pretrained model", **program.DROPOUT
     )
     frozen_layers: int = program.flag(
         -1,
         help="0: embeddings stay as they are; n: so do the first n blocks; -1: all is trained",
         minimum=0,
+        maximum=1000,
     )
 
 
@@ -73,13 +74,14 @@ class TaskFlags:
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
     max_seq_length: int = program.flag(
-        128, help="tokens of a row, [CLS] and [SEP] among them", minimum=3
+        128, help="tokens of a row, [CLS] and [SEP] among them", **program.TOKENS
     )
     stride: int = program.flag(
         0,
         help="tokens between the starts of two windows of a long text; 0: classes and numbers "
         "come from the start of a text alone, tags and answers from windows that overlap by half",
         minimum=0,
+        maximum=1 << 20,
     )
     balance: bool = program.flag(False, help="weigh classes so that each counts alike")
 
@@ -105,8 +107,9 @@ class Config:
         help="stop after so many evaluations without a better dev score, and keep the best; 0: "
         "never. Evaluations are once an epoch, or as --evaluate_every says",
         minimum=0,
+        maximum=1_000_000,
     )
-    seeds: int = program.flag(3, help="runs, of seeds 0, 1, ...", minimum=1)
+    seeds: int = program.flag(3, help="runs, of seeds 0, 1, ...", minimum=1, maximum=1000)
     debug: bool = program.flag(
         False, help="256 examples, of every label and drawn from all of a file; one epoch, one seed"
     )
@@ -118,6 +121,7 @@ class Config:
         help="learning rate of a block over that of the next one up (ELECTRA: 0.8 to 0.9)",
         group="optimization",
         above=0,
+        maximum=1,
     )
     hardware: Hardware = program.group(Hardware(), "hardware")
     cadence: Cadence = program.group(Cadence(evaluate_every=0), "cadence")

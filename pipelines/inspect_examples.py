@@ -31,12 +31,14 @@ class Config:
     objective: objectives.Objective = program.choice(
         objectives.OBJECTIVES, "masked_lm", help="as in pretrain", title="objective"
     )
-    max_seq_length: int = program.flag(0, help="tokens of a row; 0: that of the build", minimum=0)
-    batch_size: int = program.flag(64, help="rows of a batch", minimum=1)
-    seed: int = program.flag(0, help="of the order, pairs and masks")
-    step: int = program.flag(0, help="first batch shown and measured", minimum=0)
-    rows: int = program.flag(3, help="rows shown", minimum=0)
-    batches: int = program.flag(50, help="batches measured", minimum=1)
+    max_seq_length: int = program.flag(
+        0, help="tokens of a row; 0: that of the build", minimum=8, maximum=1 << 20
+    )
+    batch_size: int = program.flag(64, help="rows of a batch", **program.ROWS)
+    seed: int = program.flag(0, help="of the order, pairs and masks", **program.SEED)
+    step: int = program.flag(0, help="first batch shown and measured", **program.STEPS)
+    rows: int = program.flag(3, help="rows shown", minimum=0, maximum=1 << 20)
+    batches: int = program.flag(50, help="batches measured", minimum=1, maximum=1_000_000)
     verify: bool = program.flag(False, help="check every byte of every shard first")
     output: str = program.flag(
         "", help="JSON file for the proportions; none if empty", role="output_file"

@@ -29,7 +29,7 @@ class Config:
     encoding: str = program.flag(
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
-    batch_size: int = program.flag(64, help="rows computed at once", minimum=1)
+    batch_size: int = program.flag(64, help="rows computed at once", **program.ROWS)
     debug: bool = program.flag(False, help="the first 16 examples only")
 
 

@@ -44,18 +44,21 @@ class ModelFlags:
         "", help="model folder whose weights and sizes to start from", role="input"
     )
     size: str = program.flag("mini", help="tiny, mini, small, medium, base or large; or custom")
-    num_layers: int = program.flag(0, help="layers, for --size=custom", minimum=1)
-    hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", minimum=1)
-    num_heads: int = program.flag(0, help="attention heads, for --size=custom", minimum=1)
-    intermediate_dim: int = program.flag(0, help="feed-forward width, for --size=custom", minimum=1)
+    num_layers: int = program.flag(0, help="layers, for --size=custom", **program.LAYERS)
+    hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", **program.WIDTH)
+    num_heads: int = program.flag(0, help="attention heads, for --size=custom", **program.WIDTH)
+    intermediate_dim: int = program.flag(
+        0, help="feed-forward width, for --size=custom", **program.WIDTH
+    )
     preset: Literal["bert", "modern"] = program.flag(
         "bert", help="bert as published; modern: pre-norm, GeGLU, rotary positions, no biases"
     )
-    dropout: float = program.flag(0.1, help="dropout rate", minimum=0, maximum=0.99)
+    dropout: float = program.flag(0.1, help="dropout rate", **program.DROPOUT)
     initializer_range: float = program.flag(
         0.02,
         help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more",
         minimum=0,
+        maximum=1,
     )
 
     def encoder_config(self, vocabulary_size: int, length: int) -> models.EncoderConfig:
@@ -125,7 +128,10 @@ class Config:
     output: str = program.flag(help="folder of the run", role="output_folder")
     examples: str = program.flag("", help="folder that build-examples wrote", role="input")
     max_seq_length: int = program.flag(
-        0, help="tokens in a row, where the objective packs text; 0: that of the build", minimum=0
+        0,
+        help="tokens in a row, where the objective packs text; 0: that of the build",
+        minimum=8,
+        maximum=1 << 20,
     )
     duration: str = program.flag(
         "10000 steps",
@@ -136,7 +142,7 @@ class Config:
         (), help="comma-separated phases of a run, each 'flag=value flag=value'; see above"
     )
     seed: int = program.flag(
-        0, help="of initial weights, order, masks, pairs and dropout", minimum=-1e18, maximum=1e18
+        0, help="of initial weights, order, masks, pairs and dropout", **program.SEED
     )
     debug: bool = program.flag(False, help="a model of one small layer, 20 updates")
     model: ModelFlags = program.group(ModelFlags(), "model")
@@ -152,6 +158,7 @@ class Config:
         group="cadence",
         role="free",
         minimum=0,
+        maximum=1_000_000,
     )
 
 

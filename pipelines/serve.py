@@ -35,35 +35,45 @@ class Config:
     )
     name: str = program.flag("", help="name of the model in URLs; none: the folder's name")
     host: str = program.flag("127.0.0.1", help="address to listen at; 0.0.0.0: every one")
-    port: int = program.flag(8501, help="port to listen at; 0: one that is free")
-    max_batch_size: int = program.flag(32, help="rows computed at once", minimum=1)
+    port: int = program.flag(
+        8501, help="port to listen at; 0: one that is free", minimum=0, maximum=65_535
+    )
+    max_batch_size: int = program.flag(32, help="rows computed at once", **program.ROWS)
     batch_timeout_ms: float = program.flag(
         2.0,
         help="milliseconds a request waits for others, where the last batch held several",
         minimum=0,
+        maximum=60_000,
     )
     max_queue: int = program.flag(
-        1024, help="rows that may wait; beyond, requests get 503", minimum=1
+        1024, help="rows that may wait; beyond, requests get 503", minimum=1, maximum=10**9
     )
     max_body_bytes: int = program.flag(
-        1 << 20, help="bytes of a request; beyond, it gets 413", minimum=1
+        1 << 20, help="bytes of a request; beyond, it gets 413", minimum=1, maximum=1 << 40
     )
     max_text_bytes: int = program.flag(
-        100_000, help="bytes of a text; beyond, it gets 400", minimum=1
+        100_000, help="bytes of a text; beyond, it gets 400", minimum=1, maximum=1 << 40
     )
     max_answer_bytes: int = program.flag(
-        64 << 20, help="bytes of an answer; beyond, the request gets 413", minimum=1
+        64 << 20,
+        help="bytes of an answer; beyond, the request gets 413",
+        minimum=1,
+        maximum=1 << 40,
     )
     max_memory_bytes: int = program.flag(
         1 << 30,
         help="bytes that all requests and answers take, beside the model; beyond, they get 503",
         minimum=1,
+        maximum=1 << 45,
     )
     max_connections: int = program.flag(
-        1000, help="connections at a time; beyond, the one idle longest is closed", minimum=1
+        1000,
+        help="connections at a time; beyond, the one idle longest is closed",
+        minimum=1,
+        maximum=1_000_000,
     )
     idle_seconds: float = program.flag(
-        75.0, help="seconds that a connection may be idle", minimum=0.1
+        75.0, help="seconds that a connection may be idle", minimum=0.1, maximum=86_400
     )
     trust: bool = program.flag(
         False, help="load the model whatever its graph may do: read and write files, run code"

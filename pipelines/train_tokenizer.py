@@ -22,7 +22,6 @@ import os
 import resource
 import shutil
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +29,7 @@ from absl import logging
 
 from roots_tf import claims, files, program, stages
 from roots_tf.corpus import reading
-from roots_tf.tokenizers import counting, report, training
+from roots_tf.tokenizers import counting, marks, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -50,14 +49,24 @@ class Config:
     model: Literal["wordpiece", "bpe", "unigram"] = program.flag(
         "wordpiece", help="kind of the vocabulary"
     )
-    vocab_size: int = program.flag(30_522, help="number of ids, at most")
-    multiple_of: int = program.flag(1, help="round the number of ids up to a multiple of this")
+    vocab_size: int = program.flag(
+        30_522, help="number of ids, at most", minimum=6, maximum=1 << 24
+    )
+    multiple_of: int = program.flag(
+        1, help="round the number of ids up to a multiple of this", minimum=1, maximum=65_536
+    )
     lowercase: bool = program.flag(True, help="lower-case the text")
     strip_accents: Literal["auto", "true", "false"] = program.flag(
-        "auto", help="remove accents; auto: where the text is lower-cased, as BERT does"
+        "auto",
+        help="take marks off letters; auto: of lower-cased text, as BERT does, where they are "
+        "accents (Latin, Greek) and no letters (Thai vowels, kana, й)",
     )
-    min_frequency: int = program.flag(2, help="occurrences that a merged pair needs")
-    limit_alphabet: int = program.flag(1000, help="characters, at most, that WordPiece keeps")
+    min_frequency: int = program.flag(
+        2, help="occurrences that a merged pair needs", minimum=1, maximum=10**9
+    )
+    limit_alphabet: int = program.flag(
+        1000, help="characters, at most, that WordPiece keeps", minimum=1, maximum=1_114_112
+    )
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
     )
@@ -65,7 +74,9 @@ class Config:
         "utf-8",
         help="of plain text and JSON lines without a byte order mark: GB18030, Big5, Latin-1, ...",
     )
-    num_workers: int = program.flag(0, help="processes that count; 0: one a processor", role="free")
+    num_workers: int = program.flag(
+        0, help="processes that count; 0: one a processor", role="free", **program.WORKERS
+    )
     scheduler: str = program.flag(
         "",
         help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine",
@@ -92,11 +103,14 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
         "lowercase": config.lowercase,
         "strip_accents": {"auto": None, "true": True, "false": False}[config.strip_accents],
     }
-    words, sample = _count(config, paths, settings, output)
+    counted, sample = _count(config, paths, settings, output)
+    strips = training.is_stripped(
+        counted, lowercase=config.lowercase, strip_accents=settings["strip_accents"]
+    )
     tokenizer = training.train(
-        words,
+        counted,
         output,
-        **settings,
+        **settings | {"strip_accents": strips},
         vocab_size=config.vocab_size,
         multiple_of=config.multiple_of,
         min_frequency=config.min_frequency,
@@ -107,15 +121,23 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
     measured = {
+        "model": config.model,
         "vocab_size": tokenizer.size,
+        "strip_accents": strips,
         "fingerprint": tokenizer.fingerprint,
         "seconds": round(time.monotonic() - start, 1),
         "peak_memory_mb": max(peaks) // 1024,  # of the largest process on this machine
         **report.measure(tokenizer, sample),
     }
+    spelled = report.spelling(tokenizer, counted.of(strips))
+    remarks = [marks.describe(counted.letters, strips)]
+    remarks += report.remarks(measured, spelled, config.vocab_size)
+    measured["remarks"] = list(filter(None, remarks))
     files.write_json(output / "report.json", measured)
     shutil.rmtree(output / WORK)
     print(report.table(measured))
+    for remark in measured["remarks"]:
+        logging.warning("%s", remark)
     logging.info(
         "%s: %d ids in %.1f s, %d MB of memory at most",
         output,
@@ -127,10 +149,11 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
 
 def _count(
     config: Config, paths: list[str], settings: dict, output: Path
-) -> tuple[Counter[str], report.SourceTexts]:
+) -> tuple[counting.Counted, report.SourceTexts]:
     """Counts of the words of all documents, and texts of them for the report."""
     stats = [os.stat(path) for path in paths]
-    inputs = files.fingerprint([[stat.st_size, stat.st_mtime_ns] for stat in stats])
+    # The name stands for what is in the counts: a run of an older version counts anew.
+    inputs = files.fingerprint(["marks", *([stat.st_size, stat.st_mtime_ns] for stat in stats)])
     share = sum(stat.st_size for stat in stats) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
     plan = reading.plan(paths, config.layout, task_bytes, config.encoding)
@@ -157,7 +180,7 @@ def _count(
         sum(part["documents"] for part in counted),
         sum(part["characters"] for part in counted) / 1e6,
     )
-    words, sample = Counter(), report.SourceTexts()
+    words, sample = counting.Counted(), report.SourceTexts()
     for part in counted:
         words.update(counting.load(part["words"]))
         sample.merge(stages.read_result(part["sample"]))

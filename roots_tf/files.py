@@ -4,11 +4,14 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from absl import logging
 
 from roots_tf import leftovers, paths
 
@@ -191,11 +194,40 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value) -> None:
-    """Writes the JSON `value` to `path` atomically, for people to read: indented, UTF-8."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    """Writes the JSON `value` to `path` atomically, for people to read: indented, UTF-8.
+
+    JSON has no NaN and nothing infinite: such a number becomes null, and a warning says which.
+    """
+    where: list[str] = []
+    value = _finite(value, "", where)
+    if where:
+        logging.warning("%s: null stands for numbers that are not finite: %s", path, _some(where))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     if any("\ud800" <= char <= "\udfff" for char in set(text)):  # UTF-8 has none of them alone
         text = json.dumps(value, indent=2)
     write_text(path, text + "\n")
+
+
+def _finite(value, place: str, where: list[str]):
+    """The JSON value with None for numbers that are not finite; their places are added to `where`.
+
+    >>> where = []
+    >>> _finite({"dev": [0.5, math.nan]}, "", where), where
+    ({'dev': [0.5, None]}, ['dev.1'])
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        where.append(place.removeprefix("."))
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(inner, f"{place}.{key}", where) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner, f"{place}.{i}", where) for i, inner in enumerate(value)]
+    return value
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def read_json(path: str | Path):

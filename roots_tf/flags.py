@@ -18,6 +18,17 @@ from collections.abc import Mapping
 
 _COMMON = "flags"  # title of the flags of no group
 
+# Bounds that flags of several programs share: `flag(0, help="of what", **SEED)`.
+SEED = {"minimum": -1e18, "maximum": 1e18}
+STEPS = {"minimum": 0, "maximum": 2**31 - 1}  # they are counted as int32 where seeds are made
+ROWS = {"minimum": 1, "maximum": 1 << 20}  # of a batch; the largest of a BERT had 65,536
+TOKENS = {"minimum": 3, "maximum": 1 << 20}  # of a row: [CLS], one, [SEP]
+WORKERS = {"minimum": 0, "maximum": 1024}  # processes of this machine
+LAYERS = {"minimum": 1, "maximum": 1000}
+WIDTH = {"minimum": 1, "maximum": 1 << 18}  # of hidden states, of heads, between two products
+DROPOUT = {"minimum": 0, "maximum": 0.99}
+WEIGHT = {"minimum": 0, "maximum": 1e6}  # of a part of a sum
+
 
 class FlagError(ValueError):
     """A flag that there is not, or of a value that it cannot have."""
@@ -34,16 +45,23 @@ class Bounds(typing.NamedTuple):
 
     def __str__(self) -> str:
         words = {"from": self.minimum, "above": self.above, "to": self.maximum}
-        return " ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+        return " ".join(
+            f"{word} {_spell(bound)}" for word, bound in words.items() if bound is not None
+        )
 
     def hold(self, value: float) -> bool:
         """Whether they hold of a number; they hold of no NaN and of nothing infinite."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))  # `isfinite` fails of a long integer
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)
         )
+
+
+def _spell(bound: float) -> str:
+    """A bound as text: whole numbers with all their digits."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 Role = typing.Literal["decides", "free", "input", "output_file", "output_folder", "output_new"]
@@ -70,8 +88,9 @@ def flag(
             with another value. "input": paths, of which the content counts and not the spelling.
             "output_file", "output_folder": where to write; "output_new": where new folders are
             made. None: what the dataclass says in its class attribute `role`, else "decides".
-        **bounds: of a number: `minimum`, `maximum` and `above`, see `Bounds`. They do not hold of
-            the default, which may stand for "not given", such as -1.
+        **bounds: of a number: `minimum`, `maximum` and `above`, see `Bounds`. Every number of a
+            program has them on both sides. They do not hold of the default, which may stand for
+            "not given", such as -1.
 
     A field that ends in "_", such as `from_`, makes the flag without it, `--from`.
     """

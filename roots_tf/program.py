@@ -23,6 +23,15 @@ from absl import flags as absl_flags
 
 from roots_tf import files, flags, outputs, paths
 from roots_tf.flags import (
+    DROPOUT,
+    LAYERS,
+    ROWS,
+    SEED,
+    STEPS,
+    TOKENS,
+    WEIGHT,
+    WIDTH,
+    WORKERS,
     Flag,
     FlagError,
     choice,
@@ -37,6 +46,15 @@ from roots_tf.flags import (
 )
 
 __all__ = [
+    "DROPOUT",
+    "LAYERS",
+    "ROWS",
+    "SEED",
+    "STEPS",
+    "TOKENS",
+    "WEIGHT",
+    "WIDTH",
+    "WORKERS",
     "FlagError",
     "Stopped",
     "check",

@@ -8,7 +8,7 @@ import unicodedata
 
 from roots_tf.corpus import paragraphs
 from roots_tf.corpus.decoding import REPLACEMENT
-from roots_tf.corpus.documents import Document
+from roots_tf.corpus.documents import Document, share
 from roots_tf.files import InputError
 
 _REMOVED = None
@@ -114,11 +114,11 @@ class BasicQuality:
     # (Rae et al. 2021, A.1.1) asks for 50 words, which few docstrings and no dialogue have.
     min_chars: int = 100
     # Gopher, A.1.1: "80% of words in a document contain at least one alphabetic character".
-    min_words_with_letters: float = 0.8
+    min_words_with_letters: float = share(0.8)
     # Gopher, table A1: duplicate line fraction.
-    max_repeated_paragraphs: float = 0.3
+    max_repeated_paragraphs: float = share(0.3)
     # One letter in a hundred that could not be read spoils every second sentence.
-    max_unreadable: float = 0.01
+    max_unreadable: float = share(0.01)
 
     def limits(self, language: str) -> dict[str, tuple[float, float]]:
         """The lowest and highest value kept of each measure."""

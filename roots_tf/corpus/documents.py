@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
+from roots_tf import schema
+
 
 class Document(NamedTuple):
     """A text and where it comes from."""
@@ -11,6 +13,11 @@ class Document(NamedTuple):
     language: str = ""  # ISO 639-1 code where there is one, else 639-3; "": not identified
     markup: str = ""  # what `text` is written in until it is extracted: "html", "wikitext" or ""
     metadata: str = ""  # a JSON object (url, date, title, ...) as text; "": none
+
+
+def share(default: float):
+    """A parameter that is a share of 1; one without bounds of its own is 0 or more."""
+    return schema.number(default, minimum=0, maximum=1)
 
 
 class DocumentStep(Protocol):

@@ -5,7 +5,7 @@ import re
 import types
 from dataclasses import dataclass
 
-from roots_tf.corpus.documents import Document
+from roots_tf.corpus.documents import Document, share
 from roots_tf.files import InputError
 
 # CLD2 refuses what may not stand in a web page: controls, surrogates, noncharacters.
@@ -84,7 +84,7 @@ class Language:
     """
 
     keep: tuple[str, ...] = ()
-    min_score: float = 0.5
+    min_score: float = share(0.5)
     unidentified: bool = False
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:

@@ -9,7 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from roots_tf.corpus.documents import Document
+from roots_tf.corpus.documents import Document, share
 from roots_tf.corpus.repetition import duplicate_share
 from roots_tf.corpus.word_lists import languages
 from roots_tf.words import words
@@ -57,11 +57,11 @@ class Lines:
     The rule on the ends of lines does not apply to languages without such marks.
     """
 
-    min_sentence_lines: float = 0.12  # share of lines that end a sentence
-    max_short_lines: float = 0.67  # share of lines of at most `short_line_chars`
+    min_sentence_lines: float = share(0.12)  # share of lines that end a sentence
+    max_short_lines: float = share(0.67)  # share of lines of at most `short_line_chars`
     short_line_chars: int = 30
     # Share of characters in lines that were there before: .1 in the paper, .01 in its code.
-    max_duplicate_line_chars: float = 0.1
+    max_duplicate_line_chars: float = share(0.1)
     # FineWeb's code (fineweb_quality_filter.py of huggingface/datatrove), not in the paper.
     max_line_breaks_per_word: float = 0.3
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roots_tf.corpus.documents import Document
+from roots_tf.corpus.documents import Document, share
 from roots_tf.corpus.word_lists import flagged_words, languages, stop_words, unspaced
 from roots_tf.words import words
 
@@ -83,9 +83,9 @@ class Symbols:
 
     max_hashes_per_word: float = 0.1  # Gopher
     max_ellipses_per_word: float = 0.1  # Gopher
-    max_bullet_lines: float = 0.9  # share of lines that begin with a bullet; Gopher
-    max_ellipsis_lines: float = 0.3  # share of lines that end in an ellipsis; Gopher
-    min_words_with_letters: float = 0.8  # share of words; Gopher
+    max_bullet_lines: float = share(0.9)  # share of lines that begin with a bullet; Gopher
+    max_ellipsis_lines: float = share(0.3)  # share of lines that end in an ellipsis; Gopher
+    min_words_with_letters: float = share(0.8)  # share of words; Gopher
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document; or `hashes`, `ellipses`, `bullets`, `cut_lines` or `few_letters`."""
@@ -160,7 +160,7 @@ class FlaggedWords:
 
     # Share of the words. ROOTS (parameters_filtering.py of bigscience-workshop/data-preparation)
     # has .01 for English and Spanish, .008 for French, .007 for Portuguese.
-    max_flagged_words: float = 0.01
+    max_flagged_words: float = share(0.01)
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document, or `flagged_words`."""

@@ -23,6 +23,7 @@ from typing import NamedTuple, get_args
 
 from roots_tf import files
 from roots_tf.files import InputError
+from roots_tf.schema import Bounds
 
 FOLDER = Path(__file__).with_name("recipes")  # of those that come with the package
 
@@ -50,6 +51,8 @@ CORPUS_STEPS = {
     "sample": ("sampling", "Sample"),
 }
 _STEPS = DOCUMENT_STEPS | CORPUS_STEPS
+_AMOUNT = Bounds(minimum=0, maximum=1e15)
+_SEED = Bounds(minimum=-1e18, maximum=1e18)
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -140,7 +143,24 @@ def _build(name: str, parameters: str):
                 f"found {parameter} = {value!r} in the step {name}; wanted "
                 f"{_KINDS[type(default)]} such as {default!r}"
             )
+        if value != default:
+            _check_numbers(name, field, value)
     return step_class(**values)
+
+
+def _check_numbers(step: str, field: dataclasses.Field, value) -> None:
+    """Refuses a number that is no amount: not finite, below 0, or beyond the parameter's bounds.
+
+    A default may be infinite, where there is no limit.
+    """
+    bounds = field.metadata.get("bounds", _SEED if field.name == "seed" else _AMOUNT)
+    inside = value.values() if isinstance(value, dict) else [value]
+    inside = value if isinstance(value, tuple) else inside
+    for number in inside:
+        if type(number) in (int, float) and not bounds.hold(number):
+            raise InputError(
+                f"found {field.name} = {value!r} in the step {step}; wanted a number {bounds}"
+            )
 
 
 def _step(entry) -> Step:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roots_tf.corpus.documents import Document
+from roots_tf.corpus.documents import Document, share
 from roots_tf.words import words
 
 _BITS = 20  # of a place and of the numbers of two words, which are sorted as one of 60
@@ -145,10 +145,10 @@ class Repetition:
     paragraphs are lines, and only these count.
     """
 
-    max_duplicate_lines: float = 0.30  # of the lines
-    max_duplicate_paragraphs: float = 0.30  # of the paragraphs
-    max_duplicate_line_chars: float = 0.20
-    max_duplicate_paragraph_chars: float = 0.20
+    max_duplicate_lines: float = share(0.30)  # of the lines
+    max_duplicate_paragraphs: float = share(0.30)  # of the paragraphs
+    max_duplicate_line_chars: float = share(0.20)
+    max_duplicate_paragraph_chars: float = share(0.20)
     max_top_ngram_chars: tuple[float, ...] = (0.20, 0.18, 0.16)  # n = 2, 3, 4
     max_duplicate_ngram_chars: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)  # 5 to 10
 

@@ -19,7 +19,9 @@ def no_held_out(run: RunRecord) -> Finding | None:
         "serious",
         "no held-out scores" + (", and no held-out examples" if examples == 0 else ""),
         "the training loss alone does not tell learning from memorising",
-        "build-examples with --held_out above 0, then evaluate: --evaluate_every",
+        "build-examples with --held_out above 0"
+        if examples == 0
+        else "evaluate them during training: --evaluate_every",
         {},
     )
 

@@ -50,7 +50,9 @@ def main_numbers(run: RunRecord) -> dict[str, float]:
     scores = BY_OBJECTIVE.get(run.objective, OF_ANY_OBJECTIVE).scores or losses
     numbers = {f"held_out_{name}": last[name] for name in scores if name in last}
     extra = {"unigram_entropy": run.unigram_entropy}
-    extra |= {name: run.late(name) for name in ("tokens_per_second", "flop_utilization")}
+    extra["tokens_per_second"] = run.late("tokens_per_second")
+    utilization = run.late("flop_utilization")
+    extra["flop_utilization"] = None if (utilization or 0) > 1 else utilization  # `low_peak` tells
     return numbers | {name: value for name, value in extra.items() if value is not None}
 
 
@@ -133,5 +135,22 @@ def slowing(run: RunRecord) -> Finding | None:
     )
 
 
-CHECKS = (no_rows, unfinished, few_steps, slowing)
+def low_peak(run: RunRecord) -> Finding | None:
+    """The steps did more than the devices can, as they were measured."""
+    utilization = run.late("flop_utilization")
+    if utilization is None or utilization <= 1:
+        return None
+    return Finding(
+        "low_peak",
+        "notice",
+        f"the steps reached {100 * utilization:.0f} % of the peak that their share is told of",
+        "the peak was measured while the machine was busy, or --peak_flops is too low; speeds in "
+        "tokens/s are right, shares of the peak are not",
+        "nothing for the model; for the share, measure again with benchmark-step, or give "
+        "--peak_flops",
+        {"flop_utilization": utilization},
+    )
+
+
+CHECKS = (no_rows, unfinished, few_steps, slowing, low_peak)
 CHECKS += learning_symptoms.CHECKS + data_symptoms.CHECKS

@@ -36,12 +36,16 @@ class PhaseRecord:
         manifest: of its examples; None where it could not be read.
         first_step: where the phase begins.
         last_step: where it ends.
+        width: hidden size of the model; 0 where it is not known.
+        modern: whether its parts are those of the preset "modern".
     """
 
     settings: dict
     manifest: dict | None
     first_step: int
     last_step: int
+    width: int = 0
+    modern: bool = False
 
     @property
     def steps(self) -> int:

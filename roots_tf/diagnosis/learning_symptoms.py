@@ -17,41 +17,74 @@ def warmup(run: RunRecord) -> Finding | None:
     phase = next((p for p in run.phases if p.steps and p.warmup_steps > p.steps / 2), None)
     if phase is None:
         return None
+    share = phase.settings.get("warmup_share", 0.1)
+    by_share = phase.warmup_steps == int(share * phase.steps)
     return Finding(
         "long_warmup",
         "serious" if phase.warmup_steps >= phase.steps else "notice",
         f"the warm-up takes {phase.warmup_steps:,} of {phase.steps:,} updates",
         "the learning rate hardly reaches its height, and does not come down",
-        "leave --warmup_steps at -1, a tenth of the duration (BERT: a hundredth, "
-        "arXiv:1810.04805, A.2)",
+        (
+            f"lower --warmup_share, {share:g} here, to 0.1"
+            if by_share
+            else "leave --warmup_steps out"
+        )
+        + ": a tenth of the duration is usual (BERT: a hundredth, arXiv:1810.04805, A.2)",
         {"warmup_steps": phase.warmup_steps, "steps": phase.steps},
     )
 
 
+def usual_rate(batch: int, width: int, modern: bool = False) -> float:
+    """The learning rate of AdamW that runs of such a batch and model have been made with.
+
+    With the root of the batch (Malladi et al. 2022, arXiv:2205.10330) and the inverse square of the
+    width, it meets what was used and measured to a factor of two:
+
+        BERT-base            768 wide,   256 rows   1e-4     1e-4    arXiv:1810.04805, A.2
+        RoBERTa-base         768       8,192        6e-4     5.7e-4  arXiv:1907.11692, table 9
+        RoBERTa-large      1,024       8,192        4e-4     3.2e-4  likewise
+        ELECTRA-small        256         128        5e-4     6.4e-4  arXiv:2003.10555, table 6
+        tiny                 128          32        1.5e-3   1.3e-3  docs/pretrain.md
+        tiny, modern         128          32        3e-3     3.2e-3  README.md
+        mini, modern         256          32        1e-3     8e-4    docs/pretrain.md
+
+    Below a width of 128 nothing was measured, and the rate of 128 holds.
+
+    Args:
+        batch: rows of a global batch.
+        width: hidden size.
+        modern: whether the model has the parts of the preset "modern", which bear more.
+    """
+    of_width = (768 / max(width, 128)) ** 2
+    return 1e-4 * math.sqrt(batch / 256) * of_width * (2.5 if modern else 1.0)
+
+
 def learning_rate(run: RunRecord) -> Finding | None:
-    """Far from the rates that are usual for the batch size."""
-    for phase in run.phases:
+    """Far from the rates that are usual for the size of the model and the batch."""
+    for number, phase in enumerate(run.phases):
         rate, batch = phase.settings.get("learning_rate"), phase.settings.get("batch_size")
         if not rate or not batch or phase.settings.get("optimizer", "adamw") != "adamw":
             continue
-        # BERT: 1e-4 at 256 sequences (arXiv:1810.04805, A.2). With Adam the rate goes with the root
-        # of the batch (Malladi et al. 2022, arXiv:2205.10330), which also gives RoBERTa's 6e-4 at
-        # 8,192 (arXiv:1907.11692, table 9). Smaller models bear more: ELECTRA-small's 5e-4 at 128
-        # (arXiv:2003.10555, table 6) is seven times that.
-        usual = 1e-4 * math.sqrt(batch / 256)
-        if usual / 4 <= rate <= usual * 10:
+        # Of an unknown width the narrowest model bears the highest rate, the widest the lowest.
+        lowest = usual_rate(batch, phase.width or 1024, phase.modern) / 10
+        highest = usual_rate(batch, phase.width or 128, phase.modern) * 5
+        # To go on with a trained model, a lower rate than to begin with is right.
+        goes_on = number > 0 or phase.settings.get("init_from")
+        if rate <= highest and (rate >= lowest or goes_on):
             continue
-        high = rate > usual
+        high, usual = rate > highest, usual_rate(batch, phase.width or 768, phase.modern)
+        model = f" and a model {phase.width} wide" if phase.width else ""
+        model += " of the preset modern" if phase.modern else ""
         return Finding(
             "learning_rate_high" if high else "learning_rate_low",
             "notice",
-            f"--learning_rate={rate:g} with batches of {batch}; usual is {usual / 4:.1g} to "
-            f"{usual * 10:.1g}, around {usual:.1g}",
+            f"--learning_rate={rate:g} with batches of {batch}{model}; usual is {lowest:.1g} to "
+            f"{highest:.1g}, around {usual:.1g}",
             "too high a rate ends in spikes or on the unigram plateau"
             if high
             else "too low a rate spends the steps without getting far",
-            f"start again with --learning_rate near {usual:.1g}, up to seven times that for small "
-            "models",
+            f"if the loss does not fall as it should: start again with --learning_rate near "
+            f"{usual:.1g}",
             {"learning_rate": rate, "batch_size": batch, "usual": usual},
         )
     return None
@@ -113,16 +146,16 @@ def skipped_steps(run: RunRecord) -> Finding | None:
         return None
     share = skipped / max(run.step, 1)
     # A float16 loss scale grows until it overflows, so that one step in 2,000 is skipped by design.
-    expected = any("loss_scale" in row for row in run.rows) and share < 0.005
-    if expected:
+    is_float16 = any("loss_scale" in row for row in run.rows)
+    if is_float16 and share < 0.005:
         return None
     return Finding(
         "skipped_steps",
         "serious" if share > 0.01 else "notice",
         f"{skipped:,.0f} steps, {100 * share:.2g} %, had no finite gradient and were skipped",
         "something overflows or divides by zero; the weights stay good, the batches are lost",
-        "--precision=mixed_bfloat16 or float32 in place of mixed_float16; else a lower "
-        "--learning_rate",
+        ("--precision=mixed_bfloat16 or float32 in place of mixed_float16; else " * is_float16)
+        + "a lower --learning_rate",
         {"skipped": skipped, "share": share},
     )
 

@@ -20,6 +20,8 @@ def unigram_plateau(run: RunRecord) -> Finding | None:
     if losses[-1] < 0.95 * entropy:
         return None
     late = done > run.phase.steps / 2
+    deviation = run.phase.settings.get("initializer_range", 0.02)
+    wider = " and for narrow models --initializer_range=0.06," * (deviation < 0.04)
     return Finding(
         "unigram_plateau",
         "serious" if late else "notice",
@@ -27,9 +29,8 @@ def unigram_plateau(run: RunRecord) -> Finding | None:
         f"alone gives {entropy:.3f}",
         "the model makes no use of the context; every run passes through this plateau, some never "
         "leave it",
-        "if it lasts: a larger --batch_size or --learning_rate, a longer --duration, and for "
-        "narrow models a larger --initializer_range; well above the plateau: a lower "
-        "--learning_rate",
+        f"if it lasts: a larger --batch_size or --learning_rate,{wider} a longer --duration; "
+        "well above the plateau: a lower --learning_rate",
         {"masked_lm_loss": losses[-1], "unigram_entropy": entropy, "steps": done},
     )
 

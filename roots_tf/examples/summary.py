@@ -91,6 +91,22 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
+def unknown_remark(described: dict) -> str:
+    """A line on tokens that are [UNK], with what to do about them; "" where there are next to none.
+
+    Args:
+        described: the manifest.
+    """
+    if (percent := described.get("unknown_percent", 0.0)) < 1.0:
+        return ""
+    return (
+        f"{percent:.1f} % of the tokens are [UNK]: the text behind them is lost, and a model would "
+        "learn to predict [UNK]. Train a vocabulary on this text (train-tokenizer says what it "
+        "lacks: long words and many characters want --model=unigram or bpe), or extend-vocab, and "
+        "build again"
+    )
+
+
 def table(described: dict) -> str:
     """The manifest as a short table for a terminal."""
     train, held_out = described["splits"]["train"], described["splits"]["held_out"]

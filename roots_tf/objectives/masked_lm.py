@@ -35,9 +35,12 @@ class MaskedLM(Objective):
         "nsp", help="next sentence, sentence order, or none (rows packed full of text)"
     )
     masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
-    mask_rate: float = program.flag(0.15, help="share of tokens to predict")
+    mask_rate: float = program.flag(0.15, help="share of tokens to predict", above=0, maximum=0.99)
     max_predictions_per_seq: int = program.flag(
-        0, help="most predictions in a sequence; 0: what --mask_rate takes of a full one"
+        0,
+        help="most predictions in a sequence; 0: what --mask_rate takes of a full one",
+        minimum=0,
+        maximum=1 << 20,
     )
 
     @property

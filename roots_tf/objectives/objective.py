@@ -12,7 +12,9 @@ To write a second one, inherit `Objective`, write its methods and add a row to
     class NextToken(Objective):
         name: ClassVar[str] = "next_token"
         of_a_phase: ClassVar[tuple[str, ...]] = ()
-        label_smoothing: float = program.flag(0.0, help="share of the target spread over all ids")
+        label_smoothing: float = program.flag(
+            0.0, help="share of the target spread over all ids", minimum=0, maximum=1
+        )
 
         def check(self, manifest, batch_size, length):
             examples.check_layout(manifest, ("contiguous",), "--objective=next_token")

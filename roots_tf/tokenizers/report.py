@@ -2,11 +2,15 @@
 
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from roots_tf.tokenizers.tokenizer import Tokenizer
+
+LEAST_PERCENT = 0.1  # of the characters, below which a remark would say little
 
 
 class SourceTexts:
@@ -69,6 +73,83 @@ def measure(tokenizer: Tokenizer, sample: SourceTexts) -> dict:
         "longest_tokens": sorted(ordinary, key=len, reverse=True)[:20],
         "used_percent": round(100 * float(used.mean()), 2),
     }
+
+
+class Spelling(NamedTuple):
+    """What a vocabulary cannot spell of the words that it was trained on.
+
+    Attributes:
+        long_percent: characters in words above WordPiece's limit, which are [UNK] as a whole.
+        limit: that limit, in characters; 0 of the other models, which have none.
+        lost_percent: characters that the vocabulary does not have.
+        lost: the most frequent of them.
+        num_lost: how many there are.
+    """
+
+    long_percent: float = 0.0
+    limit: int = 0
+    lost_percent: float = 0.0
+    lost: str = ""
+    num_lost: int = 0
+
+
+def spelling(tokenizer: Tokenizer, words: Mapping[str, int]) -> Spelling:
+    """How much of its own corpus a vocabulary cannot spell; byte-level BPE spells everything.
+
+    Args:
+        tokenizer: trained on the words.
+        words: with the number of times that each occurs.
+    """
+    if tokenizer.kind == "bpe":
+        return Spelling()
+    occurrences: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            occurrences[character] += count
+    limit = tokenizer.settings["model"].get("max_input_chars_per_word", 0)
+    in_long = sum(len(word) * count for word, count in words.items() if 0 < limit < len(word))
+    known = set(tokenizer.vocabulary)
+    lost = Counter({c: count for c, count in occurrences.items() if c not in known})
+    share = 100 / max(occurrences.total(), 1)
+    some = "".join(character for character, _ in lost.most_common(10))
+    return Spelling(share * in_long, limit, share * lost.total(), some, len(lost))
+
+
+def remarks(report: dict, spelled: Spelling, wanted_size: int) -> list[str]:
+    """What should be known of a vocabulary before something is trained with it, a line each.
+
+    Args:
+        report: of `measure`, with `model` and `vocab_size`.
+        spelled: of `spelling`.
+        wanted_size: ids that were asked for, at most.
+    """
+    model, found = report["model"], []
+    if report["vocab_size"] < wanted_size:
+        found.append(
+            f"{report['vocab_size']:,} ids, not {wanted_size:,} (--vocab_size): the corpus has no "
+            "more pieces that occur often enough; a model needs no more rows than that. More text "
+            "gives more" + (", so does --min_frequency=1" if model != "unigram" else "")
+        )
+    if spelled.long_percent >= LEAST_PERCENT:
+        found.append(
+            f"{spelled.long_percent:.3g} % of the characters stand in words of more than "
+            f"{spelled.limit} characters, which WordPiece makes [UNK]; --model=unigram and "
+            "--model=bpe cut words of any length"
+        )
+    if spelled.lost_percent >= LEAST_PERCENT:
+        flag = "a larger --limit_alphabet" if model == "wordpiece" else "a larger --vocab_size"
+        found.append(
+            f"{spelled.num_lost:,} characters, {spelled.lost_percent:.3g} % of the text "
+            f"({spelled.lost} ...), are not in the vocabulary and become [UNK]; {flag} takes in "
+            "more, --model=bpe spells all"
+        )
+    if (unknown := report["sources"]["(all)"]["unknown_percent"]) >= 1:
+        covered = report["sources"]["(all)"]["coverage_percent"]
+        found.append(
+            f"{unknown:.3g} % of the tokens are [UNK], and only {covered:.4g} % of the words are "
+            "spelled in full; a model learns nothing of the rest"
+        )
+    return found
 
 
 def _count(tokenizer: Tokenizer, texts: list[str], used: np.ndarray) -> dict[str, int]:

@@ -22,7 +22,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from roots_tf import files
-from roots_tf.tokenizers import bulk, counting
+from roots_tf.tokenizers import bulk, counting, marks
 from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX
 
@@ -37,17 +37,31 @@ def count(
     model: Model = "wordpiece",
     lowercase: bool = True,
     strip_accents: bool | None = None,
-) -> Counter[str]:
+) -> counting.Counted:
     """Counts the words of a corpus, or of a part of one, as `train` with the same settings does.
 
     The counts of all parts, added up, are those of the whole.
     """
-    backend, cut, _ = _parts(model, lowercase, strip_accents)
-    return counting.count_words(texts, backend, cut)
+    backend, cut, _ = _parts(model, lowercase, False)
+    strips = lowercase if strip_accents is None else strip_accents
+    stripping = _parts(model, lowercase, True)[0] if strips else None
+    return counting.count_words(texts, backend, cut, stripping)
+
+
+def is_stripped(
+    counted: counting.Counted, *, lowercase: bool = True, strip_accents: bool | None = None
+) -> bool:
+    """Whether marks are taken off the letters of a corpus, where `strip_accents` leaves it open.
+
+    They are where BERT does it, in lower-cased text, unless that takes letters away: see `marks`.
+    """
+    if strip_accents is not None:
+        return strip_accents
+    return lowercase and marks.are_accents(counted.letters, counted.characters[""])
 
 
 def train(
-    texts: Iterable[str] | Counter[str],
+    texts: Iterable[str] | counting.Counted,
     folder: str | Path,
     *,
     model: Model = "wordpiece",
@@ -67,7 +81,7 @@ def train(
         model: kind of the vocabulary.
         vocab_size: ids, at most; a small corpus gives fewer.
         lowercase: whether text is lower-cased.
-        strip_accents: whether accents are removed; None does what `lowercase` says.
+        strip_accents: whether marks are taken off letters; None: as `is_stripped` says.
         multiple_of: the number of ids is rounded up to a multiple of this, with [unused...] tokens
             where the corpus does not give as many; matrices of round sizes are faster.
         min_frequency: occurrences that a pair needs to be merged (WordPiece and BPE).
@@ -81,9 +95,11 @@ def train(
         InputError: the corpus holds no words, or `vocab_size` has no room for the characters.
     """
     vocab_size += -vocab_size % multiple_of
-    backend, cut, make_trainer = _parts(model, lowercase, strip_accents)
-    counted = isinstance(texts, Counter)
-    words = texts if counted else counting.count_words(texts, backend, cut)
+    given = {"lowercase": lowercase, "strip_accents": strip_accents}
+    counted = texts if isinstance(texts, counting.Counted) else count(texts, model=model, **given)
+    strips = is_stripped(counted, **given)
+    backend, _, make_trainer = _parts(model, lowercase, strips)
+    words = counted.of(strips)
     if not words:
         raise files.InputError("found no text in the input; wanted documents to train on")
     trainer = make_trainer(words, vocab_size, min_frequency, limit_alphabet)
@@ -93,17 +109,19 @@ def train(
     tokenizer = Tokenizer(backend)
     if tokenizer.size > vocab_size:
         raise files.InputError(
-            f"the characters of the corpus alone give {tokenizer.size} ids; wanted at most "
-            f"{vocab_size}: raise --vocab_size or lower --limit_alphabet"
+            f"the {'bytes' if model == 'bpe' else 'characters of the corpus'} alone give "
+            f"{tokenizer.size} ids; wanted at most {vocab_size}: raise --vocab_size"
+            + " or lower --limit_alphabet"
+            * (model == "wordpiece")
         )
     tokenizer.save(folder)
     return tokenizer
 
 
-def _parts(model: Model, lowercase: bool, strip_accents: bool | None):
+def _parts(model: Model, lowercase: bool, strips: bool):
     """A tokenizer without a vocabulary, how its texts are cut for counting, and its trainer."""
     prepare = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
-    return prepare(lowercase, lowercase if strip_accents is None else strip_accents)
+    return prepare(lowercase, strips)
 
 
 def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> tokenizers.Tokenizer:
@@ -113,7 +131,9 @@ def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> token
     try:
         bare.train_from_iterator(counting.repeated(words), trainer)
     except Exception as error:  # the Rust side raises the bare class
-        raise files.InputError(f"could not train a vocabulary: {error}") from error
+        raise files.InputError(
+            f"could not train a vocabulary: {error}: raise --vocab_size"
+        ) from error
     backend.model = bare.model
     backend.add_special_tokens(list(SPECIAL_TOKENS))
     return backend

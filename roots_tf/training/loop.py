@@ -196,7 +196,8 @@ class _Training:
             weights = self._record.weights.items()
             arrays = {f"weights/{name}": weight.numpy() for name, weight in weights}
             summaries.write_histograms("train", self.now, arrays)
-        if self._window.skipped_in_a_row >= MAX_SKIPPED:
+        # A run of fewer steps that skips all of them has learned nothing either.
+        if self._window.skipped_in_a_row >= min(MAX_SKIPPED, self._stage.last_step):
             raise DivergedError(
                 f"gradients were not finite for {self._window.skipped_in_a_row} steps in a row, up "
                 f"to step {self.now}; {_last_good(self._record.checkpoints)}. Start again with a "

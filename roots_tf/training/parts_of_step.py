@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -75,18 +76,64 @@ def make(
     }
 
 
-def take_turns(parts: Mapping[str, Callable[[], None]], seconds: float) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that drift hits all alike.
+def take_turns(parts: Mapping[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
+    """Seconds of each function in each round; they take turns, so that drift hits all alike.
+
+    Every other round goes backwards, so that none always comes after the same one.
 
     Args:
         parts: by name.
         seconds: how long to measure; three rounds at least.
     """
-    took = {name: [] for name in parts}
-    end = time.monotonic() + seconds
+    took: dict[str, list[float]] = {name: [] for name in parts}
+    end, order = time.monotonic() + seconds, list(parts.items())
     while min(map(len, took.values())) < 3 or time.monotonic() < end:
-        for name, run in parts.items():
+        for name, run in order:
             began = time.perf_counter()
             run()
             took[name].append(time.perf_counter() - began)
-    return {name: statistics.median(turns) for name, turns in took.items()}
+        order.reverse()
+    return took
+
+
+class Breakdown(NamedTuple):
+    """Where the time of a step goes; parts and remainder add up to the whole.
+
+    Attributes:
+        whole: seconds of the step, the median.
+        parts: seconds of each part by name, none below 0 nor above what the whole leaves.
+        remainder: seconds that the parts leave.
+        spread: by name, half of what lies between the quartiles of the part's measurements: where
+            it is as large as the part, the machine was too busy to tell.
+    """
+
+    whole: float
+    parts: dict[str, float]
+    remainder: float
+    spread: dict[str, float]
+
+
+def breakdown(took: Mapping[str, Sequence[float]]) -> Breakdown:
+    """The parts of a step from functions that each do more of it, measured in the same rounds.
+
+    What a function adds to the one before it is their difference within a round, and a part is the
+    median of that over the rounds: a round in which the machine was busy counts once, whatever it
+    took. Medians of differences do not add up to the median of the whole by themselves; the parts
+    take from it in turn, and what is left is the remainder.
+
+    >>> breakdown({"forward": [1, 1, 1], "backward": [3, 9, 3], "optimizer": [4, 4, 4]}).parts
+    {'forward': 1, 'backward': 2, 'optimizer': 1}
+
+    Args:
+        took: of `take_turns`; the last function is the whole step.
+    """
+    rounds = list(zip(*took.values(), strict=True))
+    whole = left = statistics.median(row[-1] for row in rounds)
+    parts, spread = {}, {}
+    for place, name in enumerate(took):
+        added = [row[place] - (row[place - 1] if place else 0) for row in rounds]
+        parts[name] = min(max(statistics.median(added), 0), left)
+        left -= parts[name]
+        low, _, high = statistics.quantiles(added, n=4)
+        spread[name] = (high - low) / 2
+    return Breakdown(whole, parts, left, spread)

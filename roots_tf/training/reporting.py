@@ -193,10 +193,23 @@ class Window:
     def close(self) -> dict[str, float]:
         """The scalars of the window; the next one begins."""
         scalars = scalars_of(self._sums, self._declared)
+        self._raise_peak()
         scalars |= speeds(self._work, self._steps, self._seconds, self._input_wait) | memory()
         self._sums = {}
         self._steps, self._seconds, self._input_wait = 0, 0.0, 0.0
         return scalars
+
+    def _raise_peak(self) -> None:
+        """Takes what the steps reached for the peak where that was measured too low."""
+        work = self._work
+        reached = work.flops * self._steps / self._seconds if self._seconds else 0.0
+        if work.peak_flops and reached > work.peak_flops:
+            logging.warning(
+                "the steps reach %.4g FLOP/s, more than the peak of %.4g that was measured on a "
+                "busy machine, or that --peak_flops gives; shares are of %.4g from here on",
+                *(reached, work.peak_flops, reached),
+            )
+            self._work = dataclasses.replace(work, peak_flops=reached)
 
 
 def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:

@@ -275,11 +275,27 @@ class Run:
             loop.train(train_step, self.step, stage, cadence, record, agree)
 
     def finish(self) -> None:
-        """Leaves the model with the weights that it is judged by and saved with, for good."""
+        """Leaves the model with the weights that it is judged by and saved with, for good.
+
+        Raises:
+            DivergedError: some of them are not finite, so that there is no model to save.
+        """
         if self.early_stopping is not None:
             self.early_stopping.restore()
         elif self._average is not None:
             self._average.replace_weights()
+        bad = [
+            name
+            for name, weight in self.weights.items()
+            if not tf.reduce_all(tf.math.is_finite(weight)).numpy()
+        ]
+        if bad:
+            raise loop.DivergedError(
+                f"{len(bad)} of {len(self.weights)} arrays of weights hold numbers that are not "
+                f"finite at step {int(self.step.numpy())}, {bad[0]} among them, and no model was "
+                "saved; choose another --output and a lower --learning_rate, or "
+                "--precision=float32 if the precision was lower"
+            )
 
     def _judged(self, function):
         """The function, called while the model has its given weights; None of None."""

@@ -18,32 +18,32 @@ Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant"]
 class Optimization:
     """What decides an update, besides the task and its batch."""
 
-    batch_size: int = program.flag(32, help="rows or examples in a global batch", minimum=1)
-    learning_rate: float = program.flag(1e-4, help="highest learning rate", minimum=0)
+    batch_size: int = program.flag(32, help="rows or examples in a global batch", **program.ROWS)
+    learning_rate: float = program.flag(1e-4, help="highest learning rate", minimum=0, maximum=10)
     schedule: Schedule = program.flag(
         "linear", help="how the learning rate falls after the warm-up"
     )
     warmup_steps: int = program.flag(
-        -1, help="updates of rising learning rate; -1: a share of them", minimum=0
+        -1, help="updates of rising learning rate; -1: a share of them", **program.STEPS
     )
     warmup_share: float = program.flag(
         0.1, help="that share, of all updates of the run or phase", minimum=0, maximum=1
     )
     optimizer: Literal["adamw", "lamb"] = program.flag("adamw", help="lamb: for large batches")
     weight_decay: float = program.flag(
-        0.01, help="decay of matrices, none of biases and norms", minimum=0
+        0.01, help="decay of matrices, none of biases and norms", minimum=0, maximum=10
     )
     max_grad_norm: float = program.flag(
-        1.0, help="clip gradients to this global norm; 0: do not", minimum=0
+        1.0, help="clip gradients to this global norm; 0: do not", minimum=0, maximum=1e6
     )
     ema_decay: float = program.flag(
         0.0,
         help="keep a moving average of the weights, such as 0.999, and give that; 0: do not",
         minimum=0,
-        maximum=1,
+        maximum=0.999999,
     )
     accumulate_steps: int = program.flag(
-        1, help="micro-batches a step is cut into", role="free", minimum=1
+        1, help="micro-batches a step is cut into", role="free", **program.ROWS
     )
 
     def warmup_of(self, steps: int) -> int:
@@ -97,7 +97,7 @@ class Hardware:
         "auto", help="where to train; multi_worker reads TF_CONFIG"
     )
     num_devices: int = program.flag(
-        0, help="devices; 0: all. Without GPUs: logical CPU devices", minimum=0
+        0, help="devices; 0: all. Without GPUs: logical CPU devices", minimum=0, maximum=4096
     )
     tpu: str = program.flag("", help="name of the TPU, or local")
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = program.flag(
@@ -111,6 +111,7 @@ class Hardware:
         0.0,
         help="FLOP/s of the devices together, for utilization; 0: measure products first",
         minimum=0,
+        maximum=1e21,
     )
 
     @property
@@ -134,18 +135,22 @@ class Cadence:
     """When a run reports, evaluates and saves, in updates."""
 
     role: ClassVar[str] = "free"  # of the flags
-    steps_per_call: int = program.flag(10, help="updates between two returns to Python", minimum=1)
-    log_every: int = program.flag(50, help="updates between two log lines", minimum=1)
+    steps_per_call: int = program.flag(
+        10, help="updates between two returns to Python", minimum=1, maximum=10_000
+    )
+    log_every: int = program.flag(
+        50, help="updates between two log lines", minimum=1, maximum=2**31 - 1
+    )
     evaluate_every: int = program.flag(
         1_000,
         help="updates between two evaluations; 0: at the end, or each epoch for --patience",
-        minimum=0,
+        **program.STEPS,
     )
     checkpoint_every: int = program.flag(
-        1_000, help="updates between two checkpoints; 0: at the end", minimum=0
+        1_000, help="updates between two checkpoints; 0: at the end", **program.STEPS
     )
     histogram_every: int = program.flag(
-        0, help="updates between histograms of weights; 0: never", minimum=0
+        0, help="updates between histograms of weights; 0: never", **program.STEPS
     )
     profile: tuple[str, ...] = program.flag(
         (), help="two steps, such as 100,110, between which TensorFlow's profiler records"

@@ -28,6 +28,7 @@ TensorBoard shows them by section, such as `loss/masked_lm_loss`, and in the hel
 and in the train group histograms of weights, where a run gives them.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,7 +107,9 @@ class Summaries:
                 for name, scalar in scalars.items()
             ],
         )
-        self._file.append({"group": group, "step": step} | scalars)
+        # JSON has no NaN: a scalar that is none, of a run that fails, stands in TensorBoard alone.
+        known = {name: value for name, value in scalars.items() if math.isfinite(value)}
+        self._file.append({"group": group, "step": step} | known)
 
     def write_texts(self, group: str, step: int, texts: dict[str, str]) -> None:
         """Writes Markdown `texts` by name, for TensorBoard only; the rest as for `write`."""

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from roots_tf.diagnosis import diagnosis
+from roots_tf.diagnosis import diagnosis, learning_symptoms
 from roots_tf.diagnosis.findings import PhaseRecord, RunRecord
 
 SETTINGS = {
@@ -75,7 +75,7 @@ CASES = {
     ),
     "unknown_tokens": (run(manifest={"unknown_percent": 7.5}), "serious", "7.5 %"),
     "padding": (run(manifest={"padding_percent": 40.0}), "notice", "40 %"),
-    "learning_rate_high": (run({"learning_rate": 3e-3}), "notice", "0.003 with batches of 256"),
+    "learning_rate_high": (run({"learning_rate": 0.1}), "notice", "0.1 with batches of 256"),
     "learning_rate_low": (run({"learning_rate": 1e-6}), "notice", "around 0.0001"),
     "gradient_spikes": (run(train={"spikes": at(7000, 2, 0)}), "notice", "^2 gradient spikes"),
     "always_clipped": (run(train={"clipped": 1.0}), "notice", "100 % .* about 0.8"),
@@ -105,6 +105,55 @@ def test_each_finding_alone(name):
     assert (finding.name, finding.severity) == (name, severity)
     assert re.search(told, finding.found), finding.found
     assert all([finding.why, finding.action])
+
+
+# Rates of README, the recipes and docs/pretrain.md, and of papers: rate, rows, width, modern.
+MEASURED = [
+    (3e-3, 32, 128, True), (1.5e-3, 32, 128, False), (1e-3, 32, 256, True), (3e-4, 11, 256, True),
+    (1e-4, 256, 768, False), (6e-4, 8192, 768, False), (4e-4, 8192, 1024, False),
+    (5e-4, 128, 256, False), (8e-4, 4608, 768, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rate", "batch", "width", "modern"), MEASURED)
+def test_rates_that_were_measured_are_usual(rate, batch, width, modern):
+    usual = learning_symptoms.usual_rate(batch, width, modern)
+    assert usual / 2 < rate < usual * 2
+
+    def found(rate: float, **fields) -> list[str]:
+        case = run({"learning_rate": rate, "batch_size": batch})
+        phase = dataclasses.replace(case.phases[0], width=width, modern=modern, manifest=None)
+        case = dataclasses.replace(case, phases=[phase])
+        return [finding.name for finding in diagnosis.diagnose(case)]
+
+    assert found(rate) == ["healthy"]
+    assert found(20 * rate) == ["learning_rate_high"]
+    assert found(rate / 40) == ["learning_rate_low"]
+
+
+def test_advice_names_no_step_that_is_done():
+    [warmup] = diagnosis.diagnose(run({"warmup_steps": 8000, "warmup_share": 0.8}))
+    assert "lower --warmup_share, 0.8 here" in warmup.action
+    [held_out] = diagnosis.diagnose(run(held_out="none"))
+    assert "build-examples" not in held_out.action
+    for deviation, named in ((0.02, True), (0.06, False)):
+        [plateau] = diagnosis.diagnose(
+            run({"initializer_range": deviation}, held_out={"masked_lm_loss": 6.4})
+        )
+        assert ("--initializer_range" in plateau.action) == named
+    for scale, named in ((None, False), (1024.0, True)):
+        [skipped] = diagnosis.diagnose(run(train={"skipped": 10, "loss_scale": scale}))
+        assert ("mixed_float16" in skipped.action) == named
+    going_on = run({"learning_rate": 1e-6, "init_from": "another/model"})
+    assert [finding.name for finding in diagnosis.diagnose(going_on)] == ["healthy"]
+
+
+def test_a_share_above_the_peak_is_told_as_such():
+    [finding] = diagnosis.diagnose(run(train={"flop_utilization": 1.19}))
+    assert (finding.name, finding.severity) == ("low_peak", "notice")
+    assert "reached 119 % of the peak" in finding.found
+    assert "flop_utilization" not in diagnosis.main_numbers(run(train={"flop_utilization": 1.19}))
+    assert diagnosis.main_numbers(run(train={"flop_utilization": 0.4}))["flop_utilization"] == 0.4
 
 
 def test_a_healthy_run():

@@ -153,6 +153,16 @@ def test_the_manifest_of_contiguous_text_counts_what_the_shards_hold(contiguous)
     assert "segment" not in table and "padding" not in table and "sentence" not in table
 
 
+def test_what_a_vocabulary_loses_of_the_documents_is_told(vocabulary, tmp_path, caplog):
+    documents = write_documents(tmp_path / "in", ["भारत में हिन्दी बोली जाती है।"] * 3, 1)
+    found = build(documents, vocabulary, tmp_path / "out", layout="contiguous")
+    percent = found.manifest["unknown_percent"]
+    assert percent > 50
+    assert "LOSES LETTERS here: Devanagari 9 (में to म, " in caplog.text
+    assert f"{percent:.1f} % of the tokens are [UNK]: the text behind them is lost" in caplog.text
+    assert summary.unknown_remark({"unknown_percent": 0.9}) == ""
+
+
 def test_contiguous_text_asks_for_no_sentences(vocabulary, tmp_path):
     documents = write_documents(tmp_path / "in", ["The only document has one sentence."], 1)
     found = build(documents, vocabulary, tmp_path / "out", layout="contiguous", language="xx")

@@ -202,7 +202,6 @@ def test_mistakes_are_named_in_one_line(work, tmp_path):
     for fields, message in (
         ({"hidden_dim": 32}, "found a student of hidden_dim=32; wanted 1 to 16, which the teac"),
         ({"num_layers": 8}, "found a student of num_layers=8; wanted 1 to 4"),
-        ({"num_layers": -1}, "found a student of num_layers=-1; wanted 1 to 4"),
         ({"num_layers": 3}, "found a student of 3 layers for a teacher of 4; wanted a number th"),
         ({"num_heads": 3}, "found hidden_dim=16 and num_heads=3; wanted a number of heads"),
         ({"num_heads": 4, "attention_weight": 1.0}, "found 4 heads for a teacher of 2"),

@@ -57,6 +57,23 @@ def test_flags_of_phases_count_in_their_phase(work):
     assert second.manifest["max_seq_length"] == 32
 
 
+@pytest.mark.parametrize(
+    ("settings", "width", "modern"),
+    [
+        ({"size": "tiny", "preset": "modern"}, 128, True),
+        ({"size": "custom", "hidden_dim": 40, "preset": "bert"}, 40, False),
+        ({"size": "mini", "init_from": "nowhere/model"}, 0, False),
+        ({}, 0, False),
+    ],
+)
+def test_the_width_of_the_model_is_known_from_the_flags(settings, width, modern):
+    assert doctor.model_of(settings) == (width, modern)
+
+
+def test_the_width_of_a_model_to_start_from(work):
+    assert doctor.model_of({"size": "base", "init_from": work.model}) == (32, False)
+
+
 def test_another_folder_is_refused(work, tmp_path):
     with pytest.raises(InputError, match=r"found no .*plan.json .*wanted the output folder"):
         doctor.main(doctor.Config(model_dir=str(tmp_path)))

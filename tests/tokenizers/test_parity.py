@@ -42,13 +42,14 @@ HOSTILE = [
     "\U0010ffff\ue000\ufdd0\u0378",
 ]
 MODELS = [
-    ("wordpiece", {}),
+    ("wordpiece", {"strip_accents": True}),
     ("wordpiece", {"lowercase": False}),
-    ("wordpiece", {"lowercase": True, "strip_accents": False}),
+    ("wordpiece", {}),  # the text of the vocabulary has marks that are letters: they stay
     ("wordpiece", {"lowercase": False, "strip_accents": True}),
-    ("bpe", {}),
+    ("bpe", {"strip_accents": True}),
     ("bpe", {"lowercase": False}),
-    ("bpe", {"lowercase": True, "strip_accents": False}),
+    ("bpe", {}),
+    ("unigram", {"strip_accents": True}),
     ("unigram", {}),
     ("unigram", {"lowercase": False}),
 ]

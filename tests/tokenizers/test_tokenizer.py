@@ -173,19 +173,23 @@ def test_an_unknown_kind_is_refused(vocabulary, tmp_path):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_words_are_counted_as_the_trainer_would(vocabulary, model):
-    backend = tokenizers.load(vocabulary(model)).backend
+    kept, stripping = (
+        tokenizers.load(vocabulary(model, strip_accents=strips)).backend for strips in (False, True)
+    )
     texts = [
         *TEXT.splitlines(),
         "a  b \u0301 c\n\n d\xa0 e",
-        "x\x1cy \x85 z",
+        "x\x1cy \x85 z \u2260 !\u0301b",
         " \u201chm\u201d  - ",
     ]
-    expected = Counter(
-        word
-        for text in texts
-        for word, _ in backend.pre_tokenizer.pre_tokenize_str(
-            backend.normalizer.normalize_str(text)
-        )
-    )
     cut = counting.before_spaces if model == "bpe" else bulk.stretches
-    assert counting.count_words(texts, backend, cut) == expected
+    counted = counting.count_words(texts, kept, cut, stripping)
+    for strips, backend in ((False, kept), (True, stripping)):
+        expected = Counter(
+            word
+            for text in texts
+            for word, _ in backend.pre_tokenizer.pre_tokenize_str(
+                backend.normalizer.normalize_str(text)
+            )
+        )
+        assert counted.of(strips) == expected

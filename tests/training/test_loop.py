@@ -251,6 +251,12 @@ def test_a_run_goes_on_in_phases_and_resumes_between_them(tmp_path):
     assert int(run.step.numpy()) == 10
 
 
+def test_a_short_run_that_skips_all_of_its_steps_fails():
+    with pytest.raises(loop.DivergedError, match="not finite for 3 steps in a row, up to step 3"):
+        Run().train(3, lambda start: batches(start, bad=frozenset(range(3))))
+    Run().train(3, lambda start: batches(start, bad=frozenset({1, 2})))  # one has learned
+
+
 def test_the_score_of_a_checkpoint_is_the_held_out_loss_of_its_step(tmp_path):
     run = Run()
     checkpoints = run.checkpoints(tmp_path, keep=1)

@@ -27,5 +27,20 @@ def test_a_short_product_is_repeated(monkeypatch):
     clock = types.SimpleNamespace(perf_counter=perf_counter, monotonic=lambda: 0.0)
     monkeypatch.setattr(peak, "time", clock)
     monkeypatch.setattr(peak, "SIZES", (64,))
-    # One product took 0.001 s, so 31 are measured together: at 0.001 s they run at 31 times that.
+    # One product took 0.001 s, so several are measured together: at 0.001 s they run at more.
+    monkeypatch.setattr(peak, "SHORTEST", {"CPU": 0.03, "GPU": 0.03})
     assert peak.matmul_peak("float32") == pytest.approx(31 * 2 * 64**3 / 0.001)
+
+
+def test_the_best_burst_counts_however_busy_the_machine_is(monkeypatch):
+    now, calls = [0.0], [0]
+
+    def perf_counter():
+        calls[0] += 1
+        now[0] += 0.0 if calls[0] % 2 else 0.002 if calls[0] == 24 else 0.2  # one burst of ours
+        return now[0]
+
+    clock = types.SimpleNamespace(perf_counter=perf_counter, monotonic=lambda: 0.0)
+    monkeypatch.setattr(peak, "time", clock)
+    monkeypatch.setattr(peak, "SIZES", (64,))
+    assert peak.matmul_peak("float32", seconds=5.0) == pytest.approx(2 * 64**3 / 0.002)

@@ -50,6 +50,19 @@ def test_means_counts_and_what_follows_from_them():
     assert "masked_lm_perplexity" not in scalars_of({"masked_lm_loss": (0.0, 1.0)}, DECLARED)
 
 
+def test_a_peak_below_what_the_steps_reach_is_raised(caplog):
+    work = Work(tokens=100, flops=3e9, peak_flops=1e9)
+    result = Result({"skipped": np.zeros([2, 2]), "gradient_norm": np.ones([2, 2])}, np.zeros(2))
+    window = reporting.Window(work)
+    shares = []
+    for seconds in (3.0, 6.0):  # two steps: 2e9 FLOP/s, then 1e9
+        window.add(result, seconds, math.inf)
+        shares.append(window.close()["flop_utilization"])
+    assert shares == pytest.approx([1.0, 0.5])
+    assert "reach 2e+09 FLOP/s, more than the peak of 1e+09" in caplog.text
+    assert len(caplog.records) == 1
+
+
 def test_speeds():
     assert speeds(Work(tokens=100), 20, 2.0, 0.5) == {
         "tokens_per_second": 1000.0,

@@ -1,129 +1,20 @@
-"""A server under pressure, by real sockets: slow clients, idle ones, too many, large answers."""
+"""A server under pressure, by real sockets: slow clients, idle ones, too many of them."""
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
+from roots_tf.files import InputError
 from roots_tf.serving import connections, logs, server
-from roots_tf.serving.rest import Signature
-
-TEXT = {"text": tf.TensorSpec([None], tf.string)}
-PATH = "/v1/models/fake:predict"
-HEAD = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n".encode()
-
-
-class Fake:
-    """A model without TensorFlow: a number a text, or a vector a byte; counts rows computed."""
-
-    name, version = "fake", 1
-
-    def __init__(self):
-        def outputs(*shape):
-            return {"y": tf.TensorSpec([None, *shape], tf.float32)}
-
-        self.signatures = {
-            "serving_default": Signature(TEXT, True, outputs()),
-            "known": Signature(TEXT, True, outputs(1000)),
-            "tokens": Signature(TEXT, True, outputs(None, 10)),
-            "slow": Signature(TEXT, True, outputs()),
-        }
-        self.rows, self.free = [], threading.Event()
-        self.free.set()
-
-    def compute(self, signature, inputs):
-        texts = inputs["text"]
-        if signature == "slow":
-            self.free.wait(60)
-        self.rows.append(len(texts))
-        shape = {"known": (1000,), "tokens": (max(map(len, texts)), 10)}.get(signature, ())
-        return {"y": np.ones((len(texts), *shape), np.float32)}
-
-    def warm_up(self, batch_size):
-        pass
-
-
-@contextlib.asynccontextmanager
-async def serving(model=None, **limits):
-    """A server in this event loop; its port, and the server itself."""
-    listener = server.listen("127.0.0.1", 0)
-    made = server.Server(model or Fake(), server.Limits(**limits))
-    task = asyncio.create_task(made.run(listener))
-    while not made._ready:
-        await asyncio.sleep(0.01)
-    try:
-        yield SimpleNamespace(
-            port=listener.getsockname()[1],
-            server=made,
-            model=made._model,
-            count=lambda state: len(made._connections._by_state[connections.State[state]]),
-        )
-    finally:
-        os.kill(os.getpid(), signal.SIGTERM)
-        await task
-
-
-class Client:
-    """A connection that sends what it is told."""
-
-    def __init__(self, reader, writer):
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def open(cls, served, sent=b"", limit=2**16):
-        client = cls(*await asyncio.open_connection("127.0.0.1", served.port, limit=limit))
-        client.writer.write(sent)
-        return client
-
-    async def answer(self):
-        """Status, headers and body of the next answer."""
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        body = await self.reader.readexactly(int(headers["content-length"]))
-        return int(head[0].split()[1]), headers, body
-
-    async def is_closed(self) -> bool:
-        """Whether the server has closed it; waits for a second."""
-        try:
-            return await asyncio.wait_for(self.reader.read(1), 1) == b""
-        except ConnectionError:
-            return True
-        except TimeoutError:
-            return False
-
-
-def post(texts, signature="", key="instances") -> bytes:
-    body = json.dumps({"signature_name": signature, key: texts}).encode()
-    return f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-async def ask(served, texts, signature="", key="instances"):
-    client = await Client.open(served, post(texts, signature, key))
-    try:
-        return await client.answer()
-    finally:
-        client.writer.close()
-
-
-def run(test):
-    asyncio.run(asyncio.wait_for(test, 60))
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.01)
+from tests.serving.fake import HEAD, Client, ask, post, run, serving, until
 
 
 @pytest.mark.parametrize("state", ["IDLE", "HEAD", "BODY"])
@@ -225,120 +116,64 @@ def test_who_does_not_take_the_answer_is_left(monkeypatch):
     run(test())
 
 
-def test_a_large_answer_is_the_same_as_a_small_one():
-    async def test():
-        async with serving() as served:
-            status, headers, body = await ask(served, ["a" * 500] * 20, "tokens")
-            assert (status, headers["content-type"]) == (200, "application/json")
-            assert json.loads(body) == {"predictions": [[[1.0] * 10] * 500] * 20}
-            assert len(body) > 2**16
-
-    run(test())
-
-
-def test_an_answer_too_large_is_refused_before_it_is_computed():
-    async def test():
-        async with serving(max_answer_bytes=100_000) as served:
-            assert (await ask(served, ["a"] * 5, "known"))[0] == 200
-            status, _, body = await ask(served, ["a"] * 6, "known")
-            assert status == 413
-            message = json.loads(body)["error"]
-            assert "wanted at most 100000: send fewer rows" in message
-            assert "--max_answer_bytes" in message
-            assert served.model.rows == [5]
-
-    run(test())
-
-
-def test_of_a_shape_that_is_not_known_one_row_is_computed_first():
-    async def test():
-        async with serving(max_answer_bytes=100_000) as served:
-            texts = ["a", "a" * 100, *["b"] * 10]
-            assert (await ask(served, texts, "tokens"))[0] == 413
-            assert served.model.rows == [1]
-            assert (await ask(served, texts[:5], "tokens"))[0] == 200
-            assert (await ask(served, ["a" * 700], "tokens"))[0] == 413
-            assert served.model.rows[1:] == [5, 1]
-
-    run(test())
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "raised"),
+    [
+        (128, 128, 128 - 20 - 48, None),  # twenty are open, and 48 spare
+        (128, 200, 200 - 20 - 48, 200),
+        (128, 10_000, 200, 268),  # raised as far as that takes
+        (128, resource.RLIM_INFINITY, 200, 268),
+        (300, 300, 200, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 200, None),
+        (68, 68, None, None),
+    ],
+)
+def test_room_is_what_the_limit_of_descriptors_leaves(soft, hard, room, raised, monkeypatch):
+    limits = [soft, hard]
+    monkeypatch.setattr(connections.os, "listdir", lambda path: ["0"] * 20)
+    monkeypatch.setattr(connections.resource, "getrlimit", lambda kind: tuple(limits))
+    monkeypatch.setattr(
+        connections.resource, "setrlimit", lambda kind, pair: limits.__setitem__(0, pair[0])
+    )
+    if room is None:
+        with pytest.raises(InputError, match="found a limit of 68 open files, 20 of them open; "):
+            connections.room_for(200)
+    else:
+        assert connections.room_for(200) == room
+        assert limits[0] == (raised or soft)
 
 
-def test_a_neighbour_does_not_make_an_answer_too_large():
-    """Computed together, forty rows of one byte would be padded to five hundred."""
+SERVE = """
+import asyncio, logging, resource, sys, types
+sys.modules["roots_tf.serving.model"] = types.SimpleNamespace(Model=None)  # and no TensorFlow
+from roots_tf.serving import connections, logs, server
+from tests.serving.fake import Fake
 
-    async def test():
-        async with serving(max_answer_bytes=150_000, batch_timeout=0.0) as served:
-            served.model.free.clear()
-            first = await Client.open(served, post(["a"], "slow"))
-            await until(lambda: served.count("WORK"))
-            asked = [
-                asyncio.create_task(ask(served, texts, "tokens"))
-                for texts in (["a"] * 40, ["b" * 500])
-            ]
-            await until(lambda: served.server._batcher.waiting == 41)
-            served.model.free.set()
-            assert [(await answer)[0] for answer in asked] == [200, 200]
-            assert (await first.answer())[0] == 200
-
-    run(test())
-
-
-def test_what_memory_does_not_hold_is_sent_away_for_a_second():
-    async def test():
-        async with serving(max_answer_bytes=10**6, max_memory_bytes=2 * 10**6) as served:
-            served.model.free.clear()
-            first = await Client.open(served, post(["a"], "slow"))
-            await until(lambda: served.count("WORK"))
-            asked = [asyncio.create_task(ask(served, ["a"] * 50, "known")) for _ in range(6)]
-            refused = await asyncio.wait_for(asyncio.gather(*asked[2:]), 10)
-            assert served.server._budget.used <= 2 * 10**6
-            served.model.free.set()
-            assert (await first.answer())[0] == 200
-            taken = await asyncio.gather(*asked[:2])
-            found = sorted(status for status, _, _ in [*taken, *refused])
-            assert found == [200, 503, 503, 503, 503, 503]
-            _, headers, body = refused[0]
-            assert headers["retry-after"] == "1"
-            assert "of 2000000 bytes in use by requests; wanted room for" in body.decode()
-            assert (await ask(served, ["a"] * 50, "known"))[0] == 200
-            await until(lambda: served.server._budget.used == 0)
-
-    run(test())
-
-
-def test_other_requests_are_answered_while_a_large_answer_is_written():
-    async def test():
-        async with serving(max_body_bytes=10**6) as served:
-            large = asyncio.create_task(ask(served, ["a" * 1000] * 200, "tokens"))  # 10 MB
-            await until(lambda: served.model.rows)
-            small = 0
-            while not large.done():
-                assert (await ask(served, ["a"]))[0] == 200
-                small += not large.done()
-            assert (await large)[0] == 200
-            assert small > 10
-
-    run(test())
-
-
-def test_room_is_what_the_limit_of_descriptors_leaves():
-    code = """
-import resource, sys
-from roots_tf.serving import connections
-resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-print(connections.room_for(200), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+logging.basicConfig()
+listener = server.listen("127.0.0.1", 0)
+limits = server.Limits(max_connections=connections.room_for(1000))
+print(listener.getsockname()[1], flush=True)
+with logs.limited():
+    asyncio.run(server.Server(Fake(), limits).run(listener))
 """
 
-    def room(soft, hard):
-        command = [sys.executable, "-c", code, str(soft), str(hard)]
-        return subprocess.run(command, capture_output=True, text=True)
 
-    few, limit = map(int, room(128, 128).stdout.split())
-    assert 50 < few < 128 - connections.SPARE_DESCRIPTORS and limit == 128
-    found, limit = map(int, room(128, 1024).stdout.split())
-    assert found == 200 and 250 < limit < 300  # raised as far as that takes
-    none = room(40, 40).stderr
-    assert "found a limit of 40 open files" in none and "raise it with ulimit -n" in none
+def test_more_idle_clients_than_descriptors():
+    command = [sys.executable, "-c", SERVE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    port = int(process.stdout.readline())
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(post(["a"]))
+            assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+    process.send_signal(signal.SIGTERM)
+    _, logged = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(logged) < 10_000
+    for connection in idle:
+        connection.close()
 
 
 def test_without_descriptors_an_idle_connection_makes_room(monkeypatch):

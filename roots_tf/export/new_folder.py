@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from roots_tf import files
 from roots_tf.files import InputError
 
 
@@ -21,13 +22,9 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         raise InputError(f"found {folder}; wanted a new folder: remove it or choose another name")
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.rename(folder)
-    except OSError as error:
-        raise InputError(
-            f"could not write {folder}: {error.strerror or error}; nothing was left under that "
-            "name: make room or choose another folder, then run the same command again"
-        ) from error
+        with files.writing(folder):
+            temporary.mkdir(parents=True)
+            yield temporary
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -107,6 +107,29 @@ def test_other_flags_replace_the_build_and_leave_no_stale_shard(built, vocabular
     ]
 
 
+def test_the_folder_of_another_program_is_left_as_it_is(built, vocabulary, tmp_path):
+    files.write_json(tmp_path / "out" / "config.json", {"program": "curate", "input": ["a"]})
+    (tmp_path / "out" / "documents-00000-of-00001.parquet").touch()
+    before = (tmp_path / "out" / "config.json").read_bytes()
+    with pytest.raises(files.InputError, match="found what curate has written in .*out; wanted"):
+        build(built.documents, vocabulary, tmp_path / "out")
+    assert (tmp_path / "out" / "config.json").read_bytes() == before
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_other_documents_of_the_same_names_and_sizes_are_another_build(vocabulary, tmp_path):
+    texts = ["One cat sat. It slept.", "One dog ran. It barked.", "A cow ate. It mooed."] * 5
+    texts = [f"{i:02} {text}" for i, text in enumerate(texts)]
+    documents = write_documents(tmp_path / "in", texts, 1)
+    first = build(documents, vocabulary, tmp_path / "out", sentence_objective="none")
+    sizes = [path.stat().st_size for path in sorted(documents.rglob("*.parquet"))]
+    write_documents(tmp_path / "in", [text.replace("cat", "rat") for text in texts], 1)
+    assert [path.stat().st_size for path in sorted(documents.rglob("*.parquet"))] == sizes
+    again = build(documents, vocabulary, tmp_path / "out", sentence_objective="none")
+    assert again.manifest["build"] == first.manifest["build"]
+    assert again.manifest["splits"] != first.manifest["splits"]
+
+
 def test_the_manifest_counts_what_the_shards_hold(built):
     manifest = built.manifest
     counts = np.zeros(built.tokenizer.size, np.int64)

@@ -52,7 +52,6 @@ def test_documents_and_report(folder, capsys):
         "config.json",
         "documents-00000-of-00002.parquet",
         "documents-00001-of-00002.parquet",
-        "inputs.json",
         "report.html",
         "report.json",
     ]
@@ -101,8 +100,14 @@ def test_a_finished_run_does_nothing_and_another_config_is_refused(folder, capsy
     ):
         curate_(folder, keep_dropped=True)
     os.utime(folder / "input" / "letters.txt", (1, 1))
-    with pytest.raises(files.InputError, match="evaluation files have changed"):
-        curate_(folder)
+    (folder / "input").rename(folder / "moved")
+    (folder / "output").rename(folder / "kept")
+    moved = {"input": (f"{folder}/moved/",), "output": f"{folder}/kept/"}
+    curate_(folder, **moved)
+    letters = folder / "moved" / "letters.txt"
+    letters.write_bytes(letters.read_bytes().replace(b"ship", b"SHIP"))
+    with pytest.raises(files.InputError, match="found another content of --input than the run in"):
+        curate_(folder, **moved)
     (folder / "other").mkdir()
     (folder / "other" / "thesis.txt").touch()
     with pytest.raises(files.InputError, match="holds files, but no config.json"):

@@ -164,14 +164,18 @@ def main(config: Config) -> dict:
     output = Path(config.output)
     encoder = models.describe(config.init_from)["encoder"]
     tokenizer = tokenizers.load(config.init_from)
-    # Early stopping sees no more than the evaluations.
-    decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
-    claim = claims.of(config, **decides)
+    claim = claim_of(config)
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report
     with claim.held(output, config.hardware.is_chief):
         return train_seeds(config, encoder, tokenizer, claim)
+
+
+def claim_of(config: Config) -> claims.Claim:
+    """What makes the run this one: with early stopping also when it is evaluated."""
+    decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
+    return claims.of(config, **decides)
 
 
 def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict:

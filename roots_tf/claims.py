@@ -17,7 +17,6 @@ that is learned or written may differ; such a change is kept under `changes`.
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
 import re
 import sys
@@ -98,7 +97,7 @@ class Claim:
                 or it holds a model, examples or a SavedModel that nobody claims.
         """
         saved, changes = self._read(folder), []
-        if saved and not (replaces and saved[0].program == self.program):
+        if saved and not (replaces and self._is_own(*saved)):
             about, before = saved
             self._compare(folder, about, before)
             changes = about.changes
@@ -113,6 +112,12 @@ class Claim:
         path = Path(folder, NAME)
         if not path.exists() or files.read_json(path) != config:
             files.write_json(path, config)
+
+    def _is_own(self, saved: _Saved, before: dict) -> bool:
+        """Whether this program wrote what is saved; of older ones the names of the flags tell."""
+        if saved.program:
+            return saved.program == self.program
+        return bool(before) and before.keys() <= self.values.keys()
 
     def content_changed(self, folder: str | Path) -> bool:
         """Whether this program has claimed the folder with inputs of another content."""
@@ -200,7 +205,7 @@ def of(config, **contents) -> Claim:
             files; of a flag that else would not count too.
     """
     known = flags.flags_of(type(config))
-    values, contents = json.loads(json.dumps([flags.flat(config), contents]))
+    values, contents = files.as_read_back([flags.flat(config), contents])
     inputs = {
         name: content(value)
         for name, value in values.items()

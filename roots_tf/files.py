@@ -208,6 +208,11 @@ def write_json(path: str | Path, value) -> None:
     write_text(path, text + "\n")
 
 
+def as_read_back(value):
+    """The JSON value as it is read again once `write_json` has written it: tuples are lists."""
+    return json.loads(json.dumps(_finite(value, "", [])))
+
+
 def _finite(value, place: str, where: list[str]):
     """The JSON value with None for numbers that are not finite; their places are added to `where`.
 

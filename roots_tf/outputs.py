@@ -18,6 +18,11 @@ WRITTEN = (
     *("model", "config.json", "report.json", "plan.json", "metrics.jsonl", "manifest.json"),
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "report.html"),
 )
+# What stands in a folder that is read as one: a model, examples, a vocabulary.
+_OF_ONE_INPUT = (
+    *("model.json", "manifest.json", "config.json", "bert_config.json"),
+    *("tokenizer.json", "vocab.txt"),
+)
 
 
 def check(config) -> None:
@@ -31,17 +36,13 @@ def check(config) -> None:
             input or in one; or is a folder in which an input would be replaced.
     """
     known, values = flags.flags_of(type(config)), flags.flat(config)
-    inputs = {
-        name: (value,) if isinstance(value, str) else value
-        for name, value in values.items()
-        if known[name].role == "input" and value
-    }
+    inputs = {name: v for name, v in values.items() if known[name].role == "input" and v}
     for name, value in values.items():
         role = known[name].role
         if role.startswith("output") and (value or known[name].default):
             _check_place(name, value, role != "output_file")
-            for input_name, paths in inputs.items():
-                _check_apart(f"--{name}={value}", role, f"--{input_name}", value, paths)
+            for input_name, given in inputs.items():
+                _check_apart(f"--{name}={value}", role, f"--{input_name}", value, given)
 
 
 def _check_place(name: str, value: str, is_folder: bool) -> None:
@@ -98,12 +99,22 @@ def _nearest(path: Path, mistake: str) -> Path:
     return folder
 
 
-def _check_apart(given: str, role: str, named: str, output: str, paths: Sequence[str]) -> None:
-    """Refuses an output that is, or is in, an input; and a folder in which one would be lost."""
+def _is_one_input(folder: str) -> bool:
+    return any(os.path.exists(os.path.join(folder, name)) for name in _OF_ONE_INPUT)
+
+
+def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
+    """Refuses an output that is, or is in, an input; and a folder in which one would be lost.
+
+    A folder among several inputs is walked, so nothing may be written in it; one that is none, such
+    as `--init_from=work` without a model there, is for its reader to tell.
+    """
+    is_walked, paths = not isinstance(value, str), (value,) if isinstance(value, str) else value
     place = os.path.realpath(output)
     for path in _existing(paths):
         whole = os.path.realpath(path)
-        if os.path.isdir(whole) and Path(place).is_relative_to(whole):
+        below = os.path.isdir(whole) and Path(place).is_relative_to(whole)
+        if below and (place == whole or is_walked or _is_one_input(whole)):
             where = "the folder of" if place == whole else "in the folder of"
             raise files.InputError(
                 f"found {given}, {where} {named}; wanted what is written apart from what is read: "

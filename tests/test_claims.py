@@ -162,6 +162,11 @@ def test_a_program_may_replace_what_it_wrote_itself(at):
     config = program.replace(begun(), knots=8.0)
     claims.of(config).begin("log", replaces=True)
     assert files.read_json("log/config.json")["knots"] == 8.0
+    files.write_json("log/config.json", {"roots_tf": "0.1.0", "knots": 2.0, "route": []})
+    claims.of(config).begin("log", replaces=True)
+    files.write_json("log/config.json", {"roots_tf": "0.1.0", "knots": 2.0, "sheets": []})
+    with pytest.raises(files.InputError, match="found sheets only there"):
+        claims.of(config).begin("log", replaces=True)
 
 
 @pytest.mark.parametrize("name", ["model.json", "manifest.json", "saved_model.pb"])

@@ -139,6 +139,13 @@ def test_what_is_written_is_apart_from_what_is_read(at, name, place, flag):
         return refused(name, **values(name, "file") | {flag: value, place: output})
 
     (at / "link").symlink_to("data")
+    if hint is str:
+        program.check(
+            program.make(
+                PROGRAMS[name].Config, **values(name, "file") | {flag: "data", place: "data/new"}
+            )
+        )  # no model and no examples, and who reads it says so
+        (at / "data" / "vocab.txt").touch()
     if role == "output_file":
         os.link("data/a.txt", "hard")
         os.symlink("data/a.txt", "soft")

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ The whole docstring is shown.
 """
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +45,8 @@ def main(config):
         raise RuntimeError("a bug")
     if config.crew == 99:
         raise KeyboardInterrupt
+    if config.night:
+        os.kill(os.getpid(), config.crew)
     if config.crew == 28:
         Path("/dev/full").write_text("Rosa")
     print(program.to_json(config))
@@ -69,13 +73,13 @@ def sail(script, *flags):
 
 
 def test_flags_make_a_config(script):
-    flags = ["--to=Lima,Cork", "--ship=brig", "--crew=7", "--wind=1e-3", "--night", "--name=Pequod"]
+    flags = ["--to=Lima,Cork", "--ship=brig", "--crew=0", "--wind=1e-3", "--night", "--name=Pequod"]
     done = sail(script, *flags)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "to": ["Lima", "Cork"],
         "ship": "brig",
-        "crew": 7,
+        "crew": 0,
         "wind": 0.001,
         "night": True,
         "name": "Pequod",
@@ -149,6 +153,21 @@ def test_a_full_disk_is_one_line(script):
 def test_an_interrupt_is_one_line(script):
     done = sail(script, "--to=Lima", "--crew=99")
     assert (done.returncode, done.stderr) == (130, "sail.py: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_is_one_line_and_one_that_is_ignored_stays_so(script, number):
+    flags = ["--to=Lima", f"--crew={int(number)}", "--night"]
+    done = sail(script, *flags)
+    assert done.returncode == 128 + number
+    assert done.stderr == (
+        f"sail.py: stopped by {number.name}; nothing is left half-written: run the same command "
+        "again\n"
+    )
+    ignoring = f"import signal, sys, os; signal.signal({int(number)}, signal.SIG_IGN); "
+    ignoring += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    done = run(sys.executable, "-c", ignoring, script, *flags)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,6 +272,23 @@ def test_a_flag_may_be_not_given():
     page = program.help_page("", program.flags_of(PerhapsConfig))
     assert "--[no]night: sail at night; not given: as the owner says\n" in page
     assert "--ship: <sloop|brig>: kind of ship\n" in page and "None" not in page
+
+
+def test_a_role_is_declared_by_a_flag_or_by_its_dataclass():
+    @dataclasses.dataclass(frozen=True)
+    class Lamps:
+        role = "free"
+        number: int = program.flag(2, help="lamps")
+        oil: str = program.flag("whale", help="what burns", role="decides")
+
+    @dataclasses.dataclass(frozen=True)
+    class Lit:
+        chart: str = program.flag(help="file", role="input")
+        sails: int = program.flag(3, help="sails")
+        lamps: Lamps = program.group(Lamps(), "light")
+
+    roles = {name: about.role for name, about in program.flags_of(Lit).items()}
+    assert roles == {"chart": "input", "sails": "decides", "number": "free", "oil": "decides"}
 
 
 def test_two_fields_of_one_flag_are_refused():

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -42,6 +43,17 @@ def die_on_three(number, folder):
 
 def calls(folder):
     return {path.name[6:]: path.read_text() for path in Path(folder).glob("calls-*")}
+
+
+def test_an_interrupt_does_not_wait_for_the_tasks_under_way(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), stages.executor(2) as pool:
+        running = [pool.submit(time.sleep, 3600) for _ in range(2)]
+        while not all(future.running() for future in running):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 600
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

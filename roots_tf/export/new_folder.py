@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from roots_tf import leftovers
+from roots_tf import files, leftovers
 from roots_tf.files import InputError
 
 
@@ -23,13 +23,9 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     temporary = leftovers.temporary_path(folder)
     leftovers.sweep_once(folder.parent)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.rename(folder)
-    except OSError as error:
-        raise InputError(
-            f"could not write {folder}: {error.strerror or error}; nothing was left under that "
-            "name: make room or choose another folder, then run the same command again"
-        ) from error
+        with files.writing(folder):
+            temporary.mkdir(parents=True)
+            yield temporary
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

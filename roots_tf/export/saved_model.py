@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import leftovers
+from roots_tf import files, leftovers
 from roots_tf.export import operations, requests
 from roots_tf.files import InputError
 from roots_tf.tasks.served_graph import ServedGraph
@@ -99,24 +99,24 @@ def export(
         Path of the SavedModel.
 
     Raises:
-        InputError: that version stands there already, or the saved model answers differently.
+        InputError: that version stands there already or cannot be written, or the saved model
+            answers differently.
     """
     target = Path(folder, str(version)).resolve()
     if target.exists():
         raise InputError(f"found {target}; wanted a new version: remove it or give --version")
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = leftovers.temporary_path(target)
     leftovers.sweep_once(target.parent)
     try:
-        tf.saved_model.save(served, str(temporary), signatures=served.signatures())
-        operations.write(temporary)
-        ids = _ids(served, expected.texts)
-        check(served, temporary, expected, ids)
-        requests.write(temporary, target.parent.name, _requests(served, expected.texts, ids))
-        write_beside(temporary)
-        temporary.rename(target)
-    except OSError as error:
-        raise InputError(f"could not write {target}: {error.strerror}; make room") from error
+        with files.writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            tf.saved_model.save(served, str(temporary), signatures=served.signatures())
+            operations.write(temporary)
+            ids = _ids(served, expected.texts)
+            check(served, temporary, expected, ids)
+            requests.write(temporary, target.parent.name, _requests(served, expected.texts, ids))
+            write_beside(temporary)
+            temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
@@ -169,7 +169,8 @@ def _outputs(saved_model: Path, texts: dict[str, list], ids: dict) -> dict[str, 
             cwd=scratch,
         )
         if run.returncode:
-            raise InputError(f"the saved model does not load in a fresh process: {run.stderr}")
+            last = "".join(run.stderr.strip().splitlines()[-1:]) or f"status {run.returncode}"
+            raise InputError(f"the saved model does not load in a fresh process: {last}")
         for name, values in np.load(paths[2], allow_pickle=True).items():
             signature, _, output = name.partition("/")
             outputs[signature][output] = values

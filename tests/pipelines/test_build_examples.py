@@ -107,6 +107,32 @@ def test_other_flags_replace_the_build_and_leave_no_stale_shard(built, vocabular
     ]
 
 
+def test_the_folder_of_another_program_is_left_as_it_is(built, vocabulary, tmp_path):
+    files.write_json(tmp_path / "out" / "config.json", {"program": "curate", "input": ["a"]})
+    (tmp_path / "out" / "documents-00000-of-00001.parquet").touch()
+    before = (tmp_path / "out" / "config.json").read_bytes()
+    with pytest.raises(files.InputError, match="found what curate has written in .*out; wanted"):
+        build(built.documents, vocabulary, tmp_path / "out")
+    assert (tmp_path / "out" / "config.json").read_bytes() == before
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_other_documents_of_the_same_names_and_sizes_are_another_build(vocabulary, tmp_path):
+    path = tmp_path / "documents.parquet"
+
+    def build_of(animal):
+        texts = [f"{animal} {i:02} sat here. It slept there." for i in range(20)]
+        table = pa.table({"id": [str(i) for i in range(20)], "text": texts})
+        pq.write_table(table, path, compression="none", use_dictionary=False)
+        size = path.stat().st_size
+        return size, build(path, vocabulary, tmp_path / "out", sentence_objective="none")
+
+    (size, first), (other_size, again) = build_of("One cat"), build_of("One rat")
+    assert size == other_size
+    assert again.manifest["build"] == first.manifest["build"]
+    assert again.manifest["splits"] != first.manifest["splits"]
+
+
 def test_the_manifest_counts_what_the_shards_hold(built):
     manifest = built.manifest
     counts = np.zeros(built.tokenizer.size, np.int64)

@@ -52,7 +52,6 @@ def test_documents_and_report(folder, capsys):
         "config.json",
         "documents-00000-of-00002.parquet",
         "documents-00001-of-00002.parquet",
-        "inputs.json",
         "report.html",
         "report.json",
     ]
@@ -101,12 +100,18 @@ def test_a_finished_run_does_nothing_and_another_config_is_refused(folder, capsy
     ):
         curate_(folder, keep_dropped=True)
     os.utime(folder / "input" / "letters.txt", (1, 1))
-    with pytest.raises(files.InputError, match="evaluation files have changed"):
-        curate_(folder)
+    (folder / "input").rename(folder / "moved")
+    (folder / "output").rename(folder / "kept")
+    moved = {"input": (f"{folder}/moved/",), "output": f"{folder}/kept/"}
+    curate_(folder, **moved)
+    letters = folder / "moved" / "letters.txt"
+    letters.write_bytes(letters.read_bytes().replace(b"ship", b"SHIP"))
+    with pytest.raises(files.InputError, match="found another content of --input than the run in"):
+        curate_(folder, **moved)
     (folder / "other").mkdir()
     (folder / "other" / "thesis.txt").touch()
     with pytest.raises(files.InputError, match="holds files, but no config.json"):
-        curate_(folder, output=str(folder / "other"))
+        curate_(folder, **moved | {"output": str(folder / "other")})
 
 
 @pytest.mark.parametrize(
@@ -215,7 +220,9 @@ def test_a_recipe_that_changed_is_refused(folder):
     output = curate_(folder, recipe=str(path))
     assert report(output)["documents_out"] == 4
     path.write_text('[[steps]]\nname = "basic_quality"\nmin_chars = 6\n')
-    with pytest.raises(files.InputError, match="found recipe=.*'min_chars': 5.*'min_chars': 6"):
+    with pytest.raises(
+        files.InputError, match=r"found recipe\[0\].parameters.min_chars=5; wanted .*min_chars=6"
+    ):
         curate_(folder, recipe=str(path))
 
 
@@ -228,7 +235,9 @@ def test_an_evaluation_file_that_changed_is_refused(folder):
     assert list(report(output)["dropped"]) == ["contaminated"]
     curate_(folder, recipe=str(path))
     questions.write_text("other")
-    with pytest.raises(files.InputError, match="evaluation files have changed"):
+    with pytest.raises(
+        files.InputError, match="found another content of --recipe.*evaluation_files"
+    ):
         curate_(folder, recipe=str(path))
 
 

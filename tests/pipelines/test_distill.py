@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines import distill, embed, evaluate, finetune, predict
-from roots_tf import models, program, tasks, tokenizers
+from roots_tf import claims, models, program, tasks, tokenizers
 from roots_tf.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.tasks.test_finetuning import write
@@ -43,6 +43,23 @@ def config(folder, **fields) -> distill.Config:
         "debug": True,
     }
     return program.make(distill.Config, **settings | fields)
+
+
+def test_after_a_stop_another_teacher_or_other_texts_are_refused(work, tmp_path):
+    teacher_folder(tmp_path, work)
+    (tmp_path / "texts.txt").write_text("one text\nanother\n")
+    begun = config(tmp_path, input=str(tmp_path / "texts.txt"))
+    begun = program.replace(begun, num_epochs=1.0)  # as --debug has it
+    claims.of(begun).begin(begun.output)
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "texts.txt").write_text("one text\nanotheR\n")
+    with pytest.raises(InputError, match="found another content of --input than the run in"):
+        distill.main(begun)
+    (tmp_path / "texts.txt").write_text("one text\nanother\n")
+    weights = tmp_path / "teacher" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"X")
+    with pytest.raises(InputError, match="found another content of --teacher than the run in"):
+        distill.main(begun)
 
 
 @pytest.mark.slow

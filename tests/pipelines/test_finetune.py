@@ -152,6 +152,42 @@ def test_a_mistake_does_not_claim_the_folder(work, topics, tmp_path):
         assert not output.exists()
 
 
+def test_after_a_stop_other_files_weights_and_evaluations_are_refused(work, tmp_path):
+    """Though the paths are the same; other places with the same content are the same run."""
+    shutil.copytree(work.model, tmp_path / "model")
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.tsv").write_text(f"text\tlabel\n{split} well\tgood\nbad\tbad\n")
+    places = {split: str(tmp_path / f"{split}.tsv") for split in ("train", "dev", "test")}
+    places |= {"init_from": str(tmp_path / "model"), "output": str(tmp_path / "run")}
+    begun = program.make(finetune.Config, **places, patience=2)
+    finetune.claim_of(begun).begin(begun.output)
+    (tmp_path / "run" / "seed_0").mkdir()
+    for name, path in (
+        *((split, f"{split}.tsv") for split in ("train", "dev", "test")),
+        *(("init_from", f"model/{name}") for name in ("model.safetensors", "vocab.txt")),
+    ):
+        content = (tmp_path / path).read_bytes()
+        (tmp_path / path).write_bytes(content[:-2] + b"X" + content[-1:])
+        with pytest.raises(InputError, match=f"found another content of --{name} than the run"):
+            finetune.main(begun)
+        (tmp_path / path).write_bytes(content)
+    for fields, message in (
+        ({"evaluate_every": 7}, "found evaluate_every=0; wanted evaluate_every=7"),
+        ({"seeds": 5}, "found seeds=3; wanted seeds=5"),
+        ({"test": ""}, "found another content of --test"),
+    ):
+        with pytest.raises(InputError, match=message):
+            finetune.main(program.replace(begun, **fields))
+    (tmp_path / "train.tsv").rename(tmp_path / "moved.tsv")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    moved = {
+        "train": str(tmp_path / "moved.tsv"),
+        "output": str(tmp_path / "moved"),
+        "log_every": 9,
+    }
+    finetune.claim_of(program.replace(begun, **moved)).begin(tmp_path / "moved")
+
+
 def test_a_flat_start_and_what_is_frozen(work, topics, tmp_path):
     still = {"learning_rate": 0.0, "seeds": 1, "num_epochs": 0.01}
     report = finetune.main(config(work, topics, tmp_path / "a", **still))

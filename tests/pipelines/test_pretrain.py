@@ -16,7 +16,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from pipelines import build_examples, pretrain
-from roots_tf import examples, program
+from roots_tf import examples, program, training
 from roots_tf.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
@@ -67,8 +67,65 @@ def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
     before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
     assert pretrain.main(config(work, tmp_path, duration="300")) == report  # does nothing
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="found duration='300'; wanted duration='400'"):
-        pretrain.main(config(work, tmp_path, duration="400"))
+
+
+def test_a_moved_run_goes_on_longer_on_other_devices_and_with_moved_examples(work, tmp_path):
+    shutil.copytree(work.examples, tmp_path / "examples")
+    fields = {"examples": str(tmp_path / "examples"), "duration": "10"}
+    pretrain.main(config(work, tmp_path / "run", **fields))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    (tmp_path / "examples").rename(tmp_path / "texts")
+    longer = {"examples": f"{tmp_path}/texts/", "duration": "15", "log_every": 3}
+    longer |= {"strategy": "mirrored", "num_devices": 2}
+    report = pretrain.main(config(work, f"{tmp_path}/moved/", **longer))
+    assert report["step"] == 15
+    rows = [row for row in read_metrics(tmp_path / "moved") if row["group"] == "train"]
+    assert [row["step"] for row in rows] == [5, 10, 12, 15]
+    # The schedule is that of 15 steps: one of warm-up, then 14 down to 0.
+    assert rows[2]["learning_rate"] == pytest.approx(5e-3 * 4.5 / 14)  # mean of two
+    saved = json.loads((tmp_path / "moved" / "config.json").read_text())
+    [change] = saved["changes"]
+    assert change["flags"]["duration"] == ["10", "15"]
+    assert change["flags"].keys() - {"examples"} == longer.keys() - {"examples"}
+    assert not (tmp_path / "moved" / ".lock").exists()
+    for fields, message in (
+        ({"duration": "10"}, r"found a run at step 15 in .*moved, and flags that end it at 10"),
+        ({"learning_rate": 1e-3}, r"found learning_rate=0.005; wanted learning_rate=0.001"),
+        ({"examples": work.examples, "seed": 1}, "found seed=0; wanted seed=1"),
+        ({"phases": ("duration=15",)}, r"found .*phases.*; wanted "),
+    ):
+        with pytest.raises(InputError, match=message):
+            pretrain.main(config(work, tmp_path / "moved", **longer | fields))
+    manifest = json.loads((tmp_path / "texts" / "manifest.json").read_text())
+    manifest["splits"]["train"]["shards"][0]["sha256"] = "0" * 64
+    (tmp_path / "texts" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="found another content of --examples than the run in"):
+        pretrain.main(config(work, tmp_path / "moved", **longer))
+
+
+def test_phases_go_on_with_moved_examples_and_a_longer_end(work, tmp_path):
+    def claim(first="duration=12", second="duration=8 batch_size=4", **fields):
+        phases = (f"examples={work.examples} {first}", f"examples={work.examples}/ {second}")
+        flags = config(work, tmp_path, examples="", phases=phases, **fields)
+        found = pretrain.phases_of(flags)
+        return training.claim_of(flags, found, pretrain.of_a_phase(flags))
+
+    claim().begin(tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    claim("duration=12steps", "duration=20 batch_size=4 accumulate_steps=2").begin(tmp_path)
+    for fields, message in (
+        (
+            {"first": "duration=13"},
+            r"found phases\[0\].duration=12; wanted phases\[0\].duration=13",
+        ),
+        ({"second": "duration=8"}, r"found phases\[1\].batch_size=4; wanted .*batch_size=8"),
+        (
+            {"second": "duration=8 batch_size=4 mask_rate=0.3"},
+            r"phases\[1\].mask_rate=0.15; wanted",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            claim(**fields).begin(tmp_path)
 
 
 def test_tensorboard_scalars_stand_at_global_steps(work):

@@ -1,5 +1,7 @@
 """Durations as people write them."""
 
+import contextlib
+
 import pytest
 
 from roots_tf.files import InputError
@@ -24,3 +26,17 @@ def test_a_duration_is_a_number_of_steps(duration, steps):
 def test_other_words_are_refused(duration):
     with pytest.raises(InputError, match="found the duration .*wanted"):
         durations.steps_of(duration, **SIZES)
+
+
+@pytest.mark.parametrize(
+    ("report", "last_step", "refused"),
+    [(None, 30, False), (None, 29, True), ({"step": 40}, 39, True), ({"step": 40}, 40, False)],
+)
+def test_a_run_does_not_end_before_where_it_stands(tmp_path, report, last_step, refused):
+    durations.check_reach(tmp_path, None, 1)  # nothing is there yet
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("ckpt-20.index", "ckpt-30.index", "ckpt-30.data", "ckpt-9x.index"):
+        (tmp_path / "checkpoints" / name).touch()
+    wanted = "found a run at step .* wanted a longer --duration, or another --output"
+    with pytest.raises(InputError, match=wanted) if refused else contextlib.nullcontext():
+        durations.check_reach(tmp_path, report, last_step)

@@ -47,14 +47,16 @@ class Regression:
         return {"squared_loss": (error, tf.constant(4.0))}
 
 
-def batches(start, *, bad=NO_STEPS, large=NO_STEPS, seconds=0.0, signal_at=None):
+def batches(
+    start, *, bad=NO_STEPS, large=NO_STEPS, seconds=0.0, signal_at=None, number=signal.SIGTERM
+):
     """Batches of steps from `start` on: NaN at bad steps, far away at large ones, slow to come."""
 
     def values(step):
         time.sleep(seconds)
         step = int(step)
         if step == signal_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         x = np.random.default_rng(step).normal(size=[4, 2]).astype("float32")
         return x * (np.nan if step in bad else 1e4 if step in large else 1.0)
 
@@ -271,16 +273,30 @@ def test_the_score_of_a_checkpoint_is_the_held_out_loss_of_its_step(tmp_path):
     assert list(checkpoints.paths()) == [6, 8]
 
 
-@pytest.mark.parametrize("total_steps", [100, 3])
-def test_a_signal_stops_after_a_checkpoint(tmp_path, total_steps):
+@pytest.mark.parametrize(
+    ("total_steps", "number"),
+    [(100, signal.SIGTERM), (3, signal.SIGTERM), (100, signal.SIGHUP), (100, signal.SIGUSR1)],
+)
+def test_a_signal_stops_after_a_checkpoint(tmp_path, total_steps, number):
     run = Run()
     checkpoints = run.checkpoints(tmp_path)
     options = {"steps_per_call": 3, "checkpoints": checkpoints}
     # Also at the end of a phase: another would follow.
     with pytest.raises(loop.StoppedError, match="at step 3 of .*run the same command") as error:
-        run.train(total_steps, lambda start: batches(start, signal_at=1), **options)
-    assert error.value.exit_status == 128 + signal.SIGTERM
+        run.train(total_steps, lambda start: batches(start, signal_at=1, number=number), **options)
+    assert error.value.exit_status == 128 + number
     assert list(checkpoints.paths()) == [3]
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = Run()
+        run.train(5, lambda start: batches(start, signal_at=1, number=signal.SIGHUP))
+        assert int(run.step.numpy()) == 5
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_stage_ends_early_and_a_run_that_was_stopped_ends_there_too(tmp_path):

@@ -39,7 +39,7 @@ class Bounds(typing.NamedTuple):
     def hold(self, value: float) -> bool:
         """Whether they hold of a number; they hold of no NaN and of nothing infinite."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))  # `isfinite` fails of a long integer
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)

@@ -219,6 +219,26 @@ def test_notes_come_back_and_those_of_another_step_or_shape_do_not(tmp_path):
     assert checkpoint_notes.read(path, 7) == Notes(7, files={"a": "b"})
 
 
+def test_no_wrong_type_in_notes_gives_a_traceback(run, tmp_path):
+    text = (run / "checkpoints" / "ckpt-30.json").read_text()
+    whole = {key: value for key, value in json.loads(text).items() if key != "checksum"}
+    places = [(whole, key) for key in whole]
+    places += [(whole[key], inner) for key in ("window", "rows", "files") for inner in whole[key]]
+    path = tmp_path / "ckpt-30.json"
+    for holder, key in places:
+        before = holder[key]
+        for odd in (None, True, -1, 1.5, 10**400, "x", [], ["x"], {}, {"x": [None]}):
+            holder[key] = odd
+            path.write_text(json.dumps(whole))
+            try:
+                notes = checkpoint_notes.read(path, 30)
+                checkpoint_notes.verify(notes, run / "checkpoints")
+                assert notes.window is None or notes.window.numbers is not None
+            except InputError as error:
+                assert "\n" not in str(error)
+        holder[key] = before
+
+
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"step": -1, "score": "x"}', "[1]"])
 def test_best_json_is_written_again_from_the_notes(run, tmp_path, text):
     folder = tmp_path / "run"

@@ -172,8 +172,8 @@ def kill(work: Callable, output: Path, how: str, draw: random.Random) -> str:
 
 def newest(output: Path) -> tuple[str, int]:
     """Folder and step of the last checkpoint of a run, in the order in which they are written."""
-    found = [(str(path.parent), int(path.stem[5:])) for path in output.rglob("ckpt-*.index")]
-    return max(found, default=("", 0))
+    indexes = [path for path in output.rglob("ckpt-*.index") if path.parent.name == "checkpoints"]
+    return max(((str(path.parent), int(path.stem[5:])) for path in indexes), default=("", 0))
 
 
 def hidden(output: Path) -> list[Path]:
@@ -184,9 +184,9 @@ def hidden(output: Path) -> list[Path]:
 def state(output: Path) -> str:
     """What a kill left of checkpoints, in words."""
     found = [f"hidden: {' '.join(sorted(p.name for p in f.rglob('*')))}" for f in hidden(output)]
-    stems = {path.name.split(".")[0] for path in output.rglob("ckpt-*.*") if "/." not in str(path)}
-    whole = {path.stem for path in output.rglob("ckpt-*.index") if "/." not in str(path)}
-    found += [f"without an index: {stem}" for stem in sorted(stems - whole)]
+    for data in output.glob("**/checkpoints/ckpt-*.json"):
+        if not data.with_suffix(".index").exists():
+            found.append(f"without an index: {data.stem}")
     return f"{newest(output)[1]:>4}  " + ("; ".join(found) or "whole checkpoints alone")
 
 

@@ -98,8 +98,10 @@ class Checkpoints:
         instead = "training starts at step 0" if step is None else f"training goes on from {path}"
         for other in passed:
             if other.step != step:
-                logging.error("%s is damaged (%s): %s", other.path, other.why, instead)
+                logging.error("%s is not whole (%s): %s", other.path, other.why, instead)
         if step is None:
+            if self._folder.is_dir() and not passed:
+                logging.warning("found no whole checkpoint in %s: %s", self._folder, instead)
             return None
         try:
             self._checkpoint.read(path).assert_consumed()
@@ -118,7 +120,9 @@ class Checkpoints:
     def _newest_whole(self) -> tuple[int | None, list[_Passed]]:
         """Step of the newest whole checkpoint, None without one, and the newer ones."""
         passed = []
-        for step, path in reversed(self.paths().items()):
+        names = (re.match(r"ckpt-(\d+)\.", path.name) for path in self._folder.glob("ckpt-*"))
+        for step in sorted({int(name[1]) for name in names if name}, reverse=True):
+            path = self._prefix(step)
             why, is_readable = self._fault(step, path)
             if not why:
                 return step, passed
@@ -127,6 +131,8 @@ class Checkpoints:
 
     def _fault(self, step: int, path: str) -> tuple[str, bool]:
         """What is wrong with a checkpoint, "" where nothing is; whether it can be read at all."""
+        if not Path(f"{path}.index").exists():  # lost, or a kill came before it
+            return f"found no {path}.index", False
         try:
             notes = checkpoint_notes.read(Path(f"{path}.json"), step)
             why = "" if notes else f"found no {path}.json"

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_killed_ten_times_at_random_it_ends_with_the_same_bits(work, tmp_path):
     for name, value in weights(whole).items():
         np.testing.assert_array_equal(value, weights(killed)[name], err_msg=name)
     assert curve(whole) == curve(killed)
+
+
+def test_killed_while_a_checkpoint_is_written_they_end_with_the_same_bytes():
+    script = [sys.executable, "-m", "benchmarks.kills", "--kills=4"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("the same bytes") == 4
 
 
 def newest(run: Path) -> int:

@@ -117,7 +117,7 @@ DAMAGES = [
     *[(suffix, damage) for suffix in ("data-00000-of-00001", "index") for damage in (flip, cut)],
     *[("json", damage) for damage in (flip, cut, changed)],
     *[("json", lambda path, text=text: path.write_text(text)) for text in ("{}", "[]", "", "7")],
-    *[(suffix, os.unlink) for suffix in ("data-00000-of-00001", "json")],
+    *[(suffix, os.unlink) for suffix in ("data-00000-of-00001", "json", "index")],
     ("json", lambda path: (path.unlink(), path.mkdir())),
 ]
 
@@ -131,7 +131,7 @@ def test_damage_to_the_newest_is_named_and_ends_in_the_same_bytes(
     damage(folder / "checkpoints" / f"ckpt-30.{suffix}")
     checkpoints, _ = write(folder, (10, 20))
     [line] = caplog.messages
-    assert "ckpt-30 is damaged (" in line
+    assert "ckpt-30 is not whole (" in line
     assert line.endswith(f"training goes on from {folder}/checkpoints/ckpt-20")
     write(folder, (10, 20, 30))
     assert state(folder) == state(run)
@@ -148,6 +148,20 @@ def test_without_a_whole_checkpoint_training_starts_at_step_0(run, tmp_path, cap
         "training starts at step 0"
     ]
     assert state(folder) == state(run)
+
+
+def test_a_kill_before_the_first_index_is_told(tmp_path, caplog):
+    assert Checkpoints(tmp_path / "checkpoints", {}).restore() is None
+    assert not caplog.messages  # a new run
+    (tmp_path / "checkpoints" / ".ckpt-5.0123abcd-7-0123456789ab.tmp").mkdir(parents=True)
+    assert Checkpoints(tmp_path / "checkpoints", {}).restore() is None
+    (tmp_path / "checkpoints" / "ckpt-5.data-00000-of-00001").write_bytes(b"half")
+    assert Checkpoints(tmp_path / "checkpoints", {}).restore() is None
+    folder = tmp_path / "checkpoints"
+    assert caplog.messages == [
+        f"found no whole checkpoint in {folder}: training starts at step 0",
+        f"{folder}/ckpt-5 is not whole (found no {folder}/ckpt-5.index): training starts at step 0",
+    ]
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -217,6 +231,26 @@ def test_notes_come_back_and_those_of_another_step_or_shape_do_not(tmp_path):
     later = {"step": 7, "files": {"a": "b"}, "of_a_later_version": 1}
     path.write_text(json.dumps(later))
     assert checkpoint_notes.read(path, 7) == Notes(7, files={"a": "b"})
+
+
+def test_no_wrong_type_in_notes_gives_a_traceback(run, tmp_path):
+    text = (run / "checkpoints" / "ckpt-30.json").read_text()
+    whole = {key: value for key, value in json.loads(text).items() if key != "checksum"}
+    places = [(whole, key) for key in whole]
+    places += [(whole[key], inner) for key in ("window", "rows", "files") for inner in whole[key]]
+    path = tmp_path / "ckpt-30.json"
+    for holder, key in places:
+        before = holder[key]
+        for odd in (None, True, -1, 1.5, 10**400, "x", [], ["x"], {}, {"x": [None]}):
+            holder[key] = odd
+            path.write_text(json.dumps(whole))
+            try:
+                notes = checkpoint_notes.read(path, 30)
+                checkpoint_notes.verify(notes, run / "checkpoints")
+                assert notes.window is None or notes.window.numbers is not None
+            except InputError as error:
+                assert "\n" not in str(error)
+        holder[key] = before
 
 
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"step": -1, "score": "x"}', "[1]"])

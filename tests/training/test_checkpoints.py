@@ -51,7 +51,7 @@ def test_a_damaged_newest_one_is_named_and_the_one_before_it_used(tmp_path, capl
     again = variables(-1.0)
     assert Checkpoints(tmp_path, again).restore() == 1
     assert values(again) == {1.0}
-    assert "ckpt-2 is damaged" in caplog.text
+    assert "ckpt-2 is not whole" in caplog.text
 
 
 def test_a_write_that_was_cut_off_is_no_checkpoint(tmp_path):

@@ -28,7 +28,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, labelled, models, program, schema, tasks, tokenizers, training
+from roots_tf import files, labelled, models, program, tasks, tokenizers, training
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
@@ -159,7 +159,7 @@ def main(config: Config) -> dict:
                 model = make_model(config, data.kind, encoder, seed, computation)
                 machine.claim(output, flags, computation)
                 train_seed(config, data, model, seed, machine, computation)
-            runs.append(read_scores(folder, data) if machine.is_chief else {})
+            runs.append(files.read_json(folder / "scores.json") if machine.is_chief else {})
     if not machine.is_chief:
         return {}
     report = {"task": data.kind.name, "labels": list(data.kind.labels), "seeds": runs}
@@ -246,44 +246,11 @@ def train_seed(config: Config, data: Data, model, seed: int, machine, computatio
     score = scores["dev"][kind.score]
     scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
-    before = [read_scores(output / f"seed_{n}", data) for n in range(seed)]
+    before = [files.read_json(output / f"seed_{n}" / "scores.json") for n in range(seed)]
     if score > max((other["dev"][kind.score] for other in before), default=float("-inf")):
         save(output, data, model, predictions)
     files.write_json(folder / "scores.json", scores)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # nothing goes on from them any more
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """What `scores.json` of a seed says: the scores by split, and whether it learned nothing."""
-
-    seed: int
-    degenerate: bool
-    dev: dict[str, object]
-    test: dict[str, object] = dataclasses.field(default_factory=dict)
-
-
-def read_scores(folder: Path, data: Data) -> dict:
-    """The scores of a seed, as `train_seed` wrote them.
-
-    Args:
-        folder: of the seed.
-        data: whose baselines say which scores there are.
-
-    Raises:
-        InputError: the file is missing or damaged, or lacks a score.
-    """
-    path = folder / "scores.json"
-    scores = schema.read_object(path)
-    schema.check(scores, Scores, str(path))
-    for split, baseline in data.baselines.items():
-        for name in (name for name, value in baseline.items() if not isinstance(value, dict)):
-            if not isinstance(scores.get(split, {}).get(name), int | float):
-                raise files.InputError(
-                    f"found no number {split}.{name} in {path}; wanted the scores of a seed: "
-                    "remove that file, and the seed is trained again"
-                )
-    return scores
 
 
 def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) -> None:

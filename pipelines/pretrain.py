@@ -237,10 +237,11 @@ def check_builds(output: Path, phases: list[Phase]) -> None:
     Raises:
         InputError: the examples have been built anew since.
     """
-    builds = [phase.manifest["build"] for phase in phases]
-    if not (output / training.PLAN).exists():
+    path, builds = output / training.PLAN, [phase.manifest["build"] for phase in phases]
+    if not path.exists():
         return
-    if (before := list(training.read_plan(output).builds)) != builds:
+    before = list(schema.read(path, training.Phases, others_may_stand=True).builds)
+    if before != builds:
         raise files.InputError(
             f"found examples of build {builds}; wanted {before}, which the run in {output} has "
             "begun with: choose another --output"

@@ -6,7 +6,8 @@ __getattr__ = lazy.attributes(
     __name__,
     {
         "Machine": "run",
-        "PLAN": "plan_file",
+        "PLAN": "run",
+        "Phases": "plan_file",
         "Report": "plan_file",
         "Run": "run",
         "Settings": "run",
@@ -16,7 +17,6 @@ __getattr__ = lazy.attributes(
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",
         "read_metrics": "metrics_file",
-        "read_plan": "plan_file",
         "steps_of": "durations",
     },
 )

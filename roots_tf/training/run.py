@@ -29,10 +29,11 @@ from roots_tf.training import automatic, loop, optimizers, schedules, strategies
 from roots_tf.training.automatic import Computation
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
-from roots_tf.training.plan_file import PLAN, Computed, read_plan
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 from roots_tf.training.step import Task, TrainStep, check_cuts
 from roots_tf.training.summaries import Summaries
+
+PLAN = "plan.json"  # what the flags stand for: decided at the first start, read at later ones
 
 
 class Machine(NamedTuple):
@@ -69,8 +70,10 @@ class Machine(NamedTuple):
             hardware: the flags.
             measure: whether to measure the peak of the devices, which takes half a second.
         """
-        if Path(folder, PLAN).exists():
-            return Computation(**vars(read_plan(folder, Computed)))
+        path = Path(folder, PLAN)
+        if path.exists():
+            plan = files.read_json(path)
+            return Computation(*(plan[name] for name in Computation._fields))
         return automatic.choose(hardware, self.strategy, self.num_workers, measure)
 
     def check(self, task: Task, computation: Computation, optimization: Optimization) -> None:

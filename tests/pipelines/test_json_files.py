@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import curate, demo, doctor, finetune, pretrain
+from pipelines import curate, demo, doctor, pretrain
 from roots_tf import (
     checksums,
     examples,
@@ -26,13 +26,11 @@ from roots_tf import (
     stages,
     tasks,
     tokenizers,
-    training,
 )
 from roots_tf.corpus import decontamination
 from roots_tf.examples.manifest import check_files
 from roots_tf.export import card
 from roots_tf.labelled import squad, tables
-from roots_tf.training.plan_file import Computed
 
 DELETED, EXTRA = object(), "an_extra_key"
 WRONG = [  # of every three, one stands at each place
@@ -139,7 +137,6 @@ PIECES = [[{"piece": "a", "probability": 0.5}]]
 def write_small_files(root: Path) -> None:
     """Files that take a run of minutes, as such a run writes them."""
     seed = {"seed": 0, "dev": SCORES, "test": SCORES, "degenerate": False}
-    files.write_json(root / "tuned" / "seed_0" / "scores.json", seed)
     scores = {"dev_accuracy": 0.5, "dev_accuracy_range": [0.5, 0.5], "dev_baseline_accuracy": 0.25}
     report = {"task": "classification", "labels": ["no", "yes"], "seeds": [seed], **scores}
     files.write_json(root / "tuned" / "report.json", report)
@@ -177,7 +174,6 @@ def read_examples(root: Path):
 
 
 def read_plan(root: Path):
-    training.read_plan(root / "pretrained", Computed)
     phase = SimpleNamespace(manifest=examples.load(root / "examples"))
     pretrain.check_builds(root / "pretrained", [phase])
 
@@ -185,12 +181,6 @@ def read_plan(root: Path):
 def read_run(root: Path):
     doctor.main(doctor.Config(model_dir=str(root / "pretrained")))
     card.write(root / "card", root / "pretrained" / "model", "a command")
-
-
-def read_scores(root: Path):
-    data = SimpleNamespace(baselines={"dev": SCORES, "test": SCORES})
-    runs = [finetune.read_scores(root / "tuned" / "seed_0", data)]
-    finetune.over_seeds.summarise(runs, data.baselines)
 
 
 def read_curated(root: Path):
@@ -219,7 +209,6 @@ OURS = {
     "a report of fine-tuning": ("tuned/report.json", write_card),
     "flags of fine-tuning": ("tuned/config.json", write_card),
     "a report of curating": ("documents/report.json", read_curated),
-    "scores of a seed": ("tuned/seed_0/scores.json", read_scores),
     "a result of a task": ("results/a", lambda root: stages.read_result(root / "results/a")),
     "questions": ("squad.json", lambda root: squad.read(root / "squad.json")),
     "a table": ("a.jsonl", lambda root: tables.read(root / "a.jsonl", ("text", "label"), (), {})),

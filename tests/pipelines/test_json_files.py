@@ -267,7 +267,7 @@ def test_wrong_values_at_every_place(case):
         for new in WRONG[number % 3 :: 3] if place else WRONG:
             text = json.dumps(changed(value, place, new))
             refused += outcome(root, path, text, read) != ""
-    # The strings in any JSON make an evaluation set; else most that stands for a whole file is none.
+    # Strings in any JSON make an evaluation set; of other files most stand-ins are refused.
     assert refused > len(WRONG) // 2 or "evaluation" in path.name
 
 

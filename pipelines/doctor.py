@@ -51,13 +51,13 @@ def read(config: Config) -> findings.RunRecord:
         InputError: pretrain has begun no run there.
     """
     folder = Path(config.model_dir)
-    path, report = folder / training.PLAN, folder / "report.json"
-    if not path.exists() or "phases" not in (plan := schema.read_object(path)):
+    path, report = folder / "plan.json", folder / "report.json"
+    if not path.exists() or not (plan := schema.read_object(path)).get("phases"):
         raise files.InputError(
             f"found no {path} with the phases of a run; wanted the output folder of pretrain: give "
             "the folder that its --output named"
         )
-    training.read_plan(folder)
+    schema.read(path, training.Phases, others_may_stand=True)
     if report.exists():
         schema.read(report, training.Report, others_may_stand=True)
     steps = [

@@ -153,3 +153,27 @@ def test_fingerprints():
     assert files.fingerprint({"a": 1, "b": [2]}) == files.fingerprint({"b": [2], "a": 1})
     assert files.fingerprint([1, "é"]) != files.fingerprint([1, "e"])
     assert len(files.fingerprint("name of a file that is no UTF-8: \udcff")) == 16
+
+
+def test_half_a_surrogate_pair_is_escaped_in_json_and_refused_in_text(tmp_path):
+    value = {"é": "a\ud800"}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    files.write_json(tmp_path / "a.json", {"é": 1})
+    assert (tmp_path / "a.json").read_bytes() == '{\n  "é": 1\n}\n'.encode()
+    with pytest.raises(files.InputError, match=r"found half a surrogate pair, .ud800, in the text"):
+        files.write_text(tmp_path / "a.txt", "b\ud800")
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_bytes_are_read_of_regular_files_of_the_size_alone(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xff\x00")
+    assert files.read_bytes(tmp_path / "a", "two bytes", 2) == b"\xff\x00"
+    with pytest.raises(
+        files.InputError, match="found 2 bytes in .*a; wanted one byte, of at most 1"
+    ):
+        files.read_bytes(tmp_path / "a", "one byte", 1)
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "a" / "b", tmp_path / "fifo"):
+        with pytest.raises(files.InputError, match="found no file .*; wanted two bytes"):
+            files.read_bytes(path, "two bytes", 2)

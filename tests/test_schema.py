@@ -110,6 +110,42 @@ def test_what_is_no_file_is_refused(tmp_path):
         schema.read(tmp_path / "large.json", Plan)
 
 
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    layers: int = schema.number(minimum=1, maximum=9)
+    rates: tuple[float, ...] = schema.number((), above=0)
+    kind: typing.Literal["a", "b"] = "a"
+
+    def __post_init__(self):
+        schema.check_fields(self)
+
+
+def test_what_code_makes_is_checked_as_what_is_read(tmp_path):
+    assert Sizes(3, (0.5, 1), "b").layers == 3
+    for fields, message in (
+        ({"layers": 0}, "found layers=0; wanted a number from 1 to 9"),
+        ({"layers": "3"}, "found layers='3'; wanted a whole number"),
+        ({"layers": True}, "found layers=True; wanted a whole number"),
+        ({"layers": 1, "kind": "c"}, "found kind='c'; wanted one of a, b"),
+    ):
+        with pytest.raises(files.InputError, match=message):
+            Sizes(**fields)
+    (tmp_path / "a.json").write_text('{"layers": 3, "rates": [1, 0]}')
+    with pytest.raises(
+        files.InputError, match=r"found rates\[1\]=0.0 in .*a.json; wanted a number"
+    ):
+        schema.read(tmp_path / "a.json", Sizes)
+
+
+def test_any_object_is_read_and_nothing_else(tmp_path):
+    (tmp_path / "a.json").write_text('{"b": [1, null]}')
+    assert schema.read_object(tmp_path / "a.json") == {"b": [1, None]}
+    for text in ("[]", "1", "null", '"a"'):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(files.InputError, match="a.json; wanted a JSON object"):
+            schema.read_object(tmp_path / "a.json")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (

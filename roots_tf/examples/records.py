@@ -171,13 +171,12 @@ def read(path: str | Path) -> list[bytes]:
         InputError: the file is missing, ends inside a record or holds a flipped bit; the message
             names the file and the offset at which the first damaged record begins.
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError as error:
+    if not Path(path).is_file():  # of a FIFO nothing would come
         raise files.InputError(
             f"found no shard {path}; wanted what the manifest beside it lists: copy the missing "
             "file there, or run build-examples again"
-        ) from error
+        )
+    content = Path(path).read_bytes()
     begins, end = [], 0
     while end + FRAME_BYTES <= len(content):
         length = int.from_bytes(content[end : end + 8], "little")

@@ -16,6 +16,7 @@ from roots_tf import files
 
 _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 2, 3, 4, 6  # SentencePiece.Type
 _UNIGRAM = 1  # TrainerSpec.ModelType
+_LARGEST = 256 << 20  # bytes of a file
 
 
 class _Piece(NamedTuple):
@@ -31,15 +32,16 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
         InputError: the file is damaged, or not of the Unigram kind.
     """
     pieces, model_type, charsmap = [], _UNIGRAM, b""
+    content = files.read_bytes(path, "the `.model` file that `spm_train` writes", _LARGEST)
     try:
-        for field, value in _fields(Path(path).read_bytes()):
+        for field, value in _fields(content):
             if field == 1:
                 pieces.append(_piece(value))
             elif field == 2:
                 model_type = dict(_fields(value)).get(3, _UNIGRAM)
             elif field == 3:
                 charsmap = dict(_fields(value)).get(2, b"")
-    except (IndexError, ValueError, TypeError, struct.error) as error:
+    except (LookupError, AttributeError, ValueError, TypeError, struct.error) as error:
         raise files.InputError(
             f"found no SentencePiece model in {path} ({error}); wanted the `.model` file as "
             "`spm_train` writes it"
@@ -76,7 +78,7 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
 
 def _piece(content: bytes) -> _Piece:
     fields = dict(_fields(content))
-    return _Piece(fields[1].decode("utf-8"), fields.get(2, 0.0), fields.get(3, 1))
+    return _Piece(fields[1].decode("utf-8"), float(fields.get(2, 0.0)), fields.get(3, 1))
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, int | float | bytes]]:

@@ -8,6 +8,7 @@ __getattr__ = lazy.attributes(
         "Machine": "run",
         "PLAN": "plan_file",
         "Phase": "phases",
+        "Phases": "plan_file",
         "Report": "plan_file",
         "Run": "run",
         "Settings": "run",

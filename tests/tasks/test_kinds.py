@@ -1,5 +1,6 @@
 """The table of kinds: known without TensorFlow, complete, and read back from model folders."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -97,6 +98,58 @@ def test_folders_of_version_0_1_are_read():
 def test_a_task_of_another_version_is_named(task, message):
     with pytest.raises(InputError, match=message):
         tasks.restore({"task": task})
+
+
+MISFITS = {
+    "an encoder": ({"kind": "encoder"}, "found a model of kind encoder .*wanted a classifier, as"),
+    "fewer labels": (
+        {"num_labels": 3},
+        "found a model of 3 outputs .*wanted 2, as its task classi",
+    ),
+    "fewer positions": ({"encoder": 48}, "found a model of 48 positions .*wanted at least 64, as"),
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_task_that_is_not_that_of_its_model_is_named(case, encoder):
+    change, message = MISFITS[case]
+    kind = tasks.KINDS["classification"](max_seq_length=64, labels=("no", "yes"))
+    described = kind.description() | {"kind": "classifier", "num_labels": 2, "encoder": encoder}
+    assert tasks.restore(described) == kind
+    if "encoder" in change:
+        change = {"encoder": dataclasses.replace(encoder, max_sequence_length=48)}
+    with pytest.raises(InputError, match=message):
+        tasks.restore(described | change)
+
+
+FIELDS = {
+    "a name that is none": ({"name": ["classification"]}, r"fine-tuned for \['classification'\]"),
+    "labels that are no texts": (
+        {"name": "tagging", "labels": ["O", 1]},
+        r"found labels\[1\]=1 in",
+    ),
+    "one label for all": ({"name": "tagging", "labels": "O"}, "found labels='O' in model.json"),
+    "no length": ({"name": "tagging", "max_seq_length": 0}, "max_seq_length=0 .*wanted a number f"),
+    "one value": ({"name": "similarity", "lowest": 1.0}, "found lowest=1.0 and highest=1.0"),
+    "no deviation": ({"name": "regression", "deviation": 0.0}, "deviation=0.0 .*a number above 0"),
+    "a weight too few": (
+        {"name": "classification", "labels": ["a", "b"], "label_weights": [1.0]},
+        "found 1 label_weights of 2 labels; wanted one of each",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FIELDS)
+def test_what_a_task_cannot_be_is_named(case):
+    task, message = FIELDS[case]
+    with pytest.raises(InputError, match=message):
+        tasks.restore({"task": task})
+
+
+def test_tags_without_an_outside_are_named_where_it_is_needed():
+    kind = tasks.KINDS["tagging"](labels=("NOUN", "VERB"))
+    with pytest.raises(InputError, match='found no tag "O" among the 2 labels of the model'):
+        kind.outside  # noqa: B018  (a property that raises)
 
 
 def test_model_folders_without_a_task(encoder, tmp_path):

@@ -18,7 +18,7 @@ from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
 from roots_tf.schema import number
 from roots_tf.tokenizers import vocabulary
-from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece_backend
+from roots_tf.tokenizers.tokenizer import BERT_ROLES, Tokenizer, wordpiece_backend
 
 BACKBONE, MASKED_LM = "keras_hub>BertBackbone", "keras_hub>BertMaskedLM"
 CLASSIFIER = "keras_hub>BertTextClassifier"
@@ -159,6 +159,26 @@ def _tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer(backend)
 
 
+def _check_added_tokens(tokenizer: Tokenizer, source: str) -> None:
+    """Refuses tokens that `BertTokenizer` would not find in a text, or finds by other names.
+
+    Raises:
+        InputError: there are such tokens.
+    """
+    known = tokenizer.settings["model"]["vocab"]
+    others = [name for role, name in tokenizer.roles.items() if name != BERT_ROLES[role]]
+    others += [
+        token["content"]
+        for token in tokenizer.added_tokens
+        if not token["special"] or token["content"] not in known
+    ]
+    if others:
+        raise InputError(
+            f"found the token {others[0]!r} in {source}, which keras-hub's BertTokenizer does not "
+            "find in a text as it is found here: choose another --format"
+        )
+
+
 def write(folder: str | Path, source: str | Path, approximate_gelu: bool = False) -> Path:
     """Writes a preset of `BertBackbone` and `BertTokenizer`; heads are left out.
 
@@ -189,6 +209,7 @@ def write(folder: str | Path, source: str | Path, approximate_gelu: bool = False
             f"found a {tokenizer.kind} tokenizer in {source}; wanted WordPiece, which "
             "keras-hub's BertTokenizer is: choose another --format"
         )
+    _check_added_tokens(tokenizer, str(source))
     normalizer = tokenizer.settings["normalizer"] or {}
     lowercase = bool(normalizer.get("lowercase"))
     strip_accents = normalizer.get("strip_accents")

@@ -48,13 +48,15 @@ def read(folder: str | Path) -> incoming.Incoming:
     _check_tied(stored, source)
     stored |= said.pooler
     kind, head = None, stored.get("classifier.weight")
-    if head is not None:
+    if head is not None and head.ndim:
         kind = bert_config.kind_of_head(config, config.architecture, len(head), path)
     kind = said.kind(kind)
     if "token_type_ids" not in (settings.config.model_input_names or ("token_type_ids",)):
         # Every token is of segment 0 there, those of a second text too.
         table = "embeddings.token_type_embeddings.weight"
-        stored |= {name: stored[name][:1] for name in {table} & set(stored)}
+        stored |= {
+            name: array[:1] for name, array in stored.items() if name == table and array.ndim
+        }
         encoder = dataclasses.replace(encoder, num_segments=1)
     tokenizer = said.lowercased(tokenizer)
     found = incoming.build("hugging_face", encoder, stored, tokenizer, source, kind=kind)

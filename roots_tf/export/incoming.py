@@ -66,7 +66,7 @@ def build(
         )
     weight_names.check(layout, stored, config, source)
     if surplus := config.vocabulary_size - tokenizer.size:
-        logging.info("left out %d rows of the embedding that are no token's", surplus)
+        logging.warning("left out %d rows of the embedding that are no token's", surplus)
         config = dataclasses.replace(config, vocabulary_size=tokenizer.size)
         stored = weight_names.with_rows(layout, stored, tokenizer.size)
     parts, untrained = weight_names.parts_in(layout, stored), []

@@ -172,8 +172,8 @@ def write(
         The path of `folder`.
 
     Raises:
-        InputError: the model, its vectors or its tokenizer are made in
-            a way that the classes lack, or `folder` is not new.
+        InputError: the model, its vectors or its tokenizer are made in a way that the classes lack,
+            or `folder` is not new.
     """
     described, tokenizer = models.describe(source), tokenizers.load(source)
     config, kind = described["encoder"], tasks.kind_of(described)

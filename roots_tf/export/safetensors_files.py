@@ -33,9 +33,9 @@ def read(folder: str | Path) -> tuple[dict[str, np.ndarray], str]:
     """
     folder = Path(folder)
     single, index = folder / NAME, folder / INDEX_NAME
-    if single.exists():
+    if single.is_file():
         return _load(single), str(single)
-    if index.exists():
+    if index.is_file():
         return _read_shards(index), str(index)
     shards = sorted(path.name for path in folder.glob("*.safetensors"))
     pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))

@@ -48,7 +48,7 @@ def read(folder: str | Path) -> incoming.Incoming:
 
 def _read_weights(folder: Path) -> tuple[dict[str, np.ndarray], str]:
     """Weights by name, without what an optimizer keeps, and the prefix of the checkpoint."""
-    indices = sorted(folder.glob("*.index"))
+    indices = sorted(path for path in folder.glob("*.index") if path.is_file())
     if len(indices) != 1:
         raise InputError(
             f"found {len(indices)} checkpoints (*.index) in {folder}; wanted one: move the others "

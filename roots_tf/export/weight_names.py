@@ -231,7 +231,10 @@ def with_rows(
     """
     by_id = ("encoder/embeddings/token", "masked_lm/bias")
     names = {getattr(row, layout) for row in WEIGHTS if row.ours in by_id}
-    return {name: array[:count] if name in names else array for name, array in stored.items()}
+    return {
+        name: array[:count] if name in names and array.ndim else array
+        for name, array in stored.items()
+    }
 
 
 def to_ours(

@@ -54,12 +54,7 @@ class AddedTokens:
         self._codes = self._table(contents)  # [S, longest]
         self._stand_ins = self._table([stand_in for _, stand_in in pairs])
         self._openers = sorted({ord(content[0]) for content in contents})
-        self._can_overlap = any(
-            one[i:].startswith(other) or other.startswith(one[i:])
-            for one in contents
-            for other in contents
-            for i in range(1, len(one))
-        )
+        self._can_overlap = _can_overlap(contents)
 
     def __bool__(self) -> bool:
         return self._longest > 0
@@ -123,6 +118,18 @@ class AddedTokens:
         isolated = tf.fill([tf.size(at)], characters.ISOLATED)
         classes = tf.tensor_scatter_nd_update(classes, at[:, None], isolated)
         return tf.tensor_scatter_nd_update(codes, inside, found), classes
+
+
+def _can_overlap(contents: list[str]) -> bool:
+    """Whether one can begin inside another, or inside itself, as "@MASK@" can at its end."""
+    whole = set(contents)
+    beginnings = {content[:end] for content in contents for end in range(1, len(content) + 1)}
+    return any(
+        content[start:] in beginnings
+        or any(content[start:end] in whole for end in range(start + 1, len(content) + 1))
+        for content in contents
+        for start in range(1, len(content))
+    )
 
 
 def _one_after_the_other(starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:

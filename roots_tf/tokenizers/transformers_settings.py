@@ -267,14 +267,14 @@ def _refuse_what_is_not_done(config: TokenizerConfig, path: Path) -> None:
     for name, wanted in _ONLY.items():
         if (found := getattr(config, name)) not in (None, wanted):
             raise files.InputError(
-                f"found {name}={found!r} in {path}, which is not done here; wanted {wanted!r}: "
-                "change it where the model was trained so, else give another model"
+                f"found {name}={found!r} in {path}; wanted {wanted!r}, which is all that is done "
+                "here: a model that was trained otherwise would be asked with tokens it never saw"
             )
     special = set(map(_content, config.tokens())) | {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
     if split := sorted(set(config.never_split or ()) - special):
         raise files.InputError(
-            f"found never_split with {split[0]!r} in {path}, which is not done here; wanted only "
-            "special tokens there: put other words into additional_special_tokens"
+            f"found never_split with {split[0]!r} in {path}; wanted only special tokens there: a "
+            "model that was trained so would be asked with pieces it never saw"
         )
 
 

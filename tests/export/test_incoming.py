@@ -274,6 +274,16 @@ def test_weights_that_are_no_numbers_of_a_model_are_refused(theirs):
             take_in(theirs)
 
 
+def test_weights_without_axes_are_refused(theirs):
+    def scalars(weights):
+        padded(weights)
+        weights[BIAS] = weights["classifier.weight"] = np.array(1, "float32")
+
+    change(theirs, scalars, vocab_size=SIZE + 27)
+    with pytest.raises(InputError, match=r"cls.predictions.bias of shape \(\)"):
+        take_in(theirs)
+
+
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
@@ -315,6 +325,17 @@ def test_any_config_is_read_or_refused_in_a_line(tmp_path_factory, changes):
         bert_config.kind_of_head(config, config.architecture, 2, "here")
     except InputError as error:
         assert "\n" not in str(error)
+
+
+def test_tokens_that_keras_hub_does_not_find_stay_here(original, tmp_path):
+    models.save(
+        tmp_path / "ours", models.Pretrainer(dataclasses.replace(CONFIG, vocabulary_size=SIZE + 1))
+    )
+    tokenizer = tokenizers.load(original / "ours")
+    tokenizer.backend.add_tokens(["[DRUG]"])
+    tokenizers.Tokenizer(tokenizer.backend).save(tmp_path / "ours")
+    with pytest.raises(InputError, match=r"the token '\[DRUG\]'"):
+        keras_hub.write(tmp_path / "out", tmp_path / "ours", approximate_gelu=True)
 
 
 def test_settings_of_a_keras_hub_tokenizer(tmp_path):

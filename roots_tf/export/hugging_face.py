@@ -17,8 +17,7 @@ from roots_tf.export import (
 from roots_tf.export.new_folder import new_folder
 from roots_tf.files import InputError
 from roots_tf.models import pooling
-from roots_tf.tokenizers import tokenizer as tokenizer_module
-from roots_tf.tokenizers import transformers_settings
+from roots_tf.tokenizers import loading, transformers_settings
 
 _ANSWERS = "qa_outputs."  # the head of question answering; that of other tasks is `classifier.`
 
@@ -39,7 +38,7 @@ def read(folder: str | Path) -> incoming.Incoming:
     path = folder / "config.json"
     config = bert_config.read(path)
     encoder = bert_config.encoder_config(config, path)
-    vocabulary = tokenizer_module.vocabulary_file(folder)
+    vocabulary = loading.vocabulary_file(folder)
     transformers_settings.check_class(config.tokenizer_class, vocabulary, path)
     tokenizer, settings = tokenizers.load(folder), transformers_settings.read(folder)
     transformers_settings.check_rows(vocabulary, settings, tokenizer.backend)

@@ -10,6 +10,7 @@ string of a special token, such as "[MASK]", becomes that token, as in Hugging F
 encodes untrusted text for anything else should replace such strings first.
 """
 
-from roots_tf.tokenizers.tokenizer import Encoded, Tokenizer, load
+from roots_tf.tokenizers.loading import load
+from roots_tf.tokenizers.tokenizer import Encoded, Tokenizer
 
 __all__ = ["Encoded", "Tokenizer", "load"]

@@ -1,6 +1,5 @@
-"""A tokenizer, whatever its model: loading, saving, encoding, decoding, tables over the ids."""
+"""A tokenizer, whatever its model: saving, encoding, decoding, tables over the ids."""
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -12,15 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import tokenizers
-from absl import logging
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from roots_tf import checksums, files, schema
-from roots_tf.tokenizers import bulk, sentencepiece, transformers_settings, vocabulary
+from roots_tf import checksums, files
+from roots_tf.tokenizers import bulk, vocabulary
 
 JSON_NAME = "tokenizer.json"
 VOCABULARY_NAME = "vocab.txt"
-SENTENCEPIECE_NAMES = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _ROLES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
@@ -28,7 +25,6 @@ _ROLES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
-_PROBE = "A word, 词 \u2603"  # of each kind of character
 BERT_ROLES = {role: names[0] for role, names in _ROLES.items()}
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
 
@@ -233,120 +229,6 @@ class Tokenizer:
         return bulk.WholeTexts(self.backend)
 
 
-def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
-    """Loads a tokenizer, with what transformers says of it in the files beside.
-
-    Args:
-        path: a folder that holds one of the following, or one of them: `tokenizer.json`, a
-            WordPiece `vocab.txt`, a SentencePiece `.model` of the Unigram kind.
-        lowercase: for a `vocab.txt`, whether text is lower-cased and loses its accents. None asks
-            `tokenizer_config.json` beside it, and without one, whether the vocabulary holds
-            upper-case letters.
-
-    Raises:
-        InputError: nothing of the kind is there, it is damaged (the message names the file or the
-            line), it is not that of the model in the same folder, or the files beside it want what
-            cannot be done here.
-    """
-    path = vocabulary_file(path)
-    checksums.check(path.parent, checksums.TOKENIZER)
-    settings = transformers_settings.read(path.parent)
-    if lowercase is not None and path.suffix not in (".json", ".model"):
-        settings = settings.replace(do_lower_case=lowercase)
-    source = path.with_name(transformers_settings.CONFIG_NAME)
-    transformers_settings.check_class(settings.config.tokenizer_class, path, source)
-    if path.suffix == ".json":
-        backend = _read_json(path)
-    elif path.suffix == ".model":
-        if settings.config.do_lower_case:
-            raise files.InputError(
-                f"found do_lower_case=True in {source}; wanted a .model that is told by itself, or "
-                "a tokenizer.json beside it, which says what becomes of a text first"
-            )
-        backend = sentencepiece.read_model(path)
-    else:
-        backend = _read_vocabulary(path, settings)
-    settings.apply(backend)
-    tokenizer = Tokenizer(backend, settings.roles)
-    _check_rows(tokenizer, path.with_name(checksums.MODEL))
-    return tokenizer
-
-
-def vocabulary_file(path: str | Path) -> Path:
-    """The file that a tokenizer is read from; argument and error as for `load`."""
-    path = Path(path)
-    if path.is_dir():
-        names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
-        paths = [path / name for name in names if (path / name).is_file()]
-        if not paths:
-            raise files.InputError(
-                f"found none of {', '.join(names)} in the folder {path}; wanted a tokenizer: "
-                "`roots train-tokenizer` writes one"
-            )
-        path = paths[0]
-    elif not path.exists():
-        raise files.InputError(
-            f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME} or .model"
-        )
-    return path
-
-
-def _read_vocabulary(path: Path, settings: transformers_settings.Settings):
-    """The backend of a `vocab.txt`."""
-    roles = BERT_ROLES | settings.roles
-    # A special token that the settings name may be one of those that were added behind the others.
-    needed = [token for role, token in roles.items() if role not in settings.roles]
-    tokens = vocabulary.read_vocabulary(path, (*needed, roles["unk"]))
-    lowercase = settings.config.do_lower_case
-    if lowercase is None:
-        lowercase = not vocabulary.is_cased(tokens)
-        logging.info(
-            "%s does not say whether text is lower-cased; by its letters, it is%s. Where that is "
-            'wrong, write {"do_lower_case": %s} to %s beside it',
-            *(path, "" if lowercase else " not", str(not lowercase).lower()),
-            transformers_settings.CONFIG_NAME,
-        )
-    backend = wordpiece_backend(
-        tokens,
-        unk_token=roles["unk"],
-        prefix=settings.config.wordpieces_prefix or vocabulary.SUFFIX_PREFIX,
-    )
-    backend.normalizer = settings.bert_normalizer({"lowercase": lowercase})
-    backend.add_special_tokens([token for token in roles.values() if token in tokens])
-    return backend
-
-
-@dataclasses.dataclass(frozen=True)
-class _Sizes:
-    """Of the `encoder` in `model.json`, what is read here."""
-
-    vocabulary_size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class _Model:
-    """Of `model.json`, what is read here."""
-
-    encoder: _Sizes | None = None
-
-
-def _check_rows(tokenizer: Tokenizer, path: Path) -> None:
-    """Refuses ids that the model beside a tokenizer has no rows for.
-
-    Raises:
-        InputError: there are some; the tokenizer is of another model.
-    """
-    if not path.is_file():
-        return
-    encoder = schema.read(path, _Model, others_may_stand=True).encoder
-    if encoder and tokenizer.size > encoder.vocabulary_size:
-        raise files.InputError(
-            f"found {tokenizer.size} tokens beside {path} with vocabulary_size="
-            f"{encoder.vocabulary_size}; wanted no more tokens than rows: the tokenizer is of "
-            "another model, copy its own"
-        )
-
-
 def wordpiece(
     tokens: Sequence[str], *, lowercase: bool, strip_accents: bool | None = None
 ) -> Tokenizer:
@@ -381,26 +263,6 @@ def wordpiece_backend(
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=prefix)
-    return backend
-
-
-def _read_json(path: Path) -> tokenizers.Tokenizer:
-    """Reads a `tokenizer.json`."""
-    files.read_json(path)  # for a message that names the place of a syntax error
-    try:
-        backend = tokenizers.Tokenizer.from_file(str(path))
-        backend.decode(backend.encode(_PROBE).ids)  # an unknown token that is not there shows here
-    except BaseException as error:  # the Rust side raises the bare class, or panics
-        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
-            raise
-        raise files.InputError(
-            f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}"
-        ) from error
-    for name in ("truncation", "padding"):
-        if ((getattr(backend, name) or {}).get("direction") or "right") != "right":
-            raise files.InputError(
-                f"found {name} on the left in {path}; wanted the right, as everything here has it"
-            )
     return backend
 
 

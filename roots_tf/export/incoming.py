@@ -62,7 +62,8 @@ def build(
     if tokenizer.size > config.vocabulary_size:
         raise InputError(
             f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
-            f"{source}; wanted no more tokens than rows: the tokenizer is of another model"
+            f"{source}, where {tokenizer.vocabulary[config.vocabulary_size]!r} has no row; wanted "
+            "no more tokens than rows: take it out, or give the tokenizer of the model"
         )
     weight_names.check(layout, stored, config, source)
     if surplus := config.vocabulary_size - tokenizer.size:

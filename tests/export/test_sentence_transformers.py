@@ -138,10 +138,13 @@ DENSE = ("Transformer", "Pooling", "Dense")
 NORMALIZED_FIRST = ("Transformer", "Normalize", "Pooling")
 WEIGHTED = {"pooling_mode_weightedmean_tokens": True}
 PROMPT_LEFT_OUT = CLS | {"include_prompt": False}
-OUTSIDE = [
-    {"path": path, "type": f"sentence_transformers.models.{step}"}
-    for path, step in (("", "Transformer"), ("../x", "Pooling"))
-]
+OUTSIDE, ABOVE = (
+    [
+        {"path": path, "type": f"sentence_transformers.models.{step}"}
+        for path, step in (("", "Transformer"), (elsewhere, "Pooling"))
+    ]
+    for elsewhere in ("../x", "..")
+)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,7 @@ OUTSIDE = [
         ({"steps": NORMALIZED_FIRST}, "the modules Transformer, Normalize, Pooling"),
         ({"modules": [{"path": "", "type": "custom.Transformer"}]}, "a module custom.Transformer"),
         ({"modules": {}}, "found an object in .*modules.json; wanted a list"),
+        ({"modules": ABOVE}, "found path='..' in .*; wanted the name of a folder"),
         ({"modules": OUTSIDE}, "found path='../x' in .*; wanted the name of a folder"),
         ({"pooling": CLS | WEIGHTED}, "pooling by cls and weightedmean in .*wanted mean or cls al"),
         ({"pooling": WEIGHTED}, "found pooling by weightedmean in"),

@@ -34,8 +34,8 @@ def _keras_hub():
         import keras_hub
     except ImportError as error:
         raise InputError(
-            "found no package keras-hub, which presets need; wanted the extra: "
-            "pip install 'roots-tf[keras-hub]'"
+            "found no package keras-hub, which presets need and roots-tf is installed with: "
+            "pip install 'keras-hub>=0.32,<1'"
         ) from error
     return keras_hub
 

@@ -204,7 +204,7 @@ def _inside(folder: Path, name: str, source: Path) -> Path:
     Raises:
         InputError: it is elsewhere.
     """
-    if name != Path(name).name and name != "":
+    if name == ".." or name not in ("", Path(name).name):
         raise InputError(f"found path={name!r} in {source}; wanted the name of a folder beside it")
     return folder / name
 

@@ -80,10 +80,10 @@ class EmbeddingSettings:
         changes = {name: value for name, value in given.items() if value is not None}
         if prompt_name is not None:
             changes["default_prompt_name"] = prompt_name or None
-        for name, value in changes.items():
-            said = getattr(self, name)
-            if said != value and said != getattr(EmbeddingSettings(), name):
-                logging.warning("the model folder says %s=%s; flags say %s", name, said, value)
+        if self != EmbeddingSettings():  # else nobody has said anything
+            for name, value in changes.items():
+                if (said := getattr(self, name)) != value:
+                    logging.warning("the model folder says %s=%s; flags say %s", name, said, value)
         return dataclasses.replace(self, **changes)
 
     def __str__(self) -> str:

@@ -138,10 +138,13 @@ DENSE = ("Transformer", "Pooling", "Dense")
 NORMALIZED_FIRST = ("Transformer", "Normalize", "Pooling")
 WEIGHTED = {"pooling_mode_weightedmean_tokens": True}
 PROMPT_LEFT_OUT = CLS | {"include_prompt": False}
-OUTSIDE = [
-    {"path": path, "type": f"sentence_transformers.models.{step}"}
-    for path, step in (("", "Transformer"), ("../x", "Pooling"))
-]
+OUTSIDE, ABOVE = (
+    [
+        {"path": path, "type": f"sentence_transformers.models.{step}"}
+        for path, step in (("", "Transformer"), (elsewhere, "Pooling"))
+    ]
+    for elsewhere in ("../x", "..")
+)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,7 @@ OUTSIDE = [
         ({"steps": NORMALIZED_FIRST}, "the modules Transformer, Normalize, Pooling"),
         ({"modules": [{"path": "", "type": "custom.Transformer"}]}, "a module custom.Transformer"),
         ({"modules": {}}, "found an object in .*modules.json; wanted a list"),
+        ({"modules": ABOVE}, "found path='..' in .*; wanted the name of a folder"),
         ({"modules": OUTSIDE}, "found path='../x' in .*; wanted the name of a folder"),
         ({"pooling": CLS | WEIGHTED}, "pooling by cls and weightedmean in .*wanted mean or cls al"),
         ({"pooling": WEIGHTED}, "found pooling by weightedmean in"),
@@ -247,6 +251,18 @@ def test_a_model_without_settings_says_how_long_its_texts_are(tmp_path):
     assert take_in(out, tmp_path / "back") == EmbeddingSettings()
     hugging_face.write(tmp_path / "short", ours, max_seq_length=9)
     assert take_in(tmp_path / "short", tmp_path / "short_back").max_seq_length == 9
+
+
+def test_a_similarity_that_was_learned_leaves_with_its_vectors(tmp_path):
+    ours, out = tmp_path / "ours", tmp_path / "out"
+    task = {"name": "similarity", "max_seq_length": 9, "lowest": 0.0, "highest": 5.0}
+    models.save(ours, models.PooledEncoder(CONFIG, False, seed=3), task=task)
+    tokenizers.tokenizer.wordpiece(VOCABULARY, lowercase=True).save(ours)
+    export.main(export.Config(model=str(ours), output=str(out), format="huggingface"))
+    assert take_in(out, tmp_path / "back") == EmbeddingSettings("mean", True, 9)
+    found = vectors(ours, tmp_path)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(found, vectors(tmp_path / "back", tmp_path))
 
 
 def test_a_function_on_answers_is_told(encoder, tmp_path, caplog):

@@ -42,6 +42,9 @@ def test_flags_override_and_it_is_told(caplog):
         assert EmbeddingSettings().with_flags("cls", True) == EmbeddingSettings("cls", True)
     assert caplog.text == ""  # nobody has said otherwise
     with caplog.at_level(logging.WARNING):
+        EmbeddingSettings(l2_normalize=True).with_flags("cls")
+    assert "the model folder says pooling=mean; flags say cls" in caplog.text
+    with caplog.at_level(logging.WARNING):
         found = SAID.with_flags("mean", False, 32, "")
     assert found == EmbeddingSettings("mean", False, 32, SAID.prompts)
     for line in (

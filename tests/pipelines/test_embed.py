@@ -170,8 +170,6 @@ def test_a_real_model_gives_what_sentence_transformers_gives(data, tmp_path):
             model=str(tmp_path / "minilm"),
             input=(str(tmp_path / "texts.txt"),),
             output=str(tmp_path / "v.npy"),
-            l2_normalize=True,
-            max_seq_length=256,
         )
     )
     wanted = sentence_transformers.SentenceTransformer(str(theirs), device="cpu").encode(texts)

@@ -97,6 +97,7 @@ def main(config: Config) -> None:
         raise files.InputError(
             "wanted --num_shards and --sample of 0 or more, --max_document_chars of 1000 or more"
         )
+    reading.check_encoding(paths, config.encoding)
     steps = recipe.load(config.recipe)
     _refuse_other_folders(output)
     # Who works changes nothing in the output, so a run may go on with others.

@@ -141,6 +141,7 @@ def main(config: Config) -> None:
     config = dataclasses.replace(config, encoding=encodings.python_name(config.encoding))
     output = Path(config.output).absolute()  # workers of a cluster stand in another folder
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    reading.check_encoding(paths, config.encoding)
     steps = recipe.load(config.recipe)
     _refuse_other_folders(output)
     claim = claims.of(config, recipe=[_content(step) for step in steps])

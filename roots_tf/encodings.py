@@ -103,6 +103,8 @@ _SHOWN = {
     },
     "utf-8-sig": "UTF-8",
 }
+# gzip, zstd, xz, bzip2, zip (and so Excel's .xlsx), PDF, Parquet.
+_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"PK\3\4", b"%PDF", b"PAR1")
 _PUNCTUATION = "“”‘’„«»…–—、。，！？：；（）《》「」『』・·．\u00a0\u3000¿¡§°№€£"
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -185,6 +187,8 @@ def advice(path: str, data: bytes) -> str:
         path: of the file.
         data: its beginning, or where it is no UTF-8.
     """
+    if data.startswith(_PACKED):
+        return "it is no text: unpack it, export it as text, or give it the suffix of what it is"
     encoding = guess(data)
     if encoding is None:
         return (

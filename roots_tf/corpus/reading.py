@@ -39,6 +39,7 @@ _SUFFIXES = {
     "warc": warc.SUFFIXES,
     "mediawiki": mediawiki.SUFFIX,
 }
+_FIRST_FILES = 64
 _METADATA = ("url", "date", "title")  # fields of a record that are kept beside its text
 _BINARY = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"%PDF", b"PK\3\4")  # gzip, zstd, PDF, zip
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -265,6 +266,22 @@ def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
         )
     if data and not data.isspace():
         yield Document(web_pages.decode(data), name, markup="html")
+
+
+def check_encoding(paths: Sequence[str], encoding: str) -> None:
+    """Reads the beginning of the first text files, so that a wrong encoding is seen at once.
+
+    Args:
+        paths: of all files.
+        encoding: as for `read_documents`.
+
+    Raises:
+        InputError: a text is of another encoding or binary; or as for `encodings.python_name`.
+    """
+    encoding = encodings.python_name(encoding)
+    for path in paths[:_FIRST_FILES]:
+        if format_of(path) in ("text", "json_lines"):
+            next(decoding.text_blocks(path, 0, -1, Tally(), encoding), None)
 
 
 def plan(

@@ -3,7 +3,8 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+
+from absl import logging
 
 from roots_tf import compression, paths
 from roots_tf.files import InputError
@@ -61,6 +62,8 @@ def parts_of(path: str) -> list[str]:
         names = paths.split_list(path)
     except ValueError as error:
         raise InputError(f"found {error}") from error
+    if not names:
+        raise InputError("found no name of a file; wanted labelled examples")
     return [part for name in names for part in paths.matching(name) or [name]]
 
 
@@ -102,6 +105,11 @@ def rows_of_parts(parts: list[str], encoding: str) -> Iterator[tuple[str, dict]]
     if any(map(os.path.isdir, parts)):
         for label, folder in _labelled_folders(parts):
             for file in _files_under(folder):
+                if suffix_of(file) in TABLES:
+                    raise InputError(
+                        f"found the table {file} in a folder; wanted a text a file, or the name of "
+                        "the table itself"
+                    )
                 if text := read_text(file, encoding).strip():
                     yield file, {"label": label, "text": text}
         return
@@ -135,9 +143,14 @@ def _labelled_folders(parts: list[str]) -> list[tuple[str, str]]:
         raise InputError(f"found the file {files[0]} beside folders; wanted folders alone")
     if len(parts) == 1:
         names = (name for name in sorted(os.listdir(parts[0])) if not name.startswith((".", "_")))
-        inside = [path for name in names if os.path.isdir(path := os.path.join(parts[0], name))]
-        parts = inside or parts
-    return [(Path(part).resolve().name, part) for part in parts]
+        there = [os.path.join(parts[0], name) for name in names]
+        if inside := [path for path in there if os.path.isdir(path)]:
+            beside = [os.path.basename(path) for path in there if path not in inside]
+            left = f"; left out beside them: {', '.join(beside[:9])}" if beside else ""
+            labels = ", ".join(map(os.path.basename, inside[:20]))
+            logging.info("%s: its folders are labels, %s%s", parts[0], labels, left)
+            parts = inside
+    return [(os.path.basename(os.path.abspath(part)), part) for part in parts]
 
 
 def _files_under(folder: str) -> list[str]:

@@ -166,7 +166,8 @@ class MultipleChoice(FineTuning):
         for row, label in enumerate(labels):
             if not label.isdecimal() or int(label) >= self.num_choices:
                 raise InputError(
-                    f"found label {label!r} in {examples.where(row)}; wanted the index of "
+                    f"found label {examples.columns[self.answer_column][row]!r} in "
+                    f"{examples.where(row)}; wanted the index of "
                     f"the right choice, 0 to {self.num_choices - 1}"
                 )
         return np.array([int(label) for label in labels], np.int32)

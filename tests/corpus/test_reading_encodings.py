@@ -70,6 +70,14 @@ def test_short_texts_are_refused_with_the_encoding_they_are_in(
     assert "\n".join(texts(path, encoding=encoding)) == content.strip()
 
 
+def test_a_wrong_encoding_is_seen_before_anything_is_written(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\n".join(LINES).encode("gb18030"))
+    reading.check_encoding([str(path), "a.parquet"], "GBK")
+    with pytest.raises(files.InputError, match="--encoding=GB18030"):
+        reading.check_encoding([str(path)], "utf-8")
+
+
 def test_what_is_not_of_the_encoding_is_refused(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xff" * 40 + b"x" * 40)

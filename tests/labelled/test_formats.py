@@ -134,6 +134,7 @@ def test_lines_of_quoted_texts(tmp_path):
         ("a.csv", "text,label\nx,1\n".encode("utf-16-le"), (), "NUL byte in .*--encoding=UTF-16LE"),
         ("a.tsv", "好电影\t1\n很无聊\t0\n".encode("gbk"), (), "not UTF-8 .*--encoding=GB18030"),
         ("a.tsv", "좋은 영화\t1\n".encode("euc_kr"), (), "not UTF-8 .*--encoding=EUC-KR"),
+        ("a.csv", gzip.compress(b"x,1\n"), (), "not UTF-8 .*it is no text: unpack it"),
         ("a.csv", "un été raté,1\n".encode("latin-1"), (), "not UTF-8 .*--encoding=Windows-1252"),
     ],
 )
@@ -193,6 +194,9 @@ def test_a_folder_a_label(tmp_path):
         rows(tmp_path / "train") == rows(f"{tmp_path}/train/neg,{tmp_path}/train/pos") == expected
     )
     assert rows(f"{tmp_path}/train/*g,{tmp_path}/train/pos") == expected
+    write(tmp_path / "mixed" / "a.tsv", "x\t1")
+    with pytest.raises(InputError, match="found the table .*a.tsv in a folder; wanted a text"):
+        rows(tmp_path / "mixed")
     unlabelled = tables.read(tmp_path / "train" / "pos", ("text",))
     assert unlabelled.columns["text"] == [text for text, _ in expected[2:]]
     assert unlabelled.where(0) == str(tmp_path / "train" / "pos" / "0_9.txt")

@@ -207,12 +207,13 @@ def of(config, **contents) -> Claim:
     """
     known = flags.flags_of(type(config))
     values, contents = json.loads(json.dumps([flags.flat(config), contents]))
+    # An instance that Python gave to a `choice` may have flags that the program does not know.
+    roles = {name: known[name].role if name in known else "decides" for name in values}
     inputs = {
         name: content(value)
         for name, value in values.items()
-        if known[name].role == "input" and value and name not in contents
+        if roles[name] == "input" and value and name not in contents
     }
-    roles = {name: known[name].role if name in known else "decides" for name in values}
     for name in contents.keys() & roles.keys():
         roles[name] = "input" if roles[name] == "decides" else roles[name]
     return Claim(_program(config), values, inputs | contents, roles)

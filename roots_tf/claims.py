@@ -149,9 +149,10 @@ class Claim:
     def _compare(self, folder: str | Path, saved: _Saved, before: dict) -> None:
         """Refuses what is not this run."""
         version = saved.roots_tf
-        if version != roots_tf.__version__ and before.keys() != self.values.keys():
-            only_there = ", ".join(sorted(before.keys() - self.values.keys())) or "none"
-            only_here = ", ".join(sorted(self.values.keys() - before.keys())) or "none"
+        free = {name for name, role in self.roles.items() if role == "free"}
+        gone, new = before.keys() - self.values.keys(), self.values.keys() - before.keys() - free
+        if version != roots_tf.__version__ and (gone or new):
+            only_there, only_here = (", ".join(sorted(names)) or "none" for names in (gone, new))
             raise files.InputError(
                 f"{folder} holds a run that version {version} of roots-tf began; this is "
                 f"{roots_tf.__version__}, which has other flags: found {only_there} only there; "
@@ -165,6 +166,8 @@ class Claim:
         else:  # of before contents were kept: paths are all there is to compare
             found, wanted = _spelled_out(before), _spelled_out(self.values)
             names = decides | {name for name, role in self.roles.items() if role == "input"}
+            # A recipe was kept as its steps.
+            names = {name for name in names if type(found.get(name)) is type(wanted.get(name))}
         found, wanted = (
             dict(_leaves({name: side.get(name) for name in sorted(names)}))
             for side in (found, wanted)
@@ -206,12 +209,13 @@ def of(config, **contents) -> Claim:
     """
     known = flags.flags_of(type(config))
     values, contents = files.as_read_back([flags.flat(config), contents])
+    # An instance that Python gave to a `choice` may have flags that the program does not know.
+    roles = {name: known[name].role if name in known else "decides" for name in values}
     inputs = {
         name: content(value)
         for name, value in values.items()
-        if known[name].role == "input" and value and name not in contents
+        if roles[name] == "input" and value and name not in contents
     }
-    roles = {name: known[name].role if name in known else "decides" for name in values}
     for name in contents.keys() & roles.keys():
         roles[name] = "input" if roles[name] == "decides" else roles[name]
     return Claim(_program(config), values, inputs | contents, roles)

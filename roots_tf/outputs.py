@@ -36,9 +36,10 @@ def check(config) -> None:
             input or in one; or is a folder in which an input would be replaced.
     """
     known, values = flags.flags_of(type(config)), flags.flat(config)
-    inputs = {name: v for name, v in values.items() if known[name].role == "input" and v}
-    for name, value in values.items():
-        role = known[name].role
+    roles = {name: about.role for name, about in known.items() if name in values}
+    inputs = {name: values[name] for name in roles if roles[name] == "input" and values[name]}
+    for name, role in roles.items():
+        value = values[name]
         if role.startswith("output") and (value or known[name].default):
             _check_place(name, value, role != "output_file")
             for input_name, given in inputs.items():

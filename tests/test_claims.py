@@ -131,6 +131,27 @@ def test_what_a_program_says_of_a_flag_counts_in_its_place(at):
         claims.of(config, route=settings).begin("log")
 
 
+def test_flags_of_a_choice_that_python_has_made_decide(at):
+    @dataclasses.dataclass(frozen=True)
+    class Whaling:
+        name = "whaling"
+        boats: int = program.flag(4, help="boats")
+
+    @dataclasses.dataclass(frozen=True)
+    class Trade:
+        name = "trade"
+
+    @dataclasses.dataclass(frozen=True)
+    class Voyage:
+        voyage: object = program.choice({"trade": Trade}, "trade", help="why", title="voyage")
+
+    claims.of(Voyage(Whaling())).begin("log")
+    files.write_text("log/metrics.jsonl", "")
+    program.check(Voyage(Whaling(5)))
+    with pytest.raises(files.InputError, match="found boats=4; wanted boats=5"):
+        claims.of(Voyage(Whaling(5))).begin("log")
+
+
 def test_a_finished_run_has_a_report(at):
     claim = claims.of(begun())
     assert claim.finished("log") is None
@@ -181,6 +202,7 @@ def test_what_nobody_has_claimed_is_not_mixed_with_a_run(at, name):
 def test_a_run_of_an_older_version(at, head):
     """Without digits of contents the paths are compared, as they resolve."""
     values = json.loads(program.to_json(Config(cargo="tea.txt")))
+    del values["every"]  # a flag that is new, and free
     files.write_json("log/config.json", head | values)
     files.write_text("log/metrics.jsonl", "")
     claim = claims.of(Config(cargo=f"{at}/tea.txt", crew=2, output="log/"))

@@ -165,15 +165,16 @@ def _is_at(error: Exception, path: Path) -> bool:
 
 
 def sync(path: str | Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk, where its system can tell."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # folders of some network systems
-            raise
-    finally:
-        os.close(descriptor)
+    """Waits until a file, or the names in a folder, are on the disk.
+
+    Some systems of files cannot tell it of a folder, which is no error.
+    """
+    with contextlib.suppress(OSError) if os.path.isdir(path) else contextlib.nullcontext():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -16,6 +16,7 @@ is a dataclass, and `read` gives an instance of it or one line that names the pl
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 from roots_tf import files
 from roots_tf.flags import Bounds
 
+_SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can spell them, but UTF-8 has none
 _NAMES = {
     **{bool: "true or false", int: "a whole number", float: "a number", str: "a text"},
     **{type(None): "null", object: "any JSON value"},
@@ -48,7 +50,7 @@ def read(path: str | Path, shape: type, *, others_may_stand: bool = False):
             such as `class_`, has the key without it. Fields are of type `bool`, `int`, `float`,
             `str`, `object` (any JSON value), a `Literal`, a dataclass, or `tuple[T, ...]`,
             `list[T]`, `dict[str, T]` and `A | B` of these; a float is finite, and may be written
-            as a whole number.
+            as a whole number, and a text holds no half of a surrogate pair.
         others_may_stand: whether keys that are no fields are passed over, as in files that other
             packages write.
 
@@ -119,11 +121,14 @@ class _Check:
             return origin(self.value(x, inner[0], f"{place}[{i}]", bounds) for i, x in items)
         if origin is dict and isinstance(value, dict):
             at = f"{place}." if place else ""
-            return {k: self.value(x, inner[1], f"{at}{k}", bounds) for k, x in value.items()}
+            names = (self.value(key, str, f"a key of {place or 'it'}", Bounds()) for key in value)
+            return {k: self.value(value[k], inner[1], f"{at}{k}", bounds) for k in names}
         if hint is float and type(value) is int:
             value = float(value) if abs(value) < 2**1000 else math.inf
         if hint is not object and type(value) is not (origin or hint):
             raise self._error(value, _name(hint), place)
+        if hint is str and not value.isascii() and _SURROGATES.search(value):
+            raise self._error(value, "a text without half a surrogate pair", place)
         if type(value) in (int, float) and hint is not object and not bounds.hold(value):
             raise self._error(value, f"a number {bounds}".rstrip(), place)
         return value

@@ -79,6 +79,8 @@ MISTAKES = {
     '{"num_layers": 1, "version": 1.5}': "found version=1.5 in {}; wanted a text or a whole number",
     '{"num_layers": 1, "form": true}': "found 'form' in {}; wanted no keys but num_layers, heads",
     '{"num_layers": "%s"}' % ("a" * 999): "found num_layers='" + "a" * 56 + "... in {}; wanted a",
+    '{"num_layers": 1, "version": "a\\ud800"}': "found version='a\\ud800' in {}; wanted a text",
+    '{"num_layers": 1, "prompts": {"\\ud800": "a"}}': "found a key of prompts='\\ud800' in {}; w",
     "": "found no JSON in {}",
     '{"num_layers": 1': "found no JSON in {}",
     "[" * 100_000: "found no JSON in {}",

@@ -99,6 +99,9 @@ def restore(described: dict):
     fields = {k: v for k, v in fields.items() if k in known or v or k not in _OF_CLASSES}
     kind = schema.check(fields, KINDS[name], f"model.json for the task {name}")
     _check_model(kind, described)
+    if "encoder" in described:  # rows are no longer than the model takes
+        longest = described["encoder"].max_sequence_length
+        kind = dataclasses.replace(kind, max_seq_length=min(kind.max_seq_length, longest))
     return kind
 
 
@@ -106,16 +109,13 @@ def _check_model(kind, described: dict) -> None:
     """Refuses a kind of task that is not that of the model beside it.
 
     Raises:
-        InputError: the model is of another kind, or has another number of outputs or positions.
+        InputError: the model is of another kind, or has another number of outputs.
     """
-    outputs, encoder = described.get("num_labels"), described.get("encoder")
+    outputs = described.get("num_labels")
     if described.get("kind", kind.model) != kind.model:
         found, wanted = f"a model of kind {described['kind']}", f"a {kind.model}"
     elif outputs not in (None, kind.num_outputs):
         found, wanted = f"a model of {outputs} outputs", f"{kind.num_outputs}"
-    elif encoder and kind.max_seq_length > encoder.max_sequence_length:
-        found = f"a model of {encoder.max_sequence_length} positions"
-        wanted = f"at least {kind.max_seq_length}"
     else:
         return
     raise InputError(

@@ -18,7 +18,9 @@ from roots_tf.serving.rest import ApiError, Call, Signature
 
 # One step of writing, 2 ms: nothing else is answered during it.
 VALUES_AT_ONCE = 2048
-_FLOAT_DIGITS = {2: 15, 4: 15, 8: 24}  # "-1.23456789e-38"; of float64 17 digits, "e-308"
+# "-1.23456789e-38"; of float64 17 digits and "e-308". From 1e10 on a float32 may take more, which
+# is seen as it is written.
+_FLOAT_DIGITS = {2: 15, 4: 15, 8: 24}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The SavedModel that is served: the highest version in a folder of versions."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from absl import logging
 from google.protobuf import json_format, message
 from tensorflow.core.protobuf import saved_model_pb2
 
+from roots_tf import files
 from roots_tf.files import InputError
 from roots_tf.serving import graph_check, rest
 from roots_tf.serving.rest import ApiError, Signature
@@ -88,14 +90,15 @@ class Model:
                     if signature.by_rows:
                         inputs = {k: np.resize(a, (rows, *a.shape[1:])) for k, a in inputs.items()}
                     self.compute(name, inputs)
-                except ApiError as error:
+                except (ApiError, InputError) as error:
                     logging.info("%s is not warmed up: %s", name, error)
 
     def _example(self, signature: str) -> dict[str, np.ndarray]:
         """Inputs of a signature: those of the request that `export` wrote, or ones."""
         path = self._path / "requests" / f"{signature}.json"
         if path.exists():
-            return rest.read(path.read_bytes(), self.signatures, sys.maxsize).inputs
+            body = json.dumps(files.read_json(path)).encode("utf-8")
+            return rest.read(body, self.signatures, sys.maxsize).inputs
         return {name: _ones(spec) for name, spec in self.signatures[signature].inputs.items()}
 
     def metadata(self) -> dict:
@@ -137,9 +140,11 @@ def highest_version(folder: str) -> tuple[int, Path]:
 
 def _stored(path: Path) -> saved_model_pb2.SavedModel:
     """What the file of a SavedModel holds."""
-    stored = saved_model_pb2.SavedModel()
+    stored, file = saved_model_pb2.SavedModel(), Path(path, "saved_model.pb")
+    if file.exists() and not file.is_file():  # a FIFO would be waited for without end
+        raise ValueError("saved_model.pb is no regular file")
     try:
-        stored.ParseFromString(Path(path, "saved_model.pb").read_bytes())
+        stored.ParseFromString(file.read_bytes())
     except message.DecodeError as error:
         raise ValueError(f"saved_model.pb is damaged ({error})") from error
     return stored

@@ -125,6 +125,7 @@ class Server:
             runner.server,
             access_log=None,
             auto_decompress=False,  # `_read` reports damaged bodies
+            max_headers=64,  # of 8 kB each
         )
         worker = asyncio.create_task(self._batcher.run())
         thread = self._batcher.thread

@@ -18,7 +18,6 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from pipelines import export, serve
 from roots_tf.files import InputError
-from roots_tf.flags import FlagError
 from tests.serving import tiny
 from tests.serving.test_rest import REFUSED
 from tests.serving.tiny import Served
@@ -330,30 +329,6 @@ def test_beyond_the_queue_requests_get_503_and_sigterm_loses_none(folder):
     assert served.process.wait(60) == 0
     with pytest.raises(ConnectionRefusedError):
         served.ask("GET", "/healthz")
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ({"model": "nowhere"}, "found no version of a model in nowhere"),
-        ({"max_batch_size": 0}, "found --max_batch_size=0; wanted a number from 1"),
-        ({"max_queue": -1}, "found --max_queue=-1; wanted a number from 1"),
-        ({"max_body_bytes": 0}, "found --max_body_bytes=0; wanted a number from 1"),
-        ({"batch_timeout_ms": -1.0}, "found --batch_timeout_ms=-1.0; wanted a number from 0"),
-        (
-            {"batch_timeout_ms": float("nan")},
-            "found --batch_timeout_ms=nan; wanted a number from 0",
-        ),
-        ({"idle_seconds": 0.0}, "found --idle_seconds=0.0; wanted a number from 0.1"),
-        ({"max_memory_bytes": 10**6}, "found --max_memory_bytes=1000000; wanted 159383552 or more"),
-        ({"port": 65_536}, "found --port=65536; wanted a number from 0 to 65535"),
-        ({"host": "no.such.host.invalid"}, "could not listen at no.such.host.invalid"),
-        ({"host": "192.0.2.1"}, "could not listen at 192.0.2.1"),
-    ],
-)
-def test_mistakes_are_named(folder, flags, message):
-    with pytest.raises((InputError, FlagError), match=message):
-        serve.main(serve.Config(**{"model": str(folder), "port": 0} | flags))
 
 
 def test_a_taken_port_is_named(folder, served):

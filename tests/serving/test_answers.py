@@ -3,7 +3,12 @@
 import asyncio
 import json
 
-from tests.serving.fake import Client, ask, post, run, serving, until
+import numpy as np
+import pytest
+
+from roots_tf.serving import answers
+from roots_tf.serving.rest import ApiError, Call, Signature
+from tests.serving.fake import Client, ask, post, run, serving, spec, until
 
 
 def test_a_large_answer_is_the_same_as_a_small_one():
@@ -100,3 +105,60 @@ def test_other_requests_are_answered_while_a_large_answer_is_written():
             assert small > 10
 
     run(test())
+
+
+def outputs(generator, rows: int) -> dict[str, np.ndarray]:
+    """Some outputs of different shapes and types."""
+    made = {}
+    for name in "abc"[: generator.integers(1, 4)]:
+        shape = (rows, *generator.integers(0, 9, generator.integers(0, 3)))
+        numbers = generator.normal(size=shape) * 10.0 ** generator.integers(-30, 8)
+        texts = np.full(shape, 'ü "\n'.encode(), object)
+        made[name] = (
+            *(numbers.astype(np.float32), numbers, texts, numbers > 0),
+            *(generator.integers(-(2**62), 2**62, shape), np.zeros(shape, np.uint8)),
+        )[generator.integers(6)]
+    return made
+
+
+def listed(array: np.ndarray):
+    if array.dtype == object:
+        return (
+            np.vectorize(bytes.decode, [object])(array).tolist() if array.size else array.tolist()
+        )
+    return answers._values(array, "")
+
+
+@pytest.mark.parametrize("at_once", [1, 10, 2048])
+@pytest.mark.parametrize("seed", range(20))
+def test_answers_in_pieces_are_those_in_one(at_once, seed, monkeypatch):
+    monkeypatch.setattr(answers, "VALUES_AT_ONCE", at_once)
+    generator = np.random.default_rng(seed)
+    made = outputs(generator, rows := int(generator.integers(1, 6)))
+    columns = {name: listed(array) for name, array in made.items()}
+    by_row = [{name: column[i] for name, column in columns.items()} for i in range(rows)]
+    [*only] = columns.values()
+    for key, several in (("predictions", by_row), ("outputs", columns)):
+        wanted = json.dumps({key: several if len(only) > 1 else only[0]}, ensure_ascii=False)
+        found = answers.write(made, key == "predictions")
+        assert found.decode() == wanted
+        if not any(array.dtype == object for array in made.values()):
+            with pytest.raises(ApiError):  # the bound is one of what is written at most
+                answers.check(made, len(found) - 1)
+        with pytest.raises(ApiError) as caught:
+            answers.write(made, key == "predictions", len(found) - 1)
+        assert caught.value.status == 413
+
+
+def test_what_an_answer_takes_is_told_by_the_signature():
+    call = Call("", {"text": np.array([b"abc", b"abcdef"], object)}, 2, True)
+
+    def expected(*shape, rows=True):
+        signature = Signature({}, True, {"y": spec(np.float32, *shape)})
+        return answers.expect(signature, call)
+
+    vectors = expected(None, 1000)
+    assert vectors.is_sure and 2 * 1000 * 17 < vectors.json_bytes < 2 * 1000 * 17 + 100
+    tokens = expected(None, None, 1000)  # of six bytes, and two special ones
+    assert not tokens.is_sure
+    assert 2 * 8 * 1000 * 17 < tokens.json_bytes < 2 * 8 * 1000 * 17 + 200

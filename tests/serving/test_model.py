@@ -1,6 +1,7 @@
 """The highest version is loaded; what it takes and gives is as the file says."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -76,6 +77,31 @@ def test_it_is_warmed_up_with_the_requests_beside_the_graph(tmp_path, monkeypatc
     called = warmed_up(Model(str(tmp_path)), 3, monkeypatch)
     found = [inputs["token_ids"].tolist() for name, inputs in called if name == "ids"]
     assert found == [[[1, 2]], [[1, 2], [3, 4], [1, 2]]]
+
+
+@pytest.mark.parametrize("found", ["[]", "{", "[" * 100_000, '{"instances": [1]}', None, "FIFO"])
+def test_a_request_beside_the_graph_that_is_none_does_not_stop_it(found, tmp_path, monkeypatch):
+    version, requests = tmp_path / "1", tmp_path / "1" / "requests"
+    monkeypatch.setattr(Model, "compute", lambda *args: {})
+    module = tf.Module()
+    module.half = tf.function(lambda x: {"y": x / 2}, input_signature=[tiny.NUMBERS])
+    tf.saved_model.save(module, str(version), signatures=module.half)
+    requests.mkdir()
+    path = requests / "serving_default.json"
+    if found is None:
+        path.mkdir()
+    elif found == "FIFO":
+        os.mkfifo(path)
+    else:
+        path.write_text(found)
+    Model(str(tmp_path)).warm_up(2)
+
+
+def test_a_graph_that_is_no_file_is_named(tmp_path):
+    (tmp_path / "1").mkdir()
+    os.mkfifo(tmp_path / "1" / "saved_model.pb")
+    with pytest.raises(InputError, match="saved_model.pb is no regular file"):
+        Model(str(tmp_path))
 
 
 def test_the_highest_version_is_the_largest_number(tmp_path):

@@ -24,7 +24,7 @@ from roots_tf.flags import FlagError
         ({"max_connections": 0}, "found --max_connections=0; wanted a number from 1"),
         ({"idle_seconds": 0.0}, "found --idle_seconds=0.0; wanted a number from 0.1"),
         ({"max_memory_bytes": 10**6}, "found --max_memory_bytes=1000000; wanted 159383552 or more"),
-        ({"port": 65_536}, "could not listen at 127.0.0.1, port 65536"),
+        ({"port": 65_536}, "found --port=65536; wanted a number from 0 to 65535"),
         ({"host": "no.such.host.invalid"}, "could not listen at no.such.host.invalid"),
         ({"host": "192.0.2.1"}, "could not listen at 192.0.2.1"),
     ],

@@ -257,3 +257,12 @@ def test_of_large_inputs_sizes_and_times_are_taken(at, monkeypatch):
 def test_what_cannot_be_read_is_for_its_reader_to_tell(at, path):
     (at / "empty").mkdir()
     assert claims.content(path) == claims.content((path,)) == ""
+
+
+def test_a_list_of_files_in_one_text_is_told_by_their_content(at):
+    files.write_text("a.pos", "good\n")
+    files.write_text("a.neg", "bad\n")
+    one = claims.content("a.pos,a.neg")
+    assert one == claims.content("a.neg,a.pos") == claims.content("a.*") != ""
+    files.write_text("a.neg", "BAD\n")
+    assert claims.content("a.pos,a.neg") not in ("", one)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "schema": {"files", "flags"},
     "outputs": {"files", "flags"},
     "locks": {"files"},
-    "claims": {"files", "flags", "locks", "schema"},
+    "claims": {"files", "flags", "locks", "paths", "schema"},
     "checked_json": {"files", "schema"},
     "checksums": {"files", "schema"},
     "stages": {"files", "schema"},

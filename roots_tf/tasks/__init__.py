@@ -156,6 +156,6 @@ def embedding_settings(described: dict, folder: str) -> models.EmbeddingSettings
     Raises:
         InputError: the folder's settings are none, or its task is of no kind of this version.
     """
-    kind = kind_of(described) if "task" in described else None
+    kind = kind_of(described) if described.get("task") else None
     of_kind = kind.embedding_settings() if kind else None
     return of_kind or models.embedding_settings(described, folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from tokenizers import normalizers
 
 from roots_tf import schema
 from roots_tf.files import InputError
@@ -22,7 +23,7 @@ class _Rules:
     lowercase: bool = False
     strip_accents: bool = False
     split: Literal[True] = True
-    split_on_cjk: Literal[True] = True
+    split_on_cjk: bool = True
     suffix_indicator: Literal["##"] = "##"
     oov_token: Literal["[UNK]"] = "[UNK]"
     special_tokens: list[str] | None = None
@@ -50,10 +51,11 @@ def read(folder: Path) -> Tokenizer:
     config = schema.read(path, _Saved, others_may_stand=True).config
     tokens = vocabulary.read_vocabulary(folder / "assets" / "tokenizer" / "vocabulary.txt")
     same = config.strip_accents == config.lowercase
-    tokenizer = wordpiece(
-        tokens,
+    tokenizer = wordpiece(tokens, lowercase=config.lowercase)
+    tokenizer.backend.normalizer = normalizers.BertNormalizer(
         lowercase=config.lowercase,
         strip_accents=None if same else config.strip_accents,
+        handle_chinese_chars=config.split_on_cjk,
     )
     special = (config.special_tokens or []) if config.special_tokens_in_strings else []
     if unknown := [token for token in special if token not in tokens]:
@@ -130,7 +132,7 @@ def _special_tokens(tokenizer: Tokenizer, source: str) -> list[str]:
         if flags or changed or covers:
             why = flags or (["letters beyond ASCII"] if changed else [f"{covers[0]} in front"])
             raise InputError(
-                f"found the special token {content!r} with {' and '.join(why)} in the tokenizer of "
+                f"found the token {content!r} with {' and '.join(why)} in the tokenizer of "
                 f"{source}, which keras-hub's BertTokenizer does not find: choose another --format"
             )
         special += [content] * (content not in usual)

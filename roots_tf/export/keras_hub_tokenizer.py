@@ -133,7 +133,7 @@ def _special_tokens(tokenizer: Tokenizer, source: str) -> list[str]:
         if flags or changed or covers:
             why = flags or (["letters beyond ASCII"] if changed else [f"{covers[0]} in front"])
             raise InputError(
-                f"found the special token {content!r} with {' and '.join(why)} in the tokenizer of "
+                f"found the token {content!r} with {' and '.join(why)} in the tokenizer of "
                 f"{source}, which keras-hub's BertTokenizer does not find: choose another --format"
             )
         special += [content] * (content not in usual)

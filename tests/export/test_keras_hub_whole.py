@@ -76,8 +76,8 @@ def without_chinese():
     ("tokenizer", "message"),
     [
         (without_chinese, "found handle_chinese_chars=False in the tokenizer of"),
-        (lambda: with_special("[MASK]s"), r"special token '\[MASK\]s' with \[MASK\] in front"),
-        (lambda: with_special("漢字"), "special token '漢字' with letters beyond ASCII"),
+        (lambda: with_special("[MASK]s"), r"the token '\[MASK\]s' with \[MASK\] in front"),
+        (lambda: with_special("漢字"), "the token '漢字' with letters beyond ASCII"),
     ],
 )
 def test_rules_that_presets_do_not_keep_are_refused(tmp_path, tokenizer, message):

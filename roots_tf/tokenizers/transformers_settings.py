@@ -153,13 +153,21 @@ class Settings:
         """Adds what the files say to a tokenizer of the vocabulary beside them.
 
         Raises:
-            InputError: an added token would get another id than it has.
+            InputError: an added token would get another id than it has, or a tokenizer.json says
+            otherwise than the config beside it.
         """
         by_class = self.config.tokenizer_class not in _AS_IN_JSON
         if by_class and isinstance(backend.normalizer, normalizers.BertNormalizer):
-            # As transformers, whose class makes the normaliser of a tokenizer.json anew.
             before = {name: getattr(backend.normalizer, name) for name in _OF_NORMALIZER}
-            backend.normalizer = self.bert_normalizer(before)
+            after = self.bert_normalizer(before)
+            strips = after.lowercase  # what null for strip_accents stands for
+            for name, found in before.items():
+                if (wanted := getattr(after, name)) != found and {found, wanted} != {None, strips}:
+                    raise files.InputError(
+                        f"found tokenizer.json with {name}={found!r}, and {CONFIG_NAME} with "
+                        f"{wanted!r} for it, in {self.folder}; wanted the two to agree: correct "
+                        "the wrong one (of BertTokenizer, transformers takes the second)"
+                    )
         for wanted, token in self.added:
             backend.add_tokens([token])
             if (found := backend.token_to_id(token.content)) != wanted:

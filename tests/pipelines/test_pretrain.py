@@ -192,6 +192,7 @@ def test_examples_of_another_vocabulary_are_refused(work, tmp_path):
     settings = json.loads(vocabulary.read_text("utf-8"))
     settings["normalizer"]["lowercase"] = False
     vocabulary.write_text(json.dumps(settings), "utf-8")
+    vocabulary.with_name("tokenizer_config.json").unlink()  # which says lower case
     wrong = dataclasses.replace(config(work, tmp_path / "run"), examples=str(tmp_path / "examples"))
     with pytest.raises(InputError, match=r"found tokenizer .* wanted"):
         pretrain.main(wrong)

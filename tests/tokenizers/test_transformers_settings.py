@@ -125,15 +125,17 @@ def test_a_tokenizer_json_gets_what_stands_beside_it(tmp_path):
     write(tmp_path, tokenizer_config={"do_lower_case": True})
     tokenizers.load(tmp_path).save(tmp_path)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text("utf-8"))
-    write(tmp_path, tokenizer_config=config | {"strip_accents": False}, added_tokens={"nana": SIZE})
-    assert pieces(tmp_path, "MÖCHTE nana") == ["möchte", "nana"]
+    write(tmp_path, tokenizer_config=config | {"strip_accents": True}, added_tokens={"nana": SIZE})
+    assert pieces(tmp_path, "MÖCHTE nana") == ["mochte", "nana"]
+    for key in ("do_lower_case", "strip_accents", "tokenize_chinese_chars"):
+        write(tmp_path, tokenizer_config=config | {key: False})
+        with pytest.raises(
+            InputError, match="found tokenizer.json with .* wanted the two to agree"
+        ):
+            tokenizers.load(tmp_path)
     # Of this class transformers takes the normaliser from tokenizer.json.
-    write(tmp_path, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast"} | config)
-    write(
-        tmp_path,
-        tokenizer_config=config
-        | {"tokenizer_class": "PreTrainedTokenizerFast", "strip_accents": False},
-    )
+    as_it_is = {"tokenizer_class": "PreTrainedTokenizerFast", "strip_accents": False}
+    write(tmp_path, tokenizer_config=config | as_it_is)
     assert pieces(tmp_path, "MÖCHTE") == ["mochte"]
 
 

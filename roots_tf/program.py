@@ -7,9 +7,12 @@ under the same names: `program.flag`, `program.group`, `program.make` and the ot
 """
 
 import ast
+import contextlib
 import importlib
 import importlib.util
+import os
 import pkgutil
+import select
 import signal
 import sys
 import textwrap
@@ -141,12 +144,16 @@ def run(main, config_class: type) -> typing.NoReturn:
             config = make(config_class, **values)
             check(config)
             main(config)
+            _flush()
         except (Exception, Stopped) as error:
             if isinstance(error, MemoryError):
                 _leave("found no more memory; give less input at once, or take a larger machine", 2)
             status = getattr(error, "exit_status", None)
             if status is not None:
                 _leave(error, status)
+            if isinstance(error, BrokenPipeError) and not _is_read():
+                _flush()
+                sys.exit(0)
             if full := files.full_disk(error):
                 name = getattr(error, "filename", None)
                 where = f" writing {name}" if name else ""
@@ -238,7 +245,26 @@ def _leave(message, status: int) -> typing.NoReturn:
     logging.flush()
     line = " ".join(str(message).split())
     print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        _flush()
     sys.exit(status)
+
+
+def _flush() -> None:
+    """Writes out what was printed; what cannot be is given up, or Python would try at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def _is_read() -> bool:
+    """Whether anybody reads what is printed; `head` stops when it has had enough."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _parse(arguments: list[str]) -> list[str]:

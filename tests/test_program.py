@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -148,6 +149,19 @@ def test_a_full_disk_is_one_line(script):
     assert done.stderr == (
         "sail.py: No space left on device: make room, then run the same command again\n"
     )
+
+
+def test_what_is_printed_to_a_full_disk_or_to_nobody(script):
+    command = [sys.executable, str(script), "--to=Lima", f"--name={10_000 * 'x'}"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    line = "sail.py: No space left on device: make room, then run the same command again\n"
+    assert (done.returncode, done.stderr) == (2, line)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_interrupt_is_one_line(script):

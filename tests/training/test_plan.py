@@ -1,6 +1,7 @@
 """`plan.json`: what it holds is read back; damaged or missing it is told and decided anew."""
 
 import json
+import math
 
 import pytest
 
@@ -53,3 +54,10 @@ def test_a_damaged_plan_is_decided_anew_and_told(tmp_path, machine, caplog, text
     assert found in line
     assert f"{tmp_path}/plan.json" in line
     assert "what the flags stand for is decided anew" in line
+
+
+def test_a_checksum_holds_of_what_json_can_hold(tmp_path):
+    path = tmp_path / "a.json"
+    checksums.write_checked(path, {"x": [math.nan, (math.inf, 0.1)], "y": {"é": True}})
+    assert checksums.read_checked(path) == {"x": [None, [None, 0.1]], "y": {"é": True}}
+    json.loads(path.read_text(), parse_constant=lambda text: pytest.fail(text))

@@ -114,7 +114,7 @@ def _check_model(kind, described: dict) -> None:
     outputs = described.get("num_labels")
     if described.get("kind", kind.model) != kind.model:
         found, wanted = f"a model of kind {described['kind']}", f"a {kind.model}"
-    elif outputs not in (None, kind.num_outputs):
+    elif kind.num_outputs and outputs not in (None, kind.num_outputs):  # labels may lack names
         found, wanted = f"a model of {outputs} outputs", f"{kind.num_outputs}"
     else:
         return

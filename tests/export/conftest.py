@@ -12,6 +12,7 @@ import tensorflow as tf
 from pipelines import export
 from roots_tf import models, tokenizers
 from roots_tf.tokenizers import packing
+from tests.export.numpy_bert import NumpyBert
 
 # PyTorch's triton and TensorFlow each bring an LLVM, and the second one to load ends the process.
 sys.modules.setdefault("triton", None)
@@ -48,19 +49,11 @@ def sentences(topics) -> list[str]:
 
 @pytest.fixture
 def save_hugging_face(tmp_path):
-    """Saves a transformers model of random weights with a tokenizer; gives model and folder."""
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
+    """Saves a model of random weights as transformers does; gives it and the folder."""
 
     def save(architecture: str, **fields):
-        torch.manual_seed(0)
-        config = transformers.BertConfig(**SIZES | fields)
-        model = getattr(transformers, architecture)(config).eval()
-        for name, parameter in model.named_parameters():  # biases would all be zero
-            if "bias" in name:
-                torch.nn.init.normal_(parameter, std=0.3)
-        folder = tmp_path / "theirs"
-        model.save_pretrained(folder)
+        model, folder = NumpyBert(architecture, **SIZES | fields), tmp_path / "theirs"
+        model.save(folder)
         (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCABULARY))
         return model, folder
 

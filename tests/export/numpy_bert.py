@@ -92,7 +92,7 @@ class NumpyBert:
         weights: by the names of `model.safetensors`.
     """
 
-    def __init__(self, architecture: str, **config):
+    def __init__(self, architecture: str, weights: dict | None = None, **config):
         if labels := config.pop("num_labels", None):
             config["id2label"] = {i: f"LABEL_{i}" for i in range(labels)}
         if names := config.get("id2label"):
@@ -100,11 +100,23 @@ class NumpyBert:
             config["label2id"] = {name: int(i) for i, name in names.items()}
         self.architecture = architecture
         self.config = DEFAULTS | {"architectures": [architecture]} | config
-        rng = np.random.default_rng(0)
-        self.weights = {
+        rng, wanted = np.random.default_rng(0), shapes(architecture, self.config)
+        self.weights = weights or {
             name: rng.normal("LayerNorm.weight" in name, 0.3, shape).astype(np.float32)
-            for name, shape in shapes(architecture, self.config).items()
+            for name, shape in wanted.items()
         }
+        found = {name: array.shape for name, array in self.weights.items()}
+        assert found == wanted  # all that the architecture has, and no more
+
+    @classmethod
+    def load(cls, folder: Path) -> "NumpyBert":
+        """The model of a folder; what `config.json` leaves out is as transformers has it."""
+        config = json.loads((folder / "config.json").read_text())
+        [architecture] = config.pop("architectures")
+        weights = safetensors.numpy.load_file(folder / "model.safetensors")
+        names = {int(i): name for i, name in config.pop("id2label", {}).items()}
+        named = {"id2label": names} if names else {}
+        return cls(architecture, weights, **config, **named)
 
     def save(self, folder: Path) -> None:
         """Writes `config.json` and `model.safetensors`."""

@@ -58,6 +58,6 @@ def test_a_damaged_plan_is_decided_anew_and_told(tmp_path, machine, caplog, text
 
 def test_a_checksum_holds_of_what_json_can_hold(tmp_path):
     path = tmp_path / "a.json"
-    checksums.write_checked(path, {"x": [math.nan, (math.inf, 0.1)], "y": {"é": True}})
-    assert checksums.read_checked(path) == {"x": [None, [None, 0.1]], "y": {"é": True}}
+    checked_json.write_checked(path, {"x": [math.nan, (math.inf, 0.1)], "y": {"é": True}})
+    assert checked_json.read_checked(path) == {"x": [None, [None, 0.1]], "y": {"é": True}}
     json.loads(path.read_text(), parse_constant=lambda text: pytest.fail(text))

@@ -172,21 +172,26 @@ def kill(work: Callable, output: Path, how: str, draw: random.Random) -> str:
 
 def newest(output: Path) -> tuple[str, int]:
     """Folder and step of the last checkpoint of a run, in the order in which they are written."""
-    indexes = [path for path in output.rglob("ckpt-*.index") if path.parent.name == "checkpoints"]
+    indexes = [path for folder in folders(output) for path in folder.glob("ckpt-*.index")]
     return max(((str(path.parent), int(path.stem[5:])) for path in indexes), default=("", 0))
+
+
+def folders(output: Path) -> list[Path]:
+    """Folders of checkpoints of a run; those in them come and go while it is looked at."""
+    return [output / "checkpoints", *output.glob("seed_*/checkpoints")]
 
 
 def hidden(output: Path) -> list[Path]:
     """Folders in which a checkpoint is being written."""
-    return list(output.glob("**/checkpoints/.ckpt-*.tmp"))
+    return [path for folder in folders(output) for path in folder.glob(".ckpt-*.tmp")]
 
 
 def state(output: Path) -> str:
     """What a kill left of checkpoints, in words."""
     found = [f"hidden: {' '.join(sorted(p.name for p in f.rglob('*')))}" for f in hidden(output)]
-    for data in output.glob("**/checkpoints/ckpt-*.json"):
-        if not data.with_suffix(".index").exists():
-            found.append(f"without an index: {data.stem}")
+    for notes in (path for folder in folders(output) for path in folder.glob("ckpt-*.json")):
+        if not notes.with_suffix(".index").exists():
+            found.append(f"without an index: {notes.stem}")
     return f"{newest(output)[1]:>4}  " + ("; ".join(found) or "whole checkpoints alone")
 
 

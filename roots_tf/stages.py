@@ -250,7 +250,7 @@ def write_result(path: str | Path, result) -> None:
     """
     result = json.loads(json.dumps(result))  # as it will be read back
     stored = {"result": result, "fingerprint": files.fingerprint(result)}
-    files.write_json(path, stored)
+    files.write_text(path, json.dumps(stored))  # which has Infinity: only `read_result` reads it
 
 
 def read_result(path: str | Path):

@@ -3,14 +3,18 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import installed_text
 
 
 def pytest_configure():
-    """Makes four logical CPU devices, which must happen before TensorFlow starts."""
+    """Makes four logical CPU devices, before TensorFlow starts; takes the clock off hypothesis."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A busy machine is no mistake of an example.
+    hypothesis.settings.register_profile("any machine", deadline=None)
+    hypothesis.settings.load_profile("any machine")
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]

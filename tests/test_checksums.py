@@ -43,7 +43,7 @@ def swap_two_ids(content: str) -> str:
 CHANGES = {
     "two swapped ids": ("tokenizer.json", swap_two_ids),
     "a shorter vocabulary": ("vocab.txt", lambda content: content[:-2]),
-    "another rule": ("tokenizer_config.json", lambda content: content.replace("true", "false", 1)),
+    "another rule": ("tokenizer_config.json", lambda content: content.replace("{", '{"x": 1,', 1)),
 }
 
 

@@ -62,7 +62,9 @@ def test_every_program_says_what_its_paths_are():
             names_a_path = re.search(r"\b(folders?|files?)\b", about.help)
             if about.hint in (str, tuple[str, ...]) and names_a_path:
                 is_path = about.role == "input" or about.role.startswith("output")
-                assert is_path or flag in ("scheduler", "source_field", "name"), f"{name} --{flag}"
+                assert is_path or flag in ("encoding", "name", "scheduler", "source_field"), (
+                    f"{name} --{flag}"
+                )
 
 
 ODD = [

@@ -335,7 +335,7 @@ def test_tokens_that_keras_hub_does_not_find_stay_here(original, tmp_path):
     tokenizer = tokenizers.load(original / "ours")
     tokenizer.backend.add_tokens(["[DRUG]"])
     tokenizers.Tokenizer(tokenizer.backend).save(tmp_path / "ours")
-    with pytest.raises(InputError, match=r"the special token .\[DRUG\]."):
+    with pytest.raises(InputError, match=r"the token '\[DRUG\]' with normalized"):
         keras_hub.write(tmp_path / "out", tmp_path / "ours", approximate_gelu=True)
 
 

@@ -54,6 +54,9 @@ def at(tmp_path, monkeypatch):
     return tmp_path
 
 
+NO_PATHS = {"encoding", "name", "prompt_name", "scheduler", "source_field"}
+
+
 def test_every_program_says_what_its_paths_are():
     """A path whose role is not declared is compared by its spelling, and is not checked."""
     assert PROGRAMS.keys() - {name for name, _ in PLACES} == WITHOUT
@@ -62,9 +65,7 @@ def test_every_program_says_what_its_paths_are():
             names_a_path = re.search(r"\b(folders?|files?)\b", about.help)
             if about.hint in (str, tuple[str, ...]) and names_a_path:
                 is_path = about.role == "input" or about.role.startswith("output")
-                assert is_path or flag in ("encoding", "name", "scheduler", "source_field"), (
-                    f"{name} --{flag}"
-                )
+                assert is_path or flag in NO_PATHS, f"{name} --{flag}"
 
 
 ODD = [

@@ -171,7 +171,7 @@ def test_rows_do_not_depend_on_the_steps_a_call(tmp_path, steps_per_call):
         summaries=Summaries(tmp_path, 0),
         examples=4,
         flops=1e6,
-        peak_flops=1e9,
+        peak_flops=1e15,
     )
     found = rows(tmp_path)
     assert [(row["step"], row["skipped"]) for row in found] == [(10, 2.0), (20, 1.0)]
@@ -185,7 +185,7 @@ def test_rows_do_not_depend_on_the_steps_a_call(tmp_path, steps_per_call):
             total, weight = np.sum([[float(x) for x in step[name]] for step in good], axis=0)
             assert row[name] == pytest.approx(total / weight, rel=1e-5), name
         assert row["examples_per_second"] == pytest.approx(row["tokens_per_second"] / 2)
-        utilization = row["examples_per_second"] / 4 * 1e6 / 1e9
+        utilization = row["examples_per_second"] / 4 * 1e6 / 1e15
         assert row["flop_utilization"] == pytest.approx(utilization)
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -328,18 +327,14 @@ def test_help_shows_the_groups_in_order():
     assert "  --voyage: <trade|hunt>: what for" in page
 
 
-def test_roots_lists_the_programs_with_a_line_each_and_quickly():
-    seconds = []
+def test_roots_lists_the_programs_with_a_line_each():
     for arguments in ([], ["--help"]):
-        start = time.monotonic()
         done = run(*ROOTS, *arguments)
-        seconds.append(time.monotonic() - start)
         assert done.returncode == 0
         listed = {line.split()[0]: line for line in done.stdout.splitlines()[2:]}
         assert sorted(listed) == sorted(name.replace("_", "-") for name in program.programs())
         assert listed["curate"].endswith(program.programs()["curate"])
         assert all(len(line.split()) > 3 for line in listed.values())
-    assert min(seconds) < 1
 
 
 def test_roots_does_not_import_the_programs():

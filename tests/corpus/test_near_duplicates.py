@@ -320,7 +320,7 @@ def test_a_killed_run_goes_on(parts, tmp_path, monkeypatch):
     documents = [*parts[:60], *(text[:-100] for text in parts[:20])]
     unique = write_shards(tmp_path, [(text, "s") for text in documents], 2)
     expected = find(unique, NearDuplicates(bands=20), tmp_path / "whole")
-    write, written = files.write_json, []
+    write, written = stages.write_result, []
 
     def write_and_die(path, value):
         write(path, value)
@@ -328,7 +328,7 @@ def test_a_killed_run_goes_on(parts, tmp_path, monkeypatch):
         if len(written) % 5 == 0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "write_json", write_and_die)
+    monkeypatch.setattr(stages, "write_result", write_and_die)
     result = None
     while result is None:
         try:

@@ -3,7 +3,6 @@
 {"seed": 0, "dev": {"accuracy": 0.5}, "checksum": "5f0c..."}
 """
 
-import math
 from pathlib import Path
 
 from roots_tf import files, schema
@@ -12,12 +11,15 @@ _KEY = "checksum"
 
 
 def write_checked(path: str | Path, value: dict) -> None:
-    """Writes the JSON object `value` to `path`, atomically, with its checksum.
+    """Writes a JSON object to a file, atomically, with its checksum.
 
-    JSON has no NaN and nothing infinite: null stands for them.
+    Args:
+        path: of the file.
+        value: the object. JSON has no NaN and nothing infinite: null stands for them, and
+            `files.write_json` warns of each.
     """
-    value = _finite(value)
-    files.write_json(path, value | {_KEY: files.fingerprint(value)})
+    checksum = files.fingerprint(files.as_read_back(value))
+    files.write_json(path, value | {_KEY: checksum})
 
 
 def read_checked(path: str | Path) -> dict:
@@ -33,12 +35,3 @@ def read_checked(path: str | Path) -> dict:
             f"found {path} changed since it was written; wanted what its checksum was taken of"
         )
     return value
-
-
-def _finite(value):
-    """The JSON value with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -68,7 +68,7 @@ class Claim:
         """The report of this run in the folder, which is written last; None where there is none.
 
         Raises:
-            InputError: as for `begin`.
+            InputError: as for `begin`; or the report is damaged.
         """
         if (saved := self._read(folder)) is None:
             return None
@@ -76,11 +76,24 @@ class Claim:
         report = Path(folder, "report.json")
         if not report.exists():
             return None
-        return schema.check(files.read_json(report), dict[str, object], str(report))
+        try:
+            return schema.check(files.read_json(report), dict[str, object], str(report))
+        except files.InputError as error:
+            raise files.InputError(
+                f"{error}; or remove it, and the same command writes it again"
+            ) from error
 
     @staticmethod
     def held(folder: str | Path, is_writer: bool = True) -> contextlib.AbstractContextManager:
-        """Context in which no other process writes in the folder; see `locks.held`."""
+        """Context in which no other process writes in the folder; see `locks.held`.
+
+        Args:
+            folder: where the program writes.
+            is_writer: whether this process does; others of the same run hold no lock.
+
+        Raises:
+            InputError: another process writes there.
+        """
         return locks.held(folder, is_writer)
 
     def begin(self, folder: str | Path, replaces: bool = False) -> None:

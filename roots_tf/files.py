@@ -178,7 +178,11 @@ def sync(path: str | Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, atomically.
+    """Writes a text as UTF-8, atomically.
+
+    Args:
+        path: of the file.
+        text: all that it is to hold.
 
     Raises:
         InputError: it cannot be written, or the text holds half a surrogate pair.

@@ -124,7 +124,20 @@ def read_span(
     tally: Tally | None = None,
     encoding: str = "utf-8",
 ) -> Iterator[Document]:
-    """Documents of a part of a file that `plan` made; see `read_documents`."""
+    """Documents of a part of a file.
+
+    Args:
+        span: the part, of `plan`.
+        layout: what one document is in plain text.
+        text_field: field (column) of the text in JSON (Parquet).
+        source_field: field of the source.
+        max_chars: longer documents are cut.
+        tally: counts what is dropped and cut; None: nobody asks.
+        encoding: of text files without a byte order mark.
+
+    Raises:
+        InputError: the file cannot be read; see `read_documents`.
+    """
     tally = Tally() if tally is None else tally
     fields, encoding = (text_field, source_field), encodings.python_name(encoding)
     form = format_of(span.path)

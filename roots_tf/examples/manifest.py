@@ -118,7 +118,12 @@ class Manifest:
 
 
 def shard_header(build: str, name: str) -> bytes:
-    """First record of a shard: tells the shard `name` of this `build` from any other file."""
+    """First record of a shard, which tells it from any other file.
+
+    Args:
+        build: digits that stand for the build, as the manifest has them.
+        name: of the shard's file.
+    """
     return f"roots-tf examples {FORMAT} {build} {name}".encode()
 
 

@@ -1,7 +1,6 @@
 """A model folder: `model.json` says what the model is, `model.safetensors` holds its weights."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 
@@ -98,7 +97,7 @@ def save(
         **description,
     }
     path = Path(folder, checksums.MODEL)
-    description = json.loads(json.dumps(description))  # as it will be read back: tuples are lists
+    description = files.as_read_back(description)
     schema.check(description, ModelFile, f"the description for {path}")
     weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
     with files.atomic_path(Path(folder, checksums.WEIGHTS)) as temporary:

@@ -27,7 +27,7 @@ from absl import logging
 
 import roots_tf
 from roots_tf import files, flags, locks, schema
-from roots_tf.paths import split_list
+from roots_tf.paths import named
 
 NAME, LOCK = "config.json", locks.NAME
 WHOLE_BYTES = 1 << 30  # of the inputs of a flag, that are read to tell them from others
@@ -259,7 +259,7 @@ def content(paths: str | Sequence[str]) -> str:
             return _of_files(files.expand(paths), lambda path: path.name)
         folder = Path(paths).expanduser()
         if not folder.exists():  # a list or a pattern
-            return _of_files(files.expand(split_list(paths)), lambda path: path.name)
+            return _of_files(files.expand(named(paths)), lambda path: path.name)
         if not folder.is_dir():
             return _of_files([str(folder)], lambda path: "".join(path.suffixes))
         if (folder / "manifest.json").exists():

@@ -4,14 +4,14 @@ A flag whose `role` begins with "output" (`flags.flag`) names a place that can b
 is no part of what the flags of the role "input" name.
 """
 
-import glob
+import contextlib
 import os
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roots_tf import files, flags
+from roots_tf import files, flags, paths
 
 # What programs put into their folder under a fixed name, so that an input there would be lost.
 WRITTEN = (
@@ -110,9 +110,9 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
     A folder among several inputs is walked, so nothing may be written in it; one that is none, such
     as `--init_from=work` without a model there, is for its reader to tell.
     """
-    is_walked, paths = not isinstance(value, str), (value,) if isinstance(value, str) else value
+    is_walked, names = not isinstance(value, str), _names(value)
     place = os.path.realpath(output)
-    for path in _existing(paths):
+    for path in _existing(names):
         whole = os.path.realpath(path)
         below = os.path.isdir(whole) and Path(place).is_relative_to(whole)
         if below and (place == whole or is_walked or _is_one_input(whole)):
@@ -128,7 +128,7 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
                 "apart from what is read: choose another --output"
             )
     if role == "output_file" and os.path.exists(place):
-        for path in _files(paths):
+        for path in _files(names):
             if os.path.samefile(path, place):
                 raise files.InputError(
                     f"found {given}, which is a file of {named} ({path}); wanted another file to "
@@ -136,16 +136,25 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
                 )
 
 
-def _existing(paths: Sequence[str]) -> Iterator[str]:
+def _names(value: str | Sequence[str]) -> Sequence[str]:
+    """The names in a flag; one text may be a list of them, as of files that are a label each."""
+    try:
+        return paths.named(value) if isinstance(value, str) else value
+    except ValueError:  # who reads it says why
+        return (value,)
+
+
+def _existing(names: Sequence[str]) -> Iterator[str]:
     """Files and folders that are there under these names or patterns."""
-    for path in map(os.path.expanduser, filter(None, paths)):
-        yield from [path] if os.path.exists(path) else glob.iglob(path, recursive=True)
+    for name in filter(None, names):
+        yield from filter(os.path.exists, paths.matching(name))
 
 
-def _files(paths: Sequence[str]) -> Iterator[str]:
-    """Files that are there under these names or patterns, and in these folders."""
-    for path in _existing(paths):
+def _files(names: Sequence[str]) -> Iterator[str]:
+    """Files that are there under these names or patterns, and in these folders, links followed."""
+    for path in _existing(names):
         if os.path.isdir(path):
-            yield from (str(p) for p in Path(path).rglob("*") if p.is_file())
+            with contextlib.suppress(OSError):  # of what cannot be read; who reads it says so
+                yield from paths.files_under(path)
         else:
             yield path

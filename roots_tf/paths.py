@@ -50,6 +50,11 @@ def split_list(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def named(text: str) -> tuple[str, ...]:
+    """The names in one text: itself where it is there, else those of a list; error as there."""
+    return (text,) if os.path.lexists(os.path.expanduser(text)) else split_list(text)
+
+
 def matching(pattern: str) -> list[str]:
     """Files and folders that a glob pattern matches; one that exists is no pattern."""
     pattern = os.path.expanduser(pattern)

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "files": {"leftovers", "paths"},
     "program": {"files", "flags", "outputs", "paths"},
     "schema": {"files", "flags"},
-    "outputs": {"files", "flags"},
+    "outputs": {"files", "flags", "paths"},
     "locks": {"files"},
     "claims": {"files", "flags", "locks", "paths", "schema"},
     "checked_json": {"files", "schema"},

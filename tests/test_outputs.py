@@ -177,6 +177,18 @@ def test_patterns_are_inputs_too(at, pattern):
                 outputs.check(program.make(config, model="file", input=(pattern,), output=output))
 
 
+def test_a_file_of_a_list_or_behind_a_link_is_not_overwritten(at):
+    config = PROGRAMS["predict"].Config
+    (at / "b.neg").touch()
+    (at / "far").mkdir()
+    (at / "far" / "c.txt").touch()
+    (at / "data" / "near").symlink_to(at / "far")
+    for given, output in (("file,b.neg", "b.neg"), ("f*,b.neg", "file"), ("data", "far/c.txt")):
+        with pytest.raises(files.InputError, match=f"--output={output}, which is a file of --inp"):
+            outputs.check(program.make(config, model="m", input=given, output=output))
+    outputs.check(program.make(config, model="m", input="file,b.neg", output="new"))
+
+
 def test_predict_does_not_overwrite_its_input(at):
     run = subprocess.run(
         [sys.executable, "-m", "pipelines.predict", "--model=m", "--input=file", "--output=./file"],

@@ -109,3 +109,10 @@ def test_names_as_people_write_them(here):
 def test_what_is_not_found_says_how_commas_are_written(here):
     with pytest.raises(files.InputError, match=r"matches 'Austen'.*in quotes"):
         files.expand(["Austen", "Jane.txt"])
+
+
+def test_one_text_is_a_name_where_it_is_there_and_else_a_list(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert paths.named("a,b.txt") == ("a", "b.txt")
+    (tmp_path / "a,b.txt").touch()
+    assert paths.named("a,b.txt") == ("a,b.txt",)

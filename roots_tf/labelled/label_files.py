@@ -56,10 +56,8 @@ def parts_of(path: str) -> list[str]:
     Raises:
         InputError: the list can be read in two ways, or has quotes that are not closed.
     """
-    if os.path.lexists(path):
-        return [path]
     try:
-        names = paths.split_list(path)
+        names = paths.named(path)
     except ValueError as error:
         raise InputError(f"found {error}") from error
     if not names:

@@ -23,7 +23,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import sentencex
 
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 HUGGING_FACE = """
 import itertools, sys

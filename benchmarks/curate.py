@@ -48,7 +48,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.build_examples import RUN
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 DOCUMENT_CHARS = 2000
 ONE_IN = 20  # documents that are there again

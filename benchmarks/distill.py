@@ -34,9 +34,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import distill, evaluate, finetune
-from roots_tf import files, models, program, tasks, tokenizers
+from roots_tf import models, program, tasks, tokenizers
 from roots_tf.export import litert
 from roots_tf.labelled import token_rows
+from roots_tf.storage import files
 from roots_tf.tasks import distillation
 
 SHARED = {"max_seq_length": 64, "batch_size": 32}

@@ -28,9 +28,10 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import program
 from roots_tf.labelled import conll, squad, tables, text_files
 from roots_tf.metrics import classification, question_answering, tagging
+from roots_tf.storage import files
 
 SCRIPT = Path(__file__).with_name("finetune_hugging_face.py")
 TRAIN_QUESTIONS = 1_000  # of XQuAD's 1,190, at most

@@ -29,7 +29,8 @@ import numpy as np
 import sentencex
 
 from benchmarks.train_step import Process
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 HARNESS = """
 import json, os, sys, time

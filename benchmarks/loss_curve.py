@@ -23,8 +23,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import examples, files, models, objectives, program, tokenizers
+from roots_tf import examples, models, objectives, program, tokenizers
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
+from roots_tf.storage import files
 from roots_tf.training import loop, optimizers, schedules, step, strategies
 
 WEIGHT_DECAY, MAX_GRAD_NORM, EPSILON = 0.01, 1.0, 1e-6

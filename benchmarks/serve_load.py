@@ -28,7 +28,8 @@ import aiohttp
 import numpy as np
 from prometheus_client import parser
 
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,8 @@ import numpy as np
 from benchmarks import serving_scripts as scripts
 from benchmarks.inference import read_sentences
 from benchmarks.train_step import Process
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,8 +37,9 @@ import numpy as np
 from absl import logging
 
 from benchmarks import train_step_scripts as scripts
-from roots_tf import files, models, program
+from roots_tf import models, program
 from roots_tf.models import flops
+from roots_tf.storage import files
 
 # Sequences a batch: a step takes below ten seconds on two processors.
 BATCHES = {

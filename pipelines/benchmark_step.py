@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 from absl import logging
 
-from roots_tf import examples, files, models, objectives, program, tokenizers, training
+from roots_tf import examples, models, objectives, program, tokenizers, training
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,8 +27,9 @@ from typing import Literal
 import numpy as np
 from absl import logging
 
-from roots_tf import claims, files, program, stages, tokenizers
+from roots_tf import program, stages, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
+from roots_tf.storage import claims, files
 from roots_tf.tokenizers import marks
 
 SCRATCH = ".build"  # folder of what is only needed until the shards are whole

@@ -44,8 +44,9 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import claims, encodings, files, program, schema, stages
+from roots_tf import program, stages
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
+from roots_tf.storage import claims, encodings, files, schema
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from absl import logging
 
-from roots_tf import claims, files, program, schema, stages
+from roots_tf import program, stages
 from roots_tf.corpus import docstrings, reading
+from roots_tf.storage import claims, files, schema
 
 SENTENCES = (
     "Return the [MASK] of the array.",

@@ -26,8 +26,9 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import claims, files, labelled, models, program, tasks, tokenizers, training
+from roots_tf import labelled, models, program, tasks, tokenizers, training
 from roots_tf.metrics import of_students
+from roots_tf.storage import claims, files
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 SIZES = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")

@@ -13,8 +13,9 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import examples, files, models, program, schema, training
+from roots_tf import examples, models, program, training
 from roots_tf.diagnosis import diagnosis, findings
+from roots_tf.storage import files, schema
 
 
 @dataclasses.dataclass(frozen=True)

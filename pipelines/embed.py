@@ -25,9 +25,10 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import files, labelled, models, program, tasks, tokenizers
+from roots_tf import labelled, models, program, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
+from roots_tf.storage import files
 
 TEXTS_AT_ONCE = 8192  # sorted by length and written together
 CHARS_AT_ONCE = 1 << 26

@@ -8,7 +8,8 @@ the task and writes them as JSON.
 
 import dataclasses
 
-from roots_tf import files, labelled, models, program, tasks, tokenizers
+from roots_tf import labelled, models, program, tasks, tokenizers
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import models, program, tasks, tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 @dataclasses.dataclass(frozen=True)

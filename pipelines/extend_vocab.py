@@ -16,8 +16,9 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import claims, files, program, tokenizers
+from roots_tf import program, tokenizers
 from roots_tf.corpus import reading
+from roots_tf.storage import claims, files
 from roots_tf.tokenizers import extending
 
 

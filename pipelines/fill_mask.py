@@ -10,7 +10,8 @@ import dataclasses
 import json
 import sys
 
-from roots_tf import files, models, program, tokenizers
+from roots_tf import models, program, tokenizers
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

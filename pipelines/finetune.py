@@ -30,18 +30,9 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import (
-    checked_json,
-    claims,
-    files,
-    labelled,
-    models,
-    program,
-    tasks,
-    tokenizers,
-    training,
-)
+from roots_tf import labelled, models, program, tasks, tokenizers, training
 from roots_tf.metrics import over_seeds, plots
+from roots_tf.storage import checked_json, claims, files
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, models, program
+from roots_tf import models, program
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import examples, files, objectives, program, tokenizers
+from roots_tf import examples, objectives, program, tokenizers
 from roots_tf.examples import manifest, records
 from roots_tf.objectives import Proportion
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,8 @@ import json
 
 from absl import logging
 
-from roots_tf import files, labelled, models, program, tasks, tokenizers
+from roots_tf import labelled, models, program, tasks, tokenizers
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,8 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import examples, files, models, objectives, program, schema, tokenizers, training
+from roots_tf import examples, models, objectives, program, tokenizers, training
+from roots_tf.storage import files, schema
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 

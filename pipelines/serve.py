@@ -18,7 +18,8 @@ import dataclasses
 
 from absl import logging
 
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 _LIMITS = (  # flags that are the server's as they are
     *("max_batch_size", "max_queue", "max_body_bytes", "max_text_bytes"),

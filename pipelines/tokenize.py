@@ -21,7 +21,8 @@ import sys
 from collections.abc import Iterator
 from typing import Literal
 
-from roots_tf import encodings, files, program, tokenizers
+from roots_tf import program, tokenizers
+from roots_tf.storage import encodings, files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,8 +27,9 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import claims, files, program, stages
+from roots_tf import program, stages
 from roots_tf.corpus import reading
+from roots_tf.storage import claims, files
 from roots_tf.tokenizers import counting, marks, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.

@@ -24,7 +24,7 @@ from pathlib import Path
 from absl import app, logging
 from absl import flags as absl_flags
 
-from roots_tf import files, flags, outputs, paths
+from roots_tf import flags
 from roots_tf.flags import (
     DROPOUT,
     LAYERS,
@@ -47,6 +47,7 @@ from roots_tf.flags import (
     replace,
     to_json,
 )
+from roots_tf.storage import files, outputs, paths
 
 __all__ = [
     "DROPOUT",

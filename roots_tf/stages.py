@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from roots_tf import files, schema
+from roots_tf.storage import files, schema
 
 CONNECT_SECONDS = 10  # until a scheduler that does not answer counts as unreachable
 WORKER_SECONDS = 60  # that the first worker of a scheduler has to come

@@ -10,38 +10,25 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-FILES = {"compression", "encodings", "files", "memory", "parquet", "paths"}
-BASE = FILES | {"features", "flags", "lazy", "leftovers", "losses", "program", "seeds", "words"}
-ROOM_BASE = BASE | {"checked_json", "checksums", "claims", "locks", "outputs", "schema", "stages"}
+BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "words"}
+ROOM_BASE = BASE | {"program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    **dict.fromkeys(("compression", "encodings", "parquet"), {"files"}),
-    "files": {"leftovers", "paths"},
-    "program": {"files", "flags", "outputs", "paths"},
-    "schema": {"files", "flags"},
-    "outputs": {"files", "flags", "paths"},
-    "locks": {"files"},
-    "claims": {"files", "flags", "locks", "paths", "schema"},
-    "checked_json": {"files", "schema"},
-    "checksums": {"files", "schema"},
-    "stages": {"files", "schema"},
-    "corpus": FILES | {"features", "lazy", "schema", "stages", "words"},
+    "storage": {"flags"},
+    "program": {"flags", "storage"},
+    "stages": {"storage"},
+    "corpus": {"features", "lazy", "memory", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},
     "objectives": ROOM_BASE | {"examples", "tokenizers", "models", "generation"},
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
-    "diagnosis": {"files", "schema"},
-    "serving": {"files", "schema"},
+    "diagnosis": {"storage"},
+    "serving": {"storage"},
 }
-WITHOUT_TENSORFLOW = {
-    "corpus",
-    "diagnosis",
-    "metrics",
-    *ROOM_BASE - {"losses", "seeds"},
-}
+WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *ROOM_BASE - {"losses", "seeds"}}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from pipelines import pretrain
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 from roots_tf.training.durations import steps_of
 
 PROGRAMS = sorted(program.programs())

@@ -25,7 +25,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from roots_tf import files, program
+from roots_tf import program
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

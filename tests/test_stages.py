@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from roots_tf import files, stages
+from roots_tf import stages
+from roots_tf.storage import files
 
 # Tasks of stages. They run in other processes, so they are found by name in this module.
 

@@ -9,7 +9,7 @@ import unicodedata
 from roots_tf.corpus import paragraphs
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document, share
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 _REMOVED = None
 _CONTROLS = {code: _REMOVED for code in (*range(9), *range(14, 32), 127)}

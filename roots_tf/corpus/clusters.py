@@ -20,8 +20,8 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
-from roots_tf import files
 from roots_tf.corpus import shard_rows, shingles
+from roots_tf.storage import files
 
 SAMPLES = 20  # clusters for the report
 SAMPLE_DOCUMENTS = 4  # of a cluster, the one that is kept first

@@ -16,8 +16,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import curation_tasks, deduplication, dropped, reading, recipe, summary
+from roots_tf.storage import files
 
 SHARD_BYTES = 128_000_000  # of input; a task that sorts a shard holds a few times as much
 MIN_SHARDS = 16

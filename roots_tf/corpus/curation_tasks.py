@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import deduplication, dropped, reading, recipe
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally, order, size
+from roots_tf.storage import files
 
 
 class Reading(NamedTuple):

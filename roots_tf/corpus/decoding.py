@@ -4,11 +4,11 @@ import codecs
 import io
 from collections.abc import Iterator
 
-from roots_tf import encodings
-from roots_tf.compression import chunks
 from roots_tf.corpus.tally import Tally
-from roots_tf.encodings import byte_order_mark
-from roots_tf.files import InputError
+from roots_tf.storage import encodings
+from roots_tf.storage.compression import chunks
+from roots_tf.storage.encodings import byte_order_mark
+from roots_tf.storage.files import InputError
 
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})  # that no text file has in any number
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

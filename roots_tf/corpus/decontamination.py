@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from roots_tf import encodings, files
 from roots_tf.corpus import shingles
 from roots_tf.corpus.documents import Document
+from roots_tf.storage import encodings, files
 
 _WORD_CHARS = 40  # within which a cut looks for a space
 _TABLE_BITS = 22  # of hashes that are looked up before the sorted array is searched: 4 MB

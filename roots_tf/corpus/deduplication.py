@@ -19,11 +19,11 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.ipc
 
-from roots_tf import files
 from roots_tf.corpus import dropped
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import SAMPLES, Tally
+from roots_tf.storage import files
 
 SPILL_CHARS = 32_000_000  # that a writer holds before it writes a group
 COMPACT_BYTES = 64_000_000  # of documents that are held before equal ones are looked for

@@ -17,7 +17,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf import files, stages
+from roots_tf import stages
+from roots_tf.storage import files
 
 STANDARD_LIBRARY = "python"
 TASK_BYTES = 4 << 20  # of source code: about a second of parsing

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
-from roots_tf import schema
+from roots_tf.storage import schema
 
 
 class Document(NamedTuple):

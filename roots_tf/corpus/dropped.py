@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf import files
 from roots_tf.corpus.documents import Document
+from roots_tf.storage import files
 
 FOLDER = "_dropped"  # programs that read the output skip names that begin with "_"
 HELD_CHARS = 8_000_000  # before a row group is written

@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 # Elements whose content is not text of the page, or is tokenised by other rules.
 _RAW = {"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"}

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 ARRAY = re.compile(r"\s*\[\s*(\{|\]|\Z)")  # of objects
 _BETWEEN = re.compile(r"[\s,]*")

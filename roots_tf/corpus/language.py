@@ -6,7 +6,7 @@ import types
 from dataclasses import dataclass
 
 from roots_tf.corpus.documents import Document, share
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 # CLD2 refuses what may not stand in a web page: controls, surrogates, noncharacters.
 _REFUSED = re.compile(

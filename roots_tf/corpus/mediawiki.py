@@ -12,11 +12,11 @@ import xml.parsers.expat
 from collections.abc import Iterator
 from pathlib import Path
 
-from roots_tf import compression
 from roots_tf.corpus import decoding
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
-from roots_tf.files import InputError
+from roots_tf.storage import compression
+from roots_tf.storage.files import InputError
 
 SUFFIX = ".xml"
 PAGE_BORDER = re.compile(rb"(?=<page>)")  # in a text, "<" is written "&lt;"

@@ -24,8 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import clusters, shard_rows, shingles
+from roots_tf.storage import files
 
 ROWS_IN_MEMORY = 2_000_000  # of a band that a task sorts, at some 60 bytes each
 # In a larger bucket each document is paired with the bucket's first one and with the next one only,

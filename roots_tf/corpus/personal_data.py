@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from roots_tf.corpus.documents import Document
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 class Match(NamedTuple):

@@ -24,11 +24,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from roots_tf import compression, encodings, parquet
 from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
-from roots_tf.files import InputError
+from roots_tf.storage import compression, encodings, parquet
+from roots_tf.storage.files import InputError
 
 Layout = Literal["blank_lines", "file", "line"]
 MAX_DOCUMENT_CHARS = 4_000_000  # about twice the longest novel; what a reader holds in memory

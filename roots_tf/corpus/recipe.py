@@ -21,9 +21,9 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from roots_tf import files
-from roots_tf.files import InputError
-from roots_tf.schema import Bounds
+from roots_tf.storage import files
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import Bounds
 
 FOLDER = Path(__file__).with_name("recipes")  # of those that come with the package
 

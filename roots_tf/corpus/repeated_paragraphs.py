@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import shard_rows, shingles
+from roots_tf.storage import files
 
 ROWS_IN_MEMORY = 4_000_000  # paragraphs that a task counts, at some 40 bytes each
 MOST_FREQUENT = 20  # paragraphs that the report shows

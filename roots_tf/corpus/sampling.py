@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import shard_rows, shingles
+from roots_tf.storage import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow
 import pyarrow.ipc
 
-from roots_tf import files
+from roots_tf.storage import files
 
 
 def name(folder: str, stem: str, *numbers: int) -> str:

@@ -4,9 +4,9 @@ import json
 import math
 from collections.abc import Sequence
 
-from roots_tf import files
 from roots_tf.corpus import recipe
 from roots_tf.corpus.tally import Tally
+from roots_tf.storage import files
 
 # In the report a step's own findings are named by the step, but for one that has a plainer name.
 _FINDINGS = {"sample": "sample_groups"}

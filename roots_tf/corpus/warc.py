@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pyarrow
 
-from roots_tf import compression
 from roots_tf.corpus import web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
-from roots_tf.files import InputError
+from roots_tf.storage import compression
+from roots_tf.storage.files import InputError
 
 SUFFIXES = (".warc", ".wet")
 HEADER_BYTES = 1 << 16  # of a record or an HTTP answer; servers refuse 8 to 16 KB

@@ -3,9 +3,9 @@
 import codecs
 import re
 
-from roots_tf import encodings
 from roots_tf.corpus import decoding
-from roots_tf.files import InputError
+from roots_tf.storage import encodings
+from roots_tf.storage.files import InputError
 
 PRESCAN_BYTES = 1024  # WHATWG HTML, 13.2.3.3 "Prescan a byte stream to determine its encoding"
 DETECTION_BYTES = 1 << 17

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from roots_tf import files, tokenizers
+from roots_tf import tokenizers
 from roots_tf.examples import manifest, planning, records
 from roots_tf.examples.layouts import LAYOUTS
+from roots_tf.storage import files
 
 BATCH_BYTES = 1 << 20  # text tokenised at once
 HISTOGRAM_BINS = 16

@@ -6,7 +6,7 @@ are known by the names of their features, without TensorFlow.
 
 from pathlib import Path
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 _FEATURES = (b"input_ids", b"masked_lm_positions", b"masked_lm_ids")
 _HEAD = 1 << 16  # bytes; the names of all features stand in the first record

@@ -13,9 +13,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from roots_tf import files, schema
 from roots_tf.examples import google_records, records
-from roots_tf.schema import number
+from roots_tf.storage import files, schema
+from roots_tf.storage.schema import number
 
 NAME = "manifest.json"
 FORMAT = 1

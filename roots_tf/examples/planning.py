@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from roots_tf import files
 from roots_tf.examples import manifest, records
+from roots_tf.storage import files
 
 TASK_BYTES = 8 << 20  # text of one encode task
 # A reader holds a few whole shards, in several forms: with 15 MB shards it takes 0.95 GB packed.

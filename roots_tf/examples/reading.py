@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import features, files, tokenizers
+from roots_tf import features, tokenizers
 from roots_tf.examples import manifest as manifests
 from roots_tf.examples.records import FRAME_BYTES
 from roots_tf.examples.row_maker import Chance, RowMaker, stateless_seed
+from roots_tf.storage import files
 
 ENDLESS = 1 << 40  # epochs
 SHARD_ORDER, ROW_ORDER = "shard order", "row order"  # uses of chance

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf import files
+from roots_tf.storage import files
 
 FRAME_BYTES = 16
 LARGEST_UINT16_VOCABULARY = 1 << 16

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import models, schema, tasks
-from roots_tf.files import InputError
-from roots_tf.schema import number
+from roots_tf import models, tasks
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 
 # Both names of an activation where transformers has several; the first is the one written.
 ACTIVATIONS = {

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from roots_tf import files, models, schema, tasks
+from roots_tf import models, tasks
 from roots_tf.export import operations, requests
-from roots_tf.files import InputError
+from roots_tf.storage import files, schema
+from roots_tf.storage.files import InputError
 
 _PLACES = ("train", "dev", "test", "examples", "init_from")  # flags that name files
 _TO_FILL = "**To be filled in by a person:**"

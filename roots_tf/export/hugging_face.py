@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from roots_tf import files, models, tasks, tokenizers
+from roots_tf import models, tasks, tokenizers
 from roots_tf.export import (
     bert_config,
     incoming,
@@ -15,8 +15,9 @@ from roots_tf.export import (
     weight_names,
 )
 from roots_tf.export.new_folder import new_folder
-from roots_tf.files import InputError
 from roots_tf.models import pooling
+from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import loading, transformers_settings
 
 _ANSWERS = "qa_outputs."  # the head of question answering; that of other tasks is `classifier.`

@@ -10,7 +10,7 @@ from absl import logging
 
 from roots_tf import models, tasks
 from roots_tf.export import weight_names
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer
 
 

@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 from absl import logging
 
-from roots_tf import models, schema, tasks, tokenizers
+from roots_tf import models, tasks, tokenizers
 from roots_tf.export import hugging_face, incoming, keras_hub_tokenizer, weight_names
 from roots_tf.export.new_folder import new_folder
-from roots_tf.files import InputError
-from roots_tf.schema import number
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 
 _CLASSES = {  # by the names in a preset's files
     "keras_hub>BertBackbone": "BertBackbone",

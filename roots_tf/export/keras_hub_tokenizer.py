@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from tokenizers import normalizers
 
-from roots_tf import schema
-from roots_tf.files import InputError
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer, vocabulary
 from roots_tf.tokenizers.tokenizer import wordpiece_backend
 

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from roots_tf import files, leftovers
-from roots_tf.files import InputError
+from roots_tf.storage import files, leftovers
+from roots_tf.storage.files import InputError
 
 
 @contextlib.contextmanager

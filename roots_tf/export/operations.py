@@ -6,8 +6,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from roots_tf import files
-from roots_tf.files import InputError
+from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 
 # The first release of TensorFlow Serving whose model server registers an op: the first that links,
 # by `tensorflow_serving/workspace.bzl`, a tensorflow-text with the op in the target `ops_lib` of

@@ -17,9 +17,9 @@ from absl import logging
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from roots_tf import files
 from roots_tf.export import operations
-from roots_tf.files import InputError
+from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000  # `kMaxNumRecords` in tensorflow_serving's `saved_model_warmup_util.h`

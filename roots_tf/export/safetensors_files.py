@@ -7,8 +7,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from roots_tf import schema
-from roots_tf.files import InputError
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
 
 NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"

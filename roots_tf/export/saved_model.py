@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files, leftovers
 from roots_tf.export import operations, requests
-from roots_tf.files import InputError
+from roots_tf.storage import files, leftovers
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.served_graph import ServedGraph
 
 # Loads a SavedModel as a server does: nothing but TensorFlow and the ops of tensorflow-text. Asks

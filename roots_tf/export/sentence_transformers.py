@@ -20,9 +20,10 @@ import safetensors.numpy
 from absl import logging
 from tokenizers import normalizers
 
-from roots_tf import files, models, schema, tokenizers
+from roots_tf import models, tokenizers
 from roots_tf.export import sentence_transformers_files as files_of
-from roots_tf.files import InputError
+from roots_tf.storage import files, schema
+from roots_tf.storage.files import InputError
 
 MODULES = "modules.json"
 _PACKAGE = "sentence_transformers"

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from roots_tf import schema
+from roots_tf.storage import schema
 
 TANH = "torch.nn.modules.activation.Tanh"
 LEGACY = {  # flags of 1_Pooling/config.json, in the order in which vectors were joined

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from roots_tf import tokenizers
 from roots_tf.export import bert_config, incoming
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 CONFIG_NAME = "bert_config.json"
 _SQUAD = "cls/squad/"  # before the names of the head of `run_squad.py`

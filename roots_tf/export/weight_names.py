@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from roots_tf.files import InputError
 from roots_tf.models import EncoderConfig
+from roots_tf.storage.files import InputError
 
 _DTYPES = ("float32", "float16", "bfloat16", "float64")
 

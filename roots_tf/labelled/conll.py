@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf.files import InputError
 from roots_tf.labelled.text_files import lines_of, read_text
+from roots_tf.storage.files import InputError
 
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:")  # of WikiANN: "en:", "zh-classical:"

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from roots_tf.files import InputError
 from roots_tf.labelled.text_files import lines_of, no_column, short
+from roots_tf.storage.files import InputError
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)  # a first line for Excel alone

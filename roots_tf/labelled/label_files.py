@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from absl import logging
 
-from roots_tf import compression, paths
-from roots_tf.files import InputError
 from roots_tf.labelled.text_files import TABLES, lines_of, read_text, short, suffix_of
+from roots_tf.storage import compression, paths
+from roots_tf.storage.files import InputError
 
 LABEL_FIRST = ".label"
 _LABEL_FIRST = re.compile(r"([^\s:]+):(\S+)\s+(.*)", re.DOTALL)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf.files import InputError
 from roots_tf.labelled.text_files import parse_json, read_text
+from roots_tf.storage.files import InputError
 
 
 class Answer(NamedTuple):

@@ -12,8 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from roots_tf import parquet
-from roots_tf.files import InputError
 from roots_tf.labelled import delimited, label_files
 from roots_tf.labelled.text_files import (
     Room,
@@ -24,6 +22,8 @@ from roots_tf.labelled.text_files import (
     short,
     suffix_of,
 )
+from roots_tf.storage import parquet
+from roots_tf.storage.files import InputError
 
 _JSON = (".jsonl", ".ndjson", ".json")
 _WHOLE = re.compile(r"([+-]?)(0|[1-9]\d{0,14})\.0+")  # a float with more digits is another number

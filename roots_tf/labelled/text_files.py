@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from roots_tf import compression, encodings, memory
-from roots_tf.files import InputError
+from roots_tf import memory
+from roots_tf.storage import compression, encodings
+from roots_tf.storage.files import InputError
 
 TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 _SURROGATE = re.compile("[\ud800-\udfff]")

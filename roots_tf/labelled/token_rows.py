@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import Tokenizer, packing
 
 _TEXTS_AT_ONCE = 1024  # so that padding to the full length never stands in memory for all of them

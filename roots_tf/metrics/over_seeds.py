@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import checked_json, files, schema
+from roots_tf.storage import checked_json, files, schema
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Literal
 
-from roots_tf import schema
-from roots_tf.files import InputError
-from roots_tf.schema import number
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 
 # Layers and hidden size; heads are H/64 and the feed-forward layer is 4H wide. Devlin et al. 2019
 # (arXiv:1810.04805) section 3 for base and large; Turc et al. 2019 (arXiv:1908.08962) table 1 and

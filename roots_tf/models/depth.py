@@ -2,7 +2,7 @@
 
 import keras
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 def check_frozen(frozen: int, layers: int) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 import safetensors.numpy
 
-from roots_tf import checksums, files, schema
-from roots_tf.files import InputError
 from roots_tf.models import weight_shapes, weights_file
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
+from roots_tf.storage import checksums, files, schema
+from roots_tf.storage.files import InputError
 
 # Makes a model from its sizes, what else `model.json` says, and the precision.
 MODELS = {
@@ -42,7 +42,7 @@ class ModelFile:
         task: name and fields of a kind of fine-tuning, which `tasks.restore` checks.
         untrained: layers of an imported model that have initial weights.
         embedding: how texts become vectors; whoever reads it checks it.
-        sha256: see `roots_tf.checksums`.
+        sha256: see `roots_tf.storage.checksums`.
     """
 
     kind: str

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.models.encoder import Encoder
+from roots_tf.storage.files import InputError
 
 
 def attention_maps(encoder: Encoder, features: dict[str, tf.Tensor]) -> tf.Tensor:

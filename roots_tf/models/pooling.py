@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.models.vectors import Pooling
+from roots_tf.storage.files import InputError
 
 
 def mean_pool(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:

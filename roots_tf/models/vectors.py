@@ -10,8 +10,8 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import schema
-from roots_tf.files import InputError
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
 
 Pooling = Literal["mean", "cls", "pooler"]
 

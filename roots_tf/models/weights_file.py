@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import safetensors
 
-from roots_tf import checksums
-from roots_tf.files import InputError
+from roots_tf.storage import checksums
+from roots_tf.storage.files import InputError
 
 _FLOATS = ("F32", "F16", "BF16", "F64")  # all are read as float32, which `models.save` writes
 

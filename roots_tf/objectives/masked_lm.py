@@ -9,9 +9,10 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
-from roots_tf import files, program
+from roots_tf import program
 from roots_tf.examples import manifest as manifests
 from roots_tf.objectives.objective import Objective
+from roots_tf.storage import files
 
 SENTENCE_OBJECTIVES = ("nsp", "sop", "none")
 MASKINGS = ("token", "whole_word", "span")

@@ -4,11 +4,11 @@ import dataclasses
 
 import tensorflow as tf
 
-from roots_tf import files
 from roots_tf.examples import decoding, packing
 from roots_tf.examples.manifest import split_of
 from roots_tf.examples.row_maker import Chance, RowMaker
 from roots_tf.objectives import masking, pairing
+from roots_tf.storage import files
 
 # Uses of chance.
 PAIRING, CANDIDATES, MASKING = "pairing", "candidates", "masking"

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from absl import logging
 from aiohttp import web
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 HEAD_SECONDS = 10.0  # from the first byte of a request to the last of its headers
 ACCEPTED_AT_ONCE = 16  # before requests get their turn again

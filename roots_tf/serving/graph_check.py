@@ -13,8 +13,8 @@ from pathlib import Path
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from roots_tf.files import InputError
 from roots_tf.serving import allowed_ops
+from roots_tf.storage.files import InputError
 
 _MAIN = "the main graph"
 _FILLS_TABLES = ("__saved_model_init_op", "__saved_model_train_op")  # no signatures to ask

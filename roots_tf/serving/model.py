@@ -12,10 +12,10 @@ from absl import logging
 from google.protobuf import json_format, message
 from tensorflow.core.protobuf import saved_model_pb2
 
-from roots_tf import files
-from roots_tf.files import InputError
 from roots_tf.serving import graph_check, rest
 from roots_tf.serving.rest import ApiError, Signature
+from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 
 # tensorflow/serving, model_servers/http_server.cc, ToHTTPStatusCode. What is not here is 500.
 HTTP_STATUS = {

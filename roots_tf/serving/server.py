@@ -27,7 +27,6 @@ import prometheus_client
 from absl import logging
 from aiohttp import log, web
 
-from roots_tf.files import InputError
 from roots_tf.serving import answers, rest
 from roots_tf.serving.batching import RequestBatcher
 from roots_tf.serving.budget import Budget, Share
@@ -35,6 +34,7 @@ from roots_tf.serving.connections import Connections, State
 from roots_tf.serving.metrics import Metrics
 from roots_tf.serving.model import Model
 from roots_tf.serving.rest import ApiError
+from roots_tf.storage.files import InputError
 
 _MODEL = "/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?"
 PREDICT = re.compile(f"{_MODEL}:predict", re.IGNORECASE)

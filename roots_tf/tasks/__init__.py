@@ -8,8 +8,9 @@ import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
 
-from roots_tf import lazy, models, schema
-from roots_tf.files import InputError
+from roots_tf import lazy, models
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
 
 
 class Kinds(Mapping):

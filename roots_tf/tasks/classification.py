@@ -6,12 +6,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.labelled import tables
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
 from roots_tf.metrics import plots
-from roots_tf.schema import number
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 from roots_tf.tasks.finetuning import Charts, TransformersHead
 from roots_tf.tasks.per_text import (
     PerText,

@@ -26,11 +26,11 @@ import keras
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import ungrouped
 from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.models import EncoderConfig, layers
 from roots_tf.seeds import Place
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.finetuning import FineTuning
 
 

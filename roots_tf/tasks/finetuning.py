@@ -18,12 +18,12 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import TokenRows, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig
-from roots_tf.schema import number
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 from roots_tf.tokenizers import Tokenizer
 
 

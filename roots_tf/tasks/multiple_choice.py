@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.labelled import tables
 from roots_tf.labelled.text_files import suffix_of
 from roots_tf.labelled.token_rows import cut, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
-from roots_tf.schema import number
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 from roots_tf.tasks.finetuning import FineTuning, TransformersHead
 from roots_tf.tasks.per_text import right_answers
 from roots_tf.tasks.served_graph import ServedKind

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.labelled import tables, text_files
 from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import cut
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tasks.served_graph import ServedKind
 

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.labelled import tables
 from roots_tf.labelled.token_rows import cut, ungrouped
 from roots_tf.losses import Scalar
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tasks.per_text import texts_of
 from roots_tf.tasks.regression import Valued

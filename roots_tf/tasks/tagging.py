@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.labelled import conll, tables
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification
 from roots_tf.metrics import tagging as metrics
+from roots_tf.storage.files import InputError
 from roots_tf.tasks import tagging_graph
 from roots_tf.tasks.finetuning import Charts, FineTuning, TransformersHead
 from roots_tf.tasks.per_text import read_unlabelled, right_answers

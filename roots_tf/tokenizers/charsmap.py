@@ -9,7 +9,7 @@ parent, xor the offset, xor its byte; child 0 is the place of the replacement, b
 
 import numpy as np
 
-from roots_tf import files
+from roots_tf.storage import files
 
 MAX_BYTES = 5  # of keys that are read
 

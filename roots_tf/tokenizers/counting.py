@@ -20,7 +20,7 @@ import pyarrow
 import pyarrow.feather
 import tokenizers
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import bulk, marks
 
 MAX_STRETCHES = 1 << 18  # distinct ones that are counted before they are normalised; some 30 MB

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import tokenizers
 from tokenizers import models
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers.tokenizer import Tokenizer
 
 _MARGIN = 0.01  # log-probability by which a new piece of Unigram beats the old ones together

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import characters, graph_added_tokens
 
 # An entry is what a code point becomes, in one int32: a code point and its class, or flags.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import characters
 
 LONGEST = 100  # characters; of a longer word WordPiece makes [UNK]

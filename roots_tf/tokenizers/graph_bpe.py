@@ -7,7 +7,7 @@ is 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import characters, graph, graph_words
 from roots_tf.tokenizers.graph_words import shifted
 

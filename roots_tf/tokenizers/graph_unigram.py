@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tokenizers import pre_tokenizers
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import characters, graph, graph_words
 
 _SPACE = ord("▁")

@@ -7,7 +7,7 @@ and Unicode plays no part. Song et al., Fast WordPiece Tokenization, 2020 (arXiv
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import characters, graph
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import tokenizers
 from absl import logging
 
-from roots_tf import checksums, files, schema
+from roots_tf.storage import checksums, files, schema
 from roots_tf.tokenizers import sentencepiece, transformers_settings, vocabulary
 from roots_tf.tokenizers.tokenizer import (
     BERT_ROLES,

@@ -6,7 +6,7 @@ google-research/bert, which takes tokens from the end of the longer segment. Cor
 
 import tensorflow as tf
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import graph
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from roots_tf import files
+from roots_tf.storage import files
 
 _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 2, 3, 4, 6  # SentencePiece.Type
 _UNIGRAM = 1  # TrainerSpec.ModelType

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from roots_tf import checksums, files
+from roots_tf.storage import checksums, files
 from roots_tf.tokenizers import bulk, vocabulary
 
 JSON_NAME = "tokenizer.json"

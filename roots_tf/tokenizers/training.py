@@ -21,7 +21,7 @@ from typing import Literal
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from roots_tf import files
+from roots_tf.storage import files
 from roots_tf.tokenizers import bulk, counting, marks
 from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX

@@ -16,7 +16,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import normalizers
 
-from roots_tf import files, schema
+from roots_tf.storage import files, schema
 
 CONFIG_NAME = "tokenizer_config.json"
 ROLES = ("pad", "unk", "cls", "sep", "mask")

@@ -6,7 +6,7 @@ Format: google-research/bert `vocab.txt`.
 from collections.abc import Sequence
 from pathlib import Path
 
-from roots_tf import files
+from roots_tf.storage import files
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SUFFIX_PREFIX = "##"

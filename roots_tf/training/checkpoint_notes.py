@@ -18,8 +18,8 @@ import math
 from pathlib import Path
 
 import roots_tf
-from roots_tf import checked_json, files, schema
-from roots_tf.files import InputError
+from roots_tf.storage import checked_json, files, schema
+from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import Rows
 
 

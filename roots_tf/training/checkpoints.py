@@ -20,8 +20,8 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import files, leftovers, schema
-from roots_tf.files import InputError
+from roots_tf.storage import files, leftovers, schema
+from roots_tf.storage.files import InputError
 from roots_tf.training import checkpoint_notes
 from roots_tf.training.checkpoint_notes import Notes, WindowState
 from roots_tf.training.metrics_file import Rows

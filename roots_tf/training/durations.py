@@ -4,7 +4,7 @@ import math
 import re
 from pathlib import Path
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 UNITS = ("steps", "epochs", "examples", "tokens")
 MOST_STEPS = 2**31 - 1  # steps are counted as int32 where they are folded into seeds

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files, schema
+from roots_tf.storage import files, schema
 
 NAME = "metrics.jsonl"
 

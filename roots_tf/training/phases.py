@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from roots_tf import claims, program
+from roots_tf import program
+from roots_tf.storage import claims
 
 
 @dataclasses.dataclass(frozen=True)

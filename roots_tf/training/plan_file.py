@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from roots_tf import schema
-from roots_tf.checked_json import read_checked
-from roots_tf.files import InputError
-from roots_tf.schema import number
+from roots_tf.storage import schema
+from roots_tf.storage.checked_json import read_checked
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
 
 PLAN = "plan.json"  # what the flags stand for: decided at the first start, read at later ones
 

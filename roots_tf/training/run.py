@@ -24,8 +24,8 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import checked_json, claims
-from roots_tf.files import InputError
+from roots_tf.storage import checked_json, claims
+from roots_tf.storage.files import InputError
 from roots_tf.training import automatic, loop, optimizers, schedules, strategies
 from roots_tf.training.automatic import Computation
 from roots_tf.training.checkpoints import Checkpoints

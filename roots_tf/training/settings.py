@@ -9,7 +9,7 @@ import os
 from typing import ClassVar, Literal
 
 from roots_tf import program
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant"]
 

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.seeds import fold_in
+from roots_tf.storage.files import InputError
 
 Sums = dict[str, tuple[tf.Tensor, tf.Tensor]]  # name -> (sum, weight), float32 scalars
 Batch = dict[str, tf.Tensor]

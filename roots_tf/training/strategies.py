@@ -8,7 +8,7 @@ import signal
 import tensorflow as tf
 
 from roots_tf import program
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 class WorkerLostError(Exception):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
 from roots_tf.corpus import decontamination, shingles
 from roots_tf.corpus.decontamination import Decontaminate, examples
 from roots_tf.corpus.documents import Document
+from roots_tf.storage import files
 
 EXAMPLE = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("pycld2")
 
-from roots_tf import files
 from roots_tf.corpus import language
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.language import Language, identify
+from roots_tf.storage import files
 from tests.corpus.declarations import CODES
 
 ENGLISH = "All human beings are born free and equal in dignity and rights."

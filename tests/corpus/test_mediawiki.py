@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import compression, files
 from roots_tf.corpus import reading
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
+from roots_tf.storage import compression, files
 
 HEAD = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en">\n'

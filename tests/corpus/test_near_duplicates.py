@@ -10,9 +10,10 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import clusters, deduplication, near_duplicates, shard_rows, shingles
 from roots_tf.corpus.near_duplicates import NearDuplicates, find
+from roots_tf.storage import files
 from tests.corpus.unique_shards import identifier, texts, write_shards
 
 pytest.importorskip("rensa")

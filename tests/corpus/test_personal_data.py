@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.personal_data import KINDS, PersonalData, find, luhn, mod_97
+from roots_tf.storage import files
 from tests.corpus import labelled_personal_data as labelled
 
 MARK = re.compile("«([a-z_]+):([^»]*)»")

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import compression, files
 from roots_tf.corpus import reading
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.reading import Span, read_documents, read_span
 from roots_tf.corpus.tally import Tally
+from roots_tf.storage import compression, files
 
 TWO = "Call me\nIshmael.\n\n \t\nSome years ago\n"
 

@@ -6,10 +6,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from roots_tf import compression, files, parquet
 from roots_tf.corpus import reading
 from roots_tf.corpus.reading import read_documents, read_span
 from roots_tf.corpus.tally import Tally
+from roots_tf.storage import compression, files, parquet
 
 LINES = [f"第{i}天，天气很好，我们去公园散步。" for i in range(400)]
 

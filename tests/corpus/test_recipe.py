@@ -2,7 +2,7 @@ import pytest
 
 from roots_tf.corpus import cleaning, recipe
 from roots_tf.corpus.recipe import Step
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 def load(tmp_path, text):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import repeated_paragraphs, shard_rows
 from roots_tf.corpus.repeated_paragraphs import (
     RepeatedParagraphs,
@@ -15,6 +15,7 @@ from roots_tf.corpus.repeated_paragraphs import (
     paragraph_hashes,
     remove,
 )
+from roots_tf.storage import files
 from tests.corpus.unique_shards import texts, write_shards
 
 MENU = "Home | News | Sport | Weather | Subscribe"

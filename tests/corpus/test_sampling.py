@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import files, stages
+from roots_tf import stages
 from roots_tf.corpus import sampling, shard_rows
 from roots_tf.corpus.sampling import Sample, find, rates
+from roots_tf.storage import files
 from tests.corpus.unique_shards import write_shards
 
 

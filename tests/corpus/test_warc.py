@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf import compression, files
 from roots_tf.corpus import reading, warc
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
+from roots_tf.storage import compression, files
 
 DATE = "2024-05-01T10:00:00Z"
 PAGE = "<!doctype html><p>Call me Ishmael. Größe.</p>"

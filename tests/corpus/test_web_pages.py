@@ -3,10 +3,10 @@ import random
 
 import pytest
 
-from roots_tf import files
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
 from roots_tf.corpus.web_pages import decode, python_name
+from roots_tf.storage import files
 
 # By ISO 639-3 code.
 TEXTS = {

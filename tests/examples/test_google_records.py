@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf.examples import manifest
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 def write(path, *names):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from roots_tf.examples import manifest
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 def shard(name, examples):

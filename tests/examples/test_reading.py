@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from roots_tf import examples, files
+from roots_tf import examples
 from roots_tf.examples import reading, records
 from roots_tf.objectives import MaskedLM
+from roots_tf.storage import files
 
 
 def dataset_of(built, **flags):

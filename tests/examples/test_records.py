@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf import files
 from roots_tf.examples import records
+from roots_tf.storage import files
 from tests.examples.split_records import split_contiguous, split_pair
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from roots_tf import files, models, tokenizers
+from roots_tf import models, tokenizers
 from roots_tf.export import card
-from roots_tf.files import InputError
+from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 
 COMMAND = "roots export --model=runs/ships/model --output=served"
 SCORES = {

@@ -13,7 +13,7 @@ import tensorflow as tf
 from pipelines import export
 from roots_tf import models, tokenizers
 from roots_tf.export import hugging_face
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from tests.export.conftest import VOCABULARY, features_of, random_features, torch_inputs
 from tests.export.numpy_bert import NumpyBert
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines import fill_mask, pretrain
 from roots_tf import models, tokenizers
 from roots_tf.export import bert_config, embedding, hugging_face, keras_hub, keras_hub_tokenizer
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from tests.export.conftest import VOCABULARY, random_features
 
 import_checkpoint = importlib.import_module("pipelines.import")

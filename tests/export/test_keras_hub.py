@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import models, tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.export.conftest import VOCABULARY, random_features
 

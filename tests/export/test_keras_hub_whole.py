@@ -11,8 +11,8 @@ from tokenizers import normalizers
 from pipelines import embed, export
 from roots_tf import models, tokenizers
 from roots_tf.export import keras_hub, keras_hub_tokenizer
-from roots_tf.files import InputError
 from roots_tf.models import EmbeddingSettings
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.export.conftest import VOCABULARY
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from roots_tf import models, tasks, tokenizers
 from roots_tf.export import hugging_face, litert
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from tests.export.conftest import VOCABULARY, random_features
 
 PARTS = {  # fields of `EncoderConfig`

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_text
 
 from roots_tf.export import operations
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 WORDPIECE, NORMALIZE = "FastWordpieceTokenizeWithOffsets", "FastBertNormalize"
 TRIM = "TFText>RoundRobinTrim"

@@ -21,7 +21,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
 from roots_tf.export import requests
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 TEXTS = ["the ship", "a ship.", "漢字 \" \\ \n $1 '"]
 EXAMPLES = {

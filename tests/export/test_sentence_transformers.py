@@ -11,8 +11,8 @@ import pytest
 from pipelines import embed, export
 from roots_tf import models, tokenizers
 from roots_tf.export import hugging_face, sentence_transformers
-from roots_tf.files import InputError
 from roots_tf.models import EmbeddingSettings
+from roots_tf.storage.files import InputError
 from tests.export.conftest import VOCABULARY
 
 import_checkpoint = importlib.import_module("pipelines.import")

@@ -8,7 +8,7 @@ import pytest
 
 from roots_tf import models, tokenizers
 from roots_tf.export import tensorflow1
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from tests.export import bert_tensorflow1
 from tests.export.conftest import VOCABULARY, random_features
 

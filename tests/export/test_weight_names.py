@@ -5,7 +5,7 @@ import pytest
 
 from roots_tf import models
 from roots_tf.export import weight_names
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 CONFIG = models.EncoderConfig(
     vocabulary_size=11, num_layers=2, hidden_dim=4, num_heads=2, intermediate_dim=6

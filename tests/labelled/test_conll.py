@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf.files import InputError
 from roots_tf.labelled import conll
 from roots_tf.metrics import tagging
+from roots_tf.storage.files import InputError
 
 
 def read(folder, content: str | bytes):

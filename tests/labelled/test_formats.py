@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf.files import InputError
 from roots_tf.labelled import delimited, label_files, sampling, tables, text_files
+from roots_tf.storage.files import InputError
 
 WANTED = ("text", "label")
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from roots_tf.files import InputError
 from roots_tf.labelled import squad
+from roots_tf.storage.files import InputError
 
 CONTEXT = "The “Broncos” won 24–10. The Panthers lost."
 FILE = {

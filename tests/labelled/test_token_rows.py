@@ -9,7 +9,6 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import (
     RowBatcher,
     batches_by_length,
@@ -18,6 +17,7 @@ from roots_tf.labelled.token_rows import (
     train_batches,
     windows,
 )
+from roots_tf.storage.files import InputError
 
 SPECIAL = SimpleNamespace(cls_id=2, sep_id=3, pad_id=0)
 

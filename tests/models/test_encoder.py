@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.models.flops import parameters
 from roots_tf.models.layers import dropout, keep_mask
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
+from roots_tf.storage.files import InputError
 from tests.batches import pretraining_batch
 from tests.models import oracle
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from roots_tf import checksums, models
-from roots_tf.files import InputError
+from roots_tf import models
 from roots_tf.models import weight_shapes
+from roots_tf.storage import checksums
+from roots_tf.storage.files import InputError
 
 CONFIG = models.EncoderConfig(
     vocabulary_size=50, num_layers=1, hidden_dim=8, num_heads=2, intermediate_dim=16,

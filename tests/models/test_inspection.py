@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models, tokenizers
-from roots_tf.files import InputError
 from roots_tf.models import inspection
+from roots_tf.storage.files import InputError
 from tests.batches import pretraining_batch
 from tests.export import conftest as checkpoints
 from tests.models import oracle

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.models import pooling
+from roots_tf.storage.files import InputError
 from tests.batches import pretraining_batch
 
 CONFIG = models.EncoderConfig(

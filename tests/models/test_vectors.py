@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.models import EmbeddingSettings
+from roots_tf.storage.files import InputError
 
 SAID = EmbeddingSettings("cls", True, 16, {"query": "query: ", "passage": ""}, "query")
 

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from roots_tf import files, models, objectives
+from roots_tf import models, objectives
 from roots_tf.models import flops
 from roots_tf.objectives import MaskedLM
+from roots_tf.storage import files
 from tests.batches import pretraining_batch
 from tests.examples.test_reading import batches, dataset_of
 from tests.objectives.test_masking import unmasked

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet
 
 import roots_tf
-from roots_tf import files
+from roots_tf.storage import files
 
 ROOT = Path(roots_tf.__file__).parents[1]
 CORPUS_RECIPE = """

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines import benchmark_step
 from roots_tf import models
-from roots_tf.files import InputError
 from roots_tf.models import flops
+from roots_tf.storage.files import InputError
 from roots_tf.training import parts_of_step
 
 

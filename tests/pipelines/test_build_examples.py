@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import build_examples
-from roots_tf import files
 from roots_tf.examples import building, planning, records, summary
 from roots_tf.objectives import MaskedLM
+from roots_tf.storage import files
 from tests.examples import conftest
 from tests.examples.conftest import build, write_documents
 from tests.examples.split_records import split_contiguous, split_pair

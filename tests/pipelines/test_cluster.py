@@ -13,7 +13,7 @@ import pytest
 import roots_tf
 from pipelines import build_examples, curate, train_tokenizer
 from roots_tf import stages
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 pytest.importorskip("distributed")
 ROOT = Path(roots_tf.__file__).parents[1]

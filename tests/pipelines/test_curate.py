@@ -11,8 +11,8 @@ import pytest
 
 from pipelines import curate
 from pipelines.curate import Config
-from roots_tf import files
 from roots_tf.corpus import deduplication, reading
+from roots_tf.storage import files
 from tests.pipelines.curated import CORPUS_RECIPE, counts, digest, report, rows, run, step
 
 LETTER = """My dear Sir, I have the honour to inform you that the ship

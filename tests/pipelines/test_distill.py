@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipelines import distill, embed, evaluate, finetune, predict
-from roots_tf import claims, models, program, tasks, tokenizers
-from roots_tf.files import InputError
+from roots_tf import models, program, tasks, tokenizers
+from roots_tf.storage import claims
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.tasks.test_finetuning import write
 

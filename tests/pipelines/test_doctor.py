@@ -8,7 +8,7 @@ import pytest
 
 from pipelines import doctor, pretrain
 from roots_tf import training
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipelines import embed
 from roots_tf import models, tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 LENGTH = 24
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import models, tokenizers
-from roots_tf.files import InputError
 from roots_tf.serving.model import Model
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import packing
 
 LABELS = ("no", "perhaps", "yes")

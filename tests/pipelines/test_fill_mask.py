@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines import fill_mask
 from roots_tf import models, tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 
 def test_it_gives_the_models_probabilities(work, capsys):

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from pipelines import evaluate, finetune, predict
 from roots_tf import models, program
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
 from tests.pipelines.commands import command

@@ -7,8 +7,9 @@ import string
 import pytest
 
 from pipelines import finetune
-from roots_tf import checked_json, models, program
+from roots_tf import models, program
 from roots_tf.metrics import over_seeds
+from roots_tf.storage import checked_json
 from roots_tf.tokenizers.tokenizer import wordpiece
 from roots_tf.training.summaries import TIMED
 from tests.training.test_summaries import shown

@@ -13,7 +13,7 @@ import safetensors.numpy
 import roots_tf
 from pipelines import export
 from roots_tf import models, tasks
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 import_checkpoint = importlib.import_module("pipelines.import")
 ROOT = Path(roots_tf.__file__).parents[1]

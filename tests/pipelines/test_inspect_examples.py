@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipelines import inspect_examples
-from roots_tf import files, program
+from roots_tf import program
 from roots_tf.objectives import masked_lm_inspection
+from roots_tf.storage import files
 from tests.examples import conftest
 
 # The fixtures of the other folder, under their own names.

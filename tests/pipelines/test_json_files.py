@@ -16,20 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import curate, demo, doctor, pretrain
-from roots_tf import (
-    checksums,
-    examples,
-    files,
-    models,
-    program,
-    stages,
-    tasks,
-    tokenizers,
-)
+from roots_tf import examples, models, program, stages, tasks, tokenizers
 from roots_tf.corpus import decontamination
 from roots_tf.examples.manifest import check_files
 from roots_tf.export import card
 from roots_tf.labelled import squad, tables
+from roots_tf.storage import checksums, files
 from roots_tf.training.plan_file import Computed, read_plan
 
 DELETED, EXTRA = object(), "an_extra_key"

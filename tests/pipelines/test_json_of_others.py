@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from roots_tf import files
 from roots_tf.export import hugging_face
+from roots_tf.storage import files
 from tests.pipelines.test_json_files import WRONG, changed, outcome, places, read_tokenizer
 
 import_checkpoint = importlib.import_module("pipelines.import")

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pipelines import build_examples, pretrain
 from roots_tf import examples, program, training
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
 from tests.pipelines.commands import command

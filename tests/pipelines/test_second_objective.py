@@ -12,8 +12,8 @@ import tensorflow as tf
 from pipelines import pretrain
 from roots_tf import examples, models, program
 from roots_tf.features import Feature
-from roots_tf.files import InputError
 from roots_tf.losses import Scalar, weighted
+from roots_tf.storage.files import InputError
 from roots_tf.training import loop
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED

@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
 
 from pipelines import export, serve
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from tests.serving import tiny
 from tests.serving.test_rest import REFUSED
 from tests.serving.tiny import Served

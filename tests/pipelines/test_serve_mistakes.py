@@ -3,8 +3,8 @@
 import pytest
 
 from pipelines import serve
-from roots_tf.files import InputError
 from roots_tf.flags import FlagError
+from roots_tf.storage.files import InputError
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from pipelines import extend_vocab, tokenize
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "una", "##ffa", "##ble", ",", "the"]
 

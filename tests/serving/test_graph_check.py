@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from roots_tf.files import InputError
 from roots_tf.serving import allowed_ops, graph_check
 from roots_tf.serving.model import Model
+from roots_tf.storage.files import InputError
 
 STRINGS = tf.TensorSpec([None], tf.string, name="text")
 

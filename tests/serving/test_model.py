@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.serving.model import Model, highest_version
 from roots_tf.serving.rest import ApiError
+from roots_tf.storage.files import InputError
 from tests.serving import tiny
 
 

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from roots_tf.files import InputError
 from roots_tf.serving import connections, logs, server
+from roots_tf.storage.files import InputError
 from tests.serving.fake import HEAD, Client, ask, post, run, serving, until
 
 

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models, tasks
-from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import RowBatcher, ungrouped
 from roots_tf.losses import names_of_losses
 from roots_tf.models import inspection
+from roots_tf.storage.files import InputError
 from roots_tf.tasks import distillation
 from roots_tf.tasks.distillation import Distillation, Parts, Watched
 from roots_tf.tasks.texts import Texts

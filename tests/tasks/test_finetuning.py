@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import tasks
-from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import RowBatcher
 from roots_tf.losses import names_of_losses
+from roots_tf.storage.files import InputError
 from roots_tf.tasks import classification, per_text
 
 REVIEWS = [

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 import roots_tf
 from roots_tf import models, tasks
-from roots_tf.files import InputError
 from roots_tf.labelled.token_rows import RowBatcher
+from roots_tf.storage.files import InputError
 from roots_tf.tasks import distillation
 from roots_tf.tasks.texts import Texts
 from tests.tasks.test_finetuning import write

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.labelled import sampling
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.tagging import Tagging, first_pieces
 
 CONLL = "Anna\tB-PER\nof\tO\nNew\tB-LOC\nYork\tI-LOC\n.\tO\n\nNobody\tO\n"

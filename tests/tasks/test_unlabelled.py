@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from roots_tf.files import InputError
 from roots_tf.labelled import sampling
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.classification import Classification
 from roots_tf.tasks.multiple_choice import MultipleChoice
 from roots_tf.tasks.question_answering import QuestionAnswering

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roots_tf import tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import charsmap, graphemes
 from tests.tokenizers.conftest import TEXT
 from tests.tokenizers.parity import Parity, as_bytes

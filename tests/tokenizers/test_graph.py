@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import tokenizers
-from roots_tf.files import InputError
 from roots_tf.serving import allowed_ops
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import graph as graph_module
 
 TEXTS = ["Unaffable [MASK], isn't it?", "", "日本 über\u0301 \0 \U0001d16d\U0001d165", "x" * 300]

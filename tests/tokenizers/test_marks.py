@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from pipelines import train_tokenizer
-from roots_tf import files, tokenizers
+from roots_tf import tokenizers
+from roots_tf.storage import files
 from roots_tf.tokenizers import counting, marks, report, training
 
 # Two texts a script, which differ in nothing but marks, and whether these are accents.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import packing
 
 

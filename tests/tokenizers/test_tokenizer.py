@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from roots_tf import tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import bulk, counting, extending, training
 from tests.tokenizers.conftest import TEXT
 

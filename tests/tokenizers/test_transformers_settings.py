@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roots_tf import tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from tests.tokenizers.parity import Parity
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

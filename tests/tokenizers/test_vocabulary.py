@@ -1,7 +1,7 @@
 import pytest
 
 from roots_tf import tokenizers
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import vocabulary
 
 GOOD = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s", "\u2028", "\u3000"]

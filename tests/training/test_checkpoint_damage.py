@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf import files, leftovers
-from roots_tf.files import InputError
+from roots_tf.storage import files, leftovers
+from roots_tf.storage.files import InputError
 from roots_tf.training import checkpoint_notes
 from roots_tf.training.checkpoint_notes import Notes, WindowState
 from roots_tf.training.checkpoints import Checkpoints

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.training.checkpoints import Checkpoints
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 from roots_tf.training import durations
 
 SIZES = {"batch_size": 32, "num_examples": 1000, "length": 128}

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from roots_tf import checked_json
+from roots_tf.storage import checked_json
 from roots_tf.training import strategies
 from roots_tf.training.automatic import Computation
 from roots_tf.training.plan_file import Computed, read_plan

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from roots_tf import schema
 from roots_tf.losses import Scalar
+from roots_tf.storage import schema
 from roots_tf.training import reporting
 from roots_tf.training.calls import Result
 from roots_tf.training.checkpoint_notes import WindowState

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.files import InputError
 from roots_tf.losses import Scalar
+from roots_tf.storage.files import InputError
 from roots_tf.training import optimizers, strategies
 from roots_tf.training.step import TrainStep
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 BLOCK_BYTES = 1 << 20
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roots_tf import files, schema
+from roots_tf.storage import files, schema
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import leftovers, paths
+from roots_tf.storage import leftovers, paths
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.

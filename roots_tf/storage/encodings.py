@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import NamedTuple
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 # The four-byte marks come first: the UTF-32 mark begins with the UTF-16 one.
 BYTE_ORDER_MARKS = [

@@ -26,8 +26,9 @@ from pathlib import Path
 from absl import logging
 
 import roots_tf
-from roots_tf import files, flags, locks, schema
-from roots_tf.paths import named
+from roots_tf import flags
+from roots_tf.storage import files, locks, schema
+from roots_tf.storage.paths import named
 
 NAME, LOCK = "config.json", locks.NAME
 WHOLE_BYTES = 1 << 30  # of the inputs of a flag, that are read to tell them from others

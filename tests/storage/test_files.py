@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 import tokenizers
 
-from roots_tf import files
+from roots_tf.storage import files
 
 
 def touch(folder, *names):

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from roots_tf import files, locks
+from roots_tf.storage import files, locks
 
 HOLD = """
 import sys, time
-from roots_tf import locks
+from roots_tf.storage import locks
 with locks.held(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

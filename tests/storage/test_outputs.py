@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from roots_tf import files, outputs, program
+from roots_tf import program
+from roots_tf.storage import files, outputs
 
 PROGRAMS = {name: importlib.import_module(f"pipelines.{name}") for name in program.programs()}
 FLAGS = {name: program.flags_of(module.Config) for name, module in PROGRAMS.items()}
@@ -194,7 +195,7 @@ def test_predict_does_not_overwrite_its_input(at):
         [sys.executable, "-m", "pipelines.predict", "--model=m", "--input=file", "--output=./file"],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[2])},
     )
     assert run.returncode == 2
     assert run.stderr == (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow
 import pyarrow.parquet
 
-from roots_tf.files import InputError
+from roots_tf.storage.files import InputError
 
 _ROWS_AT_ONCE = 256
 # A row of documents or examples takes bytes. Runs of equal values take next to none, so a small

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from roots_tf import files, schema
+from roots_tf.storage import files, schema
 
 _KEY = "checksum"
 

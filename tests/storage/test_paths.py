@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from roots_tf import files, paths
+from roots_tf.storage import files, paths
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 import roots_tf
-from roots_tf import claims, files, program
+from roots_tf import program
+from roots_tf.storage import claims, files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roots_tf import files, flags, paths
+from roots_tf import flags
+from roots_tf.storage import files, paths
 
 # What programs put into their folder under a fixed name, so that an input there would be lost.
 WRITTEN = (

@@ -4,8 +4,8 @@ import codecs
 
 import pytest
 
-from roots_tf import encodings
-from roots_tf.files import InputError
+from roots_tf.storage import encodings
+from roots_tf.storage.files import InputError
 
 TEXTS = {
     "zh": "今天天气很好，我们去公园散步。孩子们在湖边放风筝，老人们在树下下棋。",

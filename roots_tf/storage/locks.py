@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import files
+from roots_tf.storage import files
 
 NAME = ".lock"
 BEAT_SECONDS = 5.0  # between two touches of the file

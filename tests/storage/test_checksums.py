@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from roots_tf import checksums, files, tokenizers
+from roots_tf import tokenizers
+from roots_tf.storage import checksums, files
 from roots_tf.tokenizers import vocabulary
 from roots_tf.tokenizers.tokenizer import wordpiece
 

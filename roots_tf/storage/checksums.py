@@ -16,7 +16,7 @@ import json
 import os
 from pathlib import Path
 
-from roots_tf import files, schema
+from roots_tf.storage import files, schema
 
 KEY = "sha256"
 MODEL, WEIGHTS = "model.json", "model.safetensors"

@@ -21,8 +21,8 @@ import types
 import typing
 from pathlib import Path
 
-from roots_tf import files
 from roots_tf.flags import Bounds
+from roots_tf.storage import files
 
 _SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can spell them, but UTF-8 has none
 _NAMES = {

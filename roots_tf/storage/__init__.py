@@ -1,0 +1,1 @@
+"""What touches the disk: names and patterns, whole writes, locks, checked contents, formats."""

@@ -162,6 +162,20 @@ class FineTuning:
             f"found --balance with --task={self.name}; wanted it with classification alone"
         )
 
+    def with_metric_language(self, language: str) -> "FineTuning":
+        """This kind, whose answers are compared in a language when they are scored.
+
+        Args:
+            language: one of `roots_tf.metrics.answer_words.Language`.
+
+        Raises:
+            InputError: the kind has no answers that depend on one.
+        """
+        raise InputError(
+            f"found --metric_language={language} with --task={self.name}; wanted it with "
+            "question_answering alone"
+        )
+
     def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> TokenRows:
         """Rows of examples.
 
@@ -265,6 +279,14 @@ class FineTuning:
             predictions: one an example, of which the answer alone is looked at.
         """
         raise NotImplementedError
+
+    def conditions(self, examples) -> dict[str, object]:
+        """What scores of these examples depend on beside the answers: what goes with the numbers.
+
+        Args:
+            examples: labelled, as `read` gives them.
+        """
+        return {}
 
     def baseline(self, train, examples) -> dict[str, float]:
         """The same scores of an answer that needs no model, such as the most frequent label.

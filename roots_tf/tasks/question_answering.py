@@ -3,16 +3,18 @@
 import dataclasses
 import json
 import re
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from roots_tf import models
+from roots_tf import models, words
 from roots_tf.labelled import squad, tables
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import TokenRows, cut
 from roots_tf.losses import Scalar
+from roots_tf.metrics import answer_words
 from roots_tf.metrics import question_answering as metrics
 from roots_tf.tasks import question_graph
 from roots_tf.tasks.finetuning import FineTuning, TransformersHead
@@ -28,6 +30,8 @@ class Questions(NamedTuple):
 
 
 NO_ANSWER = {"answer": "", "start": -1, "end": -1}
+# Behind a mark that ends one, after which scripts without spaces have none.
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？｡።។။།])\s*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +41,12 @@ class QuestionAnswering(FineTuning):
     Attributes:
         answerable: whether every question of the training file has an answer. If not, the answer
             is empty where the model gives the first token more than any span.
+        metric_language: that answers are compared in when they are scored; "auto": told from the
+            contexts.
     """
 
     answerable: bool = True
+    metric_language: answer_words.Language = "auto"
 
     name = "question_answering"
     score = "f1"
@@ -179,24 +186,59 @@ class QuestionAnswering(FineTuning):
         start += len(question.context[start:end]) - len(question.context[start:end].lstrip())
         return {"answer": question.context[start:end], "start": start, "end": end}
 
+    def with_metric_language(self, language):
+        """This kind, whose answers are compared in a language."""
+        return dataclasses.replace(self, metric_language=language)
+
     def scores(self, examples, predictions):
-        """Exact match and F1 over words, the better of all answers given."""
+        """Exact match and F1 over words, or characters, the better of all answers given."""
         gold = {each.id: [a.text for a in each.answers] for each in examples.questions}
-        return metrics.scores({row["id"]: row["answer"] for row in predictions}, gold)
+        answers = {row["id"]: row["answer"] for row in predictions}
+        return metrics.scores(answers, gold, self._languages(examples))
+
+    def conditions(self, examples):
+        """The languages that answers were compared in, the most frequent first."""
+        found = Counter(self._languages(examples).values())
+        return {"metric_language": ", ".join(language for language, _ in found.most_common())}
+
+    def _languages(self, examples: Questions) -> dict[str, str]:
+        """The language of the answers to each question, by its id.
+
+        A file may mix scripts with and without spaces, and each context says which it is. Which
+        language of spaces it is, all such contexts say together.
+        """
+        questions = examples.questions
+        if self.metric_language != "auto":
+            return {each.id: self.metric_language for each in questions}
+        contexts = dict.fromkeys(each.context for each in questions)
+        unspaced = {text: words.language_of(text) for text in contexts}
+        spaced = answer_words.language_of(text for text in contexts if not unspaced[text])
+        told = {
+            text: answer_words.language_of([text]) if unspaced[text] else spaced
+            for text in contexts
+        }
+        return {each.id: told[each.context] for each in questions}
 
     def baseline(self, train, examples):
         """Scores of the sentence of the context that shares most words with the question."""
-        answers = []
+        languages, answers = self._languages(examples), []
         for each in examples.questions:
-            words = set(re.findall(r"\w+", each.question.lower()))
-            sentences = re.split(r"(?<=[.!?])\s+", each.context)
-            shared = [len(words & set(re.findall(r"\w+", s.lower()))) for s in sentences]
+            asked = _words(each.question, languages[each.id])
+            sentences = [text for text in _SENTENCE_END.split(each.context) if text]
+            shared = [len(asked & _words(text, languages[each.id])) for text in sentences]
             answers.append({"id": each.id, "answer": sentences[int(np.argmax(shared))]})
         return self.scores(examples, answers)
 
     def served(self, model, tokenizer):
         """Answers to questions."""
         return question_graph.ServedAnswers(self, model, tokenizer)
+
+
+def _words(text: str, language: str) -> set[str]:
+    """The words of a text, or its characters where no spaces part them."""
+    if words.has_unspaced(text):
+        return {*answer_words.tokens(text, language)}
+    return {*re.findall(r"\w+", text.lower())}
 
 
 def _is_squad(path, encoding: str) -> bool:

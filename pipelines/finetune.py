@@ -31,7 +31,7 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers, training
-from roots_tf.metrics import over_seeds, plots
+from roots_tf.metrics import answer_words, over_seeds, plots
 from roots_tf.storage import checked_json, claims, files
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
@@ -75,6 +75,11 @@ class TaskFlags:
         maximum=1 << 20,
     )
     balance: bool = program.flag(False, help="weigh classes so that each counts alike")
+    metric_language: answer_words.Language = program.flag(
+        "auto",
+        help="that answers to questions are scored in: punctuation, articles, words or characters; "
+        "auto: told from the contexts of the file that is scored",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Data:
         examples: by split, as `kind.read` gives them.
         rows: the same as rows of tokens.
         baselines: scores of a trivial answer, of every split but "train".
+        conditions: of the same splits, what their scores depend on, such as a language.
         tokenizer: that of the pretrained model.
     """
 
@@ -134,6 +140,7 @@ class Data:
     examples: dict
     rows: dict
     baselines: dict[str, dict]
+    conditions: dict[str, dict]
     tokenizer: tokenizers.Tokenizer
 
     def predict(self, model, split: str, batch_size: int) -> list[dict]:
@@ -233,10 +240,13 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
         }
     if flags.balance:
         kind = kind.with_balance(examples["train"])
+    if flags.metric_language != "auto":
+        kind = kind.with_metric_language(flags.metric_language)
     rows = {split: kind.rows(part, tokenizer) for split, part in examples.items()}
     scored = [split for split in ("dev", "test") if split in examples]
     baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
-    return Data(kind, examples, rows, baselines, tokenizer)
+    conditions = {split: kind.conditions(examples[split]) for split in scored}
+    return Data(kind, examples, rows, baselines, conditions, tokenizer)
 
 
 def make_model(config: Config, kind, encoder: models.EncoderConfig, seed: int, computation):
@@ -288,7 +298,10 @@ def train_seed(
     predictions = {split: data.predict(scored, split, batch_size) for split in data.baselines}
     draw(kind, data.examples["dev"], predictions["dev"], run)
     scores = {"seed": seed}
-    scores |= {split: data.score(split, rows) for split, rows in predictions.items()}
+    scores |= {
+        split: data.score(split, rows) | data.conditions[split]
+        for split, rows in predictions.items()
+    }
     score = scores["dev"][kind.score]
     scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)

@@ -9,8 +9,9 @@
 and one output: `embedding` [B, H] of a model without a head, pooled and scaled as the model folder
 says; `value` [B] of a regression, in the unit of the training file; `logits` [B, labels], of a
 tagger [B, L, labels] and of question answering [B, L, 2] for start and end. Texts are cut into
-tokens outside, by any reader of the `tokenizer.json` beside it; of vectors, `litert.json` says how
-many tokens a text has at most, and what was put in front of each text.
+tokens outside, by any reader of the `tokenizer.json` beside it. Of vectors, `litert.json` says how
+many tokens a text has at most, and what was put in front of each text; of a tagger, its
+`word_unit`: unless that is "spaces", texts are cut into words first, which are joined by spaces.
 """
 
 import dataclasses
@@ -136,6 +137,8 @@ def write(
         report = {"quantize": quantize, "length": length, "bytes": len(content)}
         if kind is None:
             report["embedding"] = dataclasses.asdict(settings)
+        else:
+            report |= kind.text_settings()
         report |= compare(
             row_model, content, _rows(tokenizer, length or longest, padded=length > 0)
         )

@@ -108,20 +108,6 @@ def to_iob2(tags: list[str]) -> list[str]:
     return converted
 
 
-def text_of(sentence: Sentence) -> tuple[str, list[int], list[int]]:
-    """The words with a space between, and where each starts and ends in characters, end exclusive.
-
-    >>> text_of(Sentence(("U.N.", "official"), ("B-ORG", "O"), 1))
-    ('U.N. official', [0, 5], [4, 13])
-    """
-    starts, ends, end = [], [], -1
-    for word in sentence.words:
-        starts.append(end + 1)
-        end = starts[-1] + len(word)
-        ends.append(end)
-    return " ".join(sentence.words), starts, ends
-
-
 def _language_length(words: list[str]) -> int:
     """Length of the language code that every word starts with; 0 where there is none."""
     match = _LANGUAGE.match(words[0])

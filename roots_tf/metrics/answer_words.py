@@ -62,9 +62,7 @@ def language_of(texts: Iterable[str]) -> str:
     if language := words.language_of(text):
         return language if language in get_args(Language) else "other"
     found = Counter(re.findall(r"[^\W\d_]+", text.lower()))
-    seen = {
-        code: sum(found[word] for word in frequent) for code, frequent in _FREQUENT.items()
-    }
+    seen = {code: sum(found[word] for word in frequent) for code, frequent in _FREQUENT.items()}
     best = max(seen, key=seen.get)  # the first of equals
     if seen[best] < found.total() / 10:
         latin = sum(count for word, count in found.items() if _is_latin(word[0]))
@@ -124,7 +122,9 @@ _ASCII = str.maketrans("", "", string.punctuation)
 @functools.cache
 def _punctuation() -> dict:
     """Deletes punctuation of every script, and the symbols of ASCII, of full width too."""
-    marks = {code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == "P"}
+    marks = {
+        code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == "P"
+    }
     symbols = {ord(character) for character in string.punctuation}
     return dict.fromkeys(marks | symbols | {code + 0xFEE0 for code in symbols})
 

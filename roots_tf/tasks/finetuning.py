@@ -316,6 +316,10 @@ class FineTuning:
         """How vectors of texts are made that this kind trains; None of one that trains none."""
         return None
 
+    def text_settings(self) -> dict:
+        """What whoever cuts texts into tokens must know beside the tokenizer, as JSON values."""
+        return {}
+
     def litert_output(self, output, features) -> dict[str, tf.Tensor]:
         """The one output, by name, of the file for LiteRT.
 

@@ -1,15 +1,13 @@
-"""Places in texts, in the graph: words and spaces, as Python's `re` sees them."""
+"""Places in texts, in the graph: words and spaces, as `roots_tf.labelled.word_units` sees them."""
 
 import functools
-import re
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
+from roots_tf.labelled import word_units
+from roots_tf.labelled.word_units import CONTINUES, IN_WORD, SPACE, SYMBOL
 from roots_tf.tokenizers import characters, graph
-
-_SPACE, _IN_WORD, _SYMBOL = range(3)
 
 
 class WordPlaces(NamedTuple):
@@ -40,14 +38,20 @@ def decode(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return codes, splits
 
 
-def words(texts: tf.Tensor) -> WordPlaces:
-    r"""What `re.finditer(r"\w+|[^\w\s]", text)` finds in each text [B]."""
+def words(texts: tf.Tensor, unit: word_units.Unit = "spaces") -> WordPlaces:
+    """What `word_units.places` finds in each text [B] with a `unit`, but for "segmented"."""
     codes, char_splits = decode(texts)
     size = tf.size(codes)
-    classes = graph.look_up(_classes(), codes)
-    before = tf.concat([[_SPACE], classes], 0)[:-1]
-    goes_on = (classes == _IN_WORD) & (before == _IN_WORD) & ~graph.starts_of(char_splits, size)
-    inside = classes != _SPACE
+    found = graph.look_up(_classes(unit), codes)
+    is_first = graph.starts_of(char_splits, size)
+    before = tf.where(is_first, SPACE, tf.concat([[SPACE], found], 0)[:-1])
+    continues = (found == CONTINUES) & (before != SPACE)
+    # A mark is of the class of the letter that it stands on; alone it is a symbol.
+    letters = tf.boolean_mask(tf.where(found == CONTINUES, SYMBOL, found), ~continues)
+    kinds = tf.gather(letters, tf.cumsum(tf.cast(~continues, tf.int32)) - 1)
+    before = tf.concat([[SPACE], kinds], 0)[:-1]
+    goes_on = continues | ((kinds == IN_WORD) & (before == IN_WORD) & ~is_first)
+    inside = found != SPACE
     begins = inside & ~goes_on
     begun = tf.concat([[0], tf.cumsum(tf.cast(begins, tf.int32))], 0)  # [C + 1]
     of_char = tf.where(inside, begun[1:] - 1, -1)
@@ -55,6 +59,40 @@ def words(texts: tf.Tensor) -> WordPlaces:
     own, place = tf.boolean_mask(of_char, inside), tf.boolean_mask(place, inside)
     places = tf.stack([tf.math.segment_min(place, own), tf.math.segment_max(place, own) + 1], -1)
     return WordPlaces(places, tf.gather(begun, char_splits), of_char, char_splits)
+
+
+def with_spaces(texts: tf.Tensor, words: WordPlaces) -> tuple[tf.Tensor, WordPlaces]:
+    """Texts [B] with one space between two words and no other, as `" ".join` writes them.
+
+    Args:
+        texts: strings.
+        words: of these texts.
+
+    Returns:
+        The texts, and the words with the characters of these texts; their `places` stay those in
+        the texts as they were.
+    """
+    codes, _ = decode(texts)
+    inside = words.of_char >= 0
+    own, codes = tf.boolean_mask(words.of_char, inside), tf.boolean_mask(codes, inside)
+    text_of = graph.row_of(words.row_splits, tf.size(words.places) // 2)  # [W]
+    begins = own != tf.concat([[-1], own], 0)[:-1]
+    # The first word of a text has no space before it.
+    first = tf.gather(words.row_splits, tf.gather(text_of, own)) == own
+    before = tf.cast(begins & ~first, tf.int32)
+    at = (tf.range(tf.size(codes)) + tf.cumsum(before))[:, None]
+    size = tf.size(codes) + tf.reduce_sum(before)
+    spaced = tf.tensor_scatter_nd_update(tf.fill([size], ord(" ")), at, codes)
+    of_char = tf.tensor_scatter_nd_update(tf.fill([size], -1), at, own)
+    # A text has as many characters as its words, and a space less than words.
+    chars = tf.math.unsorted_segment_sum(
+        1 + before, tf.gather(text_of, own), tf.size(words.row_splits) - 1
+    )
+    splits = tf.concat([[0], tf.cumsum(chars)], 0)
+    encoded = tf.raw_ops.UnicodeEncode(
+        input_values=spaced, input_splits=splits, output_encoding="UTF-8", errors="replace"
+    )
+    return encoded, words._replace(of_char=of_char, char_splits=splits)
 
 
 def first_pieces(piece_ends: tf.RaggedTensor, words: WordPlaces) -> tf.Tensor:
@@ -80,17 +118,12 @@ def first_pieces(piece_ends: tf.RaggedTensor, words: WordPlaces) -> tf.Tensor:
 def next_character(texts: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """The first place from `start` [B] on, in characters of `texts` [B], that is no space."""
     codes, splits = decode(texts)
-    solid = tf.cast(tf.where(graph.look_up(_classes(), codes) != _SPACE)[:, 0], tf.int32)
+    solid = tf.cast(tf.where(graph.look_up(_classes("spaces"), codes) != SPACE)[:, 0], tf.int32)
     solid = tf.concat([solid, [tf.size(codes)]], 0)
     return tf.gather(solid, tf.searchsorted(solid, splits[:-1] + start)) - splits[:-1]
 
 
 @functools.cache
-def _classes() -> characters.PagedTable:
-    """Class of each code point to Python's `re`."""
-    # A surrogate is no character of UTF-8.
-    every = "".join(chr(c) for c in range(characters.NUM_CODE_POINTS) if not 0xD800 <= c < 0xE000)
-    classes = np.full(characters.NUM_CODE_POINTS, _SYMBOL, np.int32)
-    for pattern, number in ((r"\s", _SPACE), (r"\w", _IN_WORD)):
-        classes[[ord(character) for character in re.findall(pattern, every)]] = number
-    return characters.paged(classes)
+def _classes(unit: word_units.Unit) -> characters.PagedTable:
+    """Class of each code point."""
+    return characters.paged(word_units.classes(unit))

@@ -2,14 +2,15 @@
 
 import collections
 import dataclasses
-import re
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from roots_tf import models
-from roots_tf.labelled import conll, tables
+from roots_tf import models, words
+from roots_tf.labelled import conll, tables, word_units
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
 from roots_tf.losses import Scalar
@@ -20,11 +21,15 @@ from roots_tf.tasks import tagging_graph
 from roots_tf.tasks.finetuning import Charts, FineTuning, TransformersHead
 from roots_tf.tasks.per_text import read_unlabelled, right_answers
 
+_AGREES = 0.99  # share of the words of a file from which a cut of raw text is like them
 _EITHER = (".tsv", ".txt")  # of tagged words, or of texts without tags
 
 
 class TaggedTexts(NamedTuple):
-    """Texts, the places of their words in characters [start, end), and the words' tags."""
+    """Texts, the places of their words in characters [start, end), and the words' tags.
+
+    Words are those of a file, or cut from raw texts: `is_raw`.
+    """
 
     texts: list[str]
     starts: list[np.ndarray]
@@ -32,6 +37,7 @@ class TaggedTexts(NamedTuple):
     tags: list[tuple[str, ...]]  # empty tuples where there are none
     lines: list[int]
     path: str
+    is_raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +48,15 @@ class Tagging(FineTuning):
 
     Attributes:
         labels: the tags, "O" first.
+        word_unit: how the words of the training file were made, and raw text is cut.
+        language: by whose segmenter words are cut, of the unit "segmented".
+        segmenter: what that was in training, with its version.
     """
 
     labels: tuple[str, ...] = ()
+    word_unit: word_units.Unit = "spaces"
+    language: str = ""
+    segmenter: str = ""
 
     name = "tagging"
     score = "f1"
@@ -80,7 +92,7 @@ class Tagging(FineTuning):
         return self.labels.index("O")
 
     def read(self, path, columns, labelled=True, encoding="utf-8"):
-        """CoNLL files; unlabelled also texts, whose words are cut at spaces and punctuation."""
+        """CoNLL files; unlabelled also texts, whose words are cut as those of the training file."""
         suffix = suffix_of(path)
         is_table = suffix in TABLES and suffix not in _EITHER
         if labelled and is_table:
@@ -96,32 +108,52 @@ class Tagging(FineTuning):
             return words._replace(lines=table.lines, path=table.path)
         tables.refuse_columns(columns, path)
         sentences = conll.read(path, labelled, encoding)
-        parts = [conll.text_of(sentence) for sentence in sentences]
+        unit = word_units.told_from(sentence.words for sentence in sentences).unit
+        parts = [word_units.join(sentence.words, unit) for sentence in sentences]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
         tags = [sentence.tags for sentence in sentences]
         lines = [sentence.line for sentence in sentences]
-        return TaggedTexts(
-            texts, list(map(np.array, starts)), list(map(np.array, ends)), tags, lines, str(path)
-        )
+        return TaggedTexts(texts, starts, ends, tags, lines, str(path))
 
     def labels_of(self, examples):
         """The tags of each text."""
         return [*examples.tags]
 
     def unlabelled(self, columns):
-        """Texts in memory, whose words are cut at spaces and punctuation."""
+        """Texts in memory, whose words are cut as those of the training file."""
         texts = columns["text"]
-        spans = [np.array([m.span() for m in re.finditer(r"\w+|[^\w\s]", t)]) for t in texts]
-        spans = [places.reshape(-1, 2) for places in spans]
+        self._warn_of_other_words(texts)
+        spans = [word_units.places(text, self.word_unit, self.language) for text in texts]
         starts, ends = ([places[:, i] for places in spans] for i in range(2))
         lines = list(range(1, len(texts) + 1))
-        return TaggedTexts(texts, starts, ends, [()] * len(texts), lines, "memory")
+        return TaggedTexts(texts, starts, ends, [()] * len(texts), lines, "memory", is_raw=True)
+
+    def _warn_of_other_words(self, texts: list[str]) -> None:
+        """Says where raw texts cannot be cut into words such as the tagger has learned."""
+        if self.word_unit == "segmented" and self.segmenter != words.segmenter(self.language):
+            logging.warning(
+                "words are cut here by %s, and those of training by %s: tags may differ",
+                *(words.segmenter(self.language), self.segmenter),
+            )
+        unspaced = sum(bool(words.language_of(text)) for text in texts)
+        if self.word_unit == "spaces" and unspaced:
+            logging.warning(
+                "%d of %d texts are of scripts without spaces, and this tagger learned words "
+                "between spaces: each clause is one word. Train one on a file of such a script",
+                *(unspaced, len(texts)),
+            )
 
     def learn(self, examples):
-        """This kind with the tags of the training file, "O" first."""
+        """This kind with the tags of the training file, "O" first, and how its words were made."""
         names = {tag for tags in examples.tags for tag in tags}
         labels = tuple(sorted(names | {"O"}, key=lambda tag: (tag != "O", tag)))
-        return dataclasses.replace(self, labels=labels)
+        unit, language = word_units.told_from(_words(examples))
+        segmenter = words.segmenter(language) if language else ""
+        if remark := words.remark(language):
+            logging.warning(remark)
+        return dataclasses.replace(
+            self, labels=labels, word_unit=unit, language=language, segmenter=segmenter
+        )
 
     def make_model(self, config, seed=0, precision="float32", recompute=False):
         """A model with random weights: logits of each token. As for `models.TokenClassifier`."""
@@ -129,28 +161,29 @@ class Tagging(FineTuning):
 
     def rows(self, examples, tokenizer, labelled=True):
         """Rows with `words`, the word that starts at a token, or -1; and `tag_ids` likewise."""
-        pieces = tokenizer.encode_with_offsets(examples.texts)
+        texts, starts, ends = examples[:3]
+        if self.word_unit != "spaces" or not examples.is_raw:
+            # Each word has pieces of its own, with every tokenizer.
+            parts = [word_units.join(sentence, "spaces") for sentence in _words(examples)]
+            texts, starts, ends = zip(*parts, strict=True) if parts else ((), (), ())
+        pieces = tokenizer.encode_with_offsets(list(texts))
         rows = cut(
             pieces.ids, pieces.row_splits, tokenizer, self.max_seq_length, self.window_stride
         )
-        words, tag_ids = np.full(len(pieces.ids), -1, np.int32), None
-        for i, (start, end) in enumerate(
-            zip(pieces.row_splits[:-1], pieces.row_splits[1:], strict=True)
-        ):
-            words[start:end] = first_pieces(
-                pieces.ends[start:end], examples.starts[i], examples.ends[i]
-            )
+        word_ids, tag_ids = np.full(len(pieces.ids), -1, np.int32), None
+        for i, (start, end) in enumerate(itertools.pairwise(pieces.row_splits)):
+            word_ids[start:end] = first_pieces(pieces.ends[start:end], starts[i], ends[i])
         if labelled:
             ids = self._tag_ids(examples)
             first_word = np.cumsum([0, *map(len, ids)])[:-1]
             text_of = np.repeat(np.arange(len(ids)), np.diff(pieces.row_splits))
             flat = np.concatenate([*ids, [-1]]).astype(np.int32)
-            tag_ids = np.where(words >= 0, flat[first_word[text_of] + words], -1)
+            tag_ids = np.where(word_ids >= 0, flat[first_word[text_of] + word_ids], -1)
         # A row is [CLS], its pieces, [SEP].
         inside = ragged_range(rows.row_splits[:-1] + 1, rows.row_splits[1:] - 1)
         begin = pieces.row_splits[rows.texts] + rows.pieces
         source = ragged_range(begin, begin + rows.lengths - 2)
-        for name, values in (("words", words), ("tag_ids", tag_ids)):
+        for name, values in (("words", word_ids), ("tag_ids", tag_ids)):
             if values is not None:
                 rows.of_tokens[name] = np.full(len(rows.token_ids), -1, np.int32)
                 rows.of_tokens[name][inside] = values[source]
@@ -184,14 +217,14 @@ class Tagging(FineTuning):
         splits = np.cumsum([0, *map(len, examples.starts)])  # of texts among their words
         row = np.repeat(np.arange(len(rows)), rows.lengths)
         place = np.arange(len(row)) - rows.row_splits[row]
-        words = rows.of_tokens["words"]
-        starts = words >= 0
+        word_ids = rows.of_tokens["words"]
+        starts = word_ids >= 0
         tags, probabilities = tagging_graph.tags_of_words(
             tf.constant(np.concatenate(outputs["probabilities"])[starts]),
             tf.constant(row[starts], tf.int32),
             tf.constant(place[starts], tf.int32),
             tf.constant(rows.lengths, tf.int32),
-            tf.constant((words + splits[rows.texts[row]])[starts], tf.int32),
+            tf.constant((word_ids + splits[rows.texts[row]])[starts], tf.int32),
             tf.constant(splits[-1], tf.int32),
             outside=self.outside,
         )
@@ -214,6 +247,18 @@ class Tagging(FineTuning):
             [list(tags) for tags in examples.tags], [row["tags"] for row in predictions]
         )
 
+    def conditions(self, examples):
+        """How raw text is cut, and the share of the file's words that such a cut gives."""
+        told = word_units.Told(self.word_unit, self.language)
+        share = word_units.agreement(*examples[:3], told)
+        if share < _AGREES:
+            logging.warning(
+                "%s: raw text is cut into words by the unit %s, which gives %.1f %% of the file's "
+                "own words: on raw text the tagger does worse than its scores here say",
+                *(examples.path, self.word_unit, 100 * share),
+            )
+        return {"word_unit": self.word_unit, "words_as_in_raw_text": share}
+
     def baseline(self, train, examples):
         """Scores of giving each word the tag that it has most often in training, or "O"."""
         counts = collections.defaultdict(collections.Counter)
@@ -221,10 +266,8 @@ class Tagging(FineTuning):
             counts[word][tag] += 1
         frequent = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
         answers = [
-            {"tags": [frequent.get(text[a:b], "O") for a, b in zip(starts, ends, strict=True)]}
-            for text, starts, ends in zip(
-                examples.texts, examples.starts, examples.ends, strict=True
-            )
+            {"tags": [frequent.get(word, "O") for word in sentence]}
+            for sentence in _words(examples)
         ]
         return self.scores(examples, answers)
 
@@ -237,8 +280,23 @@ class Tagging(FineTuning):
         return Charts(matrix, {})
 
     def served(self, model, tokenizer):
-        """Tags and entities of texts."""
+        """Tags and entities of texts.
+
+        Raises:
+            InputError: words are segmented by a library, which no graph holds.
+        """
+        if self.word_unit == "segmented":
+            raise InputError(
+                f"found a tagger of segmented words ({self.segmenter}), which no graph can cut; "
+                "wanted one of words between spaces or of single characters: train it on a file "
+                "of characters; `roots predict` and --format=litert, which takes ids, answer as "
+                "it is"
+            )
         return tagging_graph.ServedTags(self, model, tokenizer)
+
+    def text_settings(self):
+        """How texts are cut into words, which are tokenized with a space between."""
+        return {"word_unit": self.word_unit, "language": self.language}
 
     def _tag_ids(self, examples: TaggedTexts) -> list[list[int]]:
         """Index of the tag of each word."""
@@ -277,11 +335,16 @@ def first_pieces(piece_ends: np.ndarray, starts: np.ndarray, ends: np.ndarray) -
     return np.where(first, word, -1).astype(np.int32)
 
 
+def _words(examples: TaggedTexts):
+    """The words of each text."""
+    for text, starts, ends in zip(*examples[:3], strict=True):
+        yield [text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
 def _tagged_words(examples: TaggedTexts):
     """Every word and its tag."""
-    for text, starts, ends, tags in zip(*examples[:4], strict=True):
-        for start, end, tag in zip(starts, ends, tags, strict=True):
-            yield text[start:end], tag
+    for sentence, tags in zip(_words(examples), examples.tags, strict=True):
+        yield from zip(sentence, tags, strict=True)
 
 
 def _entities(

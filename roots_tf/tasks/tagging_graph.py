@@ -57,7 +57,7 @@ class ServedTags(ServedKind):
     [B, E] ("") and `scores` [B, E] (0), the mean probability of their words' tags. `ids` gives the
     `probabilities` [B, L, labels] of the tags of every token.
 
-    A word is a run of letters, digits and "_", or one other character that is no space.
+    A word is what the kind's unit says: see `roots_tf.labelled.word_units`.
     """
 
     by_token = ("probabilities",)
@@ -79,9 +79,12 @@ class ServedTags(ServedKind):
 
     def answers(self, inputs):
         """Words, tags and entities."""
-        ids, _, piece_ends = self.graph.tokenize_with_offsets(inputs["text"])
+        text, unit = inputs["text"], self.kind.word_unit
+        words = graph_places.words(text, unit)
+        if unit != "spaces":
+            text, words = graph_places.with_spaces(text, words)
+        ids, _, piece_ends = self.graph.tokenize_with_offsets(text)
         rows = self.cut(ids, stride=self.kind.window_stride)
-        words = graph_places.words(inputs["text"])
         first_piece_of = graph_places.first_pieces(piece_ends, words)
         tags, probabilities = self._tags(
             rows, ids.row_splits, first_piece_of, tf.shape(words.places)[0]

@@ -68,14 +68,6 @@ def test_iob2_has_the_entities_of_iob1(tags):
         assert tag[0] != "I" or before[2:] == tag[2:]
 
 
-@settings(deadline=None)
-@given(st.lists(st.text(min_size=1), min_size=1))
-def test_words_are_where_text_of_says(words):
-    text, starts, ends = conll.text_of(conll.Sentence(tuple(words), ("O",) * len(words), 1))
-    assert [text[start:end] for start, end in zip(starts, ends, strict=True)] == words
-    assert text == " ".join(words)
-
-
 def test_real_files(data):
     for split, count in (("train", 20_000), ("dev", 10_000), ("test", 10_000)):
         found = conll.read(data / "wikiann_en" / f"{split}.conll")

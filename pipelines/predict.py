@@ -1,20 +1,22 @@
 """Answer new examples with a fine-tuned model.
 
     roots predict --model=work/task/model --input=new.txt --output=answers.jsonl
+    echo 国家主席江泽民今天在北京。 | roots predict --model=work/names/model
 
 Takes seconds and then as long as the model does. Reads what finetune reads, without the answers: a
-text a line (`.txt`), or TSV, CSV, JSON lines, Parquet, CoNLL, SQuAD by task. Writes a JSON object
-an example: label and probabilities; value; tags and entities, or an answer, with their place in the
-text in characters.
+text a line (`.txt`), or TSV, CSV, JSON lines, Parquet, CoNLL, SQuAD by task; without `--input`
+texts from standard input. Writes, or prints, a JSON object an example: label and probabilities;
+value; tags and entities, or an answer, with their place in the text in characters.
 """
 
 import dataclasses
 import json
+import sys
 
 from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers
-from roots_tf.storage import files
+from roots_tf.storage import encodings, files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +24,12 @@ class Config:
     """Flags of `predict`."""
 
     model: str = program.flag(help="model folder that finetune wrote", role="input")
-    input: str = program.flag(help="file of examples", role="input")
-    output: str = program.flag(help="file of answers, JSON lines", role="output_file")
+    input: str = program.flag(
+        "", help="file of examples; none: a text a line from standard input", role="input"
+    )
+    output: str = program.flag(
+        "", help="file of answers, JSON lines; none: standard output", role="output_file"
+    )
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns that differ: text=sentence; or the order of all"
     )
@@ -38,15 +44,48 @@ def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     kind = tasks.restore(models.describe(config.model))
     tokenizer = tokenizers.load(config.model)
-    examples = labelled.read_examples(kind, config.input, config, labelled=False)
+    examples = read(config, kind)
     if config.debug:
         examples = labelled.first(examples, 16)
     model = models.load(config.model)
     predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
-    files.write_text(config.output, "".join(lines))
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
+    if not config.output:
+        print(lines, end="")
+        return predictions
+    files.write_text(config.output, lines)
     logging.info("%s holds %d answers", config.output, len(predictions))
     return predictions
+
+
+def read(config: Config, kind):
+    """Examples of the file, or texts from standard input.
+
+    Args:
+        config: of the program.
+        kind: of task.
+
+    Raises:
+        InputError: as for `kind.read`; or standard input holds no text, or the task needs more.
+    """
+    if config.input:
+        return labelled.read_examples(kind, config.input, config, labelled=False)
+    if kind.texts != ("text",):
+        raise files.InputError(
+            f"found no --input and a model for {kind.name}; wanted a file with "
+            f"{' and '.join(kind.texts)} of each example"
+        )
+    try:
+        text = sys.stdin.buffer.read().decode(encodings.python_name(config.encoding))
+    except UnicodeDecodeError as error:
+        raise files.InputError(
+            f"found bytes that are not {encodings.shown_name(config.encoding)} in the standard "
+            f"input; {encodings.advice('-', error.object)}"
+        ) from error
+    texts = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
+    if not texts:
+        raise files.InputError("found no text in the standard input; wanted a text a line")
+    return kind.unlabelled({"text": texts})
 
 
 if __name__ == "__main__":

@@ -104,10 +104,22 @@ def _header(fields, names, expected, columns: dict, where: str) -> list[str] | N
 
 def _tsv_rows(text: str) -> Iterator[Row]:
     """Rows of TSV; quotes are part of a text unless all of the file has them as Excel writes."""
+    plain = ((number, line.split("\t")) for number, line in lines_of(text))
     quoted = _quoted_rows(text.replace("\r\n", "\n")) if '"' in text else None
-    if quoted is not None:
-        return iter(quoted)
-    return ((number, line.split("\t")) for number, line in lines_of(text))
+    if quoted is None or _is_joined(text, quoted):
+        return plain
+    return iter(quoted)
+
+
+def _is_joined(text: str, quoted: list[Row]) -> bool:
+    """Whether quotes would join lines that are rows as they stand.
+
+        1\t"fine\n0\tbad"  ->  two rows of two fields, whose texts begin and end with a quote
+
+    A field that does hold a line end leaves lines of fewer fields, as no row has its tabs just so.
+    """
+    lines = [line.count("\t") for _, line in lines_of(text)]
+    return len(lines) > len(quoted) and {*lines} == {len(quoted[0][1]) - 1}
 
 
 def _quoted_rows(text: str) -> list[Row] | None:

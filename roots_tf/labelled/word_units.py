@@ -129,6 +129,24 @@ def places(text: str, unit: Unit, language: str = "") -> np.ndarray:
     return np.stack([starts, np.flatnonzero(is_end) + 1], -1)
 
 
+def whole_letters(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span that parts no letter from the marks behind it.
+
+    >>> whole_letters("น้ำ", 1, 2)
+    (0, 3)
+
+    Args:
+        text: that it is of.
+        start: its first character.
+        end: its end, exclusive.
+    """
+    while start > 0 and _MARKS.match(text, start):
+        start -= 1
+    while _MARKS.match(text, end):
+        end += 1
+    return start, end
+
+
 def agreement(
     texts: Sequence[str],
     starts: Sequence[np.ndarray],

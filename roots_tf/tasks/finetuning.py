@@ -61,6 +61,7 @@ class FineTuning:
         score: of `scores`, the one that decides between epochs and between seeds; higher is better.
         scalars: losses and scores that `sums` gives.
         additive: whether the sums over a batch are the sums over its slices.
+        texts: columns that an example without its answer has at least.
         answer_column: column of a labelled table that holds what is learned.
         labels: names of the classes, in the order of the logits; a field where they are learned.
         model: what `make_model` makes, the `kind` of its `model.json`.
@@ -85,6 +86,7 @@ class FineTuning:
     score: ClassVar[str]
     scalars: ClassVar[tuple[Scalar, ...]]
     additive: ClassVar[bool] = True
+    texts: ClassVar[tuple[str, ...]] = ("text",)
     answer_column: ClassVar[str] = "label"
     labels: ClassVar[tuple[str, ...]] = ()
     model: ClassVar[str] = "classifier"

@@ -123,6 +123,26 @@ def next_character(texts: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     return tf.gather(solid, tf.searchsorted(solid, splits[:-1] + start)) - splits[:-1]
 
 
+def whole_letters(
+    texts: tf.Tensor, start: tf.Tensor, end: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Spans that part no letter from the marks behind it, each a little longer where one did.
+
+    Args:
+        texts: strings [B].
+        start: int32 [B], the first character of a span of each.
+        end: int32 [B], the end, exclusive.
+    """
+    codes, splits = decode(texts)
+    first, size = splits[:-1], tf.size(codes)
+    is_letter = graph.look_up(_classes("spaces"), codes) != CONTINUES
+    letters = tf.concat([tf.cast(tf.where(is_letter)[:, 0], tf.int32), [size]], 0)
+    at = tf.searchsorted(letters, first + start, side="right") - 1
+    begin = tf.clip_by_value(tf.gather(letters, tf.maximum(at, 0)), first, first + start)
+    stop = tf.minimum(tf.gather(letters, tf.searchsorted(letters, first + end)), splits[1:])
+    return begin - first, stop - first
+
+
 @functools.cache
 def _classes(unit: word_units.Unit) -> characters.PagedTable:
     """Class of each code point."""

@@ -36,6 +36,7 @@ class MultipleChoice(FineTuning):
     num_choices: int = number(0, minimum=0, maximum=1000)
 
     name = "multiple_choice"
+    texts = ("text", "choices")
     score = "accuracy"
     scalars = (
         Scalar("choice_loss", "loss", is_loss=True),

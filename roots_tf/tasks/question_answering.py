@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models, words
-from roots_tf.labelled import squad, tables
+from roots_tf.labelled import squad, tables, word_units
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import TokenRows, cut
 from roots_tf.losses import Scalar
@@ -49,6 +49,7 @@ class QuestionAnswering(FineTuning):
     metric_language: answer_words.Language = "auto"
 
     name = "question_answering"
+    texts = ("question", "context")
     score = "f1"
     scalars = (Scalar("answer_loss", "loss", is_loss=True),)
     model = "token_classifier"
@@ -183,8 +184,10 @@ class QuestionAnswering(FineTuning):
         base = pieces.row_splits[rows.texts[row]] + rows.pieces[row] - rows.second[row]
         start = int(pieces.starts[base + outputs["first"][row]])
         end = int(pieces.ends[base + outputs["last"][row]])
-        start += len(question.context[start:end]) - len(question.context[start:end].lstrip())
-        return {"answer": question.context[start:end], "start": start, "end": end}
+        context = question.context
+        start += len(context[start:end]) - len(context[start:end].lstrip())
+        start, end = word_units.whole_letters(context, start, end)
+        return {"answer": context[start:end], "start": start, "end": end}
 
     def with_metric_language(self, language):
         """This kind, whose answers are compared in a language."""

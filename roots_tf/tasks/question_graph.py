@@ -127,6 +127,7 @@ class ServedAnswers(ServedKind):
             for places, name in ((starts, "first"), (ends, "last"))
         )
         start = tf.minimum(graph_places.next_character(context, start), end)
+        start, end = graph_places.whole_letters(context, start, end)
         answer = tf.strings.substr(context, start, end - start, unit="UTF8_CHAR")
         return {
             "answer": tf.where(exists, answer, ""),

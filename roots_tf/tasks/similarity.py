@@ -40,6 +40,7 @@ class Similarity(Valued, FineTuning):
     highest: float = 1.0
 
     name = "similarity"
+    texts = ("text", "text_pair")
     model = "encoder"
     scalars = (Scalar("similarity_loss", "loss", is_loss=True),)
     grouped = True

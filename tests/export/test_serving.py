@@ -26,7 +26,9 @@ KINDS = {
     "similarity": tasks.KINDS["similarity"](LENGTH, lowest=1.0, highest=5.0),
     "multiple_choice": tasks.KINDS["multiple_choice"](LENGTH, num_choices=3),
     "tagging": tasks.KINDS["tagging"](LENGTH, labels=TAGS),
-    "tagging_far": tasks.KINDS["tagging"](LENGTH, stride=20, labels=TAGS),
+    "tagging_far": tasks.KINDS["tagging"](
+        LENGTH, stride=20, labels=TAGS, word_unit="characters_and_words"
+    ),
     "question_answering": tasks.KINDS["question_answering"](96),
     "unanswerable": tasks.KINDS["question_answering"](96, stride=9, answerable=False),
 }

@@ -90,7 +90,27 @@ def test_quotes_of_a_tsv_are_its_texts_unless_all_agree(tmp_path, literal):
     assert found == [tuple(line.split("\t")) for line in [*literal.split("\n"), "x\tneg"]]
 
 
-FIELDS = st.text(st.sampled_from('ab"\t\n,; é'), min_size=1).filter(str.strip)
+@pytest.mark.parametrize("lines", ['"fine\tpos\nbad"\tneg', 'x\tpos\n"a\tneg\nb\tpos\nc"\tneg'])
+def test_quotes_join_no_lines_that_are_rows(tmp_path, lines):
+    found = rows(write(tmp_path / "a.tsv", f"text\tlabel\n{lines}\n"))
+    assert found == [tuple(line.split("\t")) for line in lines.split("\n")]
+
+
+def test_reviews_are_read_a_row_a_line(data):
+    for split, count in (("train", 9_600), ("dev", 1_200), ("test", 1_200)):
+        path = data / "chnsenticorp" / f"{split}.tsv"
+        table = tables.read(path, WANTED, columns={"text": "text_a"})
+        assert table.lines == [*range(2, count + 2)]
+        lines = path.read_text("utf-8").split("\n")[1 : count + 1]
+        assert [
+            f"{label}\t{text}" for text, label in zip(*table.columns.values(), strict=True)
+        ] == lines
+
+
+# A field of tabs and line ends may look like rows.
+FIELDS = st.text(st.sampled_from('ab"\t\n,; é'), min_size=1).filter(
+    lambda field: field.strip() and not {"\t", "\n"} <= {*field}
+)
 
 
 @settings(deadline=None)

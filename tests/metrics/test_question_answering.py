@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roots_tf.labelled import squad
+from roots_tf.metrics import answer_words
 from roots_tf.metrics import question_answering as metric
 
 WORDS = st.sampled_from(["the", "An", "a", "Paris", "paris.", "in", "U.S.", "-", "2,000", "été"])
@@ -30,6 +31,57 @@ ANSWERS = st.lists(WORDS, max_size=4).map(" ".join)
 def test_worked_examples(predicted, right, exact, f1):
     scores = metric.scores({"q": predicted}, {"q": right})
     assert scores == {"exact_match": exact, "f1": pytest.approx(f1)}
+
+
+OTHERS = [
+    ("zh", "北京大学", ["北京大学"], 1, 1),
+    ("zh", "《北京大学》。", ["“北京大学”，"], 1, 1),  # punctuation of every script
+    ("zh", "江泽民主", ["江泽民主席"], 0, 8 / 9),  # as characters; as words 0
+    ("zh", "iPhone 7的", ["iphone７手机，iPhone 7的"], 0, 2 / 3),  # Latin words are whole
+    ("zh", "在 Tesla 公司", ["在Tesla公司"], 1, 1),  # spaces part nothing
+    ("ja", "東京タワー", ["東京タワ"], 0, 8 / 9),
+    ("th", "น้ำใส", ["น้ำ"], 0, 2 / 3),  # a letter with its marks is one
+    ("en", "«Denver»", ["Denver"], 0, 0),  # SQuAD drops the punctuation of ASCII alone
+    ("other", "«Denver»", ["Denver"], 1, 1),
+    ("de", "die „Grüne Woche“", ["der Grüne Woche"], 1, 1),
+    ("de", "the Woche", ["Woche"], 0, 2 / 3),  # articles are those of the language
+    ("es", "la Casa", ["casa"], 1, 1),
+    ("other", "la Casa", ["casa"], 0, 2 / 3),
+    ("hi", "दिल्ली।", ["दिल्ली"], 1, 1),
+]
+
+
+@pytest.mark.parametrize(("language", "predicted", "right", "exact", "f1"), OTHERS)
+def test_worked_examples_of_other_languages(language, predicted, right, exact, f1):
+    scores = metric.scores({"q": predicted}, {"q": right}, {"q": language})
+    assert scores == {"exact_match": exact, "f1": pytest.approx(f1)}
+
+
+@pytest.mark.parametrize(
+    ("texts", "language"),
+    [
+        (["东汉末年，天下大乱。"], "zh"),
+        (["東京タワーは高い。"], "ja"),
+        (["Der Rat ist mit den Leuten auf dem Weg."], "de"),
+        (["Le chat est dans la maison avec les enfants."], "other"),
+        (["Denver"], "en"),  # too little to say
+        (["Москва - столица России, и в ней живут миллионы людей."], "other"),
+        (["मैं दिल्ली में रहता हूँ"], "other"),
+        ([], "en"),
+    ],
+)
+def test_the_language_of_texts(texts, language):
+    assert answer_words.language_of(texts) == language
+
+
+def test_answers_without_their_last_character(data):
+    found = squad.read(data / "xquad" / "xquad.zh.json")
+    gold = {question.id: [question.answers[0].text] for question in found}
+    shorter = {name: answer[:-1] for name, (answer,) in gold.items()}
+    assert metric.scores(shorter, gold)["f1"] < 0.1
+    assert metric.scores(shorter, gold, dict.fromkeys(gold, "zh"))["f1"] > 0.75
+    han = {n: a for n, a in gold.items() if len(a[0]) > 4 and all("一" <= c <= "龥" for c in a[0])}
+    assert metric.scores(shorter, han, dict.fromkeys(han, "zh"))["f1"] > 0.9
 
 
 def slow_words(answer):

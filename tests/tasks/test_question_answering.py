@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roots_tf.labelled import sampling
-from roots_tf.tasks import question_graph
-from roots_tf.tasks.question_answering import QuestionAnswering
+from roots_tf import tasks
+from roots_tf.labelled import sampling, squad, word_units
+from roots_tf.storage.files import InputError
+from roots_tf.tasks import graph_places, question_graph
+from roots_tf.tasks.question_answering import QuestionAnswering, Questions
+from roots_tf.tokenizers.tokenizer import wordpiece
 
 
 def write(path, context: str, question: str, answer: str | None):
@@ -76,6 +79,63 @@ def test_what_is_certain_comes_back_from_real_questions(questions, tokenizer, le
     for question, row in zip(examples.questions, predictions, strict=True):
         assert question.context[row["start"] : row["end"]] == row["answer"]
     assert 0.0 < kind.baseline(examples, examples)["f1"] < 0.5
+
+
+def test_answers_in_scripts_without_spaces_begin_and_end_anywhere(tmp_path):
+    context = "国家主席江泽民" * 30 + "今天在北京会见了克林顿。"
+    letters = sorted({*context, "谁"})
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    tokenizer = wordpiece(tokens, lowercase=True)
+    kind = QuestionAnswering(max_seq_length=32, stride=9)
+    for answer in ("北京", "天", "林顿。", context[-30:]):
+        examples = kind.read(write(tmp_path / "a.json", context, "谁", answer), {})
+        rows = kind.rows(examples, tokenizer)
+        if answer == context[-30:]:  # longer than a window has room for
+            assert not rows.of_rows["spans"].any()
+            continue
+        (found,) = kind.predictions(examples, rows, certain(rows))
+        assert found["answer"] == answer == context[found["start"] : found["end"]]
+        assert kind.scores(examples, [found]) == {"exact_match": 1.0, "f1": 1.0}
+        assert kind.conditions(examples) == {"metric_language": "zh"}
+    baseline = kind.baseline(examples, examples)
+    assert baseline["f1"] > 0  # of characters that question and sentence share
+
+
+def test_an_answer_parts_no_letter_from_its_marks():
+    context = "กินน้ำ"
+    start, end = graph_places.whole_letters(
+        tf.constant([context, "e\u0301e", "\u0301a", "a"]),
+        tf.constant([4, 1, 0, 1]),
+        tf.constant([5, 2, 1, 1]),
+    )
+    assert start.numpy().tolist() == [3, 0, 0, 1]
+    assert end.numpy().tolist() == [6, 2, 1, 1]
+    assert [word_units.whole_letters(context, 4, 5), word_units.whole_letters("a", 1, 1)] == [
+        *[(3, 6), (1, 1)]
+    ]
+
+
+def test_the_language_of_scores_is_that_of_each_context_or_the_one_that_is_said():
+    def asked(name, context, answer):
+        return squad.Question(name, "q", context, (squad.Answer(answer, 0),), "")
+
+    examples = Questions(
+        [
+            asked("1", "他今天在北京会见了很多人", "北京会见"),
+            asked("2", "The train is on the platform of the station.", "The train"),
+        ],
+        [],
+    )
+    predictions = [{"id": "1", "answer": "北京会"}, {"id": "2", "answer": "train"}]
+    kind = QuestionAnswering()
+    assert kind.conditions(examples) == {"metric_language": "zh, en"}
+    scores = kind.scores(examples, predictions)
+    assert scores == {"exact_match": 0.5, "f1": pytest.approx((6 / 7 + 1) / 2)}
+    said = kind.with_metric_language("de")
+    assert said.conditions(examples) == {"metric_language": "de"}
+    assert said.scores(examples, predictions)["f1"] == pytest.approx((0 + 2 / 3) / 2)
+    with pytest.raises(InputError, match="found --metric_language=de with --task=tagging; wanted"):
+        tasks.KINDS["tagging"]().with_metric_language("de")
 
 
 def test_no_answer_where_training_had_such_questions(tmp_path, tokenizer):

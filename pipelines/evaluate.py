@@ -27,11 +27,7 @@ class Config:
     encoding: str = program.flag(
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
-    metric_language: answer_words.Language = program.flag(
-        "auto",
-        help="that answers to questions are scored in: punctuation, articles, words or characters; "
-        "auto: as in finetune, told from the contexts of the file where nothing was said there",
-    )
+    metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
     batch_size: int = program.flag(64, help="rows computed at once", **program.ROWS)
     debug: bool = program.flag(False, help="256 examples only, drawn from all")
 

@@ -75,11 +75,10 @@ class TaskFlags:
         maximum=1 << 20,
     )
     balance: bool = program.flag(False, help="weigh classes so that each counts alike")
-    metric_language: answer_words.Language = program.flag(
-        "auto",
-        help="that answers to questions are scored in: punctuation, articles, words or characters; "
-        "auto: told from the contexts of the file that is scored",
+    word_unit: Literal["auto", "characters"] = program.flag(
+        "auto", help="of tags; characters: words of scripts without spaces are parted into them"
     )
+    metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +208,7 @@ def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict
         return {}
     runs = list(scores.values())
     report = {"task": data.kind.name, "labels": list(data.kind.labels), "seeds": runs}
-    report |= over_seeds.summarise(runs, data.baselines)
+    report |= over_seeds.summarise(runs, data.baselines) | {"conditions": data.conditions}
     print(over_seeds.table(report, sorted(data.baselines)))
     files.write_json(output / "report.json", report)
     return report
@@ -229,6 +228,7 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     flags = config.objective
     length = min(flags.max_seq_length, longest)
     kind = tasks.KINDS[flags.task](max_seq_length=length, stride=flags.stride)
+    kind = kind.with_characters() if flags.word_unit == "characters" else kind
     paths = {"train": config.train, "dev": config.dev}
     paths |= {"test": config.test} if config.test else {}
     examples = {split: labelled.read_examples(kind, path, flags) for split, path in paths.items()}
@@ -298,10 +298,8 @@ def train_seed(
     predictions = {split: data.predict(scored, split, batch_size) for split in data.baselines}
     draw(kind, data.examples["dev"], predictions["dev"], run)
     scores = {"seed": seed}
-    scores |= {
-        split: data.score(split, rows) | data.conditions[split]
-        for split, rows in predictions.items()
-    }
+    for split, rows in predictions.items():
+        scores[split] = data.score(split, rows) | data.conditions[split]
     score = scores["dev"][kind.score]
     scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)

@@ -129,6 +129,26 @@ def places(text: str, unit: Unit, language: str = "") -> np.ndarray:
     return np.stack([starts, np.flatnonzero(is_end) + 1], -1)
 
 
+def parted(word: str, tag: str, unit: Unit) -> list[tuple[str, str]]:
+    """A tagged word as a tagger of characters reads it: its characters, with tags in IOB2.
+
+    >>> parted("北京", "B-LOC", "characters_and_words")
+    [('北', 'B-LOC'), ('京', 'I-LOC')]
+    >>> parted("U.N.", "B-ORG", "characters_and_words")
+    [('U.N.', 'B-ORG')]
+
+    Args:
+        word: of a file.
+        tag: its tag in IOB2, or "".
+        unit: of the tagger; only those of characters part words.
+    """
+    if unit != "characters" and not (unit == "characters_and_words" and words.has_unspaced(word)):
+        return [(word, tag)]
+    inside = f"I{tag[1:]}" if tag[:1] == "B" else tag
+    cut = [word[start:end] for start, end in places(word, unit)]
+    return [(part, inside if place else tag) for place, part in enumerate(cut)]
+
+
 def whole_letters(text: str, start: int, end: int) -> tuple[int, int]:
     """A span that parts no letter from the marks behind it.
 

@@ -21,6 +21,10 @@ from roots_tf import words
 Language = Literal[
     "auto", "en", "de", "es", "vi", "ar", "hi", "zh", "ja", "th", "lo", "km", "my", "bo", "other"
 ]
+HELP = (
+    "that answers to questions are scored in: articles, punctuation, words or characters; auto: "
+    "that of finetune, or told from the contexts"
+)
 ARTICLES = {
     "en": re.compile(r"\b(a|an|the)\b"),
     "de": re.compile(r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b"),

@@ -65,7 +65,7 @@ def summarise(runs: list[dict], baselines: dict[str, dict]) -> dict:
 
 
 def table(report: dict, splits: list[str]) -> str:
-    """The `report`'s scores of the `splits` as lines, and the seeds that learned nothing."""
+    """Lines of the `report`'s scores of the `splits`, what goes with them, and failed seeds."""
     lines = [f"{'':<28} {'median':>8} {'lowest':>8} {'highest':>8} {'trivial':>8}"]
     for split in splits:
         for name in (key for key in report["seeds"][0][split] if f"{split}_{key}" in report):
@@ -75,6 +75,9 @@ def table(report: dict, splits: list[str]) -> str:
                 f"{value:>8.3f}" for value in (*values, report[f"{split}_baseline_{name}"])
             )
             lines.append(f"{split + ' ' + name:<28} {numbers}")
+        for name, value in report.get("conditions", {}).get(split, {}).items():
+            shown = value if isinstance(value, str) else f"{value:.3f}"
+            lines.append(f"{split + ' ' + name:<28} {shown:>8}")
     if failed := [run["seed"] for run in report["seeds"] if run["degenerate"]]:
         lines.append(f"no better on dev than a trivial answer: seeds {failed}")
     return "\n".join(lines)

@@ -178,6 +178,16 @@ class FineTuning:
             "question_answering alone"
         )
 
+    def with_characters(self) -> "FineTuning":
+        """This kind, which parts the words of scripts without spaces into characters.
+
+        Raises:
+            InputError: the kind has no answers by word.
+        """
+        raise InputError(
+            f"found --word_unit=characters with --task={self.name}; wanted it with tagging alone"
+        )
+
     def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> TokenRows:
         """Rows of examples.
 

@@ -39,7 +39,7 @@ def decode(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def words(texts: tf.Tensor, unit: word_units.Unit = "spaces") -> WordPlaces:
-    """What `word_units.places` finds in each text [B] with a `unit`, but for "segmented"."""
+    """What `word_units.places` finds in each of `texts` [B] with a `unit`, but for "segmented"."""
     codes, char_splits = decode(texts)
     size = tf.size(codes)
     found = graph.look_up(_classes(unit), codes)

@@ -35,7 +35,7 @@ class TaggedTexts(NamedTuple):
     starts: list[np.ndarray]
     ends: list[np.ndarray]
     tags: list[tuple[str, ...]]  # empty tuples where there are none
-    lines: list[int]
+    lines: list  # of raw texts the line of each, else those of its words
     path: str
     is_raw: bool = False
 
@@ -109,10 +109,11 @@ class Tagging(FineTuning):
         tables.refuse_columns(columns, path)
         sentences = conll.read(path, labelled, encoding)
         unit = word_units.told_from(sentence.words for sentence in sentences).unit
-        parts = [word_units.join(sentence.words, unit) for sentence in sentences]
+        columns = [_columns(sentence, self.word_unit) for sentence in sentences]
+        parts = [word_units.join(sentence, unit) for sentence, _, _ in columns]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
-        tags = [sentence.tags for sentence in sentences]
-        lines = [sentence.line for sentence in sentences]
+        tags = [tags if labelled else () for _, tags, _ in columns]
+        lines = [lines for _, _, lines in columns]
         return TaggedTexts(texts, starts, ends, tags, lines, str(path))
 
     def labels_of(self, examples):
@@ -142,6 +143,10 @@ class Tagging(FineTuning):
                 "between spaces: each clause is one word. Train one on a file of such a script",
                 *(unspaced, len(texts)),
             )
+
+    def with_characters(self):
+        """This kind, which parts the words of scripts without spaces into characters."""
+        return dataclasses.replace(self, word_unit="characters_and_words")
 
     def learn(self, examples):
         """This kind with the tags of the training file, "O" first, and how its words were made."""
@@ -288,9 +293,8 @@ class Tagging(FineTuning):
         if self.word_unit == "segmented":
             raise InputError(
                 f"found a tagger of segmented words ({self.segmenter}), which no graph can cut; "
-                "wanted one of words between spaces or of single characters: train it on a file "
-                "of characters; `roots predict` and --format=litert, which takes ids, answer as "
-                "it is"
+                "wanted one of characters: finetune it with --word_unit=characters. `roots "
+                "predict` answers as it is"
             )
         return tagging_graph.ServedTags(self, model, tokenizer)
 
@@ -301,11 +305,11 @@ class Tagging(FineTuning):
     def _tag_ids(self, examples: TaggedTexts) -> list[list[int]]:
         """Index of the tag of each word."""
         index = {name: i for i, name in enumerate(self.labels)}
-        for tags, line in zip(examples.tags, examples.lines, strict=True):
-            for place, tag in enumerate(tags):
+        for tags, lines in zip(examples.tags, examples.lines, strict=True):
+            for tag, line in zip(tags, lines, strict=True):
                 if tag not in index:
                     raise InputError(
-                        f"found tag {tag!r} in {examples.path}, line {line + place}; wanted one of "
+                        f"found tag {tag!r} in {examples.path}, line {line}; wanted one of "
                         f"the training file: {', '.join(self.labels[:20])}"
                     )
         return [[index[tag] for tag in tags] for tags in examples.tags]
@@ -333,6 +337,17 @@ def first_pieces(piece_ends: np.ndarray, starts: np.ndarray, ends: np.ndarray) -
     first = np.ones(len(word), bool)
     first[np.flatnonzero(word >= 0)[1:]] = np.diff(word[word >= 0]) != 0
     return np.where(first, word, -1).astype(np.int32)
+
+
+def _columns(sentence: conll.Sentence, unit: word_units.Unit) -> list[tuple]:
+    """Words, tags and lines of a sentence, its words parted where a tagger knows characters."""
+    tags = sentence.tags or ("",) * len(sentence.words)
+    rows = [
+        (*part, sentence.line + place)
+        for place, tagged in enumerate(zip(sentence.words, tags, strict=True))
+        for part in word_units.parted(*tagged, unit)
+    ]
+    return [*zip(*rows, strict=True)]
 
 
 def _words(examples: TaggedTexts):

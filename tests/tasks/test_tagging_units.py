@@ -64,6 +64,20 @@ def entities_of(kind, tokenizer, text: str) -> list[tuple]:
     return [(entity["text"], entity["type"]) for entity in answer["entities"]]
 
 
+def test_words_of_a_segmented_file_are_parted_for_a_tagger_of_characters(tmp_path, tokenizer):
+    path = write(tmp_path / "a.conll", ["江泽民", "会见", "BBC", "了", "。"])
+    kind = Tagging().with_characters()
+    examples = kind.read(path, {})
+    kind = kind.learn(examples)
+    assert kind.word_unit == "characters_and_words"
+    assert examples.texts == ["江泽民会见BBC了。"]
+    assert examples.tags == [("B-PER", "I-PER", "I-PER", "O", "O", "B-ORG", "O", "O")]
+    assert kind.read(path, {}, labelled=False).tags == [()]
+    path.write_text("江泽民\tB-PER\n会见\tB-X\n")
+    with pytest.raises(InputError, match=r"found tag 'B-X' in .*a.conll, line 2; wanted one of"):
+        kind.rows(kind.read(path, {}), tokenizer)
+
+
 @pytest.mark.parametrize("length", [8, 128])
 def test_a_tagger_of_characters_answers_in_places_of_raw_text(tmp_path, tokenizer, length):
     kind = learned(write(tmp_path / "a.txt", SENTENCE, "1998年BBC"), max_seq_length=length)
@@ -117,7 +131,10 @@ def test_segmented_words_have_no_graph_and_name_another_segmenter(tmp_path, capl
     assert (kind.word_unit, kind.language) == ("segmented", "zh")
     assert kind.segmenter == words.segmenter("zh")
     assert tasks.restore(kind.description()) == kind
-    with pytest.raises(InputError, match=r"found a tagger of segmented words \(rjieba.*no graph"):
+    with pytest.raises(
+        InputError,
+        match=r"found a tagger of segmented words \(rjieba.*no graph.*--word_unit=characters",
+    ):
         kind.served(None, None)
     kind.unlabelled({"text": [SENTENCE]})
     assert "are cut here by" not in caplog.text

@@ -1,5 +1,6 @@
 """`finetune` on real sentences: it learns, it repeats, and mistakes are named."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -144,6 +145,8 @@ def test_a_mistake_does_not_claim_the_folder(work, topics, tmp_path):
         ({"columns": ("text",)}, "found .*text.*wanted"),
         ({"learning_rate": -1.0}, "found --learning_rate=-1.0; wanted a number from 0"),
         ({"seeds": 0}, "found --seeds=0; wanted a number from 1"),
+        ({"metric_language": "zh"}, "found --metric_language=zh with --task=classification; wa"),
+        ({"word_unit": "characters"}, "found --word_unit=characters with --task=classification"),
         ({"task": "tagging", "balance": True}, "found .*jsonl for tagging; wanted a CoNLL file"),
     ):
         with pytest.raises((InputError, program.FlagError), match=message) as raised:
@@ -234,7 +237,9 @@ def test_patience_keeps_the_best_epoch(work, topics, tmp_path):
     assert report["dev_accuracy"] == pytest.approx(max(held_out))
 
 
-def test_tags_have_places_and_long_questions_are_refused(work, topics, tagged, questions, tmp_path):
+def test_tags_have_places_and_long_questions_are_refused(
+    work, topics, tagged, questions, tmp_path, monkeypatch, capsys
+):
     files = {"train": str(tagged), "dev": str(tagged), "test": "", "debug": True}
     finetune.main(config(work, topics, tmp_path / "a", task="tagging", **files))
     path = tmp_path / "new.txt"
@@ -246,6 +251,12 @@ def test_tags_have_places_and_long_questions_are_refused(work, topics, tagged, q
     )
     assert len(answer["tags"]) == 6
     assert json.loads((tmp_path / "p.jsonl").read_text()) == answer
+    sent = io.TextIOWrapper(io.BytesIO(b"Anna lives in New York.\r\n\n"))
+    monkeypatch.setattr("sys.stdin", sent)
+    assert predict.main(predict.Config(model=str(tmp_path / "a" / "model"))) == [answer]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == answer
+    scores = json.loads((tmp_path / "a" / "seed_0" / "scores.json").read_text())["dev"]
+    assert scores["word_unit"] == "spaces" and 0 < scores["words_as_in_raw_text"] <= 1
     asking = files | {name: str(questions) for name in ("train", "dev")}
     with pytest.raises(InputError, match=r"found max_seq_length=32; wanted more than \d+"):
         finetune.main(config(work, topics, tmp_path / "b", task="question_answering", **asking))

@@ -93,11 +93,8 @@ def test_a_long_run_is_cut_like_a_short_one():
 
 def test_languages_of_the_declaration(data):
     """Spaces part the words of 33 of the 36 languages; the others are told by their letters."""
-    folder = data("udhr")
-    found = {
-        path.stem: words.language_of(path.read_text("utf-8"))
-        for path in sorted(folder.glob("*.txt"))
-    }
+    paths = sorted((data / "udhr").glob("*.txt"))
+    found = {path.stem: words.language_of(path.read_text("utf-8")) for path in paths}
     unspaced = {"cmn_hans": "zh", "jpn": "ja", "tha": "th"}
     assert {name: language for name, language in found.items() if language} == unspaced
 

@@ -372,8 +372,9 @@ def compare(config: Config, kind, teacher, student, dev, tokenizer) -> dict:
         tokenizer: the teacher's.
 
     Returns:
-        `dev`, the scores of `teacher`, `student` and `baseline`, and `agreement`, the share of
-        examples that both answer alike, where answers are no numbers.
+        `dev`, the scores of `teacher`, `student` and `baseline`; `conditions`, what these depend
+        on, where there are some; and `agreement`, the share of examples that both answer alike,
+        where answers are no numbers.
     """
     examples, rows = dev
     answers = {
@@ -382,6 +383,8 @@ def compare(config: Config, kind, teacher, student, dev, tokenizer) -> dict:
     }
     scores = {name: kind.scores(examples, predictions) for name, predictions in answers.items()}
     report = {"dev": scores | {"baseline": kind.baseline(examples, examples)}}
+    if conditions := kind.conditions(examples):
+        report["conditions"] = conditions
     if answer := kind.agrees_on:
         alike = [a[answer] == b[answer] for a, b in zip(*answers.values(), strict=True)]
         report["agreement"] = sum(alike) / len(alike)

@@ -140,7 +140,7 @@ def test_every_kind_of_task_has_students(name, work, tmp_path):
             model=str(tmp_path / "run" / "model"), input=path, output=str(tmp_path / "s.json")
         )
     )
-    assert found.keys() == scores["student"].keys()
+    assert found.keys() == scores["student"].keys() | report.get("conditions", {}).keys()
     losses = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
     assert {
         "soft_loss",

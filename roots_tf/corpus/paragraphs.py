@@ -190,7 +190,7 @@ def _wrapping(raw: list[str], text: str) -> _Wrapping | None:
             if line.strip() and not (before.strip() and _is_full(before, line, size, cut))
         ]
         return _Wrapping(size, cut, True, blank_parts, 2 * sum(begins) > len(begins), unspaced)
-    width = wrap_width(lines, size)
+    width = wrap_width(lines, size, unspaced)
     return width and _Wrapping(size, width, False, blank_parts, True, unspaced)
 
 
@@ -229,34 +229,33 @@ def _cut_width(raw: list[str], size: Callable[[str], int], unspaced: bool) -> in
         return None
     if max(lengths) > 1.5 * width:
         return None
-    full = short = at_spaces = 0
-    parted, glued = [], []
+    full, short = collections.Counter(), collections.Counter()  # by whether a word comes next
+    at_spaces, pieces = 0, []
     for before, line in zip(raw, raw[1:], strict=False):
         if not before.strip() or not line.strip() or _LIST_ITEM.match(line):
             continue
         word = _FIRST_WORD.match(line)
         if _is_full(before, line, size, width):
-            full += 1
+            full[bool(word)] += 1
             at_spaces += line[0].isspace() or before[-1].isspace()
-            last = _LAST_WORD.search(before)
-            if word and last:
-                parted.append((last[0], word[0]))
-                glued.append(last[0] + word[0])
+            if word and (last := _LAST_WORD.search(before)):
+                pieces.append((last[0], word[0]))
         elif size(before) == width - 1:
             at_spaces += 1
         elif word:
-            short += size(before) + 1 + size(word[0].strip()) > width
+            short[True] += size(before) + 1 + size(word[0].strip()) > width
         elif unspaced:
-            short += width - size(before) < LONG_WORD
-    if full < CUT_SHARE * (full + short) or full < (1 if unspaced else 3):
+            short[False] += width - size(before) < LONG_WORD
+    enough = all(full[word] >= CUT_SHARE * (full[word] + short[word]) for word in (True, False))
+    if not enough or full.total() < (1 if unspaced else 3):
         return None
-    known = set(_WORDS.findall("\n".join(raw)))  # what is parted by line ends is in it in two pieces
-    whole = sum(word in known for word in glued)
+    # What is parted by a line end is in the text in two pieces; a word that is not, as a whole.
+    counts = collections.Counter(_WORDS.findall("\n".join(raw)))
+    whole = sum(left + right in counts for left, right in pieces)
     if not unspaced:
         return width if whole or at_spaces else None
-    counts = collections.Counter(_WORDS.findall("\n".join(raw)))
-    two = sum(counts[left] > 1 and counts[right] > 1 for left, right in parted)
-    return None if full < 3 and two > whole else width
+    apart = sum(counts[left] > 1 and counts[right] > 1 for left, right in pieces)
+    return None if full[True] < 3 and apart > whole else width
 
 
 def _join_hyphen(before: str, line: str, words: set[str]) -> str:
@@ -269,20 +268,21 @@ def _join_hyphen(before: str, line: str, words: set[str]) -> str:
     return before + line
 
 
-def wrap_width(lines: list[str], size: Callable[[str], int] = len) -> int | None:
+def wrap_width(
+    lines: list[str], size: Callable[[str], int] = len, unspaced: bool = False
+) -> int | None:
     """Width that lines were wrapped to by hand, in letters or columns; None if they were not.
 
     Args:
         lines: stripped lines; blank ones are empty.
         size: of a line.
+        unspaced: whether the text is one without spaces.
     """
     lengths = sorted(size(line) for line in lines if line)
     if not lengths:
         return None
     width = _nine_in_ten(lengths)
-    longest = max(lines, key=len)
-    spaced = _UNSPACED.match(longest[len(longest) // 2]) is None
-    if width not in (WRAP_WIDTHS if spaced else UNSPACED_WRAP_WIDTHS):
+    if width not in (UNSPACED_WRAP_WIDTHS if unspaced else WRAP_WIDTHS):
         return None
     if lengths[len(lengths) * 97 // 100] > 1.5 * width:  # too many lines broke the rule
         return None

@@ -157,7 +157,7 @@ TEXTS = {
     "Japanese": "大規模言語モデル（Large Language Model）は、Transformerを使い、話題になった。" * 4,
     "Thai": "แบบจำลองภาษาขนาดใหญ่ (Large Language Model) เรียนรู้จากข้อความ เช่น หนังสือและเว็บไซต์ " * 3,
     "Khmer": "មនុស្សទាំងអស់ កើតមកមានសេរីភាព និងសមភាព ក្នុងផ្នែកសេចក្ដីថ្លៃថ្នូរនិងសិទ្ធិ។ " * 4,
-    "Korean": "대규모 언어 모델은 대량의 텍스트를 학습하여 사람의 언어를 이해하고 생성하는 모델이다. "
+    "Korean": "대규모 언어 모델은 대량의 텍스트를 학습하여 사람의 언어를 이해하고 생성하는 것이다. "
     * 4,
     "English": "The large language models of late were trained on more text than all. " * 4,
 }
@@ -219,8 +219,8 @@ def test_text_wrapped_between_letters_and_latin_words_has_no_new_spaces(width):
 )
 def test_what_stands_for_a_break_in_chinese(before, line, expected):
     filler = "的一是在不了有和人这中大为上个国我以要他"
-    first = (filler + before)[-20:]
-    text = f"{filler}\n{filler}\n{first}\n{line + filler * 2}"
+    first = (filler + before)[-19:]  # a letter less: not cut there
+    text = "\n".join([*[filler] * 8, first, line])
     assert expected in join_lines(text)
     assert join_lines(text).count("\n") == 0
 

@@ -9,9 +9,10 @@ import unicodedata
 from roots_tf.corpus import markup, paragraphs
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document, share
+from roots_tf.corpus.lines import sentences
 from roots_tf.corpus.text_size import text_size
 from roots_tf.storage.files import InputError
-from roots_tf.words import words
+from roots_tf.words import has_unspaced, words
 
 _REMOVED = None
 _CONTROLS = {code: _REMOVED for code in (*range(9), *range(14, 32), 127)}
@@ -68,8 +69,8 @@ class Repair:
     Args:
         mojibake: also mends text that was decoded as another encoding than it was written in
             ("cafÃ©"), a line at a time, by ftfy (Speer 2019, doi 10.5281/zenodo.2591652).
-        half_width: full-width Latin letters and digits become the usual ones, "ＧＰＴ－４，２０２３年"
-            "GPT－4，2023年"; punctuation stays.
+        half_width: full-width Latin letters and digits become the usual ones; punctuation stays
+            ("２０１８年，ＢＥＲＴ" becomes "2018年，BERT").
     """
 
     mojibake: bool = False
@@ -126,6 +127,9 @@ class BasicQuality:
     # (Rae et al. 2021, A.1.1) asks for 50 words, which few docstrings and no dialogue have.
     # Characters of English: a Han letter counts 3.5, as `text_size` has it.
     min_chars: int = 100
+    # In scripts without spaces, where a sentence may be very short, text that has so many sentences
+    # needs half the characters.
+    min_sentences: int = 2
     # Gopher, A.1.1: "80% of words in a document contain at least one alphabetic character".
     min_words_with_letters: float = share(0.8)
     # Gopher, table A1: duplicate line fraction.
@@ -137,6 +141,7 @@ class BasicQuality:
         """The lowest and highest value kept of each measure."""
         return {
             "characters": (max(self.min_chars, 1), math.inf),
+            "sentences": (self.min_sentences, math.inf),
             "unreadable": (-math.inf, self.max_unreadable),
             "words_with_letters": (self.min_words_with_letters, math.inf),
             "repeated_paragraphs": (-math.inf, self.max_repeated_paragraphs),
@@ -145,8 +150,14 @@ class BasicQuality:
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """See `documents.DocumentStep`."""
         text = document.text
-        measured["characters"] = text_size(text)
-        if measured["characters"] < self.min_chars or not text:
+        size = text_size(text)
+        short = size < self.min_chars
+        if short and has_unspaced(text) and size >= self.min_chars / 2:
+            measured["sentences"] = sentences(text)
+            short = measured["sentences"] < self.min_sentences
+        else:
+            measured["characters"] = size
+        if short or not text:
             return "too_short"
         measured["unreadable"] = text.count(REPLACEMENT) / len(text)
         if measured["unreadable"] > self.max_unreadable:

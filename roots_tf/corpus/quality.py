@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from roots_tf.corpus.documents import Document, share
+from roots_tf.corpus.lines import sentences, trails_off
 from roots_tf.corpus.word_lists import flagged_words, languages, stop_words, unspaced
 from roots_tf.words import words
 
 Limits = dict[str, tuple[float, float]]
 
-_ELLIPSES = ("...", "\u2026")
+_ELLIPSIS = re.compile(r"\.\.\.|\u2026{1,2}|\u22ef{1,2}")  # that of Chinese is two letters
+_HEADING = re.compile(r"^ {0,3}(#{1,6})(?!#)(?=[ \t]|[^\x00-\x7f])", re.MULTILINE)  # of Markdown
 _BULLETS = ("\u2022", "-")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
@@ -52,7 +54,7 @@ class Length:
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document; or `too_few_words`, `too_many_words`, `short_words` or `long_words`."""
-        all_words = words(document.text)
+        all_words = words(document.text, document.language)
         mixed = [word for word in all_words if not word.isalnum()]
         symbols = [word for word in mixed if not _has(str.isalnum, word)]
         count = len(all_words) - len(symbols)
@@ -90,18 +92,23 @@ class Symbols:
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document; or `hashes`, `ellipses`, `bullets`, `cut_lines` or `few_letters`."""
         text = document.text
-        all_words = words(text)
+        all_words = words(text, document.language)
         count = max(len(all_words), 1)
         lines = text.splitlines() or [""]
         mixed = [word for word in all_words if not word.isalpha()]
-        measured["hashes_per_word"] = text.count("#") / count
-        measured["ellipses_per_word"] = sum(map(text.count, _ELLIPSES)) / count
+        hashes = text.count("#")
+        if hashes:
+            hashes -= sum(len(match[1]) for match in _HEADING.finditer(text))
+        measured["hashes_per_word"] = hashes / count
+        measured["ellipses_per_word"] = sum(1 for _ in _ELLIPSIS.finditer(text)) / count
         measured["bullet_lines"] = measured["ellipsis_lines"] = 0.0
         if any(mark in text for mark in _BULLETS):
             bullets = sum(line.lstrip().startswith(_BULLETS) for line in lines)
             measured["bullet_lines"] = bullets / len(lines)
         if measured["ellipses_per_word"]:
-            cut = sum(line.rstrip().endswith(_ELLIPSES) for line in lines)
+            cut = sum(map(trails_off, map(str.rstrip, lines)))
+            if cut and unspaced(document.language):  # "很好，下次还来。。。" is no teaser
+                cut = sum(trails_off(line.rstrip()) and not sentences(line[:-3]) for line in lines)
             measured["ellipsis_lines"] = cut / len(lines)
         without = sum(not _has(str.isalpha, word) for word in mixed)
         measured["words_with_letters"] = (len(all_words) - without) / count
@@ -142,7 +149,7 @@ class StopWords:
         if unspaced(document.language):
             count = sum(word in document.text for word in wanted)
         else:
-            count = len(wanted.intersection(words(document.text)))
+            count = len(wanted.intersection(words(document.text, document.language)))
         measured["stop_words"] = count
         return document if count >= self.min_stop_words else "few_stop_words"
 
@@ -167,8 +174,14 @@ class FlaggedWords:
         flagged = flagged_words(document.language)
         if not flagged:
             return document
+        if unspaced(document.language):  # a segmenter may part them
+            text = document.text.lower()
+            total = max(len(words(document.text, document.language)), 1)
+            measured["flagged_words"] = sum(map(text.count, flagged)) / total
+            over = measured["flagged_words"] > self.max_flagged_words
+            return "flagged_words" if over else document
         # Text full of them has one in lower case with a space on either side.
-        if flagged.isdisjoint(words(document.text)):
+        if flagged.isdisjoint(words(document.text, document.language)):
             measured["flagged_words"] = 0.0
             return document
         all_words = _WORD.findall(document.text.lower())

@@ -10,7 +10,7 @@ from roots_tf.corpus import markup, paragraphs
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document, share
 from roots_tf.corpus.lines import sentences
-from roots_tf.corpus.text_size import text_size
+from roots_tf.corpus.text_size import has_letter, text_size
 from roots_tf.storage.files import InputError
 from roots_tf.words import has_unspaced, words
 
@@ -187,7 +187,7 @@ def _words_with_letters(text: str) -> float | None:
     mixed = [word for word in all_words if not word.isalpha()]
     pure = len(all_words) - len(mixed)
     mixed = [word for word in mixed if word.strip(_PAUSES)]
-    with_letters = sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in mixed)
+    with_letters = sum(map(has_letter, mixed))
     return (pure + with_letters) / (pure + len(mixed)) if pure or mixed else None
 
 

@@ -5,6 +5,7 @@ import re
 import types
 from dataclasses import dataclass
 
+from roots_tf.corpus import markup
 from roots_tf.corpus.documents import Document, share
 from roots_tf.storage.files import InputError
 
@@ -90,6 +91,10 @@ class Language:
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document with its language, or `uncertain_language` or `other_language`."""
         language, score = identify(document.text)
+        if score < self.min_score:  # code and formulas are in no language, or in English
+            rest = markup.prose(document.text)
+            if rest != document.text and not rest.isspace():
+                language, score = identify(rest)
         measured["language_score"] = score
         if score < self.min_score:
             language = ""

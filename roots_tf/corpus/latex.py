@@ -5,7 +5,7 @@ import re
 MATH = "equation|align|alignat|gather|multline|eqnarray|displaymath|math|flalign|split|cases"
 _SIGN = re.compile(
     r"\\(?:documentclass|usepackage|(?:sub){0,2}section|chapter|paragraph|textbf|textit|emph|cite[a-z]{0,6}"
-    r"|begin|item|footnote|caption|label)(?![A-Za-z])\*?[ {\[]"
+    r"|begin|footnote|caption|label)\*?[{\[]|\\item(?=[ \[])"
 )
 _VERBATIM = re.compile(r"\s{0,12}\\begin\{(verbatim\*?|Verbatim|lstlisting|minted)\}")
 _PREAMBLE = re.compile(r"\\documentclass.{0,20000}?\\begin\{document\}", re.DOTALL)

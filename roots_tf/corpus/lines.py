@@ -13,7 +13,7 @@ from roots_tf.corpus.documents import Document, share
 from roots_tf.corpus.repetition import duplicate_share
 from roots_tf.corpus.text_size import text_size
 from roots_tf.corpus.word_lists import languages, unspaced
-from roots_tf.words import words
+from roots_tf.words import language_of, words
 
 # Unicode property Sentence_Terminal, of the scripts that are in use.
 TERMINALS = (
@@ -98,17 +98,18 @@ class Lines:
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         if not lines:
             return "no_lines"
-        ends = ends_sentence
-        if unspaced(document.language):  # the last mark of a paragraph is often left out there
-            ends = _has_sentence
-        measured["sentence_lines"] = sum(map(ends, lines)) / len(lines)
+        # In scripts without spaces the last mark of a paragraph is often left out, or there are none.
+        told = document.language or language_of(text)
+        if document.language or languages().get(told, {}).get("sentence_ends", True):
+            ends = _has_sentence if unspaced(told) else ends_sentence
+            measured["sentence_lines"] = sum(map(ends, lines)) / len(lines)
         short = sum(text_size(line) <= self.short_line_chars for line in lines)
         measured["short_lines"] = short / len(lines)
         breaks = text.count("\n")
         measured["repeated_line_chars"] = duplicate_share(lines)[1] / (len(text) - breaks)
         measured["line_breaks_per_word"] = breaks / len(words(text, document.language))
         for name, (lowest, highest) in self.limits(document.language).items():
-            if not lowest <= measured[name] <= highest:
+            if not lowest <= measured.get(name, lowest) <= highest:
                 return name
         return document
 
@@ -139,7 +140,8 @@ class SentenceLines:
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document with fewer lines; or `lorem_ipsum`, `curly_bracket`, `few_sentences`."""
-        marked = languages().get(document.language, {}).get("sentence_ends", True)
+        told = document.language or language_of(document.text)
+        marked = languages().get(told, {}).get("sentence_ends", True)
         kept, sentences, total = [], 0, 0
         for line in document.text.splitlines():
             total += 1

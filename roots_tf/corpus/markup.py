@@ -30,7 +30,9 @@ _INLINE_MATH = re.compile(
     r"|(?<=[\u2e80-\uffef])\$(?=[^\s$])(?:[^$\n\\\u2e80-\uffef]|\\[^\n]){1,400}(?<=[^\s\\])\$(?![\d$])"
     r"|\\\([^\n]{1,400}?\\\)"
 )
-_FORMULA = re.compile(r"[\\^_=<>{|]|^\$[^$]{0,3}[A-Za-z][^$A-Za-z]{0,9}\$$")
+_FORMULA = re.compile(
+    r"[\\^_=<>{|]|^\$[^$A-Za-z]{0,9}[A-Za-z]{1,2}(?:[^$A-Za-z]{1,9}[A-Za-z]{1,2}){0,9}[^$A-Za-z]{0,9}\$$"
+)
 _INLINE_CODE = re.compile(r"(?<!`)(?:`([^`\n]{1,400})`|``([^\n]{1,400}?)``)(?!`)")
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|~>-])")
 _HELD = 0xF0000  # private letters that stand for what is not to be read; those of the text as well

@@ -7,19 +7,21 @@ depend on the language are in `data/languages.toml`.
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from roots_tf.corpus import markup
 from roots_tf.corpus.documents import Document, share
 from roots_tf.corpus.lines import sentences, trails_off
+from roots_tf.corpus.text_size import has_letter, has_letter_or_number
 from roots_tf.corpus.word_lists import flagged_words, languages, stop_words, unspaced
-from roots_tf.words import words
+from roots_tf.words import language_of, words
 
 Limits = dict[str, tuple[float, float]]
 
 _ELLIPSIS = re.compile(r"\.\.\.|\u2026{1,2}|\u22ef{1,2}")  # that of Chinese is two letters
 _HEADING = re.compile(r"^ {0,3}(#{1,6})(?!#)(?=[ \t]|[^\x00-\x7f])", re.MULTILINE)  # of Markdown
 _BULLETS = ("\u2022", "-")
+_ENOUGH_WORDS = 50  # as Gopher has it
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
 
@@ -28,14 +30,15 @@ def _outside(
 ) -> str:
     """Reason for the first measure that is outside its limits; empty if none is."""
     for name, (lowest, highest) in limits.items():
-        if not lowest <= measured[name] <= highest:
+        if not lowest <= measured.get(name, lowest) <= highest:
             return reasons[name][measured[name] > highest]
     return ""
 
 
-def _has(test: Callable[[str], bool], word: str) -> bool:
-    """Whether a word has a character of a kind; most have it in front."""
-    return test(word[0]) or any(map(test, word))
+def _with_letters(all_words: list[str]) -> float:
+    """Share of words that have a letter."""
+    mixed = [word for word in all_words if not word.isalpha()]
+    return (len(all_words) - len(mixed) + sum(map(has_letter, mixed))) / max(len(all_words), 1)
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,12 @@ class Length:
         """The document; or `too_few_words`, `too_many_words`, `short_words` or `long_words`."""
         all_words = words(document.text, document.language)
         mixed = [word for word in all_words if not word.isalnum()]
-        symbols = [word for word in mixed if not _has(str.isalnum, word)]
+        symbols = [word for word in mixed if not has_letter_or_number(word)]
         count = len(all_words) - len(symbols)
         letters = len("".join(all_words)) - len("".join(symbols))
         measured["words"] = count
-        measured["mean_word_length"] = letters / max(count, 1)
+        if document.language or not language_of(document.text):  # else no limits are known
+            measured["mean_word_length"] = letters / max(count, 1)
         reasons = {
             "words": ("too_few_words", "too_many_words"),
             "mean_word_length": ("short_words", "long_words"),
@@ -95,7 +99,6 @@ class Symbols:
         all_words = words(text, document.language)
         count = max(len(all_words), 1)
         lines = text.splitlines() or [""]
-        mixed = [word for word in all_words if not word.isalpha()]
         hashes = text.count("#")
         if hashes:
             hashes -= sum(len(match[1]) for match in _HEADING.finditer(text))
@@ -107,11 +110,17 @@ class Symbols:
             measured["bullet_lines"] = bullets / len(lines)
         if measured["ellipses_per_word"]:
             cut = sum(map(trails_off, map(str.rstrip, lines)))
-            if cut and unspaced(document.language):  # "很好，下次还来。。。" is no teaser
+            if cut and unspaced(
+                document.language or language_of(text)
+            ):  # "很好，下次还来。。。" is no teaser
                 cut = sum(trails_off(line.rstrip()) and not sentences(line[:-3]) for line in lines)
             measured["ellipsis_lines"] = cut / len(lines)
-        without = sum(not _has(str.isalpha, word) for word in mixed)
-        measured["words_with_letters"] = (len(all_words) - without) / count
+        measured["words_with_letters"] = _with_letters(all_words)
+        if measured["words_with_letters"] < self.min_words_with_letters:
+            # An article is not judged by its code, formulas and tables, if it has more than these.
+            rest = words(markup.prose(text), document.language)
+            if len(rest) >= _ENOUGH_WORDS:
+                measured["words_with_letters"] = _with_letters(rest)
         reasons = {
             "hashes_per_word": ("", "hashes"),
             "ellipses_per_word": ("", "ellipses"),

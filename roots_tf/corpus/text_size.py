@@ -8,11 +8,36 @@ other alphabets are within a third of English.
 
 import re
 
+import regex
+
 _WEIGHTS = {
     3.5: re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"),  # Han
     2.0: re.compile("[\u3041-\u30ff\u31f0-\u31ff]"),  # kana
     2.75: re.compile("[\uac00-\ud7a3]"),  # Hangul
 }
+
+
+# A vowel sign may be a word by itself where a script is cut into letters, as in Burmese.
+_LETTER = regex.compile(r"[\p{L}\p{M}]")
+_LETTER_OR_NUMBER = regex.compile(r"[\p{L}\p{M}\p{N}]")
+
+
+def has_letter(word: str) -> bool:
+    """Whether a word has a letter or a vowel sign; most have a letter in front.
+
+    Args:
+        word: at least a character.
+    """
+    return word[0].isalpha() or _LETTER.search(word) is not None
+
+
+def has_letter_or_number(word: str) -> bool:
+    """Whether a word has a letter, vowel sign or number; most have one in front.
+
+    Args:
+        word: at least a character.
+    """
+    return word[0].isalnum() or _LETTER_OR_NUMBER.search(word) is not None
 
 
 def text_size(text: str) -> float:

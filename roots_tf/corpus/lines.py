@@ -98,7 +98,7 @@ class Lines:
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         if not lines:
             return "no_lines"
-        # In scripts without spaces the last mark of a paragraph is often left out, or there are none.
+        # In scripts without spaces a paragraph's last mark is often left out, or there are none.
         told = document.language or language_of(text)
         if document.language or languages().get(told, {}).get("sentence_ends", True):
             ends = _has_sentence if unspaced(told) else ends_sentence

@@ -47,6 +47,7 @@ WIDTH_LINES = 5000  # that the width is estimated from
 # Of lines before a word, full ones: nearly all where lines were cut, one in five where they were
 # wrapped between words, whose lengths vary as words do.
 CUT_SHARE = 0.75
+CUT_LINES = 6  # full ones in text with spaces: of that many in a row none was seen by chance
 LONG_WORD = 8  # columns that a word of a script without spaces leaves free at most
 SHORT = 0.25  # of the width: a line that leaves more room than this ends a paragraph
 
@@ -240,14 +241,12 @@ def _cut_width(raw: list[str], size: Callable[[str], int], unspaced: bool) -> in
             at_spaces += line[0].isspace() or before[-1].isspace()
             if word and (last := _LAST_WORD.search(before)):
                 pieces.append((last[0], word[0]))
-        elif size(before) == width - 1:
-            at_spaces += 1
-        elif word:
+        elif word and size(before) < width - 1:
             short[True] += size(before) + 1 + size(word[0].strip()) > width
-        elif unspaced:
+        elif unspaced and size(before) < width - 1:
             short[False] += width - size(before) < LONG_WORD
     enough = all(full[word] >= CUT_SHARE * (full[word] + short[word]) for word in (True, False))
-    if not enough or full.total() < (1 if unspaced else 3):
+    if not enough or full.total() < (1 if unspaced else CUT_LINES):
         return None
     # What is parted by a line end is in the text in two pieces; a word that is not, as a whole.
     counts = collections.Counter(_WORDS.findall("\n".join(raw)))

@@ -35,7 +35,7 @@ def stripped(text, **actions):
         ("# A\n文[^1]\n\n[^1]: 注", "A\n文\n\n注"),
         ("# A\n__init__ and snake_case, 5*6*7, a**2", "A\n__init__ and snake_case, 5*6*7, a**2"),
         ("设$x^2$为**函数**：$$y = x$$", "设$x^2$为函数：$$y = x$$"),
-        (r"\section{One} We \emph{see} 5\% of \textbf{\textit{it}}~\cite{a}.", "One We see 5% of it."),
+        (r"\section{A} We \emph{see} 5\% of \textbf{\textit{it}}~\cite{a}.", "A We see 5% of it."),
         (
             "\\begin{itemize}\n\\item 其一$a_1$；\n\\item 其二。\n\\end{itemize}\n",
             "其一$a_1$；\n其二。\n",

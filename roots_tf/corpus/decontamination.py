@@ -19,7 +19,7 @@ from roots_tf.words import language_of
 _WORD_CHARS = 40  # within which a cut looks for a space
 # In scripts without spaces a word is hashed from each of its letters on (`shingles`): so many are a
 # word of `roots_tf.words`, in the Declaration of Human Rights. Lao, Khmer and Burmese as Thai.
-_HASHES_PER_WORD = {"zh": 1.8, "ja": 1.6, "th": 5, "lo": 5, "km": 5, "my": 5, "bo": 4, "und": 5}
+_HASHES_PER_WORD = {"zh": 1.8, "ja": 1.6, "th": 5, "lo": 5, "km": 5, "my": 5, "und": 5}
 _TABLE_BITS = 22  # of hashes that are looked up before the sorted array is searched: 4 MB
 
 

@@ -90,11 +90,8 @@ class Language:
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document with its language, or `uncertain_language` or `other_language`."""
-        language, score = identify(document.text)
-        if score < self.min_score:  # code and formulas are in no language, or in English
-            rest = markup.prose(document.text)
-            if rest != document.text and not rest.isspace():
-                language, score = identify(rest)
+        prose = markup.prose(document.text)  # code and formulas are in no language, or in English
+        language, score = identify(document.text if not prose.strip() else prose)
         measured["language_score"] = score
         if score < self.min_score:
             language = ""

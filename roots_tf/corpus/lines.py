@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from roots_tf.corpus import markup
 from roots_tf.corpus.documents import Document, share
 from roots_tf.corpus.repetition import duplicate_share
 from roots_tf.corpus.text_size import text_size
@@ -103,6 +104,10 @@ class Lines:
         if document.language or languages().get(told, {}).get("sentence_ends", True):
             ends = _has_sentence if unspaced(told) else ends_sentence
             measured["sentence_lines"] = sum(map(ends, lines)) / len(lines)
+            if measured["sentence_lines"] < self.min_sentence_lines:
+                # An article is not judged by its code, formulas and tables.
+                rest = [line for line in markup.prose(text).split("\n") if line.strip()]
+                measured["sentence_lines"] = sum(map(ends, rest)) / max(len(rest), 1)
         short = sum(text_size(line) <= self.short_line_chars for line in lines)
         measured["short_lines"] = short / len(lines)
         breaks = text.count("\n")

@@ -29,13 +29,14 @@ _OPENS_QUOTE = ('"', "'", "\u201c", "\u2018", "\u00ab", "\u201e", "\u300c")
 _ENDS_QUOTE = ('"', "\u201d", "\u00bb", "\u300d")
 _LIST_ITEM = re.compile(r"(?:[-*+\u2022]|\d+[.)]|\(\w{1,3}\))\s")  # "- a", "1. a", "(b) a"
 _NAMED_ITEM = re.compile(r"\w+ ?:\s")  # "name: a"; prose has it too, but not where it would fit
-_HYPHENATED = re.compile(r".*?(\w*[^\W\d_])-$")
-_WORD = re.compile(r"[^\W\d_]\w*")
 # Words of scripts with spaces, at the start and the end of a line and anywhere.
 _SPACED = rf"(?:(?!{_UNSPACED.pattern})\w)"
 _FIRST_WORD = re.compile(rf"\s?{_SPACED}+")
 _LAST_WORD = re.compile(rf"{_SPACED}+$")
 _WORDS = re.compile(rf"{_SPACED}+")
+_WORDS_WITH_HYPHENS = re.compile(rf"{_SPACED}+(?:-{_SPACED}+)*")
+_HYPHEN_REST = re.compile(rf"(?!\d|_){_SPACED}+")
+_HYPHENATED = re.compile(rf".*?({_SPACED}*[^\W\d_])-$")
 
 WRAP_WIDTHS = range(40, 121)  # letters; narrower lines are verse or lists, wider are paragraphs
 UNSPACED_WRAP_WIDTHS = range(15, 121)
@@ -95,7 +96,8 @@ def join_lines(text: str) -> str:
             held[-1] = held[-1].rstrip()
             if held[-1].endswith("-") and not held[-1].endswith(" -"):
                 if words is None:
-                    words = set(text.split())
+                    find = _WORDS_WITH_HYPHENS.findall if wrapping.unspaced else str.split
+                    words = set(find(text))
                 held[-1] = _join_hyphen(held[-1], bare, words)
             else:
                 held.append(wrapping.space(held, bare) + bare)
@@ -259,7 +261,7 @@ def _cut_width(raw: list[str], size: Callable[[str], int], unspaced: bool) -> in
 
 def _join_hyphen(before: str, line: str, words: set[str]) -> str:
     """Joins two lines at a hyphen, which goes if the document only has the word without it."""
-    left, right = _HYPHENATED.match(before), _WORD.match(line)
+    left, right = _HYPHENATED.match(before), _HYPHEN_REST.match(line)
     if left and right:
         whole = left[1] + right[0]
         if whole in words and f"{left[1]}-{right[0]}" not in words:

@@ -49,7 +49,7 @@ class Length:
     with their punctuation.
     """
 
-    min_words: float = 50  # Gopher
+    min_words: float = 50  # of English, Gopher; of Chinese fewer, `words` in data/languages.toml
     max_words: float = math.inf  # Gopher: 100,000, more than half of all novels have
     # Mean letters a word; 0 for the limits of the language, Gopher's 3 and 10 if it has none.
     min_word_length: float = 0
@@ -74,8 +74,9 @@ class Length:
     def limits(self, language: str) -> Limits:
         """Lowest and highest value kept of each measure."""
         shortest, longest = languages().get(language, {}).get("mean_word_length", (3, 10))
+        words_for_one = languages().get(language, {}).get("words", 1.0)
         return {
-            "words": (self.min_words, self.max_words),
+            "words": (self.min_words * words_for_one, self.max_words),
             "mean_word_length": (
                 self.min_word_length or shortest,
                 self.max_word_length or longest,

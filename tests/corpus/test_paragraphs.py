@@ -215,12 +215,13 @@ def test_text_wrapped_between_letters_and_latin_words_has_no_new_spaces(width):
         ("它叫Masked,", "Language Model", "Masked, Language"),
         ("这样的方法叫one-", "hot表示", "one-hot"),
         ("它是从前没有的……", "BERT模型", "……BERT"),
+        ("他们先做fine-", "tuning吧", "做finetuning吧"),  # as the text has it elsewhere
     ],
 )
 def test_what_stands_for_a_break_in_chinese(before, line, expected):
     filler = "的一是在不了有和人这中大为上个国我以要他"
     first = (filler + before)[-19:]  # a letter less: not cut there
-    text = "\n".join([*[filler] * 8, first, line])
+    text = "\n".join([*[filler] * 8, "的一是在不了finetuning大为", first, line])
     assert expected in join_lines(text)
     assert join_lines(text).count("\n") == 0
 

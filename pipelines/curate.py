@@ -44,7 +44,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import program, stages
+from roots_tf import program, stages, words
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
 from roots_tf.storage import claims, encodings, files, schema
 
@@ -190,7 +190,15 @@ def _curate(config: Config, output: Path, paths: list[str], steps: list, start: 
     seconds = round(time.monotonic() - start, 1)
     signature = curation.signature([*paths, *recipe.files_read(steps)])
     inputs = {"files": len(paths), "signature": signature}
-    report = {"inputs": inputs, "recipe": config.recipe, **report, "seconds": seconds}
+    segmenters = {
+        language: words.segmenter(language) for language in report["languages"] if language
+    }
+    for remark in filter(None, map(words.remark, segmenters)):
+        logging.warning("%s", remark)
+    report = {
+        **{"inputs": inputs, "recipe": config.recipe, **report, "segmenters": segmenters},
+        "seconds": seconds,
+    }
     files.write_text(output / "report.html", report_page.render(report))
     files.write_json(output / "report.json", report)
     curation.forget_work(output)

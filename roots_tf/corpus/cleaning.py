@@ -6,10 +6,13 @@ import math
 import re
 import unicodedata
 
-from roots_tf.corpus import paragraphs
+from roots_tf.corpus import markup, paragraphs
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document, share
+from roots_tf.corpus.lines import sentences
+from roots_tf.corpus.text_size import has_letter, text_size
 from roots_tf.storage.files import InputError
+from roots_tf.words import has_unspaced, words
 
 _REMOVED = None
 _CONTROLS = {code: _REMOVED for code in (*range(9), *range(14, 32), 127)}
@@ -32,6 +35,11 @@ _INVISIBLE = {
 _LONE_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}  # JSON can spell them
 _REPAIRS = _CONTROLS | _C1 | _SPACES | _INVISIBLE | _LONE_SURROGATES
 _TO_REPAIR = re.compile("[" + "".join(map(chr, sorted(_REPAIRS))) + "]")
+# Letters and digits alone: full-width marks are how Chinese and Japanese write theirs.
+_HALF_WIDTH = {
+    code: code - 0xFEE0
+    for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
+}
 _PAUSES = ".-\u2013\u2014\u2026\"'"  # not words where they stand alone, as in "well . . . no"
 
 
@@ -61,9 +69,12 @@ class Repair:
     Args:
         mojibake: also mends text that was decoded as another encoding than it was written in
             ("cafÃ©"), a line at a time, by ftfy (Speer 2019, doi 10.5281/zenodo.2591652).
+        half_width: full-width Latin letters and digits become the usual ones; punctuation stays
+            ("２０１８年，ＢＥＲＴ" becomes "2018年，BERT").
     """
 
     mojibake: bool = False
+    half_width: bool = False
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document:
         """See `documents.DocumentStep`."""
@@ -73,6 +84,8 @@ class Repair:
             measured["mojibake"] = float(fixed != text)
             text = fixed
         text, repaired = _repair(text)
+        if self.half_width and not text.isascii():
+            text = text.translate(_HALF_WIDTH)
         measured["characters_repaired"] = repaired
         text = text.replace("\t", " ")
         while "  " in text:
@@ -112,7 +125,11 @@ class BasicQuality:
 
     # Two short English sentences, the least that makes a pair for next-sentence prediction. Gopher
     # (Rae et al. 2021, A.1.1) asks for 50 words, which few docstrings and no dialogue have.
+    # Characters of English: a Han letter counts 3.5, as `text_size` has it.
     min_chars: int = 100
+    # In scripts without spaces, where a sentence may be very short, text that has so many sentences
+    # needs half the characters.
+    min_sentences: int = 2
     # Gopher, A.1.1: "80% of words in a document contain at least one alphabetic character".
     min_words_with_letters: float = share(0.8)
     # Gopher, table A1: duplicate line fraction.
@@ -124,6 +141,7 @@ class BasicQuality:
         """The lowest and highest value kept of each measure."""
         return {
             "characters": (max(self.min_chars, 1), math.inf),
+            "sentences": (self.min_sentences, math.inf),
             "unreadable": (-math.inf, self.max_unreadable),
             "words_with_letters": (self.min_words_with_letters, math.inf),
             "repeated_paragraphs": (-math.inf, self.max_repeated_paragraphs),
@@ -132,22 +150,28 @@ class BasicQuality:
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """See `documents.DocumentStep`."""
         text = document.text
-        measured["characters"] = len(text)
-        if len(text) < self.min_chars or not text:
+        size = text_size(text)
+        short = size < self.min_chars
+        if short and has_unspaced(text) and size >= self.min_chars / 2:
+            measured["sentences"] = sentences(text)
+            short = measured["sentences"] < self.min_sentences
+        else:
+            measured["characters"] = size
+        if short or not text:
             return "too_short"
         measured["unreadable"] = text.count(REPLACEMENT) / len(text)
         if measured["unreadable"] > self.max_unreadable:
             return "unreadable"
-        words = text.split()
-        mixed = [word for word in words if not word.isalpha()]
-        pure = len(words) - len(mixed)
-        mixed = [word for word in mixed if word.strip(_PAUSES)]
-        with_letters = pure + sum(
-            word[0].isalpha() or any(map(str.isalpha, word)) for word in mixed
-        )
-        if total := pure + len(mixed):
-            measured["words_with_letters"] = with_letters / total
-            if with_letters < self.min_words_with_letters * total:
+        share_of_words = _words_with_letters(text)
+        if share_of_words is not None and share_of_words < self.min_words_with_letters:
+            rest = markup.prose(
+                text
+            )  # code, formulas and tables are not what an article is judged by
+            if text_size(rest) >= self.min_chars:
+                share_of_words = _words_with_letters(rest)
+        if share_of_words is not None:
+            measured["words_with_letters"] = share_of_words
+            if share_of_words < self.min_words_with_letters:
                 return "mostly_not_words"
         lines = text.split("\n")
         repeated = len(lines) - len(set(lines))
@@ -155,6 +179,16 @@ class BasicQuality:
         if repeated > self.max_repeated_paragraphs * len(lines):
             return "repeated_paragraphs"
         return document
+
+
+def _words_with_letters(text: str) -> float | None:
+    """Share of the words that have a letter; None if there are no words but pauses."""
+    all_words = words(text)
+    mixed = [word for word in all_words if not word.isalpha()]
+    pure = len(all_words) - len(mixed)
+    mixed = [word for word in mixed if word.strip(_PAUSES)]
+    with_letters = sum(map(has_letter, mixed))
+    return (pure + with_letters) / (pure + len(mixed)) if pure or mixed else None
 
 
 @functools.lru_cache(1024)  # documents of one file follow each other

@@ -12,9 +12,14 @@ import numpy as np
 
 from roots_tf.corpus import shingles
 from roots_tf.corpus.documents import Document
+from roots_tf.corpus.text_size import text_size
 from roots_tf.storage import encodings, files
+from roots_tf.words import language_of
 
 _WORD_CHARS = 40  # within which a cut looks for a space
+# In scripts without spaces a word is hashed from each of its letters on (`shingles`): so many are a
+# word of `roots_tf.words`, in the Declaration of Human Rights. Lao, Khmer and Burmese as Thai.
+_HASHES_PER_WORD = {"zh": 1.8, "ja": 1.6, "th": 5, "lo": 5, "km": 5, "my": 5, "und": 5}
 _TABLE_BITS = 22  # of hashes that are looked up before the sorted array is searched: 4 MB
 
 
@@ -43,7 +48,7 @@ class Decontaminate:
     ngram: int = 13  # GPT-3, appendix C: 8 to 13 words, by the length of the examples
     min_words: int = 8  # of an example shorter than an n-gram; same
     max_ngrams: int = 0  # that a document may share, for example quotations
-    window: int = 200  # characters; GPT-3, appendix C
+    window: int = 200  # characters of English (`text_size`); GPT-3, appendix C
     min_piece: int = 200  # characters; same
     max_pieces: int = 10  # same
     encoding: str = "utf-8"  # of evaluation files
@@ -82,14 +87,15 @@ class Decontaminate:
 
     def _pieces(self, text: str, starts: np.ndarray, ends: np.ndarray) -> list[str]:
         """What is left of a text without the windows around shared n-grams."""
+        window = round(self.window * len(text) / max(text_size(text), 1))
         pieces, left = [], 0
         for start, end in sorted(zip(starts.tolist(), ends.tolist(), strict=True)):
-            right = start - self.window
+            right = start - window
             if right > left:
                 pieces.append(text[_space_after(text, left) : _space_before(text, right)])
-            left = max(left, end + self.window)
+            left = max(left, end + window)
         pieces.append(text[_space_after(text, left) :])
-        return [piece for piece in map(str.strip, pieces) if len(piece) >= self.min_piece]
+        return [piece for piece in map(str.strip, pieces) if text_size(piece) >= self.min_piece]
 
 
 def _space_after(text: str, place: int) -> int:
@@ -125,8 +131,9 @@ def index_of(examples: Iterable[str], ngram: int, min_words: int) -> Index:
     hashes, heads, lengths = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], set()
     for example in examples:
         words = shingles.word_hashes([example])[0]
-        length = min(ngram, len(words))
-        if length >= head_words:
+        each = _HASHES_PER_WORD.get(language_of(example), 1)
+        length = min(round(ngram * each), len(words))
+        if length >= max(head_words, round(min(ngram, min_words) * each)):
             lengths.add(length)
             hashes.append(_ngrams(words, length))
             heads.append(_ngrams(words, head_words)[: len(words) - length + 1])

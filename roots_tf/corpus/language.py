@@ -5,6 +5,7 @@ import re
 import types
 from dataclasses import dataclass
 
+from roots_tf.corpus import markup
 from roots_tf.corpus.documents import Document, share
 from roots_tf.storage.files import InputError
 
@@ -89,7 +90,8 @@ class Language:
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document with its language, or `uncertain_language` or `other_language`."""
-        language, score = identify(document.text)
+        prose = markup.prose(document.text)  # code and formulas are in no language, or in English
+        language, score = identify(document.text if not prose.strip() else prose)
         measured["language_score"] = score
         if score < self.min_score:
             language = ""

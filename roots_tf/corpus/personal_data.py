@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from roots_tf.corpus import chinese_personal_data
 from roots_tf.corpus.documents import Document
 from roots_tf.storage.files import InputError
 
@@ -25,19 +26,46 @@ class Match(NamedTuple):
     kind: str
 
 
+# Letters, digits and "_"; those of scripts without spaces stand beside an address or number without
+# being part of it: 邮箱ann@example.com谢谢.
+_OTHER = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u3190-\u4dbf\u4e00-\ua4cf\uf900-\ufaff"
+    "\uff66-\uff9d\U00020000-\U0003ffff"
+)
+_W = rf"[^\W{_OTHER}]"
+_NAME = rf"[^\W_{_OTHER}]"  # letters and digits
+
+
+def _compile(pattern: str, flags: int = 0) -> re.Pattern:
+    r"""A pattern whose `\b` at its ends and `\w` after `(?!` and `(?<!` are `_W`.
+
+    Args:
+        pattern: for example `(?<![\w.])\d+(?!\w)`.
+        flags: of `re`.
+    """
+    pattern = re.sub(
+        r"\(\?(<?)!\[\\w([^\]]*)\]",
+        lambda found: f"(?{found[1]}!(?:{_W}" + (f"|[{found[2]}])" if found[2] else ")"),
+        pattern.replace(r"(?!\w)", f"(?!{_W})"),
+    )
+    pattern = re.sub(r"^\\b", lambda found: f"(?<!{_W})", pattern)
+    return re.compile(re.sub(r"\\b$", lambda found: f"(?!{_W})", pattern), flags)
+
+
 # Names of files that look like the domain of an address: "logo@2x.png".
 _FILES = "png|jpe?g|gif|svg|webp|avif|ico|css|js|json|html?|php|py|txt|pdf|zip|mp[34]"
-_EMAIL = re.compile(
-    r"(?<![\w.+%'*-])[^\W_](?:[\w.+%&'-]{0,62}[\w+-])?@"
-    rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.){{1,8}}(?!(?:{_FILES})\b)[^\W\d_]{{2,24}}(?![\w@]|:[\w~/])"
+_EMAIL = _compile(
+    rf"(?<![\w.+%'*-]){_NAME}(?:(?:{_W}|[.+%&'-]){{0,62}}(?:{_W}|[+-]))?@"
+    rf"(?:{_NAME}(?:(?:{_W}|-){{0,61}}{_NAME})?\.){{1,8}}(?!(?:{_FILES})(?!\w))"
+    rf"[^\W\d_{_OTHER}]{{2,24}}(?![\w@]|:[\w~/])"
 )
 
-_IPV4 = re.compile(
+_IPV4 = _compile(
     r"(?<![\w.$€£-])(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}"
     r"(?![\w-]|\.\d|,\d)"
 )
 # Addresses in use are in 2000::/3 (RFC 4291, section 2.4).
-_IPV6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")
+_IPV6 = _compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")
 _DOTTED = re.compile(r"\d\.\d{1,3}\.\d")  # without what looks back, ten times as fast
 _COLONS = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]")
 _DOCUMENTATION = ipaddress.ip_network("2001:db8::/32")  # RFC 3849
@@ -48,7 +76,7 @@ _VERSION = re.compile(
 )
 _NETWORK = re.compile(r"\b(?:ip|ips|address|server|host|gateway|ping|peer|client)\W{1,3}$", re.I)
 
-_CARD = re.compile(
+_CARD = _compile(
     r"(?<![\w.+-])(?:"
     r"\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}"
     r")(?![\w-]|[.,]\d)"
@@ -65,7 +93,8 @@ _ISSUERS = re.compile(
     r"|62\d{14,17}"  # UnionPay
 )
 
-_IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
+_BEGINS_NAME = re.compile(_NAME)
+_IBAN = re.compile(rf"(?<!{_NAME})[A-Z]{{2}}\d{{2}}(?: ?[A-Z0-9]){{11,30}}")
 # Lengths by country: SWIFT, IBAN Registry (ISO 13616).
 _IBAN_LENGTHS = """
 AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29
@@ -77,14 +106,14 @@ _LENGTH_OF_IBAN = {entry[:2]: int(entry[2:]) for entry in _IBAN_LENGTHS.split()}
 
 # A number as it stands in international form (ITU-T E.123), in the form of North America, with
 # the 0 of a long-distance call before it, or after a word that says what it is.
-_INTERNATIONAL = re.compile(
+_INTERNATIONAL = _compile(
     r"(?<![\w+.,$€£-])(?<!\d )(?:\(?\+|00(?=[1-9]))\(?[1-9](?:[ .\-/()\u00a0]{0,2}\d){6,14}(?!\w)"
 )
-_NORTH_AMERICAN = re.compile(
+_NORTH_AMERICAN = _compile(
     r"(?<![\w.,$€£#+-])(?:1[-. ])?(?:\([2-9]\d{2}\)[ -]?|[2-9]\d{2}([-.]))[2-9]\d{2}[-. ]\d{4}"
     r"(?:\s?(?:x|ext\.?)\s?\d{1,5})?(?![\w]|[-.,]\d)"
 )
-_TRUNK = re.compile(
+_TRUNK = _compile(
     r"(?<![\w.,$€£#+/-])(?:"
     r"0[1-9]([ .-])\d{2}(?:\1\d{2}){3}"  # 01 23 45 67 89
     r"|(?:\(0[1-9]\d{0,4}\)|0[1-9]\d{1,4})[ /-]{1,3}\d{3,4}[ -]?\d{3,5}"  # (020) 7946 0958
@@ -92,7 +121,7 @@ _TRUNK = re.compile(
     r"|0[1-9]\d{8,9}"
     r")(?![\w]|[-.,/]\d)"
 )
-_NAMED = re.compile(
+_NAMED = _compile(
     r"\b(?:tel|telephone|phone|fax|mobile|cell|call(?: us)?(?: at| on)?|whatsapp|telefon|tél|"
     r"téléphone|teléfono|telefono|telefone|handy|hotline|dial|тел)\b"
     r"[ .:]{0,3}(?:(?:no|nr|number|is)\b[ .:]{0,2}){0,2}(\(?\d(?:[ .\-/()]{0,2}\d){5,14})"
@@ -133,8 +162,8 @@ _SECRETS = {
     r"\bhf_[A-Za-z0-9]{34}\b": "hf_",
     r"\bSG\.[\w-]{22}\.[\w-]{43}": "SG.",
 }
-_SECRET_PATTERNS = {re.compile(pattern): mark for pattern, mark in _SECRETS.items()}
-_SEVEN_DIGITS = re.compile(r"\d(?:[ ().\-/\u00a0]{0,3}\d){6}")
+_SECRET_PATTERNS = {_compile(pattern): mark for pattern, mark in _SECRETS.items()}
+_SEVEN_DIGITS = re.compile(r"\d(?:[ ()（）.\-/\u00a0]{0,3}\d){6}")
 _DIGIT = re.compile(r"\d")
 
 
@@ -198,8 +227,12 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
         if not 0 < length <= len(letters):
             continue
         end = match.start() + letters[length - 1] + 1
-        if not text[end : end + 1].isalnum() and mod_97(text[match.start() : end].replace(" ", "")):
+        if not _BEGINS_NAME.match(text, end) and mod_97(text[match.start() : end].replace(" ", "")):
             yield match.start(), end
+
+
+def _identity_numbers(text: str) -> Iterator[tuple[int, int]]:
+    yield from chinese_personal_data.identity_numbers(text, _with_many_digits(text))
 
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
@@ -240,6 +273,7 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
     for match in _in(lines, _NAMED, text):
         if 6 <= len(_DIGIT.findall(match[1])) <= 15:
             yield match.span(1)
+    yield from chinese_personal_data.phones(text, lines)
 
 
 def _is_international(number: str) -> bool:
@@ -260,13 +294,16 @@ def _is_isbn_10(number: str) -> bool:
 
 
 # In order of precedence, where two begin at the same place.
+# Identity numbers come before cards: 18 digits that begin with 62 may be either.
 _FINDERS: dict[str, tuple[str, Callable[[str], Iterator[tuple[int, int]]]]] = {
     "secrets": ("<SECRET>", _secrets),
     "emails": ("<EMAIL>", _emails),
     "ibans": ("<IBAN>", _ibans),
+    "identity_numbers": ("<ID>", _identity_numbers),
     "cards": ("<CARD>", _cards),
     "ip_addresses": ("<IP>", _ip_addresses),
     "phones": ("<PHONE>", _phones),
+    "licence_plates": ("<PLATE>", chinese_personal_data.licence_plates),
 }
 KINDS = tuple(_FINDERS)
 
@@ -280,7 +317,8 @@ def find(text: str, kinds: tuple[str, ...] = KINDS) -> list[Match]:
     Args:
         text: any text.
         kinds: of `KINDS`: keys and tokens, e-mail addresses, bank account numbers with valid check
-            digits, payment card numbers likewise, public IP addresses, telephone numbers.
+            digits, Chinese identity numbers and payment card numbers likewise, public IP
+            addresses, telephone numbers, Chinese licence plates.
     """
     spans = [
         (start, KINDS.index(kind), -end) for kind in kinds for start, end in _FINDERS[kind][1](text)

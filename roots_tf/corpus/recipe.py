@@ -31,6 +31,8 @@ FOLDER = Path(__file__).with_name("recipes")  # of those that come with the pack
 DOCUMENT_STEPS = {
     "extract": ("extraction", "Extract"),
     "repair": ("cleaning", "Repair"),
+    "markup": ("markup", "Markup"),
+    "chinese_variant": ("chinese_variant", "ChineseVariant"),
     "join_lines": ("cleaning", "JoinLines"),
     "basic_quality": ("cleaning", "BasicQuality"),
     "language": ("language", "Language"),

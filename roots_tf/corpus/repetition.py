@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import regex
 
 from roots_tf.corpus.documents import Document, share
-from roots_tf.words import words
+from roots_tf.corpus.word_lists import languages
+from roots_tf.words import language_of, segmenter, words
 
 _BITS = 20  # of a place and of the numbers of two words, which are sorted as one of 60
 _FEW = 1000  # pairs, which a dictionary counts faster than array operations do
+
+_LETTER_OR_MARK = regex.compile(r"[\p{L}\p{M}\p{N}]")
+_CLUSTERS = 3  # letters with their marks in a word of Thai, Lao, Khmer or Burmese
 
 TOP_SIZES = (2, 3, 4)
 DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
@@ -37,7 +42,7 @@ def duplicate_share(pieces: Sequence[str]) -> tuple[float, int]:
     return repeated / len(pieces), chars
 
 
-def ngram_chars(tokens: Sequence[str]) -> dict[int, int]:
+def ngram_chars(tokens: Sequence[str], space: str = " ") -> dict[int, int]:
     """Characters in the most frequent n-gram of 2 to 4 words and in repeated ones of 5 to 10.
 
     The most frequent n-gram (the first of those that are) counts as often as it occurs, with the
@@ -52,12 +57,13 @@ def ngram_chars(tokens: Sequence[str]) -> dict[int, int]:
 
     Args:
         tokens: the words; what follows the first million is not looked at.
+        space: between two words, empty in scripts without spaces.
 
     Returns:
         Number of characters, by n.
     """
     tokens = tokens[: 1 << _BITS]
-    chars = {n: len(" ".join(tokens[:n])) if n <= len(tokens) else 0 for n in TOP_SIZES}
+    chars = {n: len(space.join(tokens[:n])) if n <= len(tokens) else 0 for n in TOP_SIZES}
     chars |= dict.fromkeys(DUPLICATE_SIZES, 0)
     first: dict[str, int] = {}  # a word's number is the place where it was first met
     grams = np.fromiter(map(first.setdefault, tokens, range(len(tokens))), np.int64, len(tokens))
@@ -69,7 +75,7 @@ def ngram_chars(tokens: Sequence[str]) -> dict[int, int]:
             counts = collections.Counter(repeated.values())
             most = max(counts.values())
             place = next(at for at, gram in repeated.items() if counts[gram] == most)
-            chars[n] = most * len(" ".join(tokens[place : place + n]))
+            chars[n] = most * len(space.join(tokens[place : place + n]))
         else:
             chars[n] = _chars_met_again(tokens, repeated, n)
         places = [at for at in repeated if at + 1 in repeated]
@@ -137,12 +143,34 @@ def _chars_met_again(tokens: Sequence[str], repeated: dict[int, int], n: int) ->
     return chars
 
 
+def _tokens(text: str, language: str) -> tuple[list[str], str]:
+    """The words of a text, and what stands between two in it.
+
+    Where nothing is known to segment a language, letters are put together until they are as many
+    as a word of it has.
+    """
+    found = words(text, language)
+    told = language_of(text)
+    if not told:
+        return found, " "
+    if not segmenter(language or told).startswith("grapheme"):
+        return found, ""
+    tokens, held = [], []
+    for letter in found:
+        held.append(letter)
+        if len(held) == _CLUSTERS or not _LETTER_OR_MARK.match(letter[-1]):
+            tokens.append("".join(held))
+            held = []
+    return [*tokens, "".join(held)] if held else tokens, ""
+
+
 @dataclass(frozen=True)
 class Repetition:
     """Drops text that repeats itself; Gopher's rules (Rae et al. 2021, A.1.1 and table A1).
 
     Shares are of the characters of the text unless they say otherwise. In text without blank lines
-    paragraphs are lines, and only these count.
+    paragraphs are lines, and only these count. The limits of n-grams are for English; those of
+    other languages are a multiple, `repetition` in `data/languages.toml`.
     """
 
     max_duplicate_lines: float = share(0.30)  # of the lines
@@ -165,7 +193,7 @@ class Repetition:
         share, chars = duplicate_share(lines)
         measured["duplicate_lines"] = share
         measured["duplicate_line_chars"] = chars / len(text)
-        for size, chars in ngram_chars(words(text)).items():
+        for size, chars in ngram_chars(*_tokens(text, document.language)).items():
             kind = "top" if size in TOP_SIZES else "duplicate"
             measured[f"{kind}_{size}_gram_chars"] = chars / len(text)
         for name, (_, highest) in self.limits(document.language).items():
@@ -181,8 +209,9 @@ class Repetition:
             "duplicate_lines": self.max_duplicate_lines,
             "duplicate_line_chars": self.max_duplicate_line_chars,
         }
+        more = languages().get(language, {}).get("repetition", 1.0)
         for size, limit in zip(TOP_SIZES, self.max_top_ngram_chars, strict=True):
-            highest[f"top_{size}_gram_chars"] = limit
+            highest[f"top_{size}_gram_chars"] = limit * more
         for size, limit in zip(DUPLICATE_SIZES, self.max_duplicate_ngram_chars, strict=True):
-            highest[f"duplicate_{size}_gram_chars"] = limit
+            highest[f"duplicate_{size}_gram_chars"] = limit * more
         return {name: (-math.inf, limit) for name, limit in highest.items()}

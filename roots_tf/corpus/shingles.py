@@ -2,9 +2,9 @@
 
 A word is a run of letters, marks and digits, in any case; punctuation and symbols stand between
 words. In scripts that are written without spaces a word begins at each character. It is two
-characters long in Chinese and Japanese and four in Thai, Lao, Khmer and Burmese, or shorter at the
-end of the run. Everything is arithmetic on arrays of code points, at some 50 MB a second: words
-never become strings.
+characters long in Chinese and Japanese and four in Thai, Lao, Khmer, Burmese and their like, or
+shorter at the end of the run; a Tibetan word is a syllable. Everything is arithmetic on arrays of
+code points, at some 50 MB a second: words never become strings.
 """
 
 import functools
@@ -24,9 +24,10 @@ _UNSPACED = {
         *((0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9D), (0x1B000, 0x1B16F)),
         (0x20000, 0x3FFFF),
     ),
-    _FOUR: (  # Thai and Lao, Burmese, Khmer, and extensions of Burmese
+    _FOUR: (  # Thai and Lao, Burmese with its extensions, Khmer; Tai, Balinese, Yi, Javanese
         *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0xA9E0, 0xA9FF)),
-        (0xAA60, 0xAA7F),
+        *((0xAA60, 0xAA7F), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x1B00, 0x1B7F)),
+        *((0xA000, 0xA4CF), (0xA980, 0xA9DF), (0xAA80, 0xAADF)),
     ),
 }
 _VARIATION_SELECTORS = range(0xE0100, 0xE01F0)  # marks far behind all other letters and marks

@@ -280,7 +280,94 @@ UNSEEN = [
     "-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----",
 ]
 
+# Numbers are made up; the first is the example of GB 11643-1999.
+IDENTITY_NUMBERS = [
+    "身份证号«identity_numbers:11010519491231002X»，请核对。",
+    "公民身份号码：«identity_numbers:440524198001010013»",
+    "他的身份证是«identity_numbers:310101199003071214»吗？",
+    "持证人«identity_numbers:620102198506153320»已登记",
+    "张三（«identity_numbers:51010719761102483X»）到庭",
+    "证件 «identity_numbers:810000199202290010» 有效",
+    "ID: «identity_numbers:420101195609100013».",
+    "«identity_numbers:110105 19491231 002X»",
+    "«identity_numbers:330106-19880808-8866»和«identity_numbers:11010519491231002x»",
+    "证号«identity_numbers:１１０１０５１９４９１２３１００２Ｘ»",
+    "护照号码：«identity_numbers:E12345678»",
+    "持護照 «identity_numbers:G12345678» 入境",
+]
+NO_IDENTITY_NUMBERS = [
+    "身份证号110105194912310021有误",  # the check digit
+    "编号440524198001010014",
+    "编号110105194902300021",  # no such date
+    "编号110105299912310026",  # no such year
+    "编号99010519491231002X",  # no such province
+    "订单911010519491231002X",
+    "订单11010519491231002X9",
+    "护照法于2006年通过，E12345678是样本编号",
+]
+CHINESE_PHONES = [
+    "手机«phones:13812345678»，请联系。",
+    "联系方式：«phones:+86 138-1234-5678»。",
+    "请打«phones:（86）13812345678»找我",
+    "我的号是«phones:139 1234 5678»哦",
+    "电话«phones:010-82345678»或«phones:（0755）8888 8888»",
+    "总机«phones:021-62345678转801»",
+    "传真：«phones:65432100»",
+]
+NO_CHINESE_PHONES = [
+    "订单号13812345678已发货",
+    "快递单号：13812345678",
+    "QQ：13812345678",
+    "编号213812345678",
+    "共13812345678.5元",
+    "￥13812345678",
+    "号码12812345678不存在",
+    "2021年12月31日共1381234人",
+    "二〇二一年十二月三十一日，一三八一二三四五六七八",
+    "成立于2010-2020年，占地20211231平方米",
+    "电话1876-1926年间发明",
+]
+LICENCE_PLATES = [
+    "车牌«licence_plates:京A12345»违停",
+    "«licence_plates:粤B·D12345»停在门口",
+    "一辆«licence_plates:沪AD12345»新能源车",
+    "司机驾驶«licence_plates:云A12345»逃逸",
+    "«licence_plates:新A·12345»已年检",
+    "警车«licence_plates:京A1234警»",
+    "教练车«licence_plates:浙A1234学»",
+    "挂车«licence_plates:冀A1234挂»",
+    "两地车«licence_plates:粤Z1234港»",
+    "号牌为«licence_plates:苏E05EV8»的轿车",
+    "货车«licence_plates:鲁Q·8888A»",
+    "电动车«licence_plates:渝A12345D»",
+]
+NO_LICENCE_PLATES = [
+    "最新ES2015标准与新GB18030标准",
+    "云A380客机首航",
+    "京A股12345点",
+    "京AIO123不是号牌",
+    "川AFFFFF的颜色",
+    "京A123456789",
+]
+# Beside letters of a script without spaces.
+UNSPACED = [
+    "请发邮件到«emails:zhang@example.com»谢谢",
+    "お問い合わせは«emails:info@example.jp»まで",
+    "ติดต่อ«emails:test@example.com»ครับ",
+    "服务器«ip_addresses:81.2.69.142»宕机",
+    "卡号«cards:4111111111111111»已挂失",
+    "账户«ibans:DE89370400440532013000»收款",
+    "电话«phones:+1 212-555-0147»可以打",
+]
+
 LABELLED = [
+    *IDENTITY_NUMBERS,
+    *NO_IDENTITY_NUMBERS,
+    *CHINESE_PHONES,
+    *NO_CHINESE_PHONES,
+    *LICENCE_PLATES,
+    *NO_LICENCE_PLATES,
+    *UNSPACED,
     *UNSEEN,
     *EMAILS,
     *NO_EMAILS,

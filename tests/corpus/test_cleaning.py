@@ -145,3 +145,54 @@ def test_no_real_text_is_taken_for_mojibake(data):
         text = repair(path.read_text("utf-8"))
         after = Repair(mojibake=True)(Document(text, path.name), {}).text
         assert after == Repair()(Document(text, path.name), {}).text, path.name
+
+
+def test_full_width_letters_and_digits_become_half_width_if_wanted():
+    text = "２０１８年，ＢＥＲＴ（ｂａｓｅ）二〇一八年十月！５０％"
+    wanted = "2018年，BERT（base）二〇一八年十月！50％"
+    assert Repair(half_width=True)(Document(text, ""), {}).text == wanted
+    assert Repair()(Document(text, ""), {}).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("房间很干净。服务也很好，下次再来。", None),  # two sentences
+        ("房间很干净，服务也很好，下次再来。", "too_short"),
+        ("好。好。", "too_short"),
+        ("这本书写得很好，我一口气读完了它，而且推荐给了我所有的朋友们来看", None),
+        ("방이 아주 깨끗하고 직원들도 모두 친절해서 다음에도 꼭 다시 오고 싶습니다 정말로요", None),
+        ("The room is very clean, and so on.", "too_short"),
+        ("2018 4.5 | 33 | 2019 5.5 | 34 | 2020 6.5 | 35 | 分数 88 99 " * 2, "mostly_not_words"),
+    ],
+)
+def test_short_in_a_script(text, reason):
+    assert reason_to_drop(text, BasicQuality()) == reason
+
+
+ARTICLE = """# 注意力机制
+
+给定输入$\\mathbf{X}$，我们计算查询、键和值，再把它们的点积除以$\\sqrt{d_k}$，避免梯度消失。
+
+$$
+\\mathrm{Attention}(Q, K, V) = \\mathrm{softmax}\\left( \\frac{Q K^T}{ \\sqrt{d_k} } \\right) V
+$$
+
+```python
+for i in range( 0 , 10 ) :
+    a [ i ] = ( b [ i ] + 1 ) * 2 - 3 / 4 + 5 - 6 * 7
+```
+
+| 模型 | 分数 | 2018 | 2019 |
+|---|---|---|---|
+| 甲 | 84.6 | 1 | 2 |
+| 乙 | 86.7 | 3 | 4 |
+
+可以看到，模型越大效果越好，但是训练的代价也越高。
+"""
+
+
+def test_an_article_is_not_judged_by_its_code_formulas_and_tables():
+    assert reason_to_drop(clean(ARTICLE), BasicQuality()) is None
+    table = "\n".join(f"| {n} | {n * 7} | = | {n + 3} |" for n in range(40))
+    assert reason_to_drop(f"# 表\n\n|---|---|\n{table}", BasicQuality()) == "mostly_not_words"

@@ -194,3 +194,34 @@ def test_evaluation_files_in_another_encoding(tmp_path):
     assert list(examples(str(path), (), "GBK")) == ["今天天气很好，我们去公园散步。\n"]
     with pytest.raises(files.InputError, match="not UTF-8 in .*--encoding=GB18030.*the step"):
         list(examples((str(path),), ()))
+
+
+CHINESE = "国家主席在北京会见了来访的外国客人并且同他们进行了友好的谈话"  # 17 words
+THAI = "ทุกคนมีสิทธิในการดำเนินชีวิตในเสรีธรรมและในความมั่นคงแห่งร่างกายไม่มีบุคคลใดจะถูกบังคับ"
+
+
+@pytest.mark.parametrize(
+    ("example", "part", "shared"),
+    [
+        (CHINESE, CHINESE, True),
+        (CHINESE, CHINESE[3:27], True),
+        (CHINESE, CHINESE[:14], False),  # 14 letters, 8 words: of no more than a phrase
+        (CHINESE[:18], CHINESE[:18], True),  # an example of 10 words counts as a whole
+        ("国家主席在北京", "国家主席在北京", False),
+        (THAI, THAI, True),
+        (THAI, THAI[:20], False),  # four words
+        (THAI[:20], THAI[:20], False),
+    ],
+)
+def test_words_in_scripts_without_spaces(tmp_path, example, part, shared):
+    (tmp_path / "set.txt").write_text(example, "utf-8")
+    step = Decontaminate((str(tmp_path / "set.txt"),))
+    around = "ก่อนหน้านั้น" if part in THAI else "在那以前，"
+    assert (run(step, f"{around} {part} {around}")[1] > 0) == shared
+
+
+def test_windows_and_pieces_of_chinese_are_as_long_as_those_of_english(tmp_path):
+    (tmp_path / "set.txt").write_text(CHINESE, "utf-8")
+    step = Decontaminate((str(tmp_path / "set.txt"),), action="cut")
+    before, after = "甲" * 130, "乙" * 130
+    assert run(step, f"{before}{CHINESE}{after}")[0].text == f"{'甲' * 73}\n{'乙' * 73}"

@@ -1,4 +1,7 @@
+import random
+import re
 import textwrap
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -141,3 +144,90 @@ def test_only_line_breaks_and_hyphens_change(lines):
     assert letters(joined) == letters(text)
     assert "\n\n" not in joined
     assert joined.count("\n") <= text.count("\n")
+
+
+MIXED = (
+    "大语言模型(Large Language Model, LLM)是研究热点之一。从2018年GPT-1的问世,到PaLM等模型的推出,"
+    "它以其“Transformer”结构取得了突破。给定一个单词序列,语言模型估计该序列的概率,例如掩码语言模型"
+    "(Masked Language Model)。其中$\\mathbf{X} \\in \\mathbb{R}^{n \\times d}$为输入序列的"
+    "one-hot表示,GitHub Copilot可以自动生成代码：ＡＩ《GPT-4》、100%……state-of-the-art的方法。"
+)
+TEXTS = {
+    "Chinese": MIXED,
+    "Japanese": "大規模言語モデル（Large Language Model）は、Transformerを使い、話題になった。" * 4,
+    "Thai": "แบบจำลองภาษาขนาดใหญ่ (Large Language Model) เรียนรู้จากข้อความ เช่น หนังสือและเว็บไซต์ " * 3,
+    "Khmer": "មនុស្សទាំងអស់ កើតមកមានសេរីភាព និងសមភាព ក្នុងផ្នែកសេចក្ដីថ្លៃថ្នូរនិងសិទ្ធិ។ " * 4,
+    "Korean": "대규모 언어 모델은 대량의 텍스트를 학습하여 사람의 언어를 이해하고 생성하는 것이다. "
+    * 4,
+    "English": "The large language models of late were trained on more text than all. " * 4,
+}
+
+
+def columns(line):
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in line)
+
+
+def cut(text, width, size=len):
+    """A text cut at a width wherever that is, as by a program that knows no words."""
+    lines = [""]
+    for letter in text:
+        if size(lines[-1] + letter) > width:
+            lines.append("")
+        lines[-1] += letter
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("size", [len, columns])
+@pytest.mark.parametrize("width", [40, 52, 61])
+@pytest.mark.parametrize("language", TEXTS)
+def test_text_cut_in_the_middle_of_words_is_as_it_was(language, width, size):
+    text = TEXTS[language].strip()
+    document = "\n\n".join([cut(text, width, size)] * 4)
+    assert unwrapped(document) == [text] * 4
+
+
+@pytest.mark.parametrize("width", range(30, 50))
+def test_text_wrapped_between_letters_and_latin_words_has_no_new_spaces(width):
+    pieces = re.findall(r"[!-~]+|[^!-~]", MIXED)
+    lines = [""]
+    for piece in pieces:
+        if columns(lines[-1] + piece) > width:
+            lines[-1:] = [lines[-1].rstrip(" "), ""]
+        lines[-1] += piece if lines[-1] else piece.lstrip(" ")
+    joined = join_lines("\n".join(lines))
+    assert re.sub(r"\s", "", joined) == re.sub(r"\s", "", MIXED)
+    assert not re.search(r"[^!-~] | [^!-~]", joined)
+    assert joined.count(" ") <= MIXED.count(" ")
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "expected"),
+    [
+        ("语言模型估计该序列", ",语言模型", "序列,语言"),
+        ("更适合处理长文本。", "Transformer结构", "。Transformer"),
+        ("这一年是公元前", "2018年", "公元前2018年"),
+        ("矩阵乘以它的转置", "$X^T$得到", "转置$X^T$"),
+        ("这个方法叫做BERT", "模型", "BERT模型"),
+        ("这种全新的方法叫“", "BERT”模型", "“BERT”"),
+        ('这种全新的方法叫"', 'BERT"模型', '"BERT"模型'),
+        ("掩码的语言模型(", "Masked Language", "模型(Masked"),
+        ("它叫Masked", "Language Model", "Masked Language"),
+        ("它叫Masked,", "Language Model", "Masked, Language"),
+        ("这样的方法叫one-", "hot表示", "one-hot"),
+        ("它是从前没有的……", "BERT模型", "……BERT"),
+        ("他们先做fine-", "tuning吧", "做finetuning吧"),  # as the text has it elsewhere
+    ],
+)
+def test_what_stands_for_a_break_in_chinese(before, line, expected):
+    filler = "的一是在不了有和人这中大为上个国我以要他"
+    first = (filler + before)[-19:]  # a letter less: not cut there
+    text = "\n".join([*[filler] * 8, "的一是在不了finetuning大为", first, line])
+    assert expected in join_lines(text)
+    assert join_lines(text).count("\n") == 0
+
+
+def test_words_wrapped_between_spaces_are_not_taken_for_cut():
+    rng = random.Random(5)
+    words = [rng.choice(["모델", "언어는", "가", "인공지능", "학습을"]) for _ in range(200)]
+    for sentence in (" ".join(words), "The sea was calm and nobody on the ship knew. " * 9):
+        assert unwrapped(textwrap.fill(sentence, 60)) == [sentence.strip()]

@@ -45,9 +45,35 @@ def test_the_labelled_sentences():
     assert right.total() >= 0.98 * (right.total() + wrong.total())
 
 
-@pytest.mark.parametrize("sentence", [*labelled.NO_CARDS, *labelled.NO_IBANS, *labelled.NO_SECRETS])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *(*labelled.NO_CARDS, *labelled.NO_IBANS, *labelled.NO_SECRETS),
+        *(*labelled.NO_IDENTITY_NUMBERS, *labelled.NO_CHINESE_PHONES, *labelled.NO_LICENCE_PLATES),
+    ],
+)
 def test_traps(sentence):
     assert find(sentence) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *(*labelled.IDENTITY_NUMBERS, *labelled.CHINESE_PHONES, *labelled.LICENCE_PLATES),
+        *labelled.UNSPACED,
+    ],
+)
+def test_chinese_and_what_stands_beside_it(sentence):
+    text, truth = read_marks(sentence)
+    assert {tuple(finding) for finding in find(text)} == truth
+
+
+def test_every_wrong_sign_of_an_identity_number_is_noticed():
+    number = "11010519491231002X"
+    assert PersonalData()(Document(f"证{number}。", ""), {}).text == "证<ID>。"
+    for place in range(18):
+        for digit in set("0123456789") - {number[place]}:
+            assert find(number[:place] + digit + number[place + 1 :], ("identity_numbers",)) == []
 
 
 def test_placeholders_and_counts():
@@ -59,9 +85,11 @@ def test_placeholders_and_counts():
         "secrets": 0,
         "emails": 2,
         "ibans": 0,
+        "identity_numbers": 0,
         "cards": 0,
         "ip_addresses": 0,
         "phones": 1,
+        "licence_plates": 0,
     }
 
 

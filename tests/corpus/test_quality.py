@@ -86,7 +86,7 @@ def test_length():
 @pytest.mark.parametrize(
     ("text", "reason", "measure", "value"),
     [
-        ("# one two #three four", "hashes", "hashes_per_word", 2 / 5),
+        ("# one two #three four", "hashes", "hashes_per_word", 1 / 5),
         ("well… so... he said it", "ellipses", "ellipses_per_word", 2 / 5),
         ("- one two\n • three four", "bullets", "bullet_lines", 1),
         ("- one two\nthree four", "", "bullet_lines", 1 / 2),

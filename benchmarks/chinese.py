@@ -7,10 +7,11 @@ and once more without them, where each character is a word. Then it pretrains th
 same number of steps: --masking=token, whole_word of characters, and whole_word of words. As many
 steps as the first run makes in `--minutes` are given to each. Held-out loss is measured under one
 masking, by token, for all three, in bits a character: losses under different maskings do not
-compare. Each is then fine-tuned on ChnSentiCorp and MSRA NER, three seeds, beside random weights.
+compare. Each is then fine-tuned on ChnSentiCorp, MSRA NER and the Chinese STS-B, three seeds,
+beside random weights.
 
-The data folder holds histories_zh/*.txt, chnsenticorp/*.tsv and msra_ner/*.txt. What is finished in
-`--work` is not done again.
+The data folder holds histories_zh/*.txt, chnsenticorp/*.tsv, msra_ner/*.txt and stsb/zh_*.tsv. What
+is finished in `--work` is not done again.
 """
 
 import dataclasses
@@ -41,6 +42,7 @@ TASKS = {
         "accuracy",
     ),
     "entities": (["--task=tagging", "--learning_rate=1e-3"], "msra_ner/{}.txt", "f1"),
+    "similar": (["--task=regression", "--learning_rate=5e-4"], "stsb/zh_{}.tsv", "spearman"),
 }
 
 

@@ -29,7 +29,7 @@ def config(work, topics, output, **fields) -> finetune.Config:
     return program.make(finetune.Config, **settings | fields)
 
 
-def test_it_tells_topics_of_real_news_and_repeats(work, topics, tmp_path):
+def test_it_tells_topics_of_real_news(work, topics, tmp_path):
     report = finetune.main(config(work, topics, tmp_path / "a"))
     assert [run["seed"] for run in report["seeds"]] == [0, 1]
     assert report["test_baseline_accuracy"] < 0.3
@@ -41,8 +41,6 @@ def test_it_tells_topics_of_real_news_and_repeats(work, topics, tmp_path):
     assert models.describe(tmp_path / "a" / "model")["labels"] == report["labels"]
     assert json.loads((tmp_path / "a" / "report.json").read_text()) == report
     assert finetune.main(config(work, topics, tmp_path / "a")) == report
-    again = finetune.main(config(work, topics, tmp_path / "b"))
-    assert again["seeds"] == report["seeds"]
     assert not any(run["degenerate"] for run in report["seeds"])
     events = event_accumulator.EventAccumulator(str(tmp_path / "a" / "seed_0" / "logs" / "dev"))
     tags = events.Reload().Tags()
@@ -68,21 +66,21 @@ def test_it_tells_topics_of_real_news_and_repeats(work, topics, tmp_path):
 
 
 def test_killed_in_the_middle_of_a_seed_it_ends_with_the_same_bytes(work, topics, tmp_path):
-    short = {"num_epochs": 2.0, "checkpoint_every": 25, "log_every": 10, "patience": 3}
+    """Once in the second of two seeds: the first is not trained again."""
+    short = {"num_epochs": 1.5, "checkpoint_every": 25, "log_every": 10, "patience": 3}
     short |= {"evaluate_every": 30, "dropout": 0.1, "ema_decay": 0.9, "steps_per_call": 5}
     whole = finetune.main(config(work, topics, tmp_path / "whole", **short))
     run = tmp_path / "killed"
-    for seed, step in ((0, 25), (1, 75)):
-        process = subprocess.Popen(
-            command(config(work, topics, run, **short)), stderr=subprocess.DEVNULL
-        )
-        mark = run / f"seed_{seed}" / "checkpoints" / f"ckpt-{step}.index"
-        while not mark.exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.kill()
-        process.communicate()
-        assert not (run / f"seed_{seed}" / "scores.json").exists()
+    process = subprocess.Popen(
+        command(config(work, topics, run, **short)), stderr=subprocess.DEVNULL
+    )
+    mark = run / "seed_1" / "checkpoints" / "ckpt-50.index"
+    while not mark.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert not (run / "seed_1" / "scores.json").exists()
     assert finetune.main(config(work, topics, run, **short)) == whole
     for name in ("model/model.safetensors", "test_predictions.jsonl", "seed_1/scores.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (run / name).read_bytes(), name
@@ -95,7 +93,7 @@ def test_killed_in_the_middle_of_a_seed_it_ends_with_the_same_bytes(work, topics
             for folder in ("whole", "killed")
         )
         assert one == other
-        assert {row["step"] for row in one if row["group"] == "held_out"} >= {30, 60, 90}
+        assert {row["step"] for row in one if row["group"] == "held_out"} >= {30, 60}
         assert not (run / f"seed_{seed}" / "checkpoints").exists()  # nothing goes on from them
 
 

@@ -189,6 +189,11 @@ def check_tokenizer(manifest: dict, tokenizer) -> None:
         )
 
 
+def sources_of(manifest: dict) -> list[dict]:
+    """The manifests of the sources of a mixture, in their order; of a plain folder its own."""
+    return list(manifest["sources"].values()) if "sources" in manifest else [manifest]
+
+
 def layout_of(manifest: dict) -> str:
     """How its records are laid out; folders from before there was a choice hold pairs."""
     return manifest.get("layout", PAIRS)

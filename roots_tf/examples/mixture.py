@@ -250,7 +250,8 @@ def of(
         try:
             objective.check(manifest["sources"][name], rows, length)
         except files.InputError as error:
-            raise files.InputError(f"of the source {name}: {error}") from error
+            part = f", of which a batch of {batch_size} may hold {rows}" * (rows < batch_size)
+            raise files.InputError(f"of the source {name}{part}: {error}") from error
 
     mixing.check(list(manifest["sources"]))
     for name in manifest["sources"]:

@@ -168,7 +168,7 @@ def overfitting(run: RunRecord) -> Finding | None:
 
 
 def _is_loss(name: str) -> bool:
-    """Whether a held-out scalar is a loss over all sources; of one alone there is none in training."""
+    """Whether a held-out scalar is a loss; that of one source of a mixture has no training loss."""
     return name.endswith("_loss") and "/" not in name
 
 

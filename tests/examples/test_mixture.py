@@ -104,13 +104,14 @@ def test_the_graph_chooses_as_python_does():
 def test_a_batch_does_not_depend_on_where_the_run_started(languages, objective):
     objective = MaskedLM(sentence_objective=objective)
     whole = read(languages, 40, objective)
-    for start in (1, 39):
-        assert_same(read(languages, 1, objective, start_step=start), whole[start : start + 1])
-    far = read(languages, 2, objective, start_step=1_000_000)
-    assert_same(read(languages, 1, objective, start_step=1_000_001), far[1:])
-    assert (far[0]["token_ids"] != whole[0]["token_ids"]).any()
-    other = read(languages, 1, objective, seed=8)[0]
-    assert (other["token_ids"] != whole[0]["token_ids"]).any()
+    assert_same(read(languages, 1, objective, start_step=39), whole[39:])
+
+
+def test_step_a_million_starts_at_once(languages):
+    far = read(languages, 2, start_step=1_000_000)
+    assert_same(read(languages, 1, start_step=1_000_001), far[1:])
+    other = read(languages, 1, start_step=1_000_000, seed=8)[0]
+    assert (other["token_ids"] != far[0]["token_ids"]).any()
 
 
 def test_workers_share_the_global_batch(languages):

@@ -157,11 +157,11 @@ def _is_named(text: str) -> bool:
     return bool(equals) and "/" not in name and not paths.is_there(text)
 
 
-def expand(named: Mapping[str, str]) -> dict[str, list[str]]:
+def expand(named: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
     """The files of each source, with absolute paths.
 
     Args:
-        named: paths or patterns by name, from `split`.
+        named: paths or patterns by name, from `split`; "" may name all of an input without names.
 
     Raises:
         InputError: as `files.expand`; or a file is in two sources.

@@ -98,7 +98,8 @@ def test_mistakes_are_one_line(work, sources, tmp_path):
         ({"mixture_alpha": 0.3}, "found --mixture_alpha without named sources"),
         ({"examples": sources, "output": en.partition("=")[2]}, "the folder of --examples"),
     ):
+        output = fields.pop("output", tmp_path / "no")
         with pytest.raises((InputError, program.FlagError), match=message) as raised:
-            pretrain.main(config(work, tmp_path / "no", **fields))
+            pretrain.main(config(work, output, **fields))
         assert "\n" not in str(raised.value)
     assert not (tmp_path / "no").exists()

@@ -144,7 +144,7 @@ def _names(value: str | Sequence[str]) -> Sequence[str]:
             return tuple(named.values())
         return paths.named(value) if isinstance(value, str) else value
     except ValueError:  # who reads it says why
-        return (value,)
+        return (value,) if isinstance(value, str) else value
 
 
 def _existing(names: Sequence[str]) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Mixing:
         if len(given) > 1:
             raise files.InputError(f"found {' and '.join(given)}; wanted one or the other")
         if given and self.mixture_weights:
-            self._weights(names)
+            self.weights(names)
 
     def shares(self, sizes: Mapping[str, float]) -> dict[str, float]:
         """The share of each source; they add up to 1.
@@ -74,7 +74,7 @@ class Mixing:
         alpha = 1.0 if self.mixture_alpha is None else self.mixture_alpha
         parts = {name: size**alpha for name, size in sizes.items()}
         if self.mixture_weights:
-            parts = self._weights(list(sizes))
+            parts = self.weights(list(sizes))
         shares = {name: parts[name] / sum(parts.values()) for name in sizes}
         if small := [name for name, share in shares.items() if share < LEAST_SHARE]:
             raise files.InputError(
@@ -83,8 +83,12 @@ class Mixing:
             )
         return shares
 
-    def _weights(self, names: Sequence[str]) -> dict[str, float]:
-        """The weights as numbers, by name."""
+    def weights(self, names: Sequence[str]) -> dict[str, float]:
+        """The weights as numbers, by name; {} where none are given.
+
+        Args:
+            names: of the sources; errors as for `check`.
+        """
         weights: dict[str, float] = {}
         for text in self.mixture_weights:
             name, _, value = (part.strip() for part in text.partition("="))
@@ -98,7 +102,7 @@ class Mixing:
                     f"each weight a number above 0 to {flags.WEIGHT['maximum']:g}"
                 )
             weights[name] = weight
-        if set(weights) != set(names):
+        if weights and set(weights) != set(names):
             raise files.InputError(
                 f"found --mixture_weights of {', '.join(sorted(weights))} for sources "
                 f"{', '.join(sorted(names))}; wanted a weight for each of them and no other"

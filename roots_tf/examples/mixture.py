@@ -205,6 +205,8 @@ ALIKE = {
     "tokenizer.fingerprint": "build-examples of all with one tokenizer",
     "layout": "build-examples of all with one --layout",
     "word": "build-examples of all with one tokenizer",
+    "format": "build-examples of all with one version of roots-tf",
+    "word_starts": "build-examples of all with one version of roots-tf",
 }
 
 

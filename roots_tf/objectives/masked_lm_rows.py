@@ -111,3 +111,27 @@ class PairRows(_MaskedRows):
             tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
         )
         return self._masked(features | {"next_sentence_labels": pairs.labels}, chance)
+
+
+class TranslationRows(_MaskedRows):
+    """A sentence and its translation a row, both masked; there is no label.
+
+    Places count on from A to B and do not begin again, as XLM's do: the model takes them from where
+    a token stands, in training, fine-tuning and exports alike, and the segment tells B from A.
+    """
+
+    def rows(self, records):
+        """The records, a row each."""
+        return records
+
+    def features(self, rows, chance):
+        """Features of the worker's rows."""
+        batch = decoding.decode_pairs(chance.of_worker(rows), self.manifest)
+        size, width = batch.ids.shape
+        first, none = tf.range(size) * width, tf.zeros([size], tf.int32)
+        pairs = pairing.Pairs(first, batch.length_a, first + batch.length_a, batch.length_b, none)
+        ids = self.tokenizer
+        features = pairing.rows(
+            tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
+        )
+        return self._masked(features, chance)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from roots_tf import flags
 from roots_tf.storage import files, paths
 
-LEAST_SHARE = 1e-6  # of a source; less would hardly ever be read
+LEAST_SHARE = 1e-8  # of a source; less would hardly ever be read
 _NAME = r"\w[\w.-]*"
 
 

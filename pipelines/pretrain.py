@@ -330,7 +330,7 @@ def main(config: Config) -> dict:
         return report
     for phase in phases:
         if phase.mixture:
-            logging.info("phase %d reads\n%s", phase.number, mixture.table(phase.mixture))
+            logging.info("phase %d reads\n%s", phase.number + 1, mixture.table(phase.mixture))
     with claim.held(output, config.hardware.is_chief):
         machine = training.Machine.of(config.hardware)
         for phase in phases:

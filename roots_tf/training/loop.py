@@ -235,7 +235,8 @@ class _Training:
         if stage.evaluate is None or not self.is_due(self._cadence.evaluate_every):
             return None
         held_out = stage.evaluate()
-        line = "  ".join(f"{name} {value:.3f}" for name, value in held_out.items())
+        shown = {n: v for n, v in held_out.items() if "/" not in n or n.endswith("_loss")}
+        line = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         logging.info("held out at step %d: %s", self.now, line)
         if summaries:
             summaries.write("held_out", self.now, held_out)

@@ -120,7 +120,7 @@ class MaskedLM(Objective):
             manifests.check_pairs(manifest, split)
         if length < manifest["max_seq_length"]:
             raise files.InputError(
-                f"found max_seq_length {length} for pairs; wanted at least "
+                f"found max_seq_length {length} for sentence pairs; wanted at least "
                 f"{manifest['max_seq_length']}, the length of the build: build-examples with "
                 "another --max_seq_length, or take --sentence_objective=none"
             )

@@ -5,7 +5,10 @@
 Reads the Parquet documents that `curate` writes. With `--layout=pairs` a record holds BERT's two
 segments of sentences; with `--layout=contiguous` the next `--max_seq_length` tokens of a document
 and their place in it, without splitting sentences, so that no token is lost. `pretrain` with
-`--sentence_objective=nsp` or `sop` reads pairs, with `none` either.
+`--sentence_objective=nsp` or `sop` reads pairs, with `none` either. With `--layout=translation` a
+record holds a sentence and its translation, for `--sentence_objective=translation`:
+
+    roots build-examples --layout=translation --input=train.en,train.de --tokenizer=... --output=...
 
 Memory is a few hundred megabytes a worker whatever the size of the corpus; the disk holds about
 0.6 bytes a byte of text, and as much again while it runs. Two cores do several megabytes of text a
@@ -29,6 +32,7 @@ from absl import logging
 
 from roots_tf import program, stages, tokenizers
 from roots_tf.examples import building, manifest, planning, records, summary
+from roots_tf.labelled import parallel
 from roots_tf.storage import claims, files
 from roots_tf.tokenizers import marks
 
@@ -40,14 +44,18 @@ class Config:
     """Flags of build-examples."""
 
     input: tuple[str, ...] = program.flag(
-        help="folders or globs of Parquet documents", role="input"
+        help="folders or globs of Parquet documents; for --layout=translation two text files, line "
+        "by line, or JSON lines or Parquet with source and target",
+        role="input",
     )
     tokenizer: str = program.flag(
         help="tokenizer folder, tokenizer.json or vocab.txt", role="input"
     )
     output: str = program.flag(help="folder of the shards and the manifest", role="output_folder")
-    layout: Literal["pairs", "contiguous"] = program.flag(
-        "pairs", help="pairs: two segments of sentences a record; contiguous: text as it stands"
+    layout: Literal["pairs", "contiguous", "translation"] = program.flag(
+        "pairs",
+        help="pairs: two segments of sentences a record; contiguous: text as it stands; "
+        "translation: a sentence and its translation",
     )
     max_seq_length: int = program.flag(
         128,
@@ -98,12 +106,16 @@ def main(config: Config) -> None:
     # Workers of a cluster have another working folder.
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
     output = Path(config.output).absolute()
+    if config.layout == manifest.TRANSLATION:
+        claims.of(config).content_changed(output)  # refuses a folder of others, before it writes
+        paths = [parallel.documents(paths, output / SCRATCH)]
     if remark := marks.lost_by(tokenizer, _some_texts(paths)):
         logging.warning("%s", remark)
     plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
     claim = claims.of(config, tokenizer=tokenizer.fingerprint)
     if _finished(output, plan.build) and not claim.content_changed(output):
         logging.info("%s is already built; nothing to do", output)
+        shutil.rmtree(output / SCRATCH, ignore_errors=True)
         return
     with claim.held(output):
         claim.begin(output, replaces=True)

@@ -3,6 +3,7 @@
     roots curate --input='novels/*.txt' --output=documents/ --documents=file
     roots curate --input=news.jsonl.gz,more/ --output=documents/ --text_field=body
     roots curate --input='crawl/*.warc.gz' --output=trial/ --recipe=web --sample=1000
+    roots curate --input=zh='zh/*.txt',en=en/ --output=documents/ --mixture_alpha=0.3
 
 A recipe is a list of steps with their parameters in one TOML file: `books` (the default: repair,
 hard-wrapped lines joined, what is no prose out, exact duplicates out), `web` (everything, needs
@@ -14,6 +15,9 @@ step keeps, changes or drops a document, and gives a reason. The output is a fol
     report.json                        the same, for programs
     config.json                        the flags and the recipe
     _dropped/                          with --keep_dropped: what was dropped, by which step and why
+
+Named inputs give documents their names as `source`; with shares, as many bytes of each are kept as
+the shares allow without taking a document twice (the step `mixture`, the last one).
 
 The bytes of the shards follow from the set of the documents in the input, the recipe and the number
 of shards; not from workers, nor from how the input is divided into files. The same command goes on
@@ -38,7 +42,6 @@ With --documents left out, that is with a paragraph a document, the English nove
 """
 
 import dataclasses
-import os
 import time
 from pathlib import Path
 
@@ -46,7 +49,7 @@ from absl import logging
 
 from roots_tf import program, stages, words
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
-from roots_tf.storage import claims, encodings, files, schema
+from roots_tf.storage import claims, encodings, files, schema, sources
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -59,7 +62,9 @@ DEBUG_TASKS = 4
 class Config:
     """Flags of `curate`."""
 
-    input: tuple[str, ...] = program.flag(help="files, folders or globs of text", role="input")
+    input: tuple[str, ...] = program.flag(
+        help="files, folders or globs of text; or named: zh=FOLDER,en=FOLDER", role="input"
+    )
     output: str = program.flag(help="folder of the document shards", role="output_folder")
     recipe: str = program.flag(
         "books", help="books, web or the path of a TOML file of steps", role="input"
@@ -90,6 +95,14 @@ class Config:
     )
     num_shards: int = program.flag(
         0, help="files of the output; 0 follows from the input's size", minimum=0, maximum=99_999
+    )
+    mixing: sources.Mixing = program.group(sources.Mixing(), "mixture")
+    mixture_bytes: int = program.flag(
+        0,
+        help="of named sources: most bytes of text in all; 0 is as many as the shares allow",
+        group="mixture",
+        minimum=0,
+        maximum=10**15,
     )
     num_workers: int = program.flag(
         0, help="processes; 0 is one a processor", role="free", **program.WORKERS
@@ -141,9 +154,12 @@ def main(config: Config) -> None:
     program.check(config)
     config = dataclasses.replace(config, encoding=encodings.python_name(config.encoding))
     output = Path(config.output).absolute()  # workers of a cluster stand in another folder
-    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    named = sources.split(config.input)
+    by_source = sources.expand(named or {"": config.input})
+    paths = [path for listed in by_source.values() for path in listed]
     reading.check_encoding(paths, config.encoding)
     steps = recipe.load(config.recipe)
+    steps += _mixture(config, list(named), steps)
     _refuse_other_folders(output)
     claim = claims.of(config, recipe=[_content(step) for step in steps])
     if done := claim.finished(output):
@@ -152,7 +168,27 @@ def main(config: Config) -> None:
         return
     with claim.held(output):
         claim.begin(output)
-        print(table(_curate(config, output, paths, steps, start), f"{output}/report.json"))
+        print(table(_curate(config, output, by_source, steps, start), f"{output}/report.json"))
+
+
+def _mixture(config: Config, names: list[str], others: list[recipe.Step]) -> list[recipe.Step]:
+    """The step that follows from the flags; none where the input has no names."""
+    config.mixing.check(names)
+    if config.mixture_bytes and not names:
+        raise files.InputError(
+            "found --mixture_bytes without named sources; wanted it left out, or sources such as "
+            "zh=FOLDER,en=FOLDER"
+        )
+    if not names:
+        return []
+    if any(step.name == "mixture" for step in others):
+        raise files.InputError(
+            f"found the step mixture in the recipe {config.recipe} and named sources; wanted one "
+            "of them: the flags say the same"
+        )
+    alpha, weights = config.mixing.mixture_alpha, config.mixing.weights(names)
+    parameters = {"alpha": 1.0 if alpha is None else alpha, "names": names, "weights": weights}
+    return [recipe.Step("mixture", parameters | {"most_bytes": config.mixture_bytes})]
 
 
 def _content(step: recipe.Step) -> dict:
@@ -164,13 +200,20 @@ def _content(step: recipe.Step) -> dict:
     return step._replace(parameters=parameters)._asdict()
 
 
-def _curate(config: Config, output: Path, paths: list[str], steps: list, start: float) -> dict:
+def _curate(
+    config: Config, output: Path, by_source: dict[str, list[str]], steps: list, start: float
+) -> dict:
     """Runs the tasks, and writes and returns the report."""
+    paths = [path for listed in by_source.values() for path in listed]
     size = sum(Path(path).stat().st_size for path in paths)
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
     if config.sample:  # from the midst of files too, which often begin with a title page
         task_bytes = max(size // SAMPLE_PLACES, 1 << 16)
-    tasks = reading.plan(paths, config.documents, task_bytes, config.encoding)
+    tasks = [
+        [span._replace(source=name) for span in spans]
+        for name, listed in by_source.items()
+        for spans in reading.plan(listed, config.documents, task_bytes, config.encoding)
+    ]
     plan = curation.CurationPlan(
         tasks[:DEBUG_TASKS] if config.debug else tasks,
         curation_tasks.Reading(
@@ -237,6 +280,11 @@ def table(report: dict, source: str) -> str:
                 f"  {reason:<24}{-dropped['documents']:>11,}{-dropped['bytes'] / 1e6:>10.1f}"
             )
         lines += [f"  {note:<24}{times:>11,}" for note, times in step["notes"].items()]
+    for part in report.get("mixture", {}).get("sources", []):
+        lines.append(
+            f"  {part['source']:<24}{part['kept']:>11,}{part['kept_bytes'] / 1e6:>10.1f}"
+            f"   of {part['bytes'] / 1e6:.1f} MB; wanted {100 * part['share']:.2f} % of the mixture"
+        )
     size = report["bytes_out"] / 1e6
     lines.append(f"{'documents out':<26}{report['documents_out']:>11,}{size:>10.1f}")
     work = sum(report["task_seconds"].values())

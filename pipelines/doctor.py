@@ -13,9 +13,10 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import examples, models, program, training
+from roots_tf import models, program, training
 from roots_tf.diagnosis import diagnosis, findings
-from roots_tf.storage import files, schema
+from roots_tf.examples import mixture
+from roots_tf.storage import files, schema, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +78,17 @@ def read(config: Config) -> findings.RunRecord:
 def phases(plan: dict) -> list[findings.PhaseRecord]:
     """The phases of a run, each with the flags that hold in it."""
     records, first_step = [], 0
-    for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
-        folder = settings["examples"]
-        manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
+    mixtures = plan.get("mixtures") or [{}] * len(plan["phases"])  # versions before had none
+    for settings, last_step, mixed in zip(
+        plan["phases"], plan["last_steps"], mixtures, strict=True
+    ):
+        named = sources.split(settings["examples"])
+        folders = named.values() if named else [settings["examples"]]
+        is_there = all(Path(folder, "manifest.json").exists() for folder in folders)
+        manifest = mixture.load(settings["examples"]) if is_there else None
         width, modern = model_of(settings)
         records.append(
-            findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern)
+            findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern, mixed)
         )
         first_step = last_step
     return records

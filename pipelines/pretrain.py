@@ -21,6 +21,10 @@ batch, duration and schedule, as BERT's 128 tokens and then 512 (arXiv:1810.0480
 
     --phases="examples=work/e128 duration=90000,examples=work/e512 duration=10000 batch_size=64"
 
+Several folders, each with a name, are a mixture, of which held-out scores are told by name:
+
+    --examples=zh=work/zh,en=work/en,de=work/de --mixture_alpha=0.3
+
 Each warms up to `--learning_rate` or to a `learning_rate=` of its own: a lower one in the second
 phase keeps more of what the first has learned about short texts.
 """
@@ -33,7 +37,8 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import examples, models, objectives, program, tokenizers, training
-from roots_tf.storage import files, schema
+from roots_tf.examples import mixture
+from roots_tf.storage import files, schema, sources
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 
@@ -127,7 +132,12 @@ class Config:
     """Flags of `pretrain`."""
 
     output: str = program.flag(help="folder of the run", role="output_folder")
-    examples: str = program.flag("", help="folder that build-examples wrote", role="input")
+    examples: str = program.flag(
+        "",
+        help="folder that build-examples wrote; or several of a mixture: zh=FOLDER,en=FOLDER",
+        role="input",
+    )
+    mixing: sources.Mixing = program.group(sources.Mixing(), "mixture")
     max_seq_length: int = program.flag(
         0,
         help="tokens in a row, where the objective packs text; 0: that of the build",
@@ -176,6 +186,8 @@ DEBUG = {
 }
 OF_A_PHASE = ("examples", "batch_size", "duration", "warmup_steps", "warmup_share")
 OF_A_PHASE += ("learning_rate", "schedule", "max_seq_length", "accumulate_steps")
+OF_A_PHASE += ("mixture_alpha", "mixture_weights")
+OF_LISTS = ("examples", "mixture_weights")  # flags of a phase whose values may hold commas
 
 
 def of_a_phase(config: Config) -> tuple[str, ...]:
@@ -190,7 +202,7 @@ def phase_configs(config: Config) -> list[Config]:
         InputError: a phase is empty, or has a setting that there is not, twice, or of no value.
     """
     known, configs = of_a_phase(config), []
-    for text in config.phases:
+    for text in training.whole_phases(config.phases, OF_LISTS, known):
         settings = [setting.partition("=")[::2] for setting in text.split()]
         names = [name for name, _ in settings]
         if not settings:
@@ -222,18 +234,25 @@ def phases_of(config: Config) -> list[training.Phase]:
     for number, phase in enumerate(phase_configs(config)):
         if not phase.examples:
             raise files.InputError("found no --examples; wanted a folder that build-examples wrote")
-        manifest = examples.load(phase.examples)
+        manifest = mixture.load(phase.examples)
         length = phase.max_seq_length or manifest["max_seq_length"]
-        batch_size = phase.optimization.batch_size
-        phase.objective.check(manifest, batch_size, length)
+        batch_size, objective = phase.optimization.batch_size, phase.objective
+        mixed = mixture.of(manifest, phase.mixing, objective, batch_size, length)
         steps = training.steps_of(
             phase.duration,
             batch_size=batch_size,
-            num_examples=phase.objective.rows_an_epoch(manifest, length),
+            num_examples=objective.rows_an_epoch(manifest, length),
             length=length,
         )
-        phases.append(training.Phase(number, phase, manifest, first_step, first_step + steps))
-        first_step += steps
+        last_step = first_step + steps
+        phases.append(
+            training.Phase(
+                *(number, phase, manifest, first_step, last_step),
+                reads=mixed or phase.examples,
+                mixture=mixed.describe(steps * batch_size) if mixed else {},
+            )
+        )
+        first_step = last_step
     return phases
 
 
@@ -250,22 +269,30 @@ def stage_of(phase: training.Phase, task, tokenizer, machine):
     batch_size = config.optimization.batch_size
     batches = functools.partial(
         examples.pipeline,
-        config.examples,
-        objective.make_rows,
+        make_rows=objective.make_rows,
         batch_size=batch_size,
         max_seq_length=phase.length,
     )
     evaluate = texts = None
-    if machine.is_chief and phase.manifest["splits"]["held_out"]["examples"]:
-        held_out = batches(split="held_out", seed=0, num_epochs=1)
-        some = held_out.take(config.evaluate_batches or -1)
-        evaluate = training.make_evaluate(task, some)
+    folders = mixture.held_out(phase.manifest, config.examples) if machine.is_chief else {}
+    if folders:
+        held_out = {
+            name: batches(folder, split="held_out", seed=0, num_epochs=1)
+            for name, folder in folders.items()
+        }
+        some = {name: each.take(config.evaluate_batches or -1) for name, each in held_out.items()}
+        evaluate = training.make_evaluate(task, some if phase.mixture else some[""])
 
         def texts():
-            return objective.samples(task, next(iter(held_out)), tokenizer)
+            return {
+                f"{name}/{title}".removeprefix("/"): text
+                for name, each in held_out.items()
+                for title, text in objective.samples(task, next(iter(each)), tokenizer).items()
+            }
 
     return training.Stage(
         batches=lambda at: batches(
+            phase.reads,
             start_step=at - phase.first_step,
             seed=config.seed + phase.number,
             num_workers=machine.num_workers,
@@ -288,7 +315,8 @@ def main(config: Config) -> dict:
     program.check(config)
     training.keep_freed_memory()
     phases, output = phases_of(config), Path(config.output)
-    tokenizer = tokenizers.load(Path(phases[0].config.examples, "tokenizer"))
+    folder = next(iter(mixture.folders(phases[0].manifest, phases[0].config.examples).values()))
+    tokenizer = tokenizers.load(Path(folder, "tokenizer"))
     for phase in phases:
         examples.check_tokenizer(phase.manifest, tokenizer)
     longest = max(phase.length for phase in phases)
@@ -300,6 +328,9 @@ def main(config: Config) -> dict:
         schema.check(report, training.Report, f"{output}/report.json", others_may_stand=True)
         logging.info("%s has finished its %d steps; nothing to do", output, last_step)
         return report
+    for phase in phases:
+        if phase.mixture:
+            logging.info("phase %d reads\n%s", phase.number + 1, mixture.table(phase.mixture))
     with claim.held(output, config.hardware.is_chief):
         machine = training.Machine.of(config.hardware)
         for phase in phases:

@@ -2,12 +2,14 @@
 
     roots train-tokenizer --input=documents/ --output=vocabulary/ --vocab_size=30522
     roots train-tokenizer --input='udhr/*.txt' --output=vocabulary/ --model=unigram --nolowercase
+    roots train-tokenizer --input=zh=zh/,en=en/ --mixture_alpha=0.3 --output=vocabulary/
 
 Reads what the other programs read: Parquet shards of `curate`, text, JSON lines, compressed or not.
 Words are counted by one process a processor, or with `--scheduler=tcp://...` by the workers of a
 Dask cluster that see the same files (see `stages.executor`); then one process learns from the
 counts. A killed run counts on from what was counted. Memory holds the number of times each word
 occurs, not the corpus: 65 MB of novels take 16 s on two cores and 220 MB a process.
+Of named sources the counts are scaled to the shares of a mixture, by bytes; no text is copied.
 Writes `tokenizer.json`, which Hugging Face `tokenizers` and `transformers` load, `vocab.txt`
 (WordPiece), `report.json` and `config.json`, and prints the report, of the novels:
 
@@ -29,8 +31,8 @@ from absl import logging
 
 from roots_tf import program, stages
 from roots_tf.corpus import reading
-from roots_tf.storage import claims, files
-from roots_tf.tokenizers import counting, marks, report, training
+from roots_tf.storage import claims, files, sources
+from roots_tf.tokenizers import counting, marks, mixing, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -44,7 +46,8 @@ class Config:
     """Flags of `train-tokenizer`."""
 
     input: tuple[str, ...] = program.flag(
-        help="files, folders or globs of documents or raw text", role="input"
+        help="files, folders or globs of documents or raw text; or named: zh=FOLDER,en=FOLDER",
+        role="input",
     )
     output: str = program.flag(help="folder of the vocabulary", role="output_folder")
     model: Literal["wordpiece", "bpe", "unigram"] = program.flag(
@@ -83,20 +86,23 @@ class Config:
         help="Dask scheduler of a cluster, tcp://, tls:// or its file; empty: this machine",
         role="free",
     )
+    mixing: sources.Mixing = program.group(sources.Mixing(), "mixture")
     debug: bool = program.flag(False, help="read 1,000 documents only, in this process")
 
 
 def main(config: Config) -> None:
     """Counts the words, learns from them, then measures the vocabulary on a sample."""
     output = Path(config.output).absolute()  # workers of a cluster have another working folder
-    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    named = sources.split(config.input)
+    config.mixing.check(list(named))
+    paths = sources.expand(named or {"": config.input})
     claim = claims.of(config)
     with claim.held(output):
         claim.begin(output, replaces=True)
         _train(config, paths, output)
 
 
-def _train(config: Config, paths: list[str], output: Path) -> None:
+def _train(config: Config, paths: dict[str, list[str]], output: Path) -> None:
     """Trains and measures the vocabulary, and prints what was measured."""
     start = time.monotonic()
     settings = {
@@ -104,7 +110,7 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
         "lowercase": config.lowercase,
         "strip_accents": {"auto": None, "true": True, "false": False}[config.strip_accents],
     }
-    counted, sample = _count(config, paths, settings, output)
+    counted, sample, mixture = _count(config, paths, settings, output)
     strips = training.is_stripped(
         counted, lowercase=config.lowercase, strip_accents=settings["strip_accents"]
     )
@@ -130,6 +136,8 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
         "peak_memory_mb": max(peaks) // 1024,  # of the largest process on this machine
         **report.measure(tokenizer, sample),
     }
+    if len(mixture) > 1:
+        measured["mixture"] = mixture
     spelled = report.spelling(tokenizer, counted.of(strips))
     remarks = [marks.describe(counted.letters, strips)]
     remarks += report.remarks(measured, spelled, config.vocab_size)
@@ -137,6 +145,8 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
     files.write_json(output / "report.json", measured)
     shutil.rmtree(output / WORK)
     print(report.table(measured))
+    for name, part in measured.get("mixture", {}).items():
+        logging.info("%s: %.1f MB, %.2f %% of the mixture", *_shown(name, part))
     for remark in measured["remarks"]:
         logging.warning("%s", remark)
     logging.info(
@@ -148,16 +158,30 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
     )
 
 
+def _shown(name: str, part: dict) -> tuple:
+    return name, part["bytes"] / 1e6, 100 * part["share"]
+
+
 def _count(
-    config: Config, paths: list[str], settings: dict, output: Path
-) -> tuple[counting.Counted, report.SourceTexts]:
-    """Counts of the words of all documents, and texts of them for the report."""
-    stats = [os.stat(path) for path in paths]
+    config: Config, paths: dict[str, list[str]], settings: dict, output: Path
+) -> tuple[counting.Counted, report.SourceTexts, dict[str, dict]]:
+    """Counts of the words of all documents, texts of them for the report, and of each source its
+    bytes, its share of the mixture, and the factor of its counts.
+    """
+    stats = [os.stat(path) for listed in paths.values() for path in listed]
     # The name stands for what is in the counts: a run of an older version counts anew.
     inputs = files.fingerprint(["marks", *([stat.st_size, stat.st_mtime_ns] for stat in stats)])
     share = sum(stat.st_size for stat in stats) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
-    plan = reading.plan(paths, config.layout, task_bytes, config.encoding)
+    plans = {
+        name: reading.plan(listed, config.layout, task_bytes, config.encoding)
+        for name, listed in paths.items()
+    }
+    plan = [
+        (name, spans)
+        for name, tasks in plans.items()
+        for spans in (tasks[:1] if config.debug else tasks)
+    ]
     limit = 1000 if config.debug else None
     tasks = [
         (
@@ -169,7 +193,7 @@ def _count(
             str(output / WORK),
             i,
         )
-        for i, spans in enumerate(plan[:1] if config.debug else plan)
+        for i, (_, spans) in enumerate(plan)
     ]
     where = (1, "") if config.debug else (config.num_workers, config.scheduler)
     with stages.executor(*where, output) as executor:
@@ -181,11 +205,21 @@ def _count(
         sum(part["documents"] for part in counted),
         sum(part["characters"] for part in counted) / 1e6,
     )
-    words, sample = counting.Counted(), report.SourceTexts()
-    for part in counted:
-        words.update(counting.load(part["words"]))
+    by_source, sample = {name: counting.Counted() for name in paths}, report.SourceTexts()
+    sizes = dict.fromkeys(paths, 0)
+    for (name, _), part in zip(plan, counted, strict=True):
+        by_source[name].update(counting.load(part["words"]))
         sample.merge(stages.read_result(part["sample"]))
-    return words, sample
+        sizes[name] += part["bytes"]
+    if len(paths) == 1:
+        return by_source.popitem()[1], sample, {}
+    shares = config.mixing.shares(sizes)
+    factors = {name: shares[name] * sum(sizes.values()) / size for name, size in sizes.items()}
+    mixture = {
+        name: {"bytes": sizes[name], "share": shares[name], "factor": factors[name]}
+        for name in paths
+    }
+    return mixing.mixed(by_source, factors), sample, mixture
 
 
 def count_part(
@@ -209,11 +243,12 @@ def count_part(
         index: number of the task.
 
     Returns:
-        `documents` and `characters` that were read, paths of the `words` and of the `sample`.
+        `documents`, `characters` and `bytes` (UTF-8) that were read, paths of the `words` and of
+        the `sample`.
     """
     del inputs
     sample = report.SourceTexts() if index < SAMPLED_TASKS else report.SourceTexts(0, 0)
-    counts = {"documents": 0, "characters": 0}
+    counts = {"documents": 0, "characters": 0, "bytes": 0}
 
     def texts():
         documents = (
@@ -224,6 +259,7 @@ def count_part(
         for document in itertools.islice(documents, limit):
             counts["documents"] += 1
             counts["characters"] += len(document.text)
+            counts["bytes"] += len(document.text.encode("utf-8", "surrogatepass"))
             sample.add(document.text, document.source)
             yield document.text
 

@@ -1,5 +1,6 @@
 """The tasks of curation's stages, each a pure function from files to files."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,13 +78,15 @@ def _documents(
     for index, span in enumerate(spans):
         # Where a span has fewer documents than its share, the next spans give the rest.
         share = -(-left // (len(spans) - index)) if limit >= 0 else -1
-        documents = reading.read_span(reading.Span(*span), **how._asdict(), tally=tally)
+        span = reading.Span(*span)
+        documents = reading.read_span(span, **how._asdict(), tally=tally)
         while share:
             start = time.perf_counter()
             document = next(documents, None)
             if document is None:
                 tally.seconds += time.perf_counter() - start
                 break
+            document = of_source(document, span)
             num_bytes, rank = size(document.text), order(document.text)
             tally.documents_out += 1
             tally.bytes_out += num_bytes
@@ -93,6 +96,20 @@ def _documents(
             share -= 1
             left -= 1
         documents.close()
+
+
+def of_source(document: Document, span: reading.Span) -> Document:
+    """The document under the name of its named source; its own source is kept in the metadata.
+
+    Args:
+        document: as it was read.
+        span: that it was read from.
+    """
+    if not span.source:
+        return document
+    metadata = {"source": document.source} | json.loads(document.metadata or "{}")
+    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
+    return document._replace(source=span.source, metadata=text)
 
 
 def _through(
@@ -199,6 +216,7 @@ _REASONS = {
     "near_duplicates": "near_duplicate",
     "repeated_paragraphs": "only_repeated_paragraphs",
     "sample": "not_sampled",
+    "mixture": "beyond_its_share",
 }
 
 

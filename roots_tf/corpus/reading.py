@@ -53,12 +53,14 @@ _SEPARATORS = {
 class Span(NamedTuple):
     """Part of a file: bytes [start, end) of text, or row groups [start, end) of Parquet.
 
-    `end` is -1 for "to the end of the file".
+    `end` is -1 for "to the end of the file". `source` is the name of the source of a mixture that
+    the file belongs to, "" of none.
     """
 
     path: str
     start: int = 0
     end: int = -1
+    source: str = ""
 
 
 def format_of(path: str) -> Literal["parquet", "json_lines", "html", "warc", "mediawiki", "text"]:
@@ -144,17 +146,17 @@ def read_span(
     if form == "parquet":
         documents = _parquet(span, fields, tally)
     elif form == "json_lines":
-        blocks = decoding.text_blocks(*span, tally, encoding)
+        blocks = decoding.text_blocks(*span[:3], tally, encoding)
         documents = _json_lines(span, blocks, fields, max_chars, tally)
     elif form == "html":
         documents = _page(span.path, 2 * max_chars, tally)
     elif form == "warc":
-        documents = warc.read(*span, 2 * max_chars, tally)
+        documents = warc.read(*span[:3], 2 * max_chars, tally)
     elif form == "mediawiki":
-        documents = mediawiki.read(*span, max_chars, tally)
+        documents = mediawiki.read(*span[:3], max_chars, tally)
     else:
         name = Path(span.path).name
-        blocks = decoding.text_blocks(*span, tally, encoding)
+        blocks = decoding.text_blocks(*span[:3], tally, encoding)
         texts = splitting.split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
         documents = (Document(text, name) for text in texts)
     for document in documents:

@@ -51,6 +51,7 @@ CORPUS_STEPS = {
     "near_duplicates": ("near_duplicates", "NearDuplicates"),
     "repeated_paragraphs": ("repeated_paragraphs", "RepeatedParagraphs"),
     "sample": ("sampling", "Sample"),
+    "mixture": ("mixing", "Mixture"),
 }
 _STEPS = DOCUMENT_STEPS | CORPUS_STEPS
 _AMOUNT = Bounds(minimum=0, maximum=1e15)

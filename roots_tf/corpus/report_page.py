@@ -40,6 +40,7 @@ def render(report: dict) -> str:
         ("near_duplicates", "Near duplicates side by side", _near_duplicates),
         ("repeated_paragraphs", "Most frequent paragraphs", _repeated_paragraphs),
         ("sample_groups", "Sampling", _sampling),
+        ("mixture", "Mixture", _mixture),
     ):
         if name in report:
             sections.append((name, title, section(report[name])))
@@ -362,3 +363,11 @@ def _sampling(report: dict) -> str:
         for group in report["groups"]
     ]
     return table(("language", "source", "documents", "rate", "kept"), rows)
+
+
+def _mixture(report: dict) -> str:
+    """Sources, their shares, and what is kept of each."""
+    names = ("source", "documents", "bytes", "share", "rate", "kept", "kept_bytes")
+    return table(
+        tuple(map(_words, names)), [[part[n] for n in names] for part in report["sources"]]
+    )

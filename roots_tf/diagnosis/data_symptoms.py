@@ -28,13 +28,15 @@ def no_held_out(run: RunRecord) -> Finding | None:
 
 def unknown_tokens(run: RunRecord) -> Finding | None:
     """The vocabulary does not cover the text."""
-    percent = (run.phase.manifest or {}).get("unknown_percent", 0.0)
+    shares = {name: m.get("unknown_percent", 0.0) for name, m in run.phase.sources.items()}
+    source = max(shares, key=shares.get, default="")
+    percent = shares.get(source, 0.0)
     if percent < 1.0:
         return None
     return Finding(
         "unknown_tokens",
         "serious" if percent > 5.0 else "notice",
-        f"{percent:.1f} % of the tokens are unknown",
+        f"{percent:.1f} % of the tokens{f' of {source}' * bool(source)} are unknown",
         "the text behind them is lost, and the model learns to predict the unknown token",
         "train-tokenizer on this text, or extend-vocab, then build-examples again",
         {"unknown_percent": percent},

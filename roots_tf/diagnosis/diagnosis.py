@@ -46,7 +46,7 @@ def main_numbers(run: RunRecord) -> dict[str, float]:
     """Last held-out scores and late speed, as far as the run wrote them."""
     held_out = [row for row in run.rows if row["group"] == "held_out"]
     last = held_out[-1] if held_out else {}
-    losses = tuple(name for name in last if name.endswith("_loss"))
+    losses = tuple(name for name in last if name.endswith("_loss") and "/" not in name)
     scores = BY_OBJECTIVE.get(run.objective, OF_ANY_OBJECTIVE).scores or losses
     numbers = {f"held_out_{name}": last[name] for name in scores if name in last}
     extra = {"unigram_entropy": run.unigram_entropy}

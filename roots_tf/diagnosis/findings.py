@@ -38,6 +38,7 @@ class PhaseRecord:
         last_step: where it ends.
         width: hidden size of the model; 0 where it is not known.
         modern: whether its parts are those of the preset "modern".
+        mixture: by source of a mixture what it gives: `rows`, `tokens`, `epochs`, `token_share`.
     """
 
     settings: dict
@@ -46,6 +47,14 @@ class PhaseRecord:
     last_step: int
     width: int = 0
     modern: bool = False
+    mixture: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def sources(self) -> dict[str, dict]:
+        """The manifests of its sources by name; that of a plain folder is ""; {} of none known."""
+        return (self.manifest or {}).get("sources") or (
+            {"": self.manifest} if self.manifest else {}
+        )
 
     @property
     def steps(self) -> int:

@@ -163,8 +163,13 @@ def skipped_steps(run: RunRecord) -> Finding | None:
 def overfitting(run: RunRecord) -> Finding | None:
     """One of the losses overfits, whatever the losses are."""
     held_out = [row for row in run.rows if row["group"] == "held_out"]
-    losses = sorted({name for row in held_out for name in row if name.endswith("_loss")})
+    losses = sorted({name for row in held_out for name in row if _is_loss(name)})
     return next((finding for name in losses if (finding := overfits(run, name))), None)
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a held-out scalar is a loss; that of one source of a mixture has no training loss."""
+    return name.endswith("_loss") and "/" not in name
 
 
 def overfits(run: RunRecord, loss: str) -> Finding | None:

@@ -81,7 +81,11 @@ def epochs(run: RunRecord) -> Finding | None:
     """The same examples come again and again."""
     seen = {}
     for phase in run.phases:
-        if phase.manifest is None:
+        for name, part in phase.mixture.items():
+            if name in phase.sources:
+                build = phase.sources[name]["build"]
+                seen[build] = seen.get(build, 0.0) + part["epochs"]
+        if phase.manifest is None or phase.mixture:
             continue
         train, settings = phase.manifest["splits"]["train"], phase.settings
         rows = phase.steps * settings["batch_size"]

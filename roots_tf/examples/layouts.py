@@ -1,7 +1,8 @@
-"""The two layouts of a build: how the ids of a document become records. No TensorFlow.
+"""The layouts of a build: how the ids of a document become records. No TensorFlow.
 
     pairs        segments A and B of sentences, by BERT's algorithm: see `segments`
     contiguous   the whole text, cut into records of max_seq_length tokens, each with its place
+    translation  segment A is a sentence and B its translation, from documents of two lines
 
 From contiguous records every document can be put together again; pairs lose what truncation cuts.
 """
@@ -125,7 +126,51 @@ class ContiguousLayout:
         return lengths, {}
 
 
-LAYOUTS = {manifest.PAIRS: PairsLayout, manifest.CONTIGUOUS: ContiguousLayout}
+class TranslationLayout(PairsLayout):
+    """Records as those of pairs: A is a sentence, B its translation; both are there in each."""
+
+    of_split = ()
+    of_corpus = ("one_sided", "cut_pairs")
+
+    @staticmethod
+    def pieces(text: str, language: str) -> list[str]:
+        """What of `text` is tokenised apart: its two lines, whatever the `language`."""
+        del language
+        return text.split("\n")
+
+    @staticmethod
+    def cut(ends: np.ndarray, settings, rng: random.Random) -> Cut:
+        """The record of a pair; arguments as for `PairsLayout.cut`, but no use of `rng`.
+
+        Of a pair that is too long the longer side is cut, at its end, as BERT cuts pairs.
+        """
+        del rng
+        if len(ends) != 3:  # one side has no tokens
+            return Cut([], {}, {"one_sided": 1, "cut_pairs": 0})
+        begin, middle, end = map(int, ends)
+        capacity, half = settings.max_seq_length - 3, (settings.max_seq_length - 3) // 2
+        first, second = middle - begin, end - middle
+        too_long = first + second > capacity
+        if too_long:
+            first, second = (
+                min(first, max(capacity - second, capacity - half)),
+                min(second, max(capacity - first, half)),
+            )
+        span = (begin, begin + first, middle, middle + second)
+        return Cut([span], {}, {"one_sided": 0, "cut_pairs": int(too_long)})
+
+    @staticmethod
+    def measure(numbers: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+        """Tokens of the row of each record; arguments as for `PairsLayout.measure`."""
+        del numbers
+        return lengths + 3, {}
+
+
+LAYOUTS = {
+    manifest.PAIRS: PairsLayout,
+    manifest.CONTIGUOUS: ContiguousLayout,
+    manifest.TRANSLATION: TranslationLayout,
+}
 
 
 def sentences(text: str, language: str) -> list[str]:

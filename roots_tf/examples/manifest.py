@@ -23,7 +23,7 @@ UNIGRAM_COUNTS = "unigram_counts.npy"
 TOKENIZER = "tokenizer"
 STEMS = {"train": "examples", "held_out": "held_out"}
 SUFFIX = ".tfrecord"
-LAYOUTS = PAIRS, CONTIGUOUS = "pairs", "contiguous"
+LAYOUTS = PAIRS, CONTIGUOUS, TRANSLATION = "pairs", "contiguous", "translation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Manifest:
     tokenizer: Vocabulary
     splits: Splits
     max_seq_length: int = number(minimum=8, maximum=1 << 20)
-    layout: Literal["pairs", "contiguous"] = PAIRS
+    layout: Literal["pairs", "contiguous", "translation"] = PAIRS
     unigram_entropy: float | None = None
     unknown_percent: float = number(0.0, minimum=0, maximum=100)
     padding_percent: float = number(0.0, minimum=0, maximum=100)
@@ -187,6 +187,11 @@ def check_tokenizer(manifest: dict, tokenizer) -> None:
             f"{manifest['tokenizer']['size']}, which made these examples: use the copy in their "
             f"folder ({TOKENIZER}/), or run build-examples with this tokenizer"
         )
+
+
+def sources_of(manifest: dict) -> list[dict]:
+    """The manifests of the sources of a mixture, in their order; of a plain folder its own."""
+    return list(manifest["sources"].values()) if "sources" in manifest else [manifest]
 
 
 def layout_of(manifest: dict) -> str:

@@ -32,7 +32,7 @@ class BuildSettings:
         seed: of every random choice.
         language: ISO 639-1 code by whose rules sentences are split.
         max_documents: documents read of each task; 0 reads all.
-        layout: "pairs" or "contiguous".
+        layout: "pairs", "contiguous" or "translation".
     """
 
     max_seq_length: int = 128

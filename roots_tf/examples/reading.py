@@ -9,17 +9,22 @@ The permutations are an argsort of stateless random keys (Philox). `index_shuffl
 sort, but its four rounds are visibly not uniform: over 3,000 seeds the 24 orders of four things
 came 36 to 186 times each. Where step N begins follows from the shards' counts in the manifest, so
 any step starts at once and nothing has to be saved.
+
+Of a mixture every source is such a stream of its own; `mixture` says which one gives the next row.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from roots_tf import features, tokenizers
 from roots_tf.examples import manifest as manifests
+from roots_tf.examples import mixture
 from roots_tf.examples.records import FRAME_BYTES
 from roots_tf.examples.row_maker import Chance, RowMaker, stateless_seed
 from roots_tf.storage import files
@@ -29,7 +34,7 @@ SHARD_ORDER, ROW_ORDER = "shard order", "row order"  # uses of chance
 
 
 def pipeline(
-    folder: str | Path,
+    folder: str | Path | mixture.Mixture,
     make_rows: Callable[..., RowMaker],
     *,
     split: str = "train",
@@ -41,10 +46,10 @@ def pipeline(
     worker_index: int = 0,
     num_epochs: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of an examples folder, from any step on.
+    """Batches of an examples folder or of a mixture of several, from any step on.
 
     Args:
-        folder: what build-examples wrote.
+        folder: what build-examples wrote, or a mixture, which has no end.
         make_rows: `make_rows` of an objective: from manifest, split, tokenizer and L to its rows.
         split: "train" or "held_out".
         batch_size: rows of the global batch, B.
@@ -66,28 +71,34 @@ def pipeline(
             then names the file and the offset.
         ValueError: the features are not those of the table.
     """
-    manifest = manifests.load(folder)
-    part = manifests.split_of(manifest, split)
-    manifests.check_files(folder, part)
-    length = max_seq_length or manifest["max_seq_length"]
     if batch_size < 1 or batch_size % num_workers or not 0 <= worker_index < num_workers:
         raise files.InputError(
             f"found batch_size {batch_size}, num_workers {num_workers} and worker_index "
             f"{worker_index}; wanted equal slices and an index below their number"
         )
-    tokenizer = tokenizers.load(Path(folder, manifests.TOKENIZER))
-    manifests.check_tokenizer(manifest, tokenizer)
-    maker = make_rows(manifest, split, tokenizer, length)
-    slice_size = batch_size // num_workers
+    slice_size, first_row = batch_size // num_workers, batch_size * start_step
     worker_slice = slice(worker_index * slice_size, (worker_index + 1) * slice_size)
+    if isinstance(folder, mixture.Mixture):
+        length = max_seq_length or folder.manifest["max_seq_length"]
+        opened = [_open(path, make_rows, split, length) for path in folder.folders.values()]
+        maker = make_rows(folder.manifest, split, opened[0].tokenizer, length)
+        rows = _mixed_rows(opened, folder.row_shares, seed, first_row)
+        rows = rows.batch(batch_size, drop_remainder=True)
+    else:
+        opened = _open(folder, make_rows, split, max_seq_length)
+        maker, length = opened.maker, opened.length
+        rows = _rows(opened, seed, first_row, num_epochs)
+        rows = rows.prefetch(1).rebatch(batch_size, drop_remainder=num_epochs is None)
+        rows = rows.map(lambda rows: (rows, tf.zeros([batch_size], tf.int32)))
 
     @tf.autograph.experimental.do_not_convert
-    def features_of(step, rows):
+    def features_of(step, given):
+        rows, sources = given
         count = tf.shape(tf.nest.flatten(rows)[0])[0]
         source = tf.range(batch_size) % count  # rows that fill the batch repeat others
         rows = tf.nest.map_structure(lambda x: tf.gather(x, source), rows)
         weights = tf.cast(tf.range(batch_size) < count, tf.float32)[worker_slice]
-        chance = Chance(seed, step, batch_size, worker_slice, weights)
+        chance = Chance(seed, step, batch_size, worker_slice, weights, sources)
         return maker.features(rows, chance) | {"example_weights": weights}
 
     # The thread that would tune the parallelism costs a tenth of the batches on one core, and an
@@ -95,10 +106,7 @@ def pipeline(
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = (
-        _rows(folder, manifest, part, seed, batch_size * start_step, num_epochs, maker)
-        .prefetch(1)
-        .rebatch(batch_size, drop_remainder=num_epochs is None)
-        .enumerate(start=start_step)
+        rows.enumerate(start=start_step)
         .map(features_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
         .with_options(options)
@@ -157,8 +165,59 @@ def _shard_order(count: int, seed: int, epoch) -> tf.Tensor:
     return permutation(count, stateless_seed(seed, SHARD_ORDER, epoch))
 
 
-def _rows(folder, manifest, part, seed, first_row, num_epochs, maker) -> tf.data.Dataset:
+class _Opened(NamedTuple):
+    """One split of a folder, found whole, and how an objective makes rows of it."""
+
+    folder: str | Path
+    manifest: dict
+    part: dict
+    tokenizer: tokenizers.Tokenizer
+    maker: RowMaker
+    length: int
+
+
+def _open(folder, make_rows, split: str, max_seq_length: int | None) -> _Opened:
+    manifest = manifests.load(folder)
+    part = manifests.split_of(manifest, split)
+    manifests.check_files(folder, part)
+    length = max_seq_length or manifest["max_seq_length"]
+    tokenizer = tokenizers.load(Path(folder, manifests.TOKENIZER))
+    manifests.check_tokenizer(manifest, tokenizer)
+    maker = make_rows(manifest, split, tokenizer, length)
+    return _Opened(folder, manifest, part, tokenizer, maker, length)
+
+
+def _mixed_rows(
+    opened: list[_Opened], row_shares: dict[str, float], seed: int, first_row: int
+) -> tf.data.Dataset:
+    """Single rows of a mixture, each with the place of its source, from the `first_row` on."""
+    choice = mixture.Choice.of(list(row_shares.values()), seed)
+    streams = []
+    for place, (name, source) in enumerate(zip(row_shares, opened, strict=True)):
+        own_seed = mixture.seed_of(seed, name)
+        rows = _rows(source, own_seed, choice.count(place, first_row), None).prefetch(1)
+        streams.append(rows.unbatch().map(functools.partial(_with_place, place=place)))
+    choices = tf.data.Dataset.range(first_row, ENDLESS).map(
+        tf.autograph.experimental.do_not_convert(lambda row: _place_of(row, choice))
+    )
+    return tf.data.Dataset.choose_from_datasets(streams, choices)
+
+
+@tf.autograph.experimental.do_not_convert
+def _with_place(*row, place: int):
+    return row[0] if len(row) == 1 else row, tf.constant(place)
+
+
+def _place_of(row, choice: mixture.Choice):
+    """What `choice.place` says of a `row`, int64 []: the graph's form of the same numbers."""
+    value = (row % choice.modulus * choice.stride + choice.offset) % choice.modulus
+    ends = tf.constant(choice.ends[:-1], tf.int64)
+    return tf.reduce_sum(tf.cast(value >= ends, tf.int64))
+
+
+def _rows(opened: _Opened, seed: int, first_row: int, num_epochs: int | None) -> tf.data.Dataset:
     """Rows of one shard after the other, from the `first_row` of all epochs on."""
+    folder, manifest, part, maker = opened.folder, opened.manifest, opened.part, opened.maker
     shards = [shard for shard in part["shards"] if shard["examples"]]
     paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
     headers = tf.constant([manifests.shard_header(manifest["build"], s["name"]) for s in shards])

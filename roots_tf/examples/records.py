@@ -49,10 +49,10 @@ def header_words(dtype: str, layout: str) -> int:
 
     Args:
         dtype: name of the word type.
-        layout: "pairs" or "contiguous".
+        layout: "pairs", "translation", which is laid out alike, or "contiguous".
     """
     number = 2 if dtype == "uint16" else 1  # words of a number of 32 bits
-    return {"pairs": number + 1, "contiguous": 2 * number}[layout]
+    return 2 * number if layout == "contiguous" else number + 1
 
 
 def encode_pairs(

@@ -37,6 +37,8 @@ class Chance:
         worker_slice: the rows of it that this worker gives.
         example_weights: of those rows, float32 [B / workers]: 1, or 0 on a row that only fills the
             last batch and must count for nothing.
+        sources: which source of a mixture gave each row of the global batch, int32 [B], by its
+            place among the manifest's `sources`; 0 where there is no mixture.
     """
 
     seed: int
@@ -44,6 +46,7 @@ class Chance:
     batch_size: int
     worker_slice: slice
     example_weights: tf.Tensor
+    sources: tf.Tensor
 
     def uniform(self, use: str, shape: Sequence[int]) -> tf.Tensor:
         """Numbers in [0, 1), float32 of `shape`, the same for every worker.

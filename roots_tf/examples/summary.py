@@ -59,8 +59,8 @@ def describe(
         "unigram_entropy": building.unigram_entropy(unigrams["train"], unigrams["held_out"]),
         "settings": settings.deciding(),
     }
-    if settings.layout == manifest.PAIRS:  # contiguous records are no rows
-        filled = total["tokens"] + 3 * total["examples"] - total["singles"]
+    if settings.layout != manifest.CONTIGUOUS:  # whose records are no rows
+        filled = total["tokens"] + 3 * total["examples"] - total.get("singles", 0)
         described["padding_percent"] = 100 * (1 - _ratio(filled, total["examples"] * length))
     return described
 
@@ -112,6 +112,7 @@ def table(described: dict) -> str:
     train, held_out = described["splits"]["train"], described["splits"]["held_out"]
     entropy = described["unigram_entropy"]
     pairs = described["layout"] == manifest.PAIRS
+    are_rows = described["layout"] != manifest.CONTIGUOUS
     rows = [
         ("documents", f"{described['documents']:,} ({described['text_bytes'] / 1e6:,.1f} MB)"),
         ("  dropped", ", ".join(f"{n:,} {why}" for why, n in described["dropped"].items())),
@@ -125,11 +126,16 @@ def table(described: dict) -> str:
     if pairs:
         rows.insert(2, ("  one sentence", f"{described['one_sentence_documents']:,}"))
         rows.insert(4, ("  no second segment", f"{train['singles'] + held_out['singles']:,}"))
-        rows.insert(7, ("  padding", f"{described['padding_percent']:.1f} %"))
+    if described["layout"] == manifest.TRANSLATION:
+        rows.insert(2, ("  one side only", f"{described['one_sided']:,}"))
+        rows.insert(3, ("  cut", f"{described['cut_pairs']:,} longer than a row"))
+    if are_rows:
+        at = next(place for place, (name, _) in enumerate(rows) if name == "  unknown")
+        rows.insert(at + 1, ("  padding", f"{described['padding_percent']:.1f} %"))
     lines = [f"  {name:<20} {value}" for name, value in rows]
     histogram = described["length_histogram"]
     highest = max(max(histogram.values()), 1)
-    lines += ["", f"  tokens a {'row' if pairs else 'record'}, up to"]
+    lines += ["", f"  tokens a {'row' if are_rows else 'record'}, up to"]
     lines += [
         f"  {length:>8} {count:>12,} {'#' * round(40 * count / highest)}"
         for length, count in histogram.items()

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from roots_tf import models, tasks
 from roots_tf.export import operations, requests
-from roots_tf.storage import files, schema
+from roots_tf.storage import files, schema, sources
 from roots_tf.storage.files import InputError
 
 _PLACES = ("train", "dev", "test", "examples", "init_from")  # flags that name files
@@ -189,7 +189,7 @@ def _training(run: tuple[dict, dict]) -> list[str]:
         *("masking", "sentence_objective"),
     )
     # Names of files only: folders say more of a machine than of a model.
-    rows = {key: f"`{Path(config[key]).name}`" for key in _PLACES if config.get(key)}
+    rows = {key: _names(config[key]) for key in _PLACES if config.get(key)}
     rows |= {key: config[key] for key in settings if config.get(key)}
     if rows:
         lines += ["| | |", "| --- | --- |", *_rows(rows), ""]
@@ -211,6 +211,16 @@ def _training(run: tuple[dict, dict]) -> list[str]:
     else:
         lines += [f"{_TO_FILL} no report of a run stands beside the model."]
     return [*lines, ""]
+
+
+def _names(place: str) -> str:
+    """The name of what a flag names; of the sources of a mixture each with its own."""
+    try:
+        named = sources.split(place)
+    except files.InputError:
+        named = {}
+    shown = [f"{name}={Path(path).name}" for name, path in named.items()] or [Path(place).name]
+    return ", ".join(f"`{name}`" for name in shown)
 
 
 def _rows(cells: dict) -> list[str]:

@@ -14,7 +14,7 @@ from roots_tf.examples import manifest as manifests
 from roots_tf.objectives.objective import Objective
 from roots_tf.storage import files
 
-SENTENCE_OBJECTIVES = ("nsp", "sop", "none")
+SENTENCE_OBJECTIVES = ("nsp", "sop", "translation", "none")
 MASKINGS = ("token", "whole_word", "span")
 SHORTEST = 8  # tokens of a row, as in build-examples
 
@@ -32,8 +32,10 @@ class MaskedLM(Objective):
     of_a_phase: ClassVar[tuple[str, ...]] = ("masking", "mask_rate", "max_predictions_per_seq")
     replace: ClassVar[tuple[float, float, float]] = (0.8, 0.1, 0.1)
 
-    sentence_objective: Literal["nsp", "sop", "none"] = program.flag(
-        "nsp", help="next sentence, sentence order, or none (rows packed full of text)"
+    sentence_objective: Literal["nsp", "sop", "translation", "none"] = program.flag(
+        "nsp",
+        help="next sentence, sentence order, translation (a sentence and its translation, masked "
+        "alike), or none (rows packed full of text)",
     )
     masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
     mask_rate: float = program.flag(0.15, help="share of tokens to predict", above=0, maximum=0.99)
@@ -47,7 +49,12 @@ class MaskedLM(Objective):
     @property
     def pairs(self) -> bool:
         """Whether a row is a pair of segments with a label."""
-        return self.sentence_objective != "none"
+        return self.sentence_objective in ("nsp", "sop")
+
+    @property
+    def translations(self) -> bool:
+        """Whether a row is a sentence and its translation (XLM's TLM, arXiv:1901.07291, 3.3)."""
+        return self.sentence_objective == "translation"
 
     def predictions(self, length: int) -> int:
         """Predictions a row, P.
@@ -103,11 +110,14 @@ class MaskedLM(Objective):
         """Refuses examples that do not give the rows."""
         manifests.split_of(manifest, split)
         reader = f"--sentence_objective={self.sentence_objective}"
-        if not self.pairs:
-            manifests.check_layout(manifest, (manifests.CONTIGUOUS, manifests.PAIRS), reader)
+        if self.sentence_objective == "none":
+            any_layout = (manifests.CONTIGUOUS, manifests.PAIRS, manifests.TRANSLATION)
+            manifests.check_layout(manifest, any_layout, reader)
             return
-        manifests.check_layout(manifest, (manifests.PAIRS,), reader)
-        manifests.check_pairs(manifest, split)
+        wanted = manifests.PAIRS if self.pairs else manifests.TRANSLATION
+        manifests.check_layout(manifest, (wanted,), reader)
+        if self.pairs:
+            manifests.check_pairs(manifest, split)
         if length < manifest["max_seq_length"]:
             raise files.InputError(
                 f"found max_seq_length {length} for sentence pairs; wanted at least "
@@ -127,15 +137,17 @@ class MaskedLM(Objective):
             shard: what the manifest says of it.
             length: L.
         """
-        return shard["examples"] if self.pairs else manifests.packed_rows(shard, length)
+        packed = self.sentence_objective == "none"
+        return manifests.packed_rows(shard, length) if packed else shard["examples"]
 
     def make_rows(self, manifest, split, tokenizer, length):
-        """Rows of pairs or packed rows."""
+        """Rows of pairs, of translations, or packed rows."""
         from roots_tf.objectives import masked_lm_rows
 
         self._check_flags(length)
         self._check_examples(manifest, split, length)
         make = masked_lm_rows.PairRows if self.pairs else masked_lm_rows.PackedRows
+        make = masked_lm_rows.TranslationRows if self.translations else make
         return make(self, manifest, split, tokenizer, length)
 
     def make_model(self, config, *, seed=0, precision="float32", recompute=False):

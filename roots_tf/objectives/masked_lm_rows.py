@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from roots_tf.examples import decoding, packing
-from roots_tf.examples.manifest import split_of
+from roots_tf.examples.manifest import sources_of, split_of
 from roots_tf.examples.row_maker import Chance, RowMaker
 from roots_tf.objectives import masking, pairing
 from roots_tf.storage import files
@@ -93,12 +93,15 @@ class PairRows(_MaskedRows):
     def features(self, rows, chance):
         """Features of the worker's rows; the pairs are chosen for the whole batch."""
         batch = decoding.decode_pairs(rows, self.manifest)
-        size, part = chance.batch_size, split_of(self.manifest, self.split)
+        size = chance.batch_size
+        parts = [split_of(m, self.split) for m in sources_of(self.manifest)]
+        shares = [pairing.negative_share(part["singles"] / part["examples"]) for part in parts]
         pairs = pairing.choose(
             batch,
             self.length,
             self.objective.sentence_objective,
-            pairing.negative_share(part["singles"] / part["examples"]),
+            tf.gather(tf.constant(shares, tf.float32), chance.sources),
+            chance.sources,
             chance.uniform(PAIRING, [size, 3]),
             1 + tf.argsort(chance.uniform(CANDIDATES, [size - 1])),
         )
@@ -108,3 +111,27 @@ class PairRows(_MaskedRows):
             tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
         )
         return self._masked(features | {"next_sentence_labels": pairs.labels}, chance)
+
+
+class TranslationRows(_MaskedRows):
+    """A sentence and its translation a row, both masked; there is no label.
+
+    Places count on from A to B and do not begin again, as XLM's do: the model takes them from where
+    a token stands, in training, fine-tuning and exports alike, and the segment tells B from A.
+    """
+
+    def rows(self, records):
+        """The records, a row each."""
+        return records
+
+    def features(self, rows, chance):
+        """Features of the worker's rows."""
+        batch = decoding.decode_pairs(chance.of_worker(rows), self.manifest)
+        size, width = batch.ids.shape
+        first, none = tf.range(size) * width, tf.zeros([size], tf.int32)
+        pairs = pairing.Pairs(first, batch.length_a, first + batch.length_a, batch.length_b, none)
+        ids = self.tokenizer
+        features = pairing.rows(
+            tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
+        )
+        return self._masked(features, chance)

@@ -3,7 +3,8 @@
 Next sentence (BERT, arXiv:1810.04805, 3.1): half of the rows get a B from another document. It is
 the true B of another record of the batch, one about as long as the row's own and cut to its length,
 since in BERT too the wrong B is filled up to the length that a true one would have: otherwise the
-number of tokens would give the label away. Sentence order (ALBERT, arXiv:1909.11942, 3.1): half of
+number of tokens would give the label away; and from the same source of a mixture, or the language
+would. Sentence order (ALBERT, arXiv:1909.11942, 3.1): half of
 the rows have A and B exchanged. A record without B gets a wrong one under both, as in both papers'
 code, and the other rows get one the less often, so that the labels stay balanced.
 """
@@ -37,7 +38,7 @@ def negative_share(singles_share: float) -> float:
 
 
 def choose(
-    batch: PairRecords, max_seq_length: int, objective: str, share: float, uniform, shuffled
+    batch: PairRecords, max_seq_length: int, objective: str, share, sources, uniform, shuffled
 ) -> Pairs:
     """Decides every row's segments.
 
@@ -45,7 +46,8 @@ def choose(
         batch: the records, of the whole global batch.
         max_seq_length: L.
         objective: "nsp" or "sop".
-        share: how often a record with a B gets label 1.
+        share: how often a record with a B gets label 1, a number or float32 [B].
+        sources: of the records, int32 [B]: a wrong B comes from the same one.
         uniform: float32 [B, 3] in [0, 1), the source of chance.
         shuffled: the numbers 1 ... B - 1 in random order, int32 [B - 1].
     """
@@ -57,7 +59,8 @@ def choose(
     # half, B gets half and A is cut: truncation of the longer side in BERT ends there too.
     alone = tf.maximum(capacity - batch.length_a, capacity // 2)
     wanted = tf.where(single, alone, batch.length_b)
-    other, exists = _another(batch, wanted, shuffled[:MOST_CANDIDATES])
+    others = _others(sources, shuffled[:MOST_CANDIDATES])
+    other, exists = _another(batch, wanted, others)
 
     label_one = uniform[:, 0] < share
     foreign = exists & (single | label_one) if objective == "nsp" else exists & single
@@ -82,14 +85,33 @@ def choose(
     )
 
 
-def _another(batch: PairRecords, wanted, offsets):
+def _others(sources, offsets):
+    """For each row some rows of its source, int32 [B, candidates]: itself where it is alone there.
+
+    Args:
+        sources: of the rows, int32 [B].
+        offsets: how many rows further each stands, int32 [candidates], from 1 to B - 1.
+    """
+    by_source = tf.argsort(sources, stable=True)
+    of_source = tf.gather(sources, by_source)
+    first = tf.searchsorted(of_source, sources)[:, None]
+    size = tf.searchsorted(of_source, sources, side="right")[:, None] - first
+    rank = tf.argsort(by_source)[:, None] - first
+    step = 1 + (offsets - 1) % tf.maximum(size - 1, 1)
+    return tf.gather(by_source, first + (rank + step) % size)
+
+
+def _another(batch: PairRecords, wanted, others):
     """For each row a record of another document whose B is as long as wanted, or little longer.
+
+    Args:
+        batch: the records.
+        wanted: tokens of the B that is looked for, int32 [B].
+        others: the records to choose from, int32 [B, candidates].
 
     Returns:
         Index of the record, int32 [B], and whether there is one, bool [B].
     """
-    size = batch.ids.shape[0]
-    others = (tf.range(size)[:, None] + offsets) % size  # [B, candidates]
     lengths = tf.gather(batch.length_b, others)
     usable = (tf.gather(batch.document, others) != batch.document[:, None]) & (lengths > 0)
     excess = lengths - wanted[:, None]

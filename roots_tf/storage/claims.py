@@ -27,7 +27,7 @@ from absl import logging
 
 import roots_tf
 from roots_tf import flags
-from roots_tf.storage import files, locks, schema
+from roots_tf.storage import files, locks, schema, sources
 from roots_tf.storage.paths import named
 
 NAME, LOCK = "config.json", locks.NAME
@@ -244,8 +244,8 @@ def _program(config) -> str:
     return name.rpartition(".")[2].replace("_", "-")
 
 
-def content(paths: str | Sequence[str]) -> str:
-    """Digits that stand for what is in files, wherever they are.
+def content(paths: str | Sequence[str]) -> str | dict[str, str]:
+    """Digits that stand for what is in files, wherever they are; by name of named sources.
 
     Examples are told by the checksums in their manifest, a model by its own files, other files by
     their bytes and names; of more than `WHOLE_BYTES` sizes and times stand for the bytes. Of one
@@ -256,6 +256,8 @@ def content(paths: str | Sequence[str]) -> str:
             says why.
     """
     try:
+        if named_sources := sources.split(paths):
+            return {name: content(path) for name, path in named_sources.items()}
         if not isinstance(paths, str):
             return _of_files(files.expand(paths), lambda path: path.name)
         folder = Path(paths).expanduser()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roots_tf import flags
-from roots_tf.storage import files, paths
+from roots_tf.storage import files, paths, sources
 
 # What programs put into their folder under a fixed name, so that an input there would be lost.
 WRITTEN = (
@@ -140,9 +140,11 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
 def _names(value: str | Sequence[str]) -> Sequence[str]:
     """The names in a flag; one text may be a list of them, as of files that are a label each."""
     try:
+        if named := sources.split(value):
+            return tuple(named.values())
         return paths.named(value) if isinstance(value, str) else value
     except ValueError:  # who reads it says why
-        return (value,)
+        return (value,) if isinstance(value, str) else value
 
 
 def _existing(names: Sequence[str]) -> Iterator[str]:

@@ -95,10 +95,16 @@ def real_names(paths: list[str]) -> dict[str, str]:
     return real
 
 
-def _is_there(name: str) -> bool:
-    """Whether a name is that of a file or folder, or a pattern that matches one."""
+def is_there(name: str) -> bool:
+    """Whether a `name` is that of a file or folder, or a pattern that matches one."""
     name = os.path.expanduser(name)
     return os.path.lexists(name) or (glob.has_magic(name) and bool(glob.glob(name)))
+
+
+def _is_there(name: str) -> bool:
+    """Whether a name, or what follows `name=` in it, is there: `zh=Lu, Xun.txt` is one source."""
+    _, equals, path = name.partition("=")
+    return is_there(name) or bool(equals and path and is_there(path.strip()))
 
 
 def _walk(folder: str) -> Iterator[str]:

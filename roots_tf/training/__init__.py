@@ -23,5 +23,6 @@ __getattr__ = lazy.attributes(
         "read_metrics": "metrics_file",
         "read_plan": "plan_file",
         "steps_of": "durations",
+        "whole_phases": "phases",
     },
 )

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from roots_tf.training.reporting import (
     Window,
     Work,
     loss_of,
+    mean_sums,
     scalars_of,
     show_progress,
     spike_limit,
@@ -89,21 +90,34 @@ class Record(NamedTuple):
     weights: dict[str, tf.Variable] | None = None
 
 
-def make_evaluate(task, dataset: tf.data.Dataset) -> Callable[[], dict[str, float]]:
+def make_evaluate(
+    task, dataset: tf.data.Dataset | Mapping[str, tf.data.Dataset]
+) -> Callable[[], dict[str, float]]:
     """A function that gives the scalars of the task over a dataset, without dropout.
 
     Args:
         task: see `roots_tf.training.step.Task`.
-        dataset: batches with an end.
+        dataset: batches with an end. Of several, by name of their source, the scalars are means
+            over the sources; those of each are there too, as `held_out/NAME/masked_lm_loss`.
     """
     sums_of = tf.function(lambda batch: task.sums(batch))
 
-    def evaluate() -> dict[str, float]:
+    def sums_over(batches) -> Sums:
         total: Sums | None = None
-        for batch in dataset:
+        for batch in batches:
             sums = sums_of(batch)
             total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
-        return scalars_of(total or {}, task.scalars)
+        return total or {}
+
+    def evaluate() -> dict[str, float]:
+        if not isinstance(dataset, Mapping):
+            return scalars_of(sums_over(dataset), task.scalars)
+        sums = {name: sums_over(batches) for name, batches in dataset.items()}
+        scalars = scalars_of(mean_sums(list(sums.values())), task.scalars)
+        for source, of_source in sums.items():
+            own = scalars_of(of_source, task.scalars)
+            scalars |= {f"held_out/{source}/{name}": value for name, value in own.items()}
+        return scalars
 
     return evaluate
 
@@ -221,7 +235,8 @@ class _Training:
         if stage.evaluate is None or not self.is_due(self._cadence.evaluate_every):
             return None
         held_out = stage.evaluate()
-        line = "  ".join(f"{name} {value:.3f}" for name, value in held_out.items())
+        shown = {n: v for n, v in held_out.items() if "/" not in n or n.endswith("_loss")}
+        line = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         logging.info("held out at step %d: %s", self.now, line)
         if summaries:
             summaries.write("held_out", self.now, held_out)

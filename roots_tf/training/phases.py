@@ -1,6 +1,7 @@
 """The phases of a run, and what the run is by them."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from roots_tf import program
 from roots_tf.storage import claims
@@ -8,18 +9,54 @@ from roots_tf.storage import claims
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A part of the run: its flags, the manifest of its examples, and the steps it takes."""
+    """A part of the run: its flags, the manifest of its examples, and the steps it takes.
+
+    Attributes:
+        number: of the phase, from 0.
+        config: of the run, with the phase's own settings.
+        manifest: of its examples.
+        first_step, last_step: where it begins and ends.
+        reads: what gives its batches: the folder of its examples, or a mixture of several.
+        mixture: by source of a mixture what it gives to the phase, as JSON values; {} without one.
+    """
 
     number: int
     config: object
     manifest: dict
     first_step: int
     last_step: int
+    reads: object = None
+    mixture: dict = dataclasses.field(default_factory=dict)
 
     @property
     def length(self) -> int:
         """Tokens in a row, L."""
         return self.config.max_seq_length or self.manifest["max_seq_length"]
+
+
+def whole_phases(
+    phases: Sequence[str], of_lists: Sequence[str], settings: Sequence[str]
+) -> list[str]:
+    """Phases, those put together again that a comma within a list of one of their settings parts.
+
+    >>> whole_phases(("a=zh=x", "en=y b=9", "b=3"), of_lists=("a",), settings=("a", "b"))
+    ['a=zh=x,en=y b=9', 'b=3']
+
+    Args:
+        phases: parted at commas.
+        of_lists: settings whose values may be lists of `name=value`.
+        settings: all that a phase may set; what begins with none of them goes on with a list.
+    """
+    whole: list[str] = []
+    for text in phases:
+        last = whole[-1].split()[-1] if whole and whole[-1].split() else ""
+        setting, _, value = last.partition("=")
+        goes_on = setting in of_lists and "=" in value
+        if goes_on and text.partition("=")[0].strip() not in settings:
+            whole[-1] += f",{text.strip()}"
+        else:
+            whole.append(text)
+    return whole
 
 
 def plan_of(phases: list[Phase]) -> dict:
@@ -28,6 +65,7 @@ def plan_of(phases: list[Phase]) -> dict:
         "builds": [phase.manifest["build"] for phase in phases],
         "last_steps": [phase.last_step for phase in phases],
         "phases": [settings_of(phase) for phase in phases],
+        "mixtures": [phase.mixture for phase in phases],
     }
 
 

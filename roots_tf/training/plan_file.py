@@ -28,6 +28,16 @@ class PhaseSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """What a source of a mixture gives to a phase; see `examples.mixture`."""
+
+    rows: int = number(minimum=0, maximum=1 << 60)
+    tokens: int = number(minimum=0, maximum=1 << 60)
+    epochs: float = number(minimum=0)
+    token_share: float = number(minimum=0, maximum=1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Phases:
     """What `plan.json` says of the phases of a run.
 
@@ -35,17 +45,24 @@ class Phases:
         builds: of the examples of each phase.
         last_steps: where each phase ends.
         phases: flags of each.
+        mixtures: by source of a mixture what it gives to each; {} of one that reads a plain folder.
     """
 
     builds: tuple[str, ...]
     last_steps: tuple[int, ...] = number(minimum=0)
     phases: tuple[PhaseSettings, ...] = ()
+    mixtures: tuple[dict[str, Part], ...] = ()
 
     def __post_init__(self):
         if self.phases and len(self.phases) != len(self.last_steps):
             raise InputError(
                 f"found {len(self.phases)} phases and {len(self.last_steps)} last_steps; wanted as "
                 "many"
+            )
+        if self.mixtures and len(self.mixtures) != len(self.last_steps):
+            raise InputError(
+                f"found {len(self.mixtures)} mixtures and {len(self.last_steps)} last_steps; "
+                "wanted as many"
             )
         if list(self.last_steps) != sorted(self.last_steps):
             raise InputError(f"found last_steps={self.last_steps}; wanted them to rise")

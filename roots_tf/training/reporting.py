@@ -67,6 +67,23 @@ def scalars_of(sums: Sums, declared: Sequence[Scalar]) -> dict[str, float]:
     return scalars
 
 
+def mean_sums(parts: Sequence[Sums]) -> Sums:
+    """Sums of which each mean is the mean of those of the parts, whatever their weights.
+
+    >>> mean_sums([{"x_loss": (6.0, 3.0)}, {"x_loss": (40.0, 10.0)}])
+    {'x_loss': (3.0, 1.0)}
+
+    Args:
+        parts: sum and weight by name; a weight of 0 says nothing of its part.
+    """
+    means: dict[str, list[float]] = {}
+    for part in parts:
+        for name, (value, weight) in part.items():
+            if float(weight):
+                means.setdefault(name, []).append(float(value) / float(weight))
+    return {name: (statistics.fmean(values), 1.0) for name, values in means.items()}
+
+
 def loss_of(scalars: dict[str, float], declared: Sequence[Scalar]) -> float:
     """The loss, the sum of its parts; NaN where none of them is known.
 

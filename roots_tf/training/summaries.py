@@ -24,6 +24,9 @@ batches), a global `step`, and scalars. A scalar of which nothing is known is no
     gpu_memory_bytes             bytes     of the fullest GPU now, and
     gpu_memory_peak_bytes        bytes       at most since the start
 
+Of a mixture of sources the held-out scalars are means over the sources, and each source has its own
+beside them, such as `held_out/zh/masked_lm_loss`.
+
 TensorBoard shows them by section, such as `loss/masked_lm_loss`, and in the held-out group texts
 and in the train group histograms of weights, where a run gives them.
 """
@@ -102,10 +105,7 @@ class Summaries:
         self._add(
             group,
             step,
-            [
-                value(tag=f"{self._sections.get(name, 'score')}/{name}", simple_value=scalar)
-                for name, scalar in scalars.items()
-            ],
+            [value(tag=self._tag(name), simple_value=scalar) for name, scalar in scalars.items()],
         )
         # JSON has no NaN: a scalar that is none, of a run that fails, stands in TensorBoard alone.
         known = {name: value for name, value in scalars.items() if math.isfinite(value)}
@@ -156,6 +156,10 @@ class Summaries:
                 for name, curve in curves.items()
             ],
         )
+
+    def _tag(self, name: str) -> str:
+        """The scalar with its section; the name of one of a source holds its own."""
+        return name if "/" in name else f"{self._sections.get(name, 'score')}/{name}"
 
     def _add(self, group: str, step: int, values: list) -> None:
         self._event(group, step, summary=summary_pb2.Summary(value=values))

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from roots_tf.diagnosis import diagnosis, learning_symptoms
+from roots_tf.diagnosis import data_symptoms, diagnosis, learning_symptoms, masked_lm
 from roots_tf.diagnosis.findings import PhaseRecord, RunRecord
 
 SETTINGS = {
@@ -232,3 +232,15 @@ def test_contiguous_examples_are_packed_and_need_no_padding():
     ]
     manifest = {"padding_percent": 40.0, "layout": "contiguous"}
     assert [f.name for f in diagnosis.diagnose(run(manifest=manifest))] == ["healthy"]
+
+
+def test_of_a_mixture_the_source_is_named_and_counted_by_itself():
+    few = {"build": "few", "unknown_percent": 13.0}
+    manifest = {"build": "both", "unknown_percent": 13.0, "sources": {"en": {"build": "en"}}}
+    manifest["sources"]["zh"] = few
+    manifest["splits"] = {"train": {"examples": 1000}, "held_out": {"examples": 9}}
+    parts = {"en": {"epochs": 2.0}, "zh": {"epochs": 90.0}}
+    phase = PhaseRecord({"batch_size": 8}, manifest, 0, 1000, mixture=parts)
+    run = RunRecord([phase], [], None)
+    assert data_symptoms.unknown_tokens(run).found == "13.0 % of the tokens of zh are unknown"
+    assert masked_lm.epochs(run).numbers == {"epochs": 90.0}

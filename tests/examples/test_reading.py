@@ -76,9 +76,8 @@ def test_an_epoch_holds_every_example_once_in_an_order_of_its_own(built):
 
 def records_read(built, epochs):
     """Every record in the order in which they are read."""
-    part = built.manifest["splits"]["train"]
-    maker = MaskedLM().make_rows(built.manifest, "train", built.tokenizer, 64)
-    rows = reading._rows(built.folder, built.manifest, part, 7, 0, epochs, maker)
+    opened = reading._open(built.folder, MaskedLM().make_rows, "train", 64)
+    rows = reading._rows(opened, 7, 0, epochs)
     return [row for shard in rows.as_numpy_iterator() for row in shard.tolist()]
 
 

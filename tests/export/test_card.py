@@ -151,3 +151,8 @@ def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(InputError, match=r"found no model\.json"):
         card.write(tmp_path, tmp_path, COMMAND)
     assert not Path(tmp_path, "README.md").exists()
+
+
+def test_of_a_mixture_each_folder_is_named_with_its_source(write_card):
+    text = write_card({"examples": "zh=a/chinese,en=b/english"}, {"step": 5})
+    assert "`en=english`, `zh=chinese`" in text

@@ -49,7 +49,9 @@ def test_real_records_are_paired_as_the_oracle_pairs_them(built, real_records, o
         uniform = rng.random((SIZE, 3), np.float32)
         offsets = 1 + rng.permutation(SIZE - 1).astype(np.int32)
         tensors = as_tensors(batch)
-        pairs = pairing.choose(tensors, LENGTH, objective, 0.4, tf.constant(uniform), offsets)
+        sources = tf.zeros([SIZE], tf.int32)
+        draws = (tf.constant(uniform), offsets)
+        pairs = pairing.choose(tensors, LENGTH, objective, 0.4, sources, *draws)
         special = (tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
         rows = pairing.rows(tf.reshape(tensors.ids, [-1]), pairs, LENGTH, *special)
         for row in range(SIZE):

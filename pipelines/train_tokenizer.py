@@ -27,10 +27,10 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import program, stages
+from roots_tf import program, stages, words
 from roots_tf.corpus import reading
 from roots_tf.storage import claims, files
-from roots_tf.tokenizers import counting, marks, report, training
+from roots_tf.tokenizers import alphabet, counting, marks, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -65,8 +65,18 @@ class Config:
     min_frequency: int = program.flag(
         2, help="occurrences that a merged pair needs", minimum=1, maximum=10**9
     )
+    character_coverage: float = program.flag(
+        alphabet.COVERAGE,
+        help="share of the text that is made up, at least, by the characters that WordPiece and "
+        "Unigram keep; the others become [UNK]",
+        above=0,
+        maximum=1,
+    )
     limit_alphabet: int = program.flag(
-        1000, help="characters, at most, that WordPiece keeps", minimum=1, maximum=1_114_112
+        alphabet.ALL,
+        help="characters, at most, that they keep, whatever share that is",
+        minimum=1,
+        maximum=alphabet.ALL,
     )
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
@@ -115,8 +125,10 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
         vocab_size=config.vocab_size,
         multiple_of=config.multiple_of,
         min_frequency=config.min_frequency,
+        character_coverage=config.character_coverage,
         limit_alphabet=config.limit_alphabet,
     )
+    languages = sorted(counted.characters.keys() - {"", counting.LONG})
     peaks = [
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -125,13 +137,17 @@ def _train(config: Config, paths: list[str], output: Path) -> None:
         "model": config.model,
         "vocab_size": tokenizer.size,
         "strip_accents": strips,
+        "words_cut_by": {language: words.segmenter(language) for language in languages},
         "fingerprint": tokenizer.fingerprint,
         "seconds": round(time.monotonic() - start, 1),
         "peak_memory_mb": max(peaks) // 1024,  # of the largest process on this machine
         **report.measure(tokenizer, sample),
     }
-    spelled = report.spelling(tokenizer, counted.of(strips))
-    remarks = [marks.describe(counted.letters, strips)]
+    in_long = counted.characters[counting.LONG]
+    spelled = report.spelling(
+        tokenizer, counted.of(strips), in_long, coverage=config.character_coverage
+    )
+    remarks = [marks.describe(counted.letters, strips), *map(words.remark, languages)]
     remarks += report.remarks(measured, spelled, config.vocab_size)
     measured["remarks"] = list(filter(None, remarks))
     files.write_json(output / "report.json", measured)
@@ -153,8 +169,11 @@ def _count(
 ) -> tuple[counting.Counted, report.SourceTexts]:
     """Counts of the words of all documents, and texts of them for the report."""
     stats = [os.stat(path) for path in paths]
-    # The name stands for what is in the counts: a run of an older version counts anew.
-    inputs = files.fingerprint(["marks", *([stat.st_size, stat.st_mtime_ns] for stat in stats)])
+    # The names stand for what is in the counts: a run of an older version counts anew, and so does
+    # one with other segmenters.
+    cut_by = [words.segmenter(language) for language in ("zh", "ja", "th", "und")]
+    times = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    inputs = files.fingerprint(["pieces", *cut_by, *times])
     share = sum(stat.st_size for stat in stats) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
     plan = reading.plan(paths, config.layout, task_bytes, config.encoding)
@@ -181,11 +200,11 @@ def _count(
         sum(part["documents"] for part in counted),
         sum(part["characters"] for part in counted) / 1e6,
     )
-    words, sample = counting.Counted(), report.SourceTexts()
+    whole, sample = counting.Counted(), report.SourceTexts()
     for part in counted:
-        words.update(counting.load(part["words"]))
+        whole.update(counting.load(part["words"]))
         sample.merge(stages.read_result(part["sample"]))
-    return words, sample
+    return whole, sample
 
 
 def count_part(

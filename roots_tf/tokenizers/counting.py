@@ -150,15 +150,18 @@ class _Settling(NamedTuple):
     def _cut(self, clauses: dict[str, Counter[str]]) -> None:
         """Counts the words of clauses."""
         for field, found in clauses.items():
-            words = getattr(self.counted, field)
+            pieces: Counter[str] = Counter()
             for clause, count in found.items():
                 if not words_of.has_unspaced(clause):
-                    words[self.rules.spelled(clause)] += count
+                    pieces[clause] += count
                     continue
                 if 0 < self.rules.longest < len(clause) and field != "stripped":
                     self.counted.characters[LONG] += count * len(clause)
                 for piece in unspaced.pieces(clause, self.language, self.rules):
-                    words[piece] += count
+                    pieces[piece] += count
+            words = getattr(self.counted, field)
+            for piece, count in pieces.items():
+                words[self.rules.spelled(piece)] += count
 
 
 def _normalized(backend: tokenizers.Tokenizer, text: str) -> str:

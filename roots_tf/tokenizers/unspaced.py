@@ -58,18 +58,21 @@ def pieces(word: str, language: str, rules: Rules) -> Iterator[str]:
     ['▁', '国家', '主席', 'ABC']
 
     Args:
-        word: not spelled yet, with its lead.
+        word: with its lead.
         language: of the text that it is from, as `words.language_of` says.
         rules: of the model.
+
+    Yields:
+        Pieces, not spelled yet.
     """
     lead = rules.lead if rules.lead and word.startswith(rules.lead) else ""
     parts = cut(word[len(lead) :], language)
     if lead and (not parts or words.has_unspaced(parts[0])):
-        yield rules.spelled(lead)
+        yield lead
     elif parts:
         parts = [lead + parts[0], *parts[1:]]
     for number, part in enumerate(parts):
-        yield (rules.inside if number else "") + rules.spelled(part)
+        yield (rules.inside if number else "") + part
 
 
 def cut(text: str, language: str) -> list[str]:
@@ -84,7 +87,7 @@ def cut(text: str, language: str) -> list[str]:
     parts: list[str] = []
     joined = 0  # clusters in the last part; 0: it is a word
     for part in words.cut(text, language):
-        if not (words.has_unspaced(part) and _is_cluster(part)):
+        if not _is_single(part):
             joined = 0
             parts.append(part)
         elif 0 < joined < RUN:
@@ -96,6 +99,7 @@ def cut(text: str, language: str) -> list[str]:
     return parts
 
 
-@functools.lru_cache(maxsize=1 << 14)
-def _is_cluster(text: str) -> bool:
-    return len(text) < 16 and bool(_CLUSTER.fullmatch(text))
+@functools.lru_cache(maxsize=1 << 16)
+def _is_single(part: str) -> bool:
+    """Whether a word is one character, with its marks, of a script without spaces."""
+    return len(part) < 16 and words.has_unspaced(part) and bool(_CLUSTER.fullmatch(part))

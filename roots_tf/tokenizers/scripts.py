@@ -3,7 +3,7 @@
 import functools
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -90,14 +90,16 @@ def _share(part: int, whole: int) -> float:
     return round(part / max(whole, 1), 3)
 
 
-def _batches(texts: Iterable[str], size: int = 1 << 17) -> Iterable[list[str]]:
+def _batches(texts: Iterable[str], size: int = 1 << 17) -> Iterator[list[str]]:
     """Texts in lists of about `size` characters, so that few places are held at once."""
     batch: list[str] = []
+    characters = 0
     for text in texts:
         batch.append(bulk.valid_text(text))
-        if sum(map(len, batch)) > size:
+        characters += len(text)
+        if characters > size:
             yield batch
-            batch = []
+            batch, characters = [], 0
     if batch:
         yield batch
 

@@ -20,6 +20,7 @@ from roots_tf import program, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.storage import claims, files
 from roots_tf.tokenizers import extending
+from roots_tf.tokenizers.shown import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def main(config: Config) -> None:
         files.write_json(output / "report.json", report)
     for word in words:
         ids, _ = old.encode([f" {word}"])
-        print(f"{word}\t{' '.join(old.vocabulary[i] for i in ids)}")
+        print(f"{word}\t{' '.join(shown(old, ids))}")
     logging.info("%s: %d ids, %d more than before", output, new.size, new.size - old.size)
 
 

@@ -29,10 +29,10 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import program, stages
+from roots_tf import program, stages, words
 from roots_tf.corpus import reading
 from roots_tf.storage import claims, files, sources
-from roots_tf.tokenizers import counting, marks, mixing, report, training
+from roots_tf.tokenizers import alphabet, counting, marks, mixing, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -68,8 +68,18 @@ class Config:
     min_frequency: int = program.flag(
         2, help="occurrences that a merged pair needs", minimum=1, maximum=10**9
     )
+    character_coverage: float = program.flag(
+        alphabet.COVERAGE,
+        help="share of the text that is made up, at least, by the characters that WordPiece and "
+        "Unigram keep; the others become [UNK]",
+        above=0,
+        maximum=1,
+    )
     limit_alphabet: int = program.flag(
-        1000, help="characters, at most, that WordPiece keeps", minimum=1, maximum=1_114_112
+        alphabet.ALL,
+        help="characters, at most, that they keep, whatever share that is",
+        minimum=1,
+        maximum=alphabet.ALL,
     )
     layout: Literal["blank_lines", "file", "line"] = program.flag(
         "line", help="what one document is in plain text files"
@@ -121,8 +131,10 @@ def _train(config: Config, paths: dict[str, list[str]], output: Path) -> None:
         vocab_size=config.vocab_size,
         multiple_of=config.multiple_of,
         min_frequency=config.min_frequency,
+        character_coverage=config.character_coverage,
         limit_alphabet=config.limit_alphabet,
     )
+    languages = sorted(counted.characters.keys() - {"", counting.LONG})
     peaks = [
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -131,6 +143,7 @@ def _train(config: Config, paths: dict[str, list[str]], output: Path) -> None:
         "model": config.model,
         "vocab_size": tokenizer.size,
         "strip_accents": strips,
+        "words_cut_by": {language: words.segmenter(language) for language in languages},
         "fingerprint": tokenizer.fingerprint,
         "seconds": round(time.monotonic() - start, 1),
         "peak_memory_mb": max(peaks) // 1024,  # of the largest process on this machine
@@ -138,15 +151,19 @@ def _train(config: Config, paths: dict[str, list[str]], output: Path) -> None:
     }
     if len(mixture) > 1:
         measured["mixture"] = mixture
-    spelled = report.spelling(tokenizer, counted.of(strips))
-    remarks = [marks.describe(counted.letters, strips)]
+    in_long = counted.characters[counting.LONG]
+    spelled = report.spelling(
+        tokenizer, counted.of(strips), in_long, coverage=config.character_coverage
+    )
+    remarks = [marks.describe(counted.letters, strips), *map(words.remark, languages)]
     remarks += report.remarks(measured, spelled, config.vocab_size)
     measured["remarks"] = list(filter(None, remarks))
     files.write_json(output / "report.json", measured)
     shutil.rmtree(output / WORK)
     print(report.table(measured))
     for name, part in measured.get("mixture", {}).items():
-        logging.info("%s: %.1f MB, %.2f %% of the mixture", *_shown(name, part))
+        size, share = part["bytes"] / 1e6, 100 * part["share"]
+        logging.info("%s: %.1f MB, %.2f %% of the mixture", name, size, share)
     for remark in measured["remarks"]:
         logging.warning("%s", remark)
     logging.info(
@@ -158,10 +175,6 @@ def _train(config: Config, paths: dict[str, list[str]], output: Path) -> None:
     )
 
 
-def _shown(name: str, part: dict) -> tuple:
-    return name, part["bytes"] / 1e6, 100 * part["share"]
-
-
 def _count(
     config: Config, paths: dict[str, list[str]], settings: dict, output: Path
 ) -> tuple[counting.Counted, report.SourceTexts, dict[str, dict]]:
@@ -169,8 +182,11 @@ def _count(
     bytes, its share of the mixture, and the factor of its counts.
     """
     stats = [os.stat(path) for listed in paths.values() for path in listed]
-    # The name stands for what is in the counts: a run of an older version counts anew.
-    inputs = files.fingerprint(["marks", *([stat.st_size, stat.st_mtime_ns] for stat in stats)])
+    # The names stand for what is in the counts: a run of an older version counts anew, and so does
+    # one with other segmenters.
+    cut_by = [words.segmenter(language) for language in ("zh", "ja", "th", "und")]
+    times = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    inputs = files.fingerprint(["pieces", *cut_by, *times])
     share = sum(stat.st_size for stat in stats) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
     plans = {

@@ -29,6 +29,16 @@ RATES = {
     "layer_norm_epsilon": "layer_norm_eps",
     "initializer_range": "initializer_range",
 }
+# Why another model is none, where its folder looks like BERT's.
+_OF_OTHERS = {
+    "xlm-roberta": "an XLM-RoBERTa has positions from 2 on and SentencePiece's words",
+    "roberta": "a RoBERTa has positions from 2 on and byte-level words; the RoBERTa-wwm-ext of "
+    "Chinese is a BERT, and its own config.json says model_type='bert'",
+    "ernie": "an ERNIE adds a vector for the kind of task to each token; ERNIE 1.0 as a BERT says "
+    "model_type='bert'",
+    "albert": "an ALBERT has one layer's weights for all, and a narrow embedding",
+    "electra": "an ELECTRA has other names and a narrow embedding",
+}
 _LARGEST = 10**8  # of a size; what the weights have is compared before anything is made of it
 
 
@@ -82,7 +92,8 @@ def read(path: str | Path) -> BertConfig:
         if (found := getattr(config, name)) not in values:
             names = [value for value in values if value is not None]
             names = repr(names[0]) if len(names) == 1 else f"one of {', '.join(names)}"
-            raise InputError(f"found {name}={found!r} in {path}; wanted {names}, as BERT has")
+            why = ": " + _OF_OTHERS[found] if found in _OF_OTHERS else ""
+            raise InputError(f"found {name}={found!r} in {path}; wanted {names}, as BERT has{why}")
     for name in ("attention_probs_dropout_prob", "classifier_dropout"):
         if (found := getattr(config, name)) not in (None, config.hidden_dropout_prob):
             logging.warning(

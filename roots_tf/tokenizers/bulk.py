@@ -13,13 +13,15 @@ one process after 0.2 s and some 200 MB of cache; `benchmarks/tokenizers.py` mea
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 # What is kept before a cache starts anew; together some 200 MB.
 MAX_CACHED_STRETCHES = 1 << 20
 MAX_CACHED_CHARS = 1 << 25
+# That `tokenizers` is given at once: what it returns holds some 100 bytes a token until it is read.
+MAX_CHARS_AT_ONCE = 1 << 19
 
 _REFUSED = -1  # stands for the ids of a stretch that cannot be encoded by itself
 
@@ -113,13 +115,14 @@ class WholeTexts:
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts: int32 [total], and row_splits int64 [len(texts) + 1]."""
-        encodings = self._backend.encode_batch_fast(
-            [valid_text(text) for text in texts], add_special_tokens=False
-        )
-        ids = [encoding.ids for encoding in encodings]
-        splits = _splits(np.fromiter(map(len, ids), np.int64, len(ids)))
-        flat = np.fromiter(itertools.chain.from_iterable(ids), np.int32, int(splits[-1]))
-        return flat, splits
+        flat, lengths = [np.empty(0, np.int32)], []
+        for some in _batches(texts):
+            encodings = self._backend.encode_batch_fast(some, add_special_tokens=False)
+            ids = [encoding.ids for encoding in encodings]
+            lengths.extend(map(len, ids))
+            total = sum(map(len, ids))
+            flat.append(np.fromiter(itertools.chain.from_iterable(ids), np.int32, total))
+        return np.concatenate(flat), _splits(np.array(lengths, np.int64))
 
 
 class CutAtWhitespace(WholeTexts):
@@ -184,6 +187,19 @@ class CutBeforeSpaces(WholeTexts):
         starts = np.full(len(stretches), len(ids))
         lengths[visible], starts[visible] = np.diff(splits), splits[:-1]
         return _gathered(np.append(ids, np.int32(_REFUSED)), starts, lengths)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Valid texts in lists of `MAX_CHARS_AT_ONCE` characters, or of one text that is longer."""
+    batch, chars = [], 0
+    for text in texts:
+        if chars + len(text) > MAX_CHARS_AT_ONCE and batch:
+            yield batch
+            batch, chars = [], 0
+        batch.append(valid_text(text))
+        chars += len(text)
+    if batch:
+        yield batch
 
 
 def _is_visible(stretch: str) -> bool:

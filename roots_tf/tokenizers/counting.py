@@ -3,7 +3,7 @@
 The trainers of `tokenizers` normalise every occurrence of every word, and hold memory that grows
 with the text. Here text is cut where that changes no word, equal stretches are counted, and each
 distinct stretch is normalised and pre-tokenised once: half the time, and memory that only grows
-with the number of distinct words.
+with the number of distinct words. Clauses of scripts without spaces are cut further: `unspaced`.
 """
 
 import dataclasses
@@ -12,18 +12,24 @@ import itertools
 import re
 import sys
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow
 import pyarrow.feather
 import tokenizers
 
+from roots_tf import words as words_of
 from roots_tf.storage import files
-from roots_tf.tokenizers import bulk, marks
+from roots_tf.tokenizers import bulk, marks, unspaced
 
-MAX_STRETCHES = 1 << 18  # distinct ones that are counted before they are normalised; some 30 MB
+# What is counted before it is normalised: distinct stretches, some 30 MB; and characters of texts
+# without spaces, whose stretches hardly repeat.
+MAX_STRETCHES = 1 << 18
+MAX_CHARACTERS = 1 << 21
+LONG = "long"  # key of `Counted.characters`
 
 
 @dataclasses.dataclass
@@ -37,7 +43,9 @@ class Counted:
         kept: of the others, with their marks.
         stripped: likewise, without.
         letters: that lose marks there, see `marks.letters`.
-        characters: of all the text but whitespace, under the key "".
+        characters: of all the text but whitespace, under the key ""; of texts in a language without
+            spaces, under its code, such as "zh"; under `LONG`, of such words that WordPiece gives
+            up on.
     """
 
     words: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -62,6 +70,7 @@ def count_words(
     backend: tokenizers.Tokenizer,
     cut: Callable[[str], list[str]],
     stripping: tokenizers.Tokenizer | None = None,
+    rules: unspaced.Rules | None = None,
 ) -> Counted:
     """Number of times the tokenizer's model would see each word.
 
@@ -70,39 +79,93 @@ def count_words(
         backend: its normaliser and pre-tokenizer are used.
         cut: cuts a text into stretches whose words do not depend on the other stretches.
         stripping: the same with a normaliser that also takes marks off; None: that is not wanted.
+        rules: by which words of scripts without spaces are cut; None: they are not cut.
     """
     counted = Counted()
-    stretches: Counter[str] = Counter()
+    waiting: dict[str, Counter[str]] = defaultdict(Counter)  # stretches by language
+    unsettled = 0
 
     def settle():
-        for stretch, count in stretches.items():
-            text = bulk.valid_text(stretch)
-            counted.characters[""] += count * len(text)
-            normal, words = _normalized(backend, text), counted.words
-            if stripping and not text.isascii() and _normalized(stripping, text) != normal:
-                words = counted.kept
-                for word, _ in _words(stripping, _normalized(stripping, text)):
-                    counted.stripped[word] += count
-                for letter in marks.letters(normal):
-                    counted.letters[letter] += count
-            for word, _ in _words(backend, normal):
-                words[word] += count
-        stretches.clear()
+        for language, stretches in waiting.items():
+            _Settling(counted, language, backend, stripping, rules).settle(stretches)
+        waiting.clear()
 
     for text in texts:
-        stretches.update(cut(text))
-        if len(stretches) > MAX_STRETCHES:
+        language = words_of.language_of(text)
+        waiting[language].update(cut(text))
+        if language:
+            counted.characters[language] += len(text)
+            unsettled += len(text)
+        if unsettled > MAX_CHARACTERS or len(waiting[language]) > MAX_STRETCHES:
             settle()
+            unsettled = 0
     settle()
     return counted
 
 
+class _Settling(NamedTuple):
+    """Counts the words of stretches of texts in one language."""
+
+    counted: Counted
+    language: str
+    backend: tokenizers.Tokenizer
+    stripping: tokenizers.Tokenizer | None
+    rules: unspaced.Rules | None
+
+    def settle(self, stretches: Counter[str]) -> None:
+        """Adds the words of the `stretches` to what is counted."""
+        counted, stripping = self.counted, self.stripping
+        clauses: dict[str, Counter[str]] = defaultdict(Counter)  # by fields of `Counted`
+        for stretch, count in stretches.items():
+            text = bulk.valid_text(stretch)
+            counted.characters[""] += count * len(text)
+            normal, field = _normalized(self.backend, text), "words"
+            if stripping and not text.isascii() and _normalized(stripping, text) != normal:
+                field = "kept"
+                other = _normalized(stripping, text)
+                self._add("stripped", stripping, other, count, clauses["stripped"])
+                for letter in marks.letters(normal):
+                    counted.letters[letter] += count
+            self._add(field, self.backend, normal, count, clauses[field])
+        self._cut(clauses)
+
+    def _add(
+        self,
+        field: str,
+        backend: tokenizers.Tokenizer,
+        normal: str,
+        count: int,
+        clauses: Counter[str],
+    ) -> None:
+        """Counts the words of a normal text, or puts them by as clauses to cut."""
+        found = backend.pre_tokenizer.pre_tokenize_str(normal)
+        if self.rules and words_of.has_unspaced(normal):
+            for word, (start, end) in found:
+                clauses[normal[start:end] if self.rules.in_bytes else word] += count
+        else:
+            words = getattr(self.counted, field)
+            for word, _ in found:
+                words[word] += count
+
+    def _cut(self, clauses: dict[str, Counter[str]]) -> None:
+        """Counts the words of clauses."""
+        for field, found in clauses.items():
+            pieces: Counter[str] = Counter()
+            for clause, count in found.items():
+                if not words_of.has_unspaced(clause):
+                    pieces[clause] += count
+                    continue
+                if 0 < self.rules.longest < len(clause) and field != "stripped":
+                    self.counted.characters[LONG] += count * len(clause)
+                for piece in unspaced.pieces(clause, self.language, self.rules):
+                    pieces[piece] += count
+            words = getattr(self.counted, field)
+            for piece, count in pieces.items():
+                words[self.rules.spelled(piece)] += count
+
+
 def _normalized(backend: tokenizers.Tokenizer, text: str) -> str:
     return backend.normalizer.normalize_str(text) if backend.normalizer else text
-
-
-def _words(backend: tokenizers.Tokenizer, normal: str) -> list[tuple[str, tuple[int, int]]]:
-    return backend.pre_tokenizer.pre_tokenize_str(normal)
 
 
 def save(counted: Counted, path: str | Path) -> None:

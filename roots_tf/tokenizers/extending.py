@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 import tokenizers
 from tokenizers import models
 
+from roots_tf import words as words_of
 from roots_tf.storage import files
+from roots_tf.tokenizers.shown import SPACE
 from roots_tf.tokenizers.tokenizer import Tokenizer
 
 _MARGIN = 0.01  # log-probability by which a new piece of Unigram beats the old ones together
@@ -23,7 +25,7 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
 
     Args:
         tokenizer: the old one; stays as it is.
-        words: words as they stand in text, after a space.
+        words: words as they stand in text: after a space, where their script has spaces.
 
     Returns:
         A new tokenizer; words that were one token already change nothing.
@@ -52,12 +54,14 @@ def split_words(
         count: words wanted.
 
     Returns:
-        Words of letters, as the normaliser leaves them, the most frequent first.
+        Words of letters, as the normaliser leaves them, the most frequent first; in scripts without
+        spaces, those of `words.cut` that are one word to the tokenizer.
     """
     counts: Counter[str] = Counter()
     normalizer = tokenizer.backend.normalizer
     for text in texts:
-        counts.update(word.strip(".,;:!?\"'()") for word in text.split())
+        parts = words_of.cut(text) if words_of.has_unspaced(text) else text.split()
+        counts.update(word.strip(".,;:!?\"'()") for word in parts)
     merged: Counter[str] = Counter()
     for word, number in counts.items():
         merged[normalizer.normalize_str(word) if normalizer else word] += number
@@ -65,7 +69,23 @@ def split_words(
     _, splits = tokenizer.encode([f" {word}" for word in candidates])
     lengths = (splits[1:] - splits[:-1]).tolist()
     split = (word for word, length in zip(candidates, lengths, strict=True) if length >= min_pieces)
-    return list(itertools.islice(split, count))
+    single = (
+        word
+        for word in split
+        if not words_of.has_unspaced(word) or len(_stretches(tokenizer, word)) == 1
+    )
+    return list(itertools.islice(single, count))
+
+
+def _stretches(tokenizer: Tokenizer, word: str) -> list[str]:
+    """What the model sees of a word: after a space, where its script has spaces."""
+    backend, is_bare = tokenizer.backend, words_of.has_unspaced(word[:1])
+    text = f" {word}" if tokenizer.kind == "bpe" and not is_bare else word
+    normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
+    found = [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+    if is_bare and found and tokenizer.kind == "unigram":
+        found[0] = found[0].removeprefix(SPACE)
+    return found
 
 
 def _stretch(tokenizer: Tokenizer, word: str) -> str:
@@ -74,10 +94,7 @@ def _stretch(tokenizer: Tokenizer, word: str) -> str:
     Raises:
         InputError: there are several, or none.
     """
-    backend = tokenizer.backend
-    text = f" {word}" if tokenizer.kind == "bpe" else word
-    normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
-    stretches = [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+    stretches = _stretches(tokenizer, word)
     if len(stretches) != 1 or not word.strip():
         raise files.InputError(
             f"found {word!r}, which the tokenizer cuts into {len(stretches)} words {stretches}; "

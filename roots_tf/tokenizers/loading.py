@@ -27,8 +27,8 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
         path: a folder that holds one of the following, or one of them: `tokenizer.json`, a
             WordPiece `vocab.txt`, a SentencePiece `.model` of the Unigram kind.
         lowercase: for a `vocab.txt`, whether text is lower-cased and loses its accents. None asks
-            `tokenizer_config.json` beside it, and without one, whether the vocabulary holds
-            upper-case letters.
+            `tokenizer_config.json` beside it, where true is the default, and without one, whether
+            the vocabulary holds upper-case letters.
 
     Raises:
         InputError: nothing of the kind is there, it is damaged (the message names the file or the
@@ -85,7 +85,16 @@ def _read_vocabulary(path: Path, settings: transformers_settings.Settings):
     needed = [token for role, token in roles.items() if role not in settings.roles]
     tokens = vocabulary.read_vocabulary(path, (*needed, roles["unk"]))
     lowercase = settings.config.do_lower_case
-    if lowercase is None:
+    if lowercase is None and settings.given:
+        lowercase = True  # what BertTokenizer does with a config that leaves it open
+        if vocabulary.is_cased(tokens):
+            logging.warning(
+                "%s has upper-case letters, and %s does not say do_lower_case, so text is "
+                "lower-cased as transformers does it; where that is wrong, write "
+                '"do_lower_case": false there',
+                *(path, transformers_settings.CONFIG_NAME),
+            )
+    elif lowercase is None:
         lowercase = not vocabulary.is_cased(tokens)
         logging.info(
             "%s does not say whether text is lower-cased; by its letters, it is%s. Where that is "

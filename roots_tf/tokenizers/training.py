@@ -10,6 +10,8 @@ that the graph can follow them exactly, see `graph`:
 
 WordPiece and BPE give the same bytes whenever they are trained on the same words. Unigram does not:
 its trainer in `tokenizers` adds up probabilities in the order of a hash map.
+
+Of scripts without spaces the trainers see words, see `unspaced`; encoding knows nothing of these.
 """
 
 import json
@@ -22,11 +24,24 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from roots_tf.storage import files
-from roots_tf.tokenizers import bulk, counting, marks
+from roots_tf.tokenizers import alphabet, bulk, counting, marks, unspaced
 from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX
 
 MAX_WORD_CHARS = 100  # `max_input_chars_per_word` of google-research/bert
+SPACE = "▁"  # before the words of Unigram
+
+# WordPiece is trained on letters of its own: one for a character that begins a word, and one for
+# the same inside a word. The trainer of `tokenizers` writes "##" by itself, and cannot be told that
+# a piece of a clause begins inside.
+_BEGINNING, _INSIDE = 0x100000, 0xF0000
+_MAX_LETTERS = 0xFFFE
+
+_RULES = {
+    "wordpiece": unspaced.Rules(inside=SUFFIX_PREFIX, longest=MAX_WORD_CHARS),
+    "bpe": unspaced.Rules(lead=" ", in_bytes=True),
+    "unigram": unspaced.Rules(lead=SPACE),
+}
 
 Model = Literal["wordpiece", "bpe", "unigram"]
 
@@ -42,10 +57,10 @@ def count(
 
     The counts of all parts, added up, are those of the whole.
     """
-    backend, cut, _ = _parts(model, lowercase, False)
+    backend, cut = _PREPARE[model](lowercase, False)
     strips = lowercase if strip_accents is None else strip_accents
-    stripping = _parts(model, lowercase, True)[0] if strips else None
-    return counting.count_words(texts, backend, cut, stripping)
+    stripping = _PREPARE[model](lowercase, True)[0] if strips else None
+    return counting.count_words(texts, backend, cut, stripping, _RULES[model])
 
 
 def is_stripped(
@@ -70,7 +85,8 @@ def train(
     strip_accents: bool | None = None,
     multiple_of: int = 1,
     min_frequency: int = 2,
-    limit_alphabet: int = 1000,
+    character_coverage: float = alphabet.COVERAGE,
+    limit_alphabet: int = alphabet.ALL,
 ) -> Tokenizer:
     """Trains a tokenizer and writes its folder.
 
@@ -85,8 +101,9 @@ def train(
         multiple_of: the number of ids is rounded up to a multiple of this, with [unused...] tokens
             where the corpus does not give as many; matrices of round sizes are faster.
         min_frequency: occurrences that a pair needs to be merged (WordPiece and BPE).
-        limit_alphabet: characters, at most, that WordPiece keeps; byte-level BPE needs none, and
-            Unigram keeps those that make up 99.95 % of the text.
+        character_coverage: share of the text that the characters make up that WordPiece and
+            Unigram keep at least, see `alphabet`; byte-level BPE spells all.
+        limit_alphabet: characters, at most, that they keep.
 
     Returns:
         The tokenizer.
@@ -98,12 +115,13 @@ def train(
     given = {"lowercase": lowercase, "strip_accents": strip_accents}
     counted = texts if isinstance(texts, counting.Counted) else count(texts, model=model, **given)
     strips = is_stripped(counted, **given)
-    backend, _, make_trainer = _parts(model, lowercase, strips)
+    backend, _ = _PREPARE[model](lowercase, strips)
     words = counted.of(strips)
     if not words:
         raise files.InputError("found no text in the input; wanted documents to train on")
-    trainer = make_trainer(words, vocab_size, min_frequency, limit_alphabet)
-    backend = _learn(backend, words, trainer)
+    kept = (character_coverage, limit_alphabet)
+    backend.model = _LEARN[model](words, vocab_size, min_frequency, kept)
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
     if missing := -backend.get_vocab_size() % multiple_of:
         backend = _with_unused(backend, missing)
     tokenizer = Tokenizer(backend)
@@ -111,22 +129,14 @@ def train(
         raise files.InputError(
             f"the {'bytes' if model == 'bpe' else 'characters of the corpus'} alone give "
             f"{tokenizer.size} ids; wanted at most {vocab_size}: raise --vocab_size"
-            + " or lower --limit_alphabet"
-            * (model == "wordpiece")
         )
     tokenizer.save(folder)
     return tokenizer
 
 
-def _parts(model: Model, lowercase: bool, strips: bool):
-    """A tokenizer without a vocabulary, how its texts are cut for counting, and its trainer."""
-    prepare = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}[model]
-    return prepare(lowercase, strips)
-
-
-def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> tokenizers.Tokenizer:
-    """Trains the model of a tokenizer on words that were counted."""
-    bare = tokenizers.Tokenizer(backend.model)
+def _trained(model, words: Counter[str], trainer) -> tokenizers.Tokenizer:
+    """A tokenizer with a model that is trained on words that were counted."""
+    bare = tokenizers.Tokenizer(model)
     bare.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     try:
         bare.train_from_iterator(counting.repeated(words), trainer)
@@ -134,39 +144,58 @@ def _learn(backend: tokenizers.Tokenizer, words: Counter[str], trainer) -> token
         raise files.InputError(
             f"could not train a vocabulary: {error}: raise --vocab_size"
         ) from error
-    backend.model = bare.model
-    backend.add_special_tokens(list(SPECIAL_TOKENS))
-    return backend
+    return bare
 
 
 def _wordpiece(lowercase: bool, strips: bool):
+    """A tokenizer whose model is not trained, and how its texts are cut for counting."""
     backend = wordpiece(SPECIAL_TOKENS, lowercase=lowercase, strip_accents=strips).backend
+    return backend, bulk.stretches
 
-    def make_trainer(words, vocab_size, min_frequency, limit_alphabet):
-        """The trainer with its "##" characters given.
 
-        It would number them in the order of a hash map, which is another in each process, and it
-        settles ties by number.
-        """
-        occurrences: Counter[str] = Counter()
-        for word, count in words.items():
-            for character in word:
-                occurrences[character] += count
-        frequent = sorted(occurrences, key=lambda c: (-occurrences[c], c))[:limit_alphabet]
-        alphabet = sorted(frequent)
-        inside = set().union(*(word[1:] for word in words))
-        suffixes = [SUFFIX_PREFIX + c for c in alphabet if c in inside]
-        return trainers.WordPieceTrainer(
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            special_tokens=[*SPECIAL_TOKENS, *suffixes],
-            initial_alphabet=alphabet,
-            limit_alphabet=len(alphabet),
-            continuing_subword_prefix=SUFFIX_PREFIX,
-            show_progress=False,
-        )
+def _learn_wordpiece(
+    words: Counter[str], vocab_size: int, min_frequency: int, kept: tuple[float, int]
+) -> models.WordPiece:
+    """The model that the words give, with the ids of "##" characters, characters, longer pieces."""
+    inside = set()
+    for word in words:
+        bare = word.removeprefix(SUFFIX_PREFIX)
+        inside.update(bare if bare != word else bare[1:])
+    found = alphabet.occurrences(words, SUFFIX_PREFIX)
+    coverage, limit = kept
+    room, limit = vocab_size - len(SPECIAL_TOKENS), min(limit, _MAX_LETTERS)
+    characters = sorted(alphabet.choose(found, room, inside, coverage, limit))
+    beginning = {c: chr(_BEGINNING + i) for i, c in enumerate(characters)}
+    within = {c: chr(_INSIDE + i) for i, c in enumerate(characters) if c in inside}
 
-    return backend, bulk.stretches, make_trainer
+    def lettered(word: str) -> str:
+        bare = word.removeprefix(SUFFIX_PREFIX)
+        first = within if bare != word else beginning
+        return first[bare[0]] + "".join(map(within.get, bare[1:]))
+
+    lettered_words = Counter()
+    for word, count in words.items():  # one with a character that is not kept is [UNK] as a whole
+        if beginning.keys() >= set(word.removeprefix(SUFFIX_PREFIX)):
+            lettered_words[lettered(word)] = count
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=list(SPECIAL_TOKENS),
+        # Given, it is numbered by code points; else in the order of a hash map, which is another in
+        # each process, and ties are settled by number.
+        initial_alphabet=[*within.values(), *beginning.values()],
+        show_progress=False,
+    )
+    learnt = _trained(models.BPE(), lettered_words, trainer).get_vocab()
+    pieces = {chr(_BEGINNING + i): c for i, c in enumerate(characters)}
+    pieces |= {letter: c for c, letter in within.items()}
+    ids = {}
+    for token, number in learnt.items():
+        if token not in SPECIAL_TOKENS:
+            starts_inside = ord(token[0]) < _BEGINNING
+            token = SUFFIX_PREFIX * starts_inside + "".join(map(pieces.get, token))
+        ids[token] = number
+    return models.WordPiece(ids, unk_token="[UNK]", continuing_subword_prefix=SUFFIX_PREFIX)
 
 
 def _bpe(lowercase: bool, strips: bool):
@@ -177,18 +206,21 @@ def _bpe(lowercase: bool, strips: bool):
         )
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
+    return backend, counting.before_spaces
 
-    def make_trainer(words, vocab_size, min_frequency, limit_alphabet):
-        del words, limit_alphabet  # 256 bytes spell everything
-        return trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            special_tokens=list(SPECIAL_TOKENS),
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        )
 
-    return backend, counting.before_spaces, make_trainer
+def _learn_bpe(
+    words: Counter[str], vocab_size: int, min_frequency: int, kept: tuple[float, int]
+) -> models.BPE:
+    del kept  # 256 bytes spell everything
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    return _trained(models.BPE(), words, trainer).model
 
 
 def _unigram(lowercase: bool, strips: bool):
@@ -204,17 +236,29 @@ def _unigram(lowercase: bool, strips: bool):
         ]
     )
     backend.decoder = decoders.Metaspace(prepend_scheme="always")
+    return backend, bulk.stretches
 
-    def make_trainer(words, vocab_size, min_frequency, limit_alphabet):
-        del words, min_frequency, limit_alphabet  # it prunes by likelihood
-        return trainers.UnigramTrainer(
-            vocab_size=vocab_size,
-            special_tokens=list(SPECIAL_TOKENS),
-            unk_token="[UNK]",
-            show_progress=False,
-        )
 
-    return backend, bulk.stretches, make_trainer
+def _learn_unigram(
+    words: Counter[str], vocab_size: int, min_frequency: int, kept: tuple[float, int]
+) -> models.Unigram:
+    del min_frequency  # it prunes by likelihood
+    found = alphabet.occurrences(words)
+    found.pop(SPACE, None)
+    room = vocab_size - len(SPECIAL_TOKENS) - len(SPACE)
+    characters = alphabet.choose(found, room, (), *kept) | {SPACE}
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        unk_token="[UNK]",
+        show_progress=False,
+    )
+    spelled = alphabet.parts_within(words, characters)
+    return _trained(models.Unigram(), spelled, trainer).model
+
+
+_PREPARE = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}
+_LEARN = {"wordpiece": _learn_wordpiece, "bpe": _learn_bpe, "unigram": _learn_unigram}
 
 
 def _with_unused(backend: tokenizers.Tokenizer, missing: int) -> tokenizers.Tokenizer:

@@ -13,8 +13,12 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import examples, models, program, training
+import numpy as np
+
+from roots_tf import examples, models, program, tokenizers, training
 from roots_tf.diagnosis import diagnosis, findings
+from roots_tf.examples import manifest as examples_manifest
+from roots_tf.examples import word_starts
 from roots_tf.storage import files, schema
 
 
@@ -80,12 +84,27 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
     for settings, last_step in zip(plan["phases"], plan["last_steps"], strict=True):
         folder = settings["examples"]
         manifest = examples.load(folder) if Path(folder, "manifest.json").exists() else None
+        if manifest and "words" not in manifest and settings.get("masking", "token") != "token":
+            manifest |= {"unspaced_percent": unspaced_percent(Path(folder))}
         width, modern = model_of(settings)
         records.append(
             findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern)
         )
         first_step = last_step
     return records
+
+
+def unspaced_percent(folder: Path) -> float:
+    """Tokens of scripts without spaces in examples whose manifest does not count them, in per cent.
+
+    Args:
+        folder: of the examples; what is not there any more counts as none.
+    """
+    counts = folder / examples_manifest.UNIGRAM_COUNTS
+    if not counts.exists() or not (folder / examples_manifest.TOKENIZER).exists():
+        return 0.0
+    tokenizer = tokenizers.load(folder / examples_manifest.TOKENIZER)
+    return word_starts.unspaced_percent(tokenizer, np.load(counts))
 
 
 def model_of(settings: dict) -> tuple[int, bool]:

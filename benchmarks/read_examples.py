@@ -113,7 +113,11 @@ def peers(folder: str, rows: int, length: int, predictions: int):
     shard = Path(folder, described["splits"]["train"]["shards"][0]["name"])
     found = [np.frombuffer(record, described["word"]) for record in records.read(shard)[1:]]
     header = records.header_words(described["word"], manifest.layout_of(described))
-    ids = [record[header:].tolist() for record in found]
+    lengths = np.array([len(record) for record in found])
+    flat, counts, _ = records.split(
+        np.concatenate(found), lengths, header, described.get("word_starts")
+    )
+    ids = [part.tolist() for part in np.split(flat, np.cumsum(counts)[:-1])]
     if importlib.util.find_spec("keras_hub") and tokenizer.kind == "wordpiece":
         yield (
             "keras-hub BertMaskedLMPreprocessor, text",

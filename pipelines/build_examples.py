@@ -31,7 +31,7 @@ import numpy as np
 from absl import logging
 
 from roots_tf import program, stages, tokenizers
-from roots_tf.examples import building, manifest, planning, records, summary
+from roots_tf.examples import building, manifest, planning, summary, word_starts
 from roots_tf.labelled import parallel
 from roots_tf.storage import claims, files
 from roots_tf.tokenizers import marks
@@ -76,7 +76,13 @@ class Config:
         "nsp",
         help="nsp or sop: fail where the corpus cannot give pairs; none: go on. For pairs only",
     )
-    language: str = program.flag("en", help="pairs: ISO 639-1 code for splitting sentences")
+    language: str = program.flag(
+        "en", help="ISO 639-1 code of documents that do not say theirs: how their sentences end"
+    )
+    word_segmentation: Literal[word_starts.SEGMENTATIONS] = program.flag(
+        "auto",
+        help="words of texts without spaces, for whole-word masking; auto: by each text's language",
+    )
     seed: int = program.flag(0, help="of every random choice", **program.SEED)
     num_workers: int = program.flag(
         0, help="processes; 0: one a processor", role="free", **program.WORKERS
@@ -102,6 +108,7 @@ def main(config: Config) -> None:
         language=config.language,
         max_documents=200 if config.debug else 0,
         layout=config.layout,
+        word_segmentation=config.word_segmentation,
     )
     # Workers of a cluster have another working folder.
     paths = [os.path.abspath(path) for path in files.expand(config.input)]
@@ -112,8 +119,10 @@ def main(config: Config) -> None:
     if remark := marks.lost_by(tokenizer, _some_texts(paths)):
         logging.warning("%s", remark)
     plan = planning.plan(paths, settings, tokenizer.fingerprint, tokenizer.size)
-    claim = claims.of(config, tokenizer=tokenizer.fingerprint)
-    if _finished(output, plan.build) and not claim.content_changed(output):
+    segmenters = _segmenters(output)
+    claim = _claim(config, tokenizer, segmenters)
+    build = planning.build_of(plan.build, segmenters)
+    if _finished(output, build) and not claim.content_changed(output):
         logging.info("%s is already built; nothing to do", output)
         shutil.rmtree(output / SCRATCH, ignore_errors=True)
         return
@@ -124,12 +133,15 @@ def main(config: Config) -> None:
         where = (1, "") if config.debug else (config.num_workers, config.scheduler)
         with stages.executor(*where, output) as executor:
             described = _build(config, output, settings, plan, tokenizer, executor)
+        # From here on, only what cut a language that was found here makes another build.
+        _claim(config, tokenizer, described["words"]["segmenters"]).begin(output, replaces=True)
         files.write_json(output / manifest.NAME, described)
         shutil.rmtree(output / SCRATCH)
     seconds = time.monotonic() - began
     print(summary.table(described))
-    if remark := summary.unknown_remark(described):
-        logging.warning("%s", remark)
+    for remark in [summary.unknown_remark(described), *described["words"]["remarks"]]:
+        if remark:
+            logging.warning("%s", remark)
     logging.info("%.1f MB/s of text", described["text_bytes"] / 1e6 / seconds)
 
 
@@ -139,6 +151,20 @@ def _some_texts(paths: list[str]) -> Iterator[str]:
         batches = planning.open_documents(path).iter_batches(batch_size=100, columns=["text"])
         for batch in itertools.islice(batches, 1):
             yield from filter(None, batch.column(0).to_pylist())
+
+
+def _segmenters(output: Path) -> dict[str, str]:
+    """What would cut here the words of the languages of a finished build, or of all."""
+    if (output / manifest.NAME).exists():
+        found = manifest.load(output).get("words") or {"segmenters": {}}
+        return word_starts.segmenters(found["segmenters"])
+    return word_starts.segmenters(word_starts.LANGUAGES)
+
+
+def _claim(config: Config, tokenizer, segmenters: dict[str, str]) -> claims.Claim:
+    """The claim of a build, which another vocabulary or segmenter makes another."""
+    segmentation = [config.word_segmentation, segmenters]
+    return claims.of(config, tokenizer=tokenizer.fingerprint, word_segmentation=segmentation)
 
 
 def _finished(output: Path, build: str) -> bool:
@@ -162,6 +188,7 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
         "threshold": plan.threshold,
         "shards": plan.shards,
         "fingerprint": tokenizer.fingerprint,
+        "segmenters": word_starts.segmenters(word_starts.LANGUAGES),
     }
     encoded = stages.run_stage(
         building.encode_task,
@@ -175,12 +202,12 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
     )
     pairs = config.layout == manifest.PAIRS and config.sentence_objective != "none"
     summary.check_encoded(encoded, pairs)
+    cut = word_starts.segmenters(word_starts.summed(encoded, "cut"))
+    build = planning.build_of(plan.build, cut)
     fixed = {
-        "build": plan.build,
+        "build": build,
+        "tokenizer": str(Path(output, manifest.TOKENIZER)),
         "layout": settings.layout,
-        "dtype": records.word_dtype(tokenizer.size),
-        "size": tokenizer.size,
-        "unk_id": tokenizer.unk_id,
         "max_seq_length": settings.max_seq_length,
     }
     names = [
@@ -204,7 +231,7 @@ def _build(config, output, settings, plan, tokenizer, executor) -> dict:
     path = Path(output, manifest.UNIGRAM_COUNTS)
     with files.atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, unigrams["train"])
-    return summary.describe(plan, settings, tokenizer, encoded, shards, unigrams)
+    return summary.describe(build, settings, tokenizer, encoded, shards, unigrams)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ import re
 import textwrap
 from pathlib import Path
 
-from roots_tf import models, program, training
+import numpy as np
+
+from roots_tf import models, program, tokenizers, training
 from roots_tf.diagnosis import diagnosis, findings
-from roots_tf.examples import mixture
+from roots_tf.examples import manifest as examples_manifest
+from roots_tf.examples import mixture, word_starts
 from roots_tf.storage import files, schema, sources
 
 
@@ -82,16 +85,38 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
     for settings, last_step, mixed in zip(
         plan["phases"], plan["last_steps"], mixtures, strict=True
     ):
-        named = sources.split(settings["examples"])
-        folders = named.values() if named else [settings["examples"]]
-        is_there = all(Path(folder, "manifest.json").exists() for folder in folders)
-        manifest = mixture.load(settings["examples"]) if is_there else None
+        manifest = manifest_of(settings)
         width, modern = model_of(settings)
         records.append(
             findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern, mixed)
         )
         first_step = last_step
     return records
+
+
+def manifest_of(settings: dict) -> dict | None:
+    """The manifest of a phase's examples, a mixture's as one; None where they are gone."""
+    named = sources.split(settings["examples"])
+    folders = named.values() if named else [settings["examples"]]
+    if not all(Path(folder, "manifest.json").exists() for folder in folders):
+        return None
+    manifest = mixture.load(settings["examples"])
+    if "words" not in manifest and settings.get("masking", "token") != "token":
+        manifest |= {"unspaced_percent": max(unspaced_percent(Path(folder)) for folder in folders)}
+    return manifest
+
+
+def unspaced_percent(folder: Path) -> float:
+    """Tokens of scripts without spaces in examples whose manifest does not count them, in per cent.
+
+    Args:
+        folder: of the examples; what is not there any more counts as none.
+    """
+    counts = folder / examples_manifest.UNIGRAM_COUNTS
+    if not counts.exists() or not (folder / examples_manifest.TOKENIZER).exists():
+        return 0.0
+    tokenizer = tokenizers.load(folder / examples_manifest.TOKENIZER)
+    return word_starts.unspaced_percent(tokenizer, np.load(counts))
 
 
 def model_of(settings: dict) -> tuple[int, bool]:

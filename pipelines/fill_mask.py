@@ -12,6 +12,7 @@ import sys
 
 from roots_tf import models, program, tokenizers
 from roots_tf.storage import files
+from roots_tf.tokenizers.shown import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +78,8 @@ def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
         "text": text,
         "masks": [
             [
-                {"piece": tokenizer.vocabulary[i], "probability": float(p)}
-                for i, p in zip(indices, values, strict=True)
+                {"piece": piece, "probability": float(p)}
+                for piece, p in zip(shown(tokenizer, indices), values, strict=True)
             ]
             for indices, values in zip(*best, strict=True)
         ],

@@ -58,7 +58,7 @@ def main(config: Config) -> None:
     objective.check(described, config.batch_size, length)
     dataset = examples.pipeline(
         config.examples,
-        objective.make_rows,
+        objective.make_shown_rows,
         split=config.split,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -104,9 +104,10 @@ def _verify(folder: str, described: dict) -> None:
 def table(proportions: list[Proportion]) -> str:
     """The proportions as lines of a terminal."""
     lines = [f"  {'':<20} {'measured':>9} {'wanted':>9}"]
-    for name, measured, wanted in proportions:
+    for name, measured, wanted, unit in proportions:
         beside = "-" if wanted is None else f"{100 * wanted:.2f} %"
-        lines.append(f"  {name:<20} {100 * measured:>7.2f} % {beside:>9}")
+        shown = f"{measured:>9.2f}" if unit else f"{100 * measured:>7.2f} %"
+        lines.append(f"  {name:<20} {shown} {unit or beside:>9}")
     return "\n".join(lines)
 
 

@@ -23,6 +23,7 @@ from typing import Literal
 
 from roots_tf import program, tokenizers
 from roots_tf.storage import encodings, files
+from roots_tf.tokenizers.shown import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,9 @@ def _show(line: bytes, tokenizer: tokenizers.Tokenizer, style: str) -> None:
         print(json.dumps(record, ensure_ascii=False))
     else:
         print(text)
-        for piece, token_id, start, end in zip(pieces, ids, starts, ends, strict=True):
+        for piece, token_id, start, end in zip(
+            shown(tokenizer, ids), ids, starts, ends, strict=True
+        ):
             print(f"  {f'{start}-{end}':>9} {token_id:>9}  {piece}")
 
 

@@ -3,6 +3,7 @@
     findings            what is known of a run, and what can be found in it
     learning_symptoms   of every training: rates, gradients, skipped steps
     data_symptoms       of every training: padding, unknown tokens, waiting for batches
+    word_symptoms       of words that are masked as a whole
     masked_lm           of masked words and sentence pairs alone
     diagnosis           the table from objective to symptoms, and `diagnose`
 

@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from roots_tf.diagnosis import learning_symptoms
+from roots_tf.diagnosis import learning_symptoms, word_symptoms
 from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
 
@@ -115,6 +115,9 @@ def overfitting(run: RunRecord) -> Finding | None:
 
 
 SYMPTOMS = Symptoms(
-    checks=(unigram_plateau, overfitting, next_sentence_at_base_rate, label_imbalance, epochs),
+    checks=(
+        *(unigram_plateau, overfitting, next_sentence_at_base_rate, label_imbalance, epochs),
+        *word_symptoms.CHECKS,
+    ),
     scores=("masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy"),
 )

@@ -17,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 
 from roots_tf import tokenizers
-from roots_tf.examples import manifest, planning, records
+from roots_tf.examples import manifest, planning, records, word_lengths, word_starts
 from roots_tf.examples.layouts import LAYOUTS
 from roots_tf.storage import files
 
 BATCH_BYTES = 1 << 20  # text tokenised at once
 HISTOGRAM_BINS = 16
+BY_LANGUAGE = ("languages", "undeclared", "cut")
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,12 +59,13 @@ def encode_task(
 
     Returns:
         Counts of documents, examples and bytes, by split, of what was dropped, and of what the
-        layout counts.
+        layout counts; and by language, of all documents, of those that did not say theirs
+        ("undeclared"), and of those whose words were cut ("cut", "" where each text told).
     """
     settings = planning.BuildSettings(**fixed["settings"])
     tokenizer, layout = _tokenizer(tokenizer_folder), LAYOUTS[settings.layout]
     of_split = ("documents", "examples", *layout.of_split)
-    counts = dict.fromkeys(
+    counts = {name: {} for name in BY_LANGUAGE} | dict.fromkeys(
         [f"{split}_{what}" for split in manifest.STEMS for what in of_split]
         + ["documents", "text_bytes", "dropped_empty", *layout.of_corpus],
         0,
@@ -85,17 +87,20 @@ def encode_task(
 
 
 def _document_batches(task: tuple, max_documents: int):
-    """Lists of (id, text), each of about BATCH_BYTES of text."""
+    """Lists of (id, text, language or ""), each of about BATCH_BYTES of text."""
     path, first, stop, _ = task
     batch, size, seen = [], 0, 0
-    for rows in planning.open_documents(path).iter_batches(
-        batch_size=64, row_groups=list(range(first, stop)), columns=["id", "text"]
+    documents = planning.open_documents(path)
+    columns = [c for c in ("id", "text", "language") if c in documents.schema_arrow.names]
+    for rows in documents.iter_batches(
+        batch_size=64, row_groups=list(range(first, stop)), columns=columns
     ):
-        for doc_id, text in zip(*(rows.column(n).to_pylist() for n in ("id", "text")), strict=True):
+        values = [rows.column(name).to_pylist() for name in columns]
+        for doc_id, text, *own in zip(*values, strict=True):
             if max_documents and seen == max_documents:
                 break
             seen += 1
-            batch.append((doc_id, text))
+            batch.append((doc_id, text, str(own[0] or "") if own else ""))
             size += len(text)
             if size >= BATCH_BYTES:
                 yield batch
@@ -107,16 +112,16 @@ def _document_batches(task: tuple, max_documents: int):
 def _encode_documents(batch, tokenizer, settings, fixed, counts):
     """Records of some documents: words, words of each record, shard of each record."""
     layout = LAYOUTS[settings.layout]
-    pieces, first_piece = [], [0]
-    for _, text in batch:
-        pieces.extend(layout.pieces(text, settings.language))
+    pieces, languages, first_piece = [], [], [0]
+    for _, text, own in batch:
+        found, cut_as = _pieces(text, own, settings, counts)
+        pieces.extend(found)
+        languages.extend(cut_as)
         first_piece.append(len(pieces))
-    ids, row_splits = tokenizer.encode(pieces)
+    ids, row_splits, starts = word_starts.encode(tokenizer, pieces, languages)
     num_train, num_held_out = fixed["shards"]["train"], fixed["shards"]["held_out"]
     spans, hashes, shards = [], [], []
-    for (doc_id, text), first, last in zip(batch, first_piece[:-1], first_piece[1:], strict=True):
-        counts["documents"] += 1
-        counts["text_bytes"] += len(text.encode("utf-8", "surrogatepass"))
+    for (doc_id, _, _), first, last in zip(batch, first_piece[:-1], first_piece[1:], strict=True):
         ends = np.unique(row_splits[first : last + 1])  # a piece of no tokens is none
         if len(ends) < 2:
             counts["dropped_empty"] += 1
@@ -133,13 +138,31 @@ def _encode_documents(batch, tokenizer, settings, fixed, counts):
         hashes.extend([records.digest("document", doc_id) % 2**32] * len(cut.spans))
         first_shard, num_shards = (num_train, num_held_out) if held_out else (0, num_train)
         shards.extend(first_shard + int(rng.random() * num_shards) for _ in cut.spans)
-    words, lengths = layout.encode(
-        ids,
-        np.array(spans, np.int64).reshape(-1, layout.columns),
-        np.array(hashes, np.uint32),
-        records.word_dtype(tokenizer.size),
+    dtype = records.word_dtype(tokenizer.size)
+    encode = functools.partial(
+        layout.encode,
+        spans=np.array(spans, np.int64).reshape(-1, layout.columns),
+        hashes=np.array(hashes, np.uint32),
+        dtype=dtype,
     )
+    header = records.header_words(dtype, settings.layout)
+    words, lengths = records.with_starts(encode, ids, starts, tokenizer.size, header)
     return words, lengths, np.array(shards, np.int64)
+
+
+def _pieces(text: str, own: str, settings, counts) -> tuple[list[str], list[str | None]]:
+    """What of a document is tokenised apart, and by which language words of it are cut."""
+    data = text.encode("utf-8", "surrogatepass")
+    counts["documents"] += 1
+    counts["text_bytes"] += len(data)
+    default = settings.deciding().get("language", "")
+    language = word_starts.language(text, data, own, default, settings.word_segmentation)
+    undeclared = None if language.declared else language.code
+    for name, code in zip(BY_LANGUAGE, (language.code, undeclared, language.cut_as), strict=True):
+        if code is not None:
+            counts[name][code] = counts[name].get(code, 0) + 1
+    pieces = LAYOUTS[settings.layout].pieces(text, language.code)
+    return pieces, word_starts.cut_as(pieces, language.cut_as)
 
 
 def _write_partial(path, words, lengths, shards, num_shards: int) -> None:
@@ -172,14 +195,15 @@ def gather_task(shard: int, name: str, num_tasks: int, partials: str, output: st
         num_tasks: number of partial files.
         partials: folder of the partial files.
         output: folder of the shard.
-        fixed: `build` of the plan, `layout`, `dtype` of a word, `size` of the vocabulary, `unk_id`
-            (or None) and `max_seq_length`.
+        fixed: `build` digits, `tokenizer` (its folder), `layout` and `max_seq_length`.
 
     Returns:
         What the manifest says of the shard: name, bytes, sha256, examples, tokens, what the layout
-        counts, unknown tokens, and a histogram of lengths.
+        counts, unknown tokens, a histogram of lengths, and "words": see `word_lengths.measure`.
     """
-    header = records.header_words(fixed["dtype"], fixed["layout"])
+    tokenizer, layout = _tokenizer(fixed["tokenizer"]), LAYOUTS[fixed["layout"]]
+    dtype = records.word_dtype(tokenizer.size)
+    header = records.header_words(dtype, fixed["layout"])
     lead = manifest.shard_header(fixed["build"], name)
     datas, lengths = [lead], [np.array([len(lead)])]
     for index in range(num_tasks):
@@ -193,30 +217,31 @@ def gather_task(shard: int, name: str, num_tasks: int, partials: str, output: st
     path = Path(output, name)
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(records.frame(data, lengths))
-    words = np.frombuffer(data[len(lead) :], fixed["dtype"])
-    word_lengths = lengths[1:] // words.itemsize
-    begins = np.cumsum(word_lengths) - word_lengths
-    is_id = np.ones(len(words), bool)
-    is_id[(begins[:, None] + np.arange(header)).ravel()] = False
-    counts = np.bincount(words[is_id], minlength=fixed["size"]).astype(np.int64)
+    words = np.frombuffer(data[len(lead) :], dtype)
+    sizes = lengths[1:] // words.itemsize
+    place = records.place_of_starts(tokenizer.size)
+    ids, num_ids, starts = records.split(words, sizes, header, place)
+    counts = np.bincount(ids, minlength=tokenizer.size).astype(np.int64)
     with (
         files.atomic_path(counts_path(partials, shard)) as temporary,
         temporary.open("wb") as file,
     ):
         np.save(file, counts)
-    ids = word_lengths - header
-    tokens, counted = LAYOUTS[fixed["layout"]].measure(words[begins + header - 1], ids)
+    numbers = words[np.cumsum(sizes) - sizes + header - 1]
+    tokens, counted = layout.measure(numbers, num_ids)
+    seconds = numbers if layout.columns == 4 else num_ids
     bins = (tokens - 1) * HISTOGRAM_BINS // fixed["max_seq_length"]
     bins = np.minimum(bins, HISTOGRAM_BINS - 1)
     return {
         "name": name,
         "bytes": path.stat().st_size,
         "sha256": files.sha256(path),
-        "examples": len(ids),
-        "tokens": int(ids.sum()),
+        "examples": len(num_ids),
+        "tokens": len(ids),
         **counted,
-        "unknown": 0 if fixed["unk_id"] is None else int(counts[fixed["unk_id"]]),
+        "unknown": 0 if tokenizer.unk_id is None else int(counts[tokenizer.unk_id]),
         "histogram": np.bincount(bins, minlength=HISTOGRAM_BINS).tolist(),
+        "words": word_lengths.measure(tokenizer, ids, num_ids, starts, seconds.astype(np.int64)),
     }
 
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 from roots_tf.examples import manifest as manifests
 from roots_tf.examples import records
 
+START = records.START["int32"]  # beside an id, in what `marked` gives
+
 
 class PairRecords(NamedTuple):
     """Records of layout "pairs".
@@ -15,12 +17,14 @@ class PairRecords(NamedTuple):
         ids: ids of A and then of B, 0 behind them, int32 [B, W].
         length_a, length_b: tokens of each, int32 [B].
         document: hash of the document, int32 [B].
+        starts: True where a word of the text starts, bool [B, W]; None in records of format 1.
     """
 
     ids: tf.Tensor
     length_a: tf.Tensor
     length_b: tf.Tensor
     document: tf.Tensor
+    starts: tf.Tensor | None = None
 
 
 class ContiguousRecords(NamedTuple):
@@ -31,12 +35,14 @@ class ContiguousRecords(NamedTuple):
         lengths: tokens of each, int32 [B].
         document: hash of the document, int32 [B].
         place: index of the first token in its document, int32 [B].
+        starts: as in `PairRecords`.
     """
 
     ids: tf.Tensor
     lengths: tf.Tensor
     document: tf.Tensor
     place: tf.Tensor
+    starts: tf.Tensor | None = None
 
 
 def decode_pairs(rows: tf.Tensor, manifest: dict) -> PairRecords:
@@ -46,12 +52,13 @@ def decode_pairs(rows: tf.Tensor, manifest: dict) -> PairRecords:
         rows: records, string [n].
         manifest: of their folder.
     """
-    dtype = manifest["word"]
     # [CLS], [SEP] and [SEP] take three places of a row.
-    words, lengths = _words(rows, dtype, manifests.PAIRS, manifest["max_seq_length"] - 3)
-    header = records.header_words(dtype, manifests.PAIRS)
-    length_a = words[:, header - 1]
-    return PairRecords(words[:, header:], length_a, lengths - length_a, _number(words, 0, dtype))
+    head, ids, starts, lengths = _parts(
+        rows, manifest, manifests.PAIRS, manifest["max_seq_length"] - 3
+    )
+    length_a = head[:, -1]
+    document = _number(head, 0, manifest["word"])
+    return PairRecords(ids, length_a, lengths - length_a, document, starts)
 
 
 def decode_contiguous(rows: tf.Tensor, manifest: dict) -> ContiguousRecords:
@@ -62,10 +69,10 @@ def decode_contiguous(rows: tf.Tensor, manifest: dict) -> ContiguousRecords:
         manifest: of their folder.
     """
     dtype = manifest["word"]
-    words, lengths = _words(rows, dtype, manifests.CONTIGUOUS, manifest["max_seq_length"])
-    header = records.header_words(dtype, manifests.CONTIGUOUS)
-    document, place = _number(words, 0, dtype), _number(words, header // 2, dtype)
-    return ContiguousRecords(words[:, header:], lengths, document, place)
+    most_ids = manifest["max_seq_length"]
+    head, ids, starts, lengths = _parts(rows, manifest, manifests.CONTIGUOUS, most_ids)
+    document, place = _number(head, 0, dtype), _number(head, head.shape[1] // 2, dtype)
+    return ContiguousRecords(ids, lengths, document, place, starts)
 
 
 def decode_ids(rows: tf.Tensor, manifest: dict) -> tuple[tf.Tensor, tf.Tensor]:
@@ -75,20 +82,62 @@ def decode_ids(rows: tf.Tensor, manifest: dict) -> tuple[tf.Tensor, tf.Tensor]:
         rows: records, string [n]; the segments of a pair become one text again.
         manifest: of their folder.
     """
+    marked, lengths = decode_marked(rows, manifest)
+    return unmarked(marked)[0], lengths
+
+
+def decode_marked(rows: tf.Tensor, manifest: dict) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `decode_ids`, with where words start; see `marked`. `unmarked` takes both apart again.
+
+    Args:
+        rows: records, string [n].
+        manifest: of their folder.
+    """
     if manifests.layout_of(manifest) == manifests.CONTIGUOUS:
         text = decode_contiguous(rows, manifest)
-        return text.ids, text.lengths
+        return marked(text.ids, text.starts), text.lengths
     pairs = decode_pairs(rows, manifest)
-    return pairs.ids, pairs.length_a + pairs.length_b
+    return marked(pairs.ids, pairs.starts), pairs.length_a + pairs.length_b
 
 
-def _words(rows, dtype: str, layout: str, most_ids: int):
-    """Words of records, int32 [n, header + most_ids], and the number of ids of each, int32 [n]."""
-    header, word = records.header_words(dtype, layout), tf.as_dtype(dtype)
-    width = header + most_ids
+def marked(ids: tf.Tensor, starts: tf.Tensor | None) -> tf.Tensor:
+    """Ids with a bit beside each that says whether a word starts there; they are moved as one.
+
+    Args:
+        ids: int32 of any shape.
+        starts: bool of the same shape; None marks nothing.
+    """
+    return ids if starts is None else ids + tf.cast(starts, tf.int32) * START
+
+
+def unmarked(ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `ids` and starts that `marked` was given; numbers below 0 stay as they are."""
+    starts = ids >= START
+    return ids - tf.cast(starts, tf.int32) * START, starts
+
+
+def _parts(rows, manifest: dict, layout: str, most_ids: int):
+    """Headers int32 [n, H], ids [n, W], starts [n, W] or None, and numbers of ids [n]."""
+    place = manifest.get("word_starts")
+    dtype, word = manifest["word"], tf.as_dtype(manifest["word"])
+    header, groups = records.header_words(dtype, layout), -(-most_ids // records.GROUP)
+    width = header + most_ids + (groups if place == "groups" else 0)
     words = tf.io.decode_raw(rows, word, fixed_length=width * word.size)
     words = tf.cast(tf.ensure_shape(words, [rows.shape[0], width]), tf.int32)
-    return words, tf.strings.length(rows) // word.size - header
+    lengths = tf.strings.length(rows) // word.size - header
+    head, body, starts = words[:, :header], words[:, header:], None
+    if place == "words":
+        starts = body >= records.START[dtype]
+        body = tf.bitwise.bitwise_and(body, records.START[dtype] - 1)
+    elif place == "groups":
+        whole = (records.GROUP + 1) * groups - body.shape[1]
+        body = tf.reshape(tf.pad(body, [[0, 0], [0, whole]]), [-1, groups, records.GROUP + 1])
+        bits = tf.bitwise.right_shift(body[:, :, :1], tf.range(records.GROUP)) % 2 > 0
+        body = tf.reshape(body[:, :, 1:], [-1, groups * records.GROUP])[:, :most_ids]
+        starts = tf.reshape(bits, [-1, groups * records.GROUP])[:, :most_ids]
+        lengths -= -(-lengths // (records.GROUP + 1))
+        body, starts = (tf.ensure_shape(x, [rows.shape[0], most_ids]) for x in (body, starts))
+    return head, body, starts, lengths
 
 
 def _number(words, column: int, dtype: str) -> tf.Tensor:

@@ -18,7 +18,8 @@ from roots_tf.storage import files, schema
 from roots_tf.storage.schema import number
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2  # the one that is written
+FORMATS = 1, 2  # those that are read; 1, of versions 0.1 and 0.2, has no starts of words
 UNIGRAM_COUNTS = "unigram_counts.npy"
 TOKENIZER = "tokenizer"
 STEMS = {"train": "examples", "held_out": "held_out"}
@@ -92,6 +93,33 @@ class Vocabulary:
 
 
 @dataclasses.dataclass(frozen=True)
+class Words:
+    """What the manifest says of words, measured in the training split; see `word_lengths`.
+
+    Attributes:
+        segmentation: as `--word_segmentation` has it.
+        segmenters: what cut the languages without spaces that were found, with its version.
+        remarks: what there is to know of these, such as an extra that is not installed.
+        languages: documents by the language that they were cut by.
+        undeclared: of these, those that did not say their language.
+        tokens: words measured by their tokens: how many have 1, 2, ...; the last, so many or more.
+        characters: the same by their characters.
+        measured_tokens: tokens in the words that were measured.
+        unspaced_percent: tokens with letters of scripts without spaces.
+    """
+
+    segmentation: str
+    segmenters: dict[str, str]
+    remarks: tuple[str, ...]
+    languages: dict[str, int]
+    undeclared: dict[str, int]
+    tokens: tuple[int, ...]
+    characters: tuple[int, ...]
+    measured_tokens: int = number(minimum=0, maximum=1 << 60)
+    unspaced_percent: float = number(minimum=0, maximum=100)
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
     """What is read of `manifest.json`, which says more to people."""
 
@@ -100,7 +128,10 @@ class Manifest:
     tokenizer: Vocabulary
     splits: Splits
     max_seq_length: int = number(minimum=8, maximum=1 << 20)
+    format: int = number(1, minimum=1, maximum=FORMAT)
     layout: Literal["pairs", "contiguous", "translation"] = PAIRS
+    word_starts: Literal["words", "groups"] | None = None
+    words: Words | None = None
     unigram_entropy: float | None = None
     unknown_percent: float = number(0.0, minimum=0, maximum=100)
     padding_percent: float = number(0.0, minimum=0, maximum=100)
@@ -111,20 +142,27 @@ class Manifest:
                 f"found words of {self.word} and {self.tokenizer.size} ids; wanted "
                 f"{records.word_dtype(self.tokenizer.size)}"
             )
+        place = records.place_of_starts(self.tokenizer.size) if self.format > 1 else None
+        if self.word_starts != place:
+            raise files.InputError(
+                f"found word_starts {self.word_starts} with format {self.format} and "
+                f"{self.tokenizer.size} ids; wanted {place}"
+            )
         if self.layout == PAIRS:
             splits = (self.splits.train, self.splits.held_out)
             if None in [count for part in splits for count in (part.sentences, part.singles)]:
                 raise files.InputError("found no sentences or no singles of a split; wanted both")
 
 
-def shard_header(build: str, name: str) -> bytes:
+def shard_header(build: str, name: str, format: int = FORMAT) -> bytes:
     """First record of a shard, which tells it from any other file.
 
     Args:
         build: digits that stand for the build, as the manifest has them.
         name: of the shard's file.
+        format: of the manifest.
     """
-    return f"roots-tf examples {FORMAT} {build} {name}".encode()
+    return f"roots-tf examples {format} {build} {name}".encode()
 
 
 def load(folder: str | Path) -> dict:
@@ -141,9 +179,10 @@ def load(folder: str | Path) -> dict:
         )
     manifest = files.read_json(path)
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
+    if found not in FORMATS or isinstance(found, bool):
         raise files.InputError(
-            f"found format {found!r} in {path}; wanted {FORMAT}: run build-examples again"
+            f"found format {found!r} in {path}; wanted {' or '.join(map(str, FORMATS))}: run "
+            "build-examples again"
         )
     schema.check(manifest, Manifest, str(path), others_may_stand=True)
     return manifest

@@ -159,7 +159,7 @@ def load(text: str) -> dict:
     """The manifest of an examples folder; or of several named ones, as one.
 
     That of a mixture has the counts of all of them, the mean of `unigram_entropy`, the worst of
-    `unknown_percent` and `padding_percent`, and by name, in the order of the names, `sources` and
+    `unknown_percent`, `padding_percent` and what is known of words, and by name, in the order of the names, `sources` and
     `folders`.
 
     Args:
@@ -176,16 +176,21 @@ def load(text: str) -> dict:
     every = list(found.values())
     entropies = [m["unigram_entropy"] for m in every if m.get("unigram_entropy") is not None]
     lengths = [m["max_seq_length"] for m in every]
-    return every[0] | {
-        "build": files.fingerprint([[name, m["build"]] for name, m in found.items()]),
-        "max_seq_length": max(lengths),
-        "splits": {s: _together([m["splits"][s] for m in every]) for s in manifests.STEMS},
-        "unigram_entropy": sum(entropies) / len(entropies) if entropies else None,
-        "unknown_percent": max(m.get("unknown_percent", 0.0) for m in every),
-        "padding_percent": max(m.get("padding_percent", 0.0) for m in every),
-        "sources": found,
-        "folders": folders,
-    }
+    words = {"words": _words_together(every)} if "words" in every[0] else {}
+    return (
+        every[0]
+        | words
+        | {
+            "build": files.fingerprint([[name, m["build"]] for name, m in found.items()]),
+            "max_seq_length": max(lengths),
+            "splits": {s: _together([m["splits"][s] for m in every]) for s in manifests.STEMS},
+            "unigram_entropy": sum(entropies) / len(entropies) if entropies else None,
+            "unknown_percent": max(m.get("unknown_percent", 0.0) for m in every),
+            "padding_percent": max(m.get("padding_percent", 0.0) for m in every),
+            "sources": found,
+            "folders": folders,
+        }
+    )
 
 
 def _check_alike(found: Mapping[str, dict]) -> None:
@@ -226,6 +231,30 @@ def _together(parts: list[dict]) -> dict:
     names = ("documents", "examples", "tokens", "sentences", "singles")
     counts = {k: sum(part[k] for part in parts) for k in names if k in parts[0]}
     return counts | {"shards": [shard for part in parts for shard in part["shards"]]}
+
+
+def _words_together(every: list[dict]) -> dict:
+    """What the manifests of all sources say of words, as `manifest.Words`."""
+    parts = [manifest["words"] for manifest in every]
+
+    def by_key(what: str) -> dict:
+        keys = sorted({key for part in parts for key in part[what]})
+        return {key: sum(part[what].get(key, 0) for part in parts) for key in keys}
+
+    return {
+        "segmentation": "none"
+        if any(part["segmentation"] == "none" for part in parts)
+        else parts[0]["segmentation"],
+        "segmenters": {name: how for part in parts for name, how in part["segmenters"].items()},
+        "remarks": sorted({remark for part in parts for remark in part["remarks"]}),
+        **{what: by_key(what) for what in ("languages", "undeclared")},
+        **{
+            unit: [sum(counts) for counts in zip(*(part[unit] for part in parts), strict=True)]
+            for unit in ("tokens", "characters")
+        },
+        "measured_tokens": sum(part["measured_tokens"] for part in parts),
+        "unspaced_percent": max(part["unspaced_percent"] for part in parts),
+    }
 
 
 def of(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from roots_tf.examples import manifest, records
+from roots_tf.examples import manifest, records, word_starts
 from roots_tf.storage import files
 
 TASK_BYTES = 8 << 20  # text of one encode task
@@ -30,9 +30,12 @@ class BuildSettings:
         held_out: share of the documents held out, by hash.
         num_shards: shards of the training split; 0 chooses.
         seed: of every random choice.
-        language: ISO 639-1 code by whose rules sentences are split.
+        language: ISO 639-1 code of documents that do not say theirs; by its rules sentences are
+            split, and words where they are written without spaces.
         max_documents: documents read of each task; 0 reads all.
         layout: "pairs", "contiguous" or "translation".
+        word_segmentation: what finds the words of texts without spaces: "auto", the language of
+            each, "none", or the code of one language.
     """
 
     max_seq_length: int = 128
@@ -43,6 +46,7 @@ class BuildSettings:
     language: str = "en"
     max_documents: int = 0
     layout: str = manifest.PAIRS
+    word_segmentation: str = "auto"
 
     def __post_init__(self):
         """Refuses values that no build can have.
@@ -69,7 +73,11 @@ class BuildSettings:
 
         Pairs do not name their layout: folders of before there was a choice are the same build.
         """
-        unused = ("layout",) if self.layout == manifest.PAIRS else ("short_seq_prob", "language")
+        unused = {"layout"} if self.layout == manifest.PAIRS else {"short_seq_prob"}
+        if self.layout != manifest.PAIRS and (
+            self.language not in word_starts.LANGUAGES or self.word_segmentation != "auto"
+        ):
+            unused.add("language")  # which only sentences depend on
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in unused}
 
 
@@ -78,7 +86,8 @@ class BuildPlan:
     """What the stages are to do.
 
     Attributes:
-        build: fingerprint of everything that decides the shards' bytes.
+        build: fingerprint of what decides the shards' bytes, but for the segmenters of words: see
+            `build_of`.
         tasks: (path, first row group, row group after the last, size and time of the file).
         threshold: documents whose held-out hash is below it are held out.
         shards: number of shards of each split.
@@ -136,9 +145,20 @@ def plan(
             "or 0 to let the program choose"
         )
     shards = {"train": train, "held_out": max(1, math.ceil(train * settings.held_out))}
-    build = files.fingerprint([settings.deciding(), tokenizer_fingerprint, shape, shards])
+    about = [manifest.FORMAT, settings.deciding(), tokenizer_fingerprint, shape, shards]
+    build = files.fingerprint(about)
     threshold = _held_out_threshold(paths, settings, documents)
     return BuildPlan(build, tasks, threshold, shards, text_bytes)
+
+
+def build_of(build: str, segmenters: dict[str, str]) -> str:
+    """Digits that stand for the build, given what cuts the words of the languages found in it.
+
+    Args:
+        build: of the plan.
+        segmenters: from `word_starts.segmenters`; none where words stand between spaces.
+    """
+    return files.fingerprint([build, segmenters])
 
 
 def open_documents(path: str) -> pq.ParquetFile:

@@ -220,7 +220,8 @@ def _rows(opened: _Opened, seed: int, first_row: int, num_epochs: int | None) ->
     folder, manifest, part, maker = opened.folder, opened.manifest, opened.part, opened.maker
     shards = [shard for shard in part["shards"] if shard["examples"]]
     paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
-    headers = tf.constant([manifests.shard_header(manifest["build"], s["name"]) for s in shards])
+    build = manifest["build"], manifest["format"]
+    headers = tf.constant([manifests.shard_header(build[0], s["name"], build[1]) for s in shards])
     examples = tf.constant([shard["examples"] for shard in shards], tf.int64)
     counts = [maker.count(shard) for shard in shards]
     first_slot, skipped = start_of(first_row, counts, seed)

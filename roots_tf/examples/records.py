@@ -1,14 +1,20 @@
-"""Records on disk: ids of a text or of a pair as words, framed as TFRecord. No TensorFlow.
+"""Records on disk: ids of a text or of a pair as numbers, framed as TFRecord. No TensorFlow.
 
-A record is a row of little-endian words, `uint16` where the vocabulary allows it and `int32` where
-it does not, of one of two layouts:
+A record is a row of little-endian words (of a computer), `uint16` where the vocabulary allows it
+and `int32` where it does not, of one of two layouts:
 
     pairs        [document hash, length of A, ids of A ..., ids of B ...]
     contiguous   [document hash, index of the first token in its document, ids ...]
 
 The document hash and the index have 32 bits, so each takes two `uint16` words (low, high) or one
-`int32`. Around a record stands the frame of the TFRecord format, whose checksums name the damaged
-place:
+`int32`. With each id stands a bit that says whether a word of the text starts there. Where an id
+leaves room, up to 32,768 ids and above 65,536, it is bit 15 or 30 of the id's own word. Else a word
+of 16 such bits, the lowest for the first, stands ahead of every 16 ids:
+
+    groups       [..., bits, 16 ids, bits, 16 ids, bits, the ids that are left]
+
+Records of format 1, of versions 0.1 and 0.2, have no such bits. Around a record stands the frame of
+the TFRecord format, whose checksums name the damaged place:
 
     uint64 length | uint32 masked CRC-32C of the length | the record | uint32 masked CRC-32C of it
 
@@ -16,6 +22,7 @@ Checksums are computed for all records of a shard at once, a column of bytes at 
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +31,8 @@ from roots_tf.storage import files
 
 FRAME_BYTES = 16
 LARGEST_UINT16_VOCABULARY = 1 << 16
+START = {"uint16": 1 << 15, "int32": 1 << 30}  # the bit beside an id, where there is room for it
+GROUP = 16  # ids that share a word of bits, where there is none
 
 
 def digest(*parts) -> int:
@@ -39,6 +48,15 @@ def word_dtype(vocabulary_size: int) -> str:
     ('uint16', 'int32')
     """
     return "uint16" if vocabulary_size <= LARGEST_UINT16_VOCABULARY else "int32"
+
+
+def place_of_starts(vocabulary_size: int) -> str:
+    """Where the bits stand that say what starts a word: in the "words" of ids, or in "groups".
+
+    >>> place_of_starts(21128), place_of_starts(50257), place_of_starts(119547)
+    ('words', 'groups', 'words')
+    """
+    return "groups" if START["uint16"] < vocabulary_size <= LARGEST_UINT16_VOCABULARY else "words"
 
 
 def header_words(dtype: str, layout: str) -> int:
@@ -130,6 +148,80 @@ def encode_contiguous(
     _put_numbers(words, begins, hashes)
     _put_numbers(words, begins + header // 2, places)
     return words, word_lengths
+
+
+def with_starts(
+    encode: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    ids: np.ndarray,
+    starts: np.ndarray,
+    vocabulary_size: int,
+    header: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Builds records that hold where words start.
+
+    >>> def encode(ids):
+    ...     return np.append(np.uint16([9]), ids.astype("uint16")), np.array([3])
+    >>> ids, starts = np.array([7, 8]), np.array([False, True])
+    >>> with_starts(encode, ids, starts, 100, header=1)[0].tolist()
+    [9, 7, 32776]
+    >>> with_starts(encode, ids, starts, 50_000, header=1)[0].tolist()
+    [9, 2, 7, 8]
+
+    Args:
+        encode: makes records without the bits of a flat array of ids; see `encode_pairs`.
+        ids: vocabulary ids, [total].
+        starts: whether a word of the text starts with each, bool [total].
+        vocabulary_size: of the tokenizer.
+        header: words of a record before its ids.
+
+    Returns:
+        As `encode_pairs`.
+    """
+    if place_of_starts(vocabulary_size) == "words":
+        bit = START[word_dtype(vocabulary_size)]
+        return encode(ids.astype(np.int32) | starts * np.int32(bit))
+    words, lengths = encode(ids)
+    bits, _ = encode(starts)
+    column = np.arange(len(words))
+    token = column - np.repeat(np.cumsum(lengths) - lengths, lengths) - header
+    num_groups = -(-(lengths - header) // GROUP)
+    place = column + np.repeat(np.cumsum(num_groups) - num_groups, lengths)
+    place += np.where(token >= 0, token // GROUP + 1, 0)
+    grouped = np.zeros(len(words) + int(num_groups.sum()), words.dtype)
+    grouped[place] = words
+    marked = (token >= 0) & (bits > 0)
+    place, token = place[marked], token[marked] % GROUP
+    grouped |= np.bincount(place - token - 1, 1 << token, len(grouped)).astype(words.dtype)
+    return grouped, lengths + num_groups
+
+
+def split(
+    words: np.ndarray, lengths: np.ndarray, header: int, place: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The ids of records, and where words start: what `with_starts` was given, in their order.
+
+    Args:
+        words: records one after the other.
+        lengths: words of each, [n].
+        header: words of a record before its ids.
+        place: of `place_of_starts`; None where the records have no bits, as in format 1.
+
+    Returns:
+        ids int32 [tokens], how many each record has [n], and starts bool [tokens] or None.
+    """
+    column = np.arange(len(words)) - np.repeat(np.cumsum(lengths) - lengths, lengths) - header
+    inside, counts = column >= 0, lengths - header
+    body = words[inside]
+    if place is None:
+        return body.astype(np.int32), counts, None
+    if place == "words":
+        bit = START[words.dtype.name]
+        return (body & (bit - 1)).astype(np.int32), counts, body >= bit
+    place_in_group = column[inside] % (GROUP + 1)
+    is_id = place_in_group > 0
+    bits = body[~is_id][np.cumsum(~is_id)[is_id] - 1]
+    starts = bits >> (place_in_group[is_id] - 1) & 1
+    return body[is_id].astype(np.int32), counts - -(-counts // (GROUP + 1)), starts > 0
 
 
 def _put_numbers(words: np.ndarray, columns: np.ndarray, numbers: np.ndarray) -> None:

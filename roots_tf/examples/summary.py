@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from roots_tf.examples import building, manifest, planning, records
+from roots_tf.examples import building, manifest, planning, records, word_lengths, word_starts
 from roots_tf.examples.layouts import LAYOUTS
 
 
 def describe(
-    plan: planning.BuildPlan,
+    build: str,
     settings: planning.BuildSettings,
     tokenizer,
     encoded: list[dict],
@@ -17,14 +17,18 @@ def describe(
     """Composes the manifest.
 
     Args:
-        plan: what was to be done.
+        build: digits that stand for it.
         settings: what the user chose.
         tokenizer: the tokenizer of the build.
         encoded: what every encode task returned.
         shards: what every gather task returned, by split.
         unigrams: counts of ids by split, [V].
     """
-    totals = {key: sum(counts[key] for counts in encoded) for key in encoded[0]}
+    totals = {
+        key: sum(counts[key] for counts in encoded)
+        for key in encoded[0]
+        if key not in building.BY_LANGUAGE
+    }
     layout, length = LAYOUTS[settings.layout], settings.max_seq_length
     of_shard = ["examples", "tokens", *(k for k in layout.of_split if k in shards["train"][0])]
     splits = {
@@ -41,8 +45,9 @@ def describe(
     described = {
         "format": manifest.FORMAT,
         "layout": settings.layout,
-        "build": plan.build,
+        "build": build,
         "word": records.word_dtype(tokenizer.size),
+        "word_starts": records.place_of_starts(tokenizer.size),
         "max_seq_length": length,
         "tokenizer": {"fingerprint": tokenizer.fingerprint, "size": tokenizer.size},
         "splits": splits,
@@ -58,11 +63,32 @@ def describe(
         },
         "unigram_entropy": building.unigram_entropy(unigrams["train"], unigrams["held_out"]),
         "settings": settings.deciding(),
+        "words": _words(settings, tokenizer, encoded, shards["train"], unigrams["train"]),
     }
     if settings.layout != manifest.CONTIGUOUS:  # whose records are no rows
         filled = total["tokens"] + 3 * total["examples"] - total.get("singles", 0)
         described["padding_percent"] = 100 * (1 - _ratio(filled, total["examples"] * length))
     return described
+
+
+def _words(settings, tokenizer, encoded, train: list[dict], counts: np.ndarray) -> dict:
+    """What the manifest says of words: see `manifest.Words`."""
+    languages, undeclared, cut = (
+        word_starts.summed(encoded, name) for name in building.BY_LANGUAGE
+    )
+    measured = [shard["words"] for shard in train]
+    return {
+        "segmentation": settings.word_segmentation,
+        "segmenters": word_starts.segmenters(cut),
+        "remarks": word_starts.remarks(cut),
+        "languages": languages,
+        "undeclared": undeclared,
+        **{
+            name: np.sum([words[name] for words in measured], axis=0).tolist()
+            for name in ("tokens", "characters", "measured_tokens")
+        },
+        "unspaced_percent": word_starts.unspaced_percent(tokenizer, counts),
+    }
 
 
 def check_encoded(encoded: list[dict], pairs: bool) -> None:
@@ -107,6 +133,27 @@ def unknown_remark(described: dict) -> str:
     )
 
 
+def _words_row(described: dict) -> str:
+    """How long words are, and what cut those without spaces."""
+    words = described["words"]
+    cut = ", ".join(f"{code} by {name}" for code, name in words["segmenters"].items())
+    return f"{word_lengths.figures(words['tokens'])['mean']:.2f} tokens each" + (
+        f"; {cut}" if cut else ""
+    )
+
+
+def _languages_row(described: dict) -> str:
+    """Documents by language, and how many of them say nothing."""
+    words = described["words"]
+    listed = ", ".join(f"{n:,} {code or 'spaced'}" for code, n in words["languages"].items())
+    default = described["settings"].get("language", "")
+    taken = words["undeclared"].get(default, 0) if default else 0
+    told = sum(words["undeclared"].values()) - taken
+    said = [f"{taken:,} that do not say theirs: --language={default}"] if taken else []
+    said += [f"{told:,} told by their letters"] if told else []
+    return listed + (f" ({'; '.join(said)})" if said else "")
+
+
 def table(described: dict) -> str:
     """The manifest as a short table for a terminal."""
     train, held_out = described["splits"]["train"], described["splits"]["held_out"]
@@ -119,6 +166,8 @@ def table(described: dict) -> str:
         ("examples", f"{train['examples']:,} + {held_out['examples']:,} held out"),
         ("tokens", f"{train['tokens']:,} + {held_out['tokens']:,} held out"),
         ("  unknown", f"{described['unknown_percent']:.3f} %"),
+        ("words", _words_row(described)),
+        ("  languages", _languages_row(described)),
         ("shards", f"{len(train['shards'])} + {len(held_out['shards'])} held out"),
         ("disk", f"{described['disk_bytes_per_text_byte']:.3f} bytes a byte of text"),
         ("unigram entropy", "-" if entropy is None else f"{entropy:.3f} nats, held out"),

@@ -150,6 +150,11 @@ class MaskedLM(Objective):
         make = masked_lm_rows.TranslationRows if self.translations else make
         return make(self, manifest, split, tokenizer, length)
 
+    def make_shown_rows(self, manifest, split, tokenizer, length):
+        """The same rows, with where words start."""
+        rows = self.make_rows(manifest, split, tokenizer, length)
+        return dataclasses.replace(rows, shows_words=True)
+
     def make_model(self, config, *, seed=0, precision="float32", recompute=False):
         """A `models.Pretrainer`."""
         from roots_tf import models

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from roots_tf.examples import word_lengths
 from roots_tf.objectives import masking, pairing
 from roots_tf.objectives.objective import Proportion
+from roots_tf.tokenizers.shown import shown as pieces
 
 MASKED, RANDOM, KEPT, SPECIAL, PLAIN = "masked", "random", "kept", "special", "plain"
 ANSI = {MASKED: "\x1b[30;43m", RANDOM: "\x1b[30;41m", KEPT: "\x1b[30;42m", SPECIAL: "\x1b[2m"}
@@ -35,15 +37,17 @@ def render(features: dict[str, np.ndarray], row: int, tokenizer, color: bool) ->
             strict=True,
         )
     )
+    before = [labels.get(position, token) for position, token in enumerate(tokens.tolist())]
+    texts = list(zip(pieces(tokenizer, before), pieces(tokenizer, tokens), strict=True))
     shown = []
     for position in np.flatnonzero(features["padding_mask"][row]).tolist():
         token = int(tokens[position])
-        piece = label = tokenizer.vocabulary[labels.get(position, token)]
+        piece, now = texts[position]
         mark = SPECIAL if token in (tokenizer.cls_id, tokenizer.sep_id) else PLAIN
         if position in labels:
             mark = MASKED if token == tokenizer.mask_id else RANDOM
             mark = KEPT if token == labels[position] else mark
-            piece = f"{label}→{tokenizer.vocabulary[token]}" if mark == RANDOM else label
+            piece = f"{piece}→{now}" if mark == RANDOM else piece
         if color and mark in ANSI:
             shown.append(f"{ANSI[mark]}{piece}\x1b[0m")
         else:
@@ -79,6 +83,10 @@ class Counts:
     kept: int = 0
     words_touched: int = 0
     words_whole: int = 0
+    candidates: int = 0
+    too_long: int = 0
+    too_long_predicted: int = 0
+    words: list = dataclasses.field(default_factory=list)
     pairs: int = 0
     label_ones: int = 0
 
@@ -106,33 +114,46 @@ class Counts:
         self.expected += int(wanted.sum())
         self.masked += int((shown == tokenizer.mask_id).sum())
         self.kept += int((shown == labels).sum())
-        touched, whole = _predicted_words(features, tokenizer)
-        self.words_touched += touched
-        self.words_whole += whole
+        self._add_words(features, tokenizer, wanted)
         if "next_sentence_labels" in features:
             self.pairs += len(tokens)
             self.label_ones += int(features["next_sentence_labels"].sum())
 
+    def _add_words(self, features: dict, tokenizer, wanted: np.ndarray) -> None:
+        """Counts words; `wanted` is the budget of each row."""
+        ids, first, predicted, row = _words(features, tokenizer)
+        word = np.cumsum(first) - 1
+        sizes, hits = np.bincount(word), np.bincount(word, weights=predicted)
+        fits = sizes[word] <= wanted[row]
+        could_be_whole = fits[np.flatnonzero(first)]
+        self.words_touched += int(((hits > 0) & could_be_whole).sum())
+        self.words_whole += int(((hits == sizes) & could_be_whole).sum())
+        self.candidates += len(ids)
+        self.too_long += int((~fits).sum())
+        self.too_long_predicted += int((~fits & predicted).sum())
+        self.words.append(word_lengths.of_words(tokenizer, ids, first))
 
-def _predicted_words(features: dict, tokenizer) -> tuple[int, int]:
-    """Words of which a token is predicted, and those of which every token is."""
+
+def _words(features: dict, tokenizer) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Words of a batch by the bits that say where they start.
+
+    Returns:
+        Of each token that is no special one: its id, and whether a word starts there and whether it
+        is predicted, bool; and its row.
+    """
     tokens = features["token_ids"].copy()
     rows, columns = np.nonzero(features["masked_lm_weights"])
     positions = features["masked_lm_positions"][rows, columns]
     tokens[rows, positions] = features["masked_lm_ids"][rows, columns]
     predicted = np.zeros(tokens.shape, bool)
     predicted[rows, positions] = True
-    vocabulary = masking.vocabulary_of(tokenizer)
-    candidate = features["padding_mask"] & ~np.isin(tokens, vocabulary.never_ids)
-    first = candidate & (
-        vocabulary.starts_word[tokens] | ~np.pad(candidate, [[0, 0], [1, 0]])[:, :-1]
-    )
+    never = masking.vocabulary_of(tokenizer).never_ids
+    candidate = features["padding_mask"] & ~np.isin(tokens, never)
+    first = features["word_starts"] | ~np.pad(candidate, [[0, 0], [1, 0]])[:, :-1]
     if "document_ids" in features:
-        first |= candidate & (np.diff(features["document_ids"], axis=1, prepend=0) != 0)
-    word = np.cumsum(first.ravel())[candidate.ravel()]
-    sizes = np.bincount(word)
-    hits = np.bincount(word, weights=predicted.ravel()[candidate.ravel()])
-    return int((hits > 0).sum()), int(((hits == sizes) & (hits > 0)).sum())
+        first |= np.diff(features["document_ids"], axis=1, prepend=0) != 0
+    row = np.nonzero(candidate)[0]
+    return tokens[candidate], first[candidate], predicted[candidate], row
 
 
 def proportions(
@@ -162,6 +183,7 @@ def proportions(
             counts.words_whole / max(counts.words_touched, 1),
             None if how.strategy == "token" else 1.0,
         ),
+        *_of_words(counts, how.strategy),
         Proportion("padding", 1 - counts.tokens / counts.cells, None),
     ]
     if counts.pairs:
@@ -169,3 +191,20 @@ def proportions(
         wanted = singles_share + (1 - singles_share) * share
         measured.append(Proportion("label 1", counts.label_ones / counts.pairs, wanted))
     return measured
+
+
+def _of_words(counts: Counts, strategy: str) -> list[Proportion]:
+    """How long words are, and what that means for masking."""
+    rows = []
+    if strategy != "token":
+        # Masking takes the tokens of a word longer than the budget one by one.
+        too_long = counts.too_long / max(counts.candidates, 1)
+        never = 0.0 if counts.too_long_predicted else too_long
+        rows.append(Proportion("can be predicted", 1 - never, 1.0))
+        rows.append(Proportion("  in words too long", too_long, None))
+    for unit in ("tokens", "characters"):
+        histogram = np.sum([words[unit] for words in counts.words], axis=0).tolist()
+        mean, *quantiles = word_lengths.figures(histogram).items()
+        rows.append(Proportion(f"{unit} a word", mean[1], None, unit))
+        rows += [Proportion(f"  {name} up to", value, None, unit) for name, value in quantiles]
+    return rows

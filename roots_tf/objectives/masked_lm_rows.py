@@ -1,15 +1,20 @@
 """Rows of the masked language model: sentence pairs, or text packed full, and their masks."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
 
 import tensorflow as tf
 
 from roots_tf.examples import decoding, packing
 from roots_tf.examples.manifest import sources_of, split_of
 from roots_tf.examples.row_maker import Chance, RowMaker
+from roots_tf.features import Feature
 from roots_tf.objectives import masking, pairing
 from roots_tf.storage import files
 
+STARTS = "word_starts"
+WORD_STARTS = {STARTS: Feature("bool", "B L", "True where a word starts; for inspection")}
 # Uses of chance.
 PAIRING, CANDIDATES, MASKING = "pairing", "candidates", "masking"
 
@@ -24,6 +29,7 @@ class _MaskedRows(RowMaker):
         split: "train" or "held_out".
         tokenizer: of the examples.
         length: L.
+        shows_words: whether features tell where words start, for people to look at.
     """
 
     objective: object
@@ -31,6 +37,9 @@ class _MaskedRows(RowMaker):
     split: str
     tokenizer: object
     length: int
+    shows_words: bool = False
+
+    new_features: ClassVar[Mapping[str, Feature]] = WORD_STARTS
 
     def __post_init__(self):
         """Refuses a tokenizer that lacks a special token.
@@ -50,18 +59,31 @@ class _MaskedRows(RowMaker):
         return self.objective.rows_of(shard, self.length)
 
     def _masked(self, features, chance: Chance, starts=None) -> dict[str, tf.Tensor]:
-        """The features, masked; a row that only fills the batch has no prediction."""
+        """The features, masked; a row that only fills the batch has no prediction.
+
+        Args:
+            features: of the rows; `token_ids` as `decoding.marked` gives them.
+            chance: the source of draws.
+            starts: where pieces of text start.
+        """
+        vocabulary = masking.vocabulary_of(self.tokenizer)
+        token_ids, word_starts = decoding.unmarked(features["token_ids"])
+        if not self.manifest.get("word_starts"):  # of format 1
+            word_starts = tf.gather(tf.constant(vocabulary.starts_word), token_ids)
+        if self.shows_words:
+            features[STARTS] = word_starts
 
         def draw(purpose, shape):
             return chance.uniform_of_rows(f"{MASKING} {purpose}", shape)
 
         features |= masking.mask_tokens(
-            features["token_ids"],
+            token_ids,
             features["padding_mask"],
             self.objective.masking_of(self.length),
-            masking.vocabulary_of(self.tokenizer),
+            vocabulary,
             draw,
             starts,
+            word_starts,
         )
         features["masked_lm_weights"] *= chance.example_weights[:, None]
         return features
@@ -72,7 +94,7 @@ class PackedRows(_MaskedRows):
 
     def rows(self, records):
         """All records of a shard, packed."""
-        ids, lengths = decoding.decode_ids(records, self.manifest)
+        ids, lengths = decoding.decode_marked(records, self.manifest)
         tokenizer = self.tokenizer
         return packing.pack(ids, lengths, self.length, tokenizer.cls_id, tokenizer.sep_id)
 
@@ -108,7 +130,10 @@ class PairRows(_MaskedRows):
         pairs = pairing.Pairs(*chance.of_worker(tuple(pairs)))
         ids = self.tokenizer
         features = pairing.rows(
-            tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
+            tf.reshape(decoding.marked(batch.ids, batch.starts), [-1]),
+            pairs,
+            self.length,
+            *(ids.cls_id, ids.sep_id, ids.pad_id),
         )
         return self._masked(features | {"next_sentence_labels": pairs.labels}, chance)
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from roots_tf import tokenizers
 from roots_tf.losses import Scalar, base_rate, cross_entropy, perplexity, weighted
+from roots_tf.tokenizers.shown import shown
 
 TOP, WIDTH = 3, 100  # of samples: pieces shown for a [MASK]; characters in a line of text
 SHOWN = ("masked", "random", "kept")  # what the input shows where something is predicted
@@ -27,11 +28,11 @@ class MaskedLMTask:
     def __init__(self, model: keras.Model, pairs: bool = True, mask_id: int | None = None):
         self.model = model
         self._pairs, self._mask_id = pairs, mask_id
-        accuracies = ("",) + tuple(f"_{shown}" for shown in SHOWN) * (mask_id is not None)
+        accuracies = ("",) + tuple(f"_{state}" for state in SHOWN) * (mask_id is not None)
         self.scalars = (
             Scalar("masked_lm_loss", "loss", is_loss=True),
             Scalar("masked_lm_perplexity", "loss", of="masked_lm_loss", by=perplexity),
-            *(Scalar(f"masked_lm_accuracy{shown}", "accuracy") for shown in accuracies),
+            *(Scalar(f"masked_lm_accuracy{state}", "accuracy") for state in accuracies),
         )
         if pairs:
             self.scalars += (
@@ -77,8 +78,8 @@ class MaskedLMTask:
             token_ids = tf.gather(batch["token_ids"], batch["masked_lm_positions"], batch_dims=1)
             token_ids = tf.reshape(token_ids, [-1])  # [B*P]
             masked, kept = token_ids == self._mask_id, token_ids == labels
-            for shown, where in zip(SHOWN, (masked, ~(masked | kept), kept), strict=True):
-                sums[f"masked_lm_accuracy_{shown}"] = weighted(
+            for state, where in zip(SHOWN, (masked, ~(masked | kept), kept), strict=True):
+                sums[f"masked_lm_accuracy_{state}"] = weighted(
                     right, weights * tf.cast(where, tf.float32)
                 )
         if self._pairs:
@@ -119,21 +120,21 @@ def fill_masks(
         part.numpy().reshape(rows, predictions, -1)
         for part in model.likeliest(batch, TOP, tokenizer.size)
     )
-    shown = {name: feature.numpy() for name, feature in batch.items()}
+    arrays = {name: feature.numpy() for name, feature in batch.items()}
     lines = []
     for row in range(rows):
-        ids = shown["token_ids"][row][shown["padding_mask"][row]]
+        ids = arrays["token_ids"][row][arrays["padding_mask"][row]]
         lines += textwrap.wrap(tokenizer.decode(ids, skip_special_tokens=False), WIDTH) + [""]
-        at_mask = shown["token_ids"][row][shown["masked_lm_positions"][row]] == tokenizer.mask_id
-        for place in np.flatnonzero(at_mask & (shown["masked_lm_weights"][row] > 0)):
-            label = shown["masked_lm_ids"][row, place]
+        at_mask = arrays["token_ids"][row][arrays["masked_lm_positions"][row]] == tokenizer.mask_id
+        for place in np.flatnonzero(at_mask & (arrays["masked_lm_weights"][row] > 0)):
+            label = arrays["masked_lm_ids"][row, place]
             mark = "+" if pieces[row, place, 0] == label else " "
             likeliest = "  ".join(
-                f"{tokenizer.vocabulary[piece]} {probability:.3f}"
+                f"{piece} {probability:.3f}"
                 for piece, probability in zip(
-                    pieces[row, place], probabilities[row, place], strict=True
+                    shown(tokenizer, pieces[row, place]), probabilities[row, place], strict=True
                 )
             )
-            lines.append(f"  {mark} {tokenizer.vocabulary[label]:<17} {likeliest}")
+            lines.append(f"  {mark} {shown(tokenizer, [label])[0]:<17} {likeliest}")
         lines.append("")
     return "\n".join(f"    {line}".rstrip() for line in lines)

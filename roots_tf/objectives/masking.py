@@ -3,6 +3,10 @@
 By token and by whole word this is `create_masked_lm_predictions` of google-research/bert; by span
 it is SpanBERT (arXiv:1907.10529, 3.1). It is vectorised over the batch, at fixed shapes, and draws
 only from stateless seeds. [CLS], [SEP] and [PAD] are never predicted.
+
+It differs in two ways, so that every token can be predicted and each row has its rate. Of a word
+longer than the row's budget, which would never fit, each token counts as a word. Where there is
+room left and no word fits, a part of one is taken.
 """
 
 from collections.abc import Callable
@@ -10,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from roots_tf.examples.word_starts import of_vocabulary
 
 # draw(purpose, shape) gives float32 in [0, 1) of shape [B, *shape]; the same for the same purpose.
 Draw = Callable[[int, list[int]], tf.Tensor]
@@ -42,7 +48,8 @@ class Vocabulary(NamedTuple):
         size: V.
         mask_id: id of [MASK].
         never_ids: ids that are never predicted: [PAD], [CLS], [SEP].
-        starts_word: whether an id starts a word, bool [V]; an unknown token is a word of its own.
+        starts_word: whether an id starts a word, bool [V], for rows that do not say it; an unknown
+            token is a word of its own.
     """
 
     size: int
@@ -53,9 +60,8 @@ class Vocabulary(NamedTuple):
 
 def vocabulary_of(tokenizer) -> Vocabulary:
     """Takes from a tokenizer what masking must know."""
-    starts_word = np.array(tokenizer.starts_word, bool)
-    starts_word[[tokenizer.unk_id, tokenizer.mask_id]] = True
     never = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id)
+    starts_word = of_vocabulary(tokenizer)
     return Vocabulary(tokenizer.size, tokenizer.mask_id, never, starts_word)
 
 
@@ -66,6 +72,7 @@ def mask_tokens(
     vocabulary: Vocabulary,
     draw: Draw,
     starts: tf.Tensor | None = None,
+    word_starts: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """Masks a batch.
 
@@ -80,6 +87,7 @@ def mask_tokens(
         vocabulary: of the tokenizer.
         draw: the source of chance.
         starts: True where a piece of text starts: no word reaches back over it; bool [B, L].
+        word_starts: True where a word starts, bool [B, L]; None takes `vocabulary.starts_word`.
 
     Returns:
         The masked `token_ids`, and `masked_lm_positions` (ascending), `masked_lm_ids` and
@@ -96,7 +104,9 @@ def mask_tokens(
         positions = _choose_tokens(candidates, wanted, masking.max_predictions_per_seq, draw)
         anchors = positions
     else:
-        words = _words(token_ids, candidates, vocabulary, starts)
+        if word_starts is None:
+            word_starts = tf.gather(tf.constant(vocabulary.starts_word), token_ids)
+        words = _words(candidates, word_starts, starts, wanted)
         choose = _choose_words if masking.strategy == "whole_word" else _choose_spans
         chosen, anchors = choose(words, candidates, wanted, draw)
         positions = _ascending(chosen, masking.max_predictions_per_seq)
@@ -127,21 +137,43 @@ class _WordsOfRows(NamedTuple):
     breaks: tf.Tensor
 
 
-def _words(token_ids, candidates, vocabulary: Vocabulary, starts) -> _WordsOfRows:
-    """Groups candidates into words. No word reaches over a token that is no candidate."""
-    batch, length = tf.shape(token_ids)[0], token_ids.shape[1]
+def _words(candidates, word_starts, starts, wanted) -> _WordsOfRows:
+    """Groups candidates into words. No word reaches over a token that is no candidate.
+
+    Tokens of a word longer than the budget are words of their own.
+    """
     after_gap = ~tf.pad(candidates, [[0, 0], [1, 0]])[:, :-1]
     if starts is not None:
         after_gap |= starts
-    first = candidates & (after_gap | tf.gather(tf.constant(vocabulary.starts_word), token_ids))
+    first = candidates & (after_gap | word_starts)
+    numbered = _numbered(first, candidates)
+
+    def with_long_words_parted():
+        of_token, lengths = numbered
+        too_long = tf.gather(lengths, of_token, batch_dims=1) > wanted[:, None]
+        parted = first | (candidates & too_long)
+        return parted, *_numbered(parted, candidates)
+
+    first, of_token, lengths = tf.cond(  # most batches have none
+        tf.reduce_any(numbered[1] > wanted[:, None]),
+        with_long_words_parted,
+        lambda: (first, *numbered),
+    )
+    return _WordsOfRows(of_token, lengths, _per_word(first & after_gap, of_token) > 0)
+
+
+def _numbered(first, candidates):
+    """The word of each token and the tokens of each word, [B, L], given where words start."""
     of_token = tf.maximum(tf.cumsum(tf.cast(first, tf.int32), axis=1) - 1, 0)
+    return of_token, _per_word(candidates, of_token)
+
+
+def _per_word(mask, of_token):
+    """How many tokens of each word are True in the mask, int32 [B, L]."""
+    batch, length = tf.shape(mask)[0], mask.shape[1]
     flat = tf.reshape(of_token + tf.range(batch)[:, None] * length, [-1])
-
-    def per_word(mask):
-        ones = tf.reshape(tf.cast(mask, tf.int32), [-1])
-        return tf.reshape(tf.math.unsorted_segment_sum(ones, flat, batch * length), [-1, length])
-
-    return _WordsOfRows(of_token, per_word(candidates), per_word(first & after_gap) > 0)
+    ones = tf.reshape(tf.cast(mask, tf.int32), [-1])
+    return tf.reshape(tf.math.unsorted_segment_sum(ones, flat, batch * length), [-1, length])
 
 
 def _choose_words(words: _WordsOfRows, candidates, wanted, draw: Draw):
@@ -153,7 +185,8 @@ def _choose_words(words: _WordsOfRows, candidates, wanted, draw: Draw):
     """
     batch, length = tf.shape(candidates)[0], candidates.shape[1]
     exists = words.lengths > 0
-    order = tf.argsort(tf.where(exists, draw(SCORES, [length]), 2.0), axis=1)
+    scores = tf.where(exists, draw(SCORES, [length]), 2.0)
+    order = tf.argsort(scores, axis=1)
     lengths = tf.gather(words.lengths, order, batch_dims=1)
 
     def fits(taken):
@@ -170,7 +203,10 @@ def _choose_words(words: _WordsOfRows, candidates, wanted, draw: Draw):
     )
     flat = tf.reshape(order + tf.range(batch)[:, None] * length, [-1, 1])
     chosen_words = tf.scatter_nd(flat, tf.reshape(taken, [-1]), [batch * length])
-    chosen = tf.gather(tf.reshape(chosen_words, [-1, length]), words.of_token, batch_dims=1)
+    taken = tf.reshape(chosen_words, [-1, length])
+    where = draw(SPAN_LENGTHS, [length])
+    rest, _ = _part_of_a_word(words, candidates, taken, wanted, 1 - scores, where)
+    chosen = rest | tf.gather(taken, words.of_token, batch_dims=1)
     # BERT draws what becomes of a token for each token, also within a word.
     anchors = tf.broadcast_to(tf.range(length), tf.shape(chosen))
     return chosen & candidates, anchors
@@ -215,8 +251,41 @@ def _choose_spans(words: _WordsOfRows, candidates, wanted, draw: Draw):
     (owner,) = tf.while_loop(
         lambda owner: tf.reduce_any(free(owner)), add_span, (tf.fill(tf.shape(exists), -1),)
     )
-    anchors = tf.gather(owner, words.of_token, batch_dims=1)
+    rest, word = _part_of_a_word(words, candidates, owner >= 0, wanted, scores, uniform)
+    anchors = tf.where(rest, word[:, None], tf.gather(owner, words.of_token, batch_dims=1))
     return (anchors >= 0) & candidates, tf.maximum(anchors, 0)
+
+
+def _part_of_a_word(words: _WordsOfRows, candidates, taken, wanted, scores, uniform):
+    """What fills the room that is left where no word fits: a part of the word of highest score.
+
+    Args:
+        words: of the batch.
+        candidates: tokens that may be predicted, bool [B, L].
+        taken: words that are masked, bool [B, L].
+        wanted: tokens to mask in each row, [B].
+        scores: of words, [B, L]; what is no word has one below 0.
+        uniform: decides for each word where the part lies in it, [B, L] in [0, 1).
+
+    Returns:
+        Tokens of the part, bool [B, L], none where there is no room, and the index of the word.
+    """
+    room = wanted - tf.reduce_sum(tf.where(taken, words.lengths, 0), axis=1)
+    scores = tf.where(taken, -1.0, scores)
+    room = tf.where(tf.reduce_max(scores, axis=1) >= 0, room, 0)
+
+    def part():
+        word = tf.argmax(scores, axis=1, output_type=tf.int32)
+        length, number = (tf.gather(x, word, batch_dims=1) for x in (words.lengths, uniform))
+        most = length - room
+        skipped = tf.minimum(tf.cast(number * tf.cast(most + 1, tf.float32), tf.int32), most)
+        inside = candidates & (words.of_token == word[:, None])
+        place = tf.cumsum(tf.cast(inside, tf.int32), axis=1) - 1 - skipped[:, None]
+        return inside & (place >= 0) & (place < room[:, None]), word
+
+    # Most batches have none.
+    nothing = tf.zeros_like(taken), tf.zeros_like(room)
+    return tf.cond(tf.reduce_any(room > 0), part, lambda: nothing)
 
 
 def _ascending(chosen: tf.Tensor, predictions: int) -> tf.Tensor:

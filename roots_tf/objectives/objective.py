@@ -39,12 +39,14 @@ if TYPE_CHECKING:
 class Proportion(NamedTuple):
     """A measured share beside the wanted one; None where nothing is wanted.
 
-    A name that begins with two spaces is a part of the one above it.
+    A name that begins with two spaces is a part of the one above it. With a `unit` it is no share
+    but a number, such as of tokens.
     """
 
     name: str
     measured: float
     wanted: float | None
+    unit: str = ""
 
 
 class Objective(Protocol):
@@ -103,6 +105,19 @@ class Objective(Protocol):
         Raises:
             InputError: as `check`; the tokenizer lacks a special token.
         """
+
+    def make_shown_rows(
+        self, manifest: dict, split: str, tokenizer: "tokenizers.Tokenizer", length: int
+    ) -> "examples.RowMaker":
+        """As `make_rows`, for inspect-examples: batches may have features for `render` alone.
+
+        Args:
+            manifest: of the examples.
+            split: "train" or "held_out".
+            tokenizer: of the examples.
+            length: tokens of a row, L.
+        """
+        return self.make_rows(manifest, split, tokenizer, length)
 
     @abc.abstractmethod
     def make_model(

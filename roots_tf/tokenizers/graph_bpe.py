@@ -10,6 +10,7 @@ import tensorflow as tf
 from roots_tf.storage import files
 from roots_tf.tokenizers import characters, graph, graph_words
 from roots_tf.tokenizers.graph_words import shifted
+from roots_tf.tokenizers.shown import byte_letters
 
 _LETTER, _NUMBER, _OTHER, _SPACE = range(4)
 _CONTRACTIONS = ("s", "t", "re", "ve", "m", "ll", "d")
@@ -222,21 +223,6 @@ class GraphBpe(graph_words.GraphWords):
             return merges
         order = tf.where(merges, at, _NEVER)
         return merges & (at == tf.gather(tf.math.segment_min(order, run), run))
-
-
-def byte_letters() -> list[str]:
-    """The character that stands for each byte in byte-level vocabularies.
-
-    GPT-2's `bytes_to_unicode`: printable Latin-1 characters for themselves, the others from U+0100.
-    """
-    letters, others = [], 0
-    for byte in range(256):
-        if 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or 0xAE <= byte <= 0xFF:
-            letters.append(chr(byte))
-        else:
-            letters.append(chr(0x100 + others))
-            others += 1
-    return letters
 
 
 def _check(settings: dict) -> None:

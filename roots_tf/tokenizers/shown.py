@@ -3,18 +3,14 @@
 import functools
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from roots_tf.tokenizers.tokenizer import Tokenizer
 
 SPACE = "▁"  # as SentencePiece writes a space, so that all models look alike
 _BYTE, _CONTINUED = re.compile(r"<0x[0-9A-F]{2}>$"), re.compile("<0x[89AB]")
 
 
-def shown(tokenizer: "Tokenizer", ids_or_pieces: Sequence[int | str]) -> list[str]:
+def shown(tokenizer, ids_or_pieces: Sequence[int | str]) -> list[str]:
     """What each piece says, a string for each.
 
     Pieces of byte-level BPE become the text of their bytes, with `▁` for a space; bytes that are
@@ -25,7 +21,7 @@ def shown(tokenizer: "Tokenizer", ids_or_pieces: Sequence[int | str]) -> list[st
     ['北京', '▁the', '<0xE5><0x8C>', '[MASK]', '\\n']
 
     Args:
-        tokenizer: that they are of.
+        tokenizer: a `tokenizers.Tokenizer`, that they are of.
         ids_or_pieces: ids, or entries of its vocabulary.
     """
     pieces = [
@@ -89,11 +85,14 @@ def byte_letters() -> list[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def characters(tokenizer: "Tokenizer") -> np.ndarray:
+def characters(tokenizer) -> np.ndarray:
     """Characters that each id stands for, without spaces: int64 [V].
 
     Of the bytes that a character was cut into, the first counts for it. The unknown token counts
     for one; other special tokens stand for none.
+
+    Args:
+        tokenizer: that the ids are of.
     """
     if _is_byte_level(tokenizer.settings):
         continued = {byte_letters()[byte] for byte in range(0x80, 0xC0)} | {byte_letters()[0x20]}

@@ -65,7 +65,28 @@ def at(step, value, otherwise):
     return lambda now: value if now == step else otherwise
 
 
+WHOLE_WORDS = {"masking": "whole_word"}
+
+
+def words(tokens=(90, 5), remarks=(), segmentation="auto", unspaced=80.0):
+    """What a manifest says of words: `tokens` of 1, 2, ... tokens each."""
+    measured = sum(length * count for length, count in enumerate(tokens, 1))
+    return {"words": {
+        "segmentation": segmentation, "remarks": list(remarks), "unspaced_percent": unspaced,
+        "tokens": list(tokens), "measured_tokens": measured,
+    }}  # fmt: skip
+
+
 CASES = {
+    "words_not_segmented": (
+        run(WHOLE_WORDS, {"unspaced_percent": 97.0}), "serious", "older format, .* 97 % of their",
+    ),
+    "segmenter_missing": (
+        run(WHOLE_WORDS, words(remarks=["found text of th, whose"])), "notice", "^found text",
+    ),
+    "words_longer_than_the_budget": (
+        run(WHOLE_WORDS, words([10] + 18 * [0] + [0, 2])), "serious", "81 % .* more than 19 tokens",
+    ),
     "unigram_plateau": (run(held_out={"masked_lm_loss": 6.4}), "serious", "6.400 .* 6.500"),
     "input_bound": (run(train={"input_wait": 0.45}), "serious", "45 %"),
     "no_held_out": (run(held_out="none"), "serious", "no held-out scores$"),

@@ -18,6 +18,7 @@ from tests.examples.split_records import split_contiguous
         ("en", "Mr. Smith came.\nHe left. Yes.", ["Mr. Smith came.", "He left.", "Yes."]),
         ("de", "Das gilt z. B. hier. Dort nicht.", ["Das gilt z. B. hier.", "Dort nicht."]),
         ("ja", "今日は。明日は。", ["今日は。", "明日は。"]),
+        ("en", "今天好。他说：“走！”你呢？", ["今天好。", "他说：“走！”", "你呢？"]),
         ("en", "\n \n", []),
     ],
 )  # fmt: skip

@@ -42,7 +42,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path):
 
 
 CHANGES = {
-    "no fields": (lambda m: m.clear(), "found format None in .*; wanted 1: run build-examples ag"),
+    "no fields": (lambda m: m.clear(), "found format None in .*; wanted 1 or 2: run build"),
     "only a format": (lambda m: m.pop("splits"), "found no splits in .*; wanted a JSON object"),
     "a text": (lambda m: m.update(format="1"), "found format '1' in"),
     "a short row": (lambda m: m.update(max_seq_length=-1), "max_seq_length=-1 .*wanted a number"),

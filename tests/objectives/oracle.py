@@ -7,12 +7,15 @@ Masking follows `create_masked_lm_predictions` of google-research/bert and, for 
 import numpy as np
 
 
-def mask_row(tokens, attended, strategy, rate, replace, most, vocabulary, draws, starts=None):
+def mask_row(
+    tokens, attended, strategy, rate, replace, most, vocabulary, draws, starts=None, begins=None
+):
     """Masks one row.
 
     Args:
         tokens, attended: ids and padding mask, [L].
         vocabulary: dict of size, mask_id, never_ids, starts_word.
+        starts, begins: whether a piece of text, and whether a word, starts with each token, [L].
         draws: dict of scores [L], actions [L], random_ids [P] and spans [L], each in [0, 1).
 
     Returns:
@@ -24,16 +27,7 @@ def mask_row(tokens, attended, strategy, rate, replace, most, vocabulary, draws,
     ]
     wanted = min(most, max(1, int(round(sum(attended) * rate))))
 
-    words = []
-    for i in range(length):
-        if not candidate[i]:
-            continue
-        new_piece = i == 0 or not candidate[i - 1] or (starts is not None and bool(starts[i]))
-        if strategy == "token" or new_piece or vocabulary["starts_word"][tokens[i]]:
-            words.append({"tokens": [i], "first": new_piece})
-        else:
-            words[-1]["tokens"].append(i)
-
+    words = words_of(tokens, candidate, strategy, vocabulary, starts, begins, wanted)
     chosen = {}  # position to the place whose draw decides what becomes of it
     if strategy == "token":
         for word in sorted(words, key=lambda w: -draws["scores"][w["tokens"][0]])[:wanted]:
@@ -61,6 +55,9 @@ def mask_row(tokens, attended, strategy, rate, replace, most, vocabulary, draws,
                 masked.add(v)
                 chosen |= {i: w for i in words[v]["tokens"]}
 
+    chosen |= part_of_a_word(words, chosen, strategy, wanted, draws)
+    assert len(chosen) == min(wanted, sum(candidate))
+
     masked_tokens = list(tokens)
     positions = sorted(chosen)
     for p, position in enumerate(positions):
@@ -70,6 +67,43 @@ def mask_row(tokens, attended, strategy, rate, replace, most, vocabulary, draws,
         elif action < replace[0] + replace[1]:
             masked_tokens[position] = int(np.float32(draws["random_ids"][p]) * vocabulary["size"])
     return masked_tokens, positions, [tokens[i] for i in positions]
+
+
+def words_of(tokens, candidate, strategy, vocabulary, starts, begins, wanted):
+    """Words of a row, none longer than the budget `wanted`."""
+    if begins is None:
+        begins = [vocabulary["starts_word"][token] for token in tokens]
+    words = []
+    for i in range(len(tokens)):
+        if not candidate[i]:
+            continue
+        new_piece = i == 0 or not candidate[i - 1] or (starts is not None and bool(starts[i]))
+        if strategy == "token" or new_piece or begins[i]:
+            words.append({"tokens": [i], "first": new_piece})
+        else:
+            words[-1]["tokens"].append(i)
+    whole, words = words, []
+    for word in whole:  # one longer than the budget is taken token by token
+        if len(word["tokens"]) <= wanted:
+            words.append(word)
+        else:
+            words += [{"tokens": [i], "first": False} for i in word["tokens"]]
+            words[-len(word["tokens"])]["first"] = word["first"]
+    return words
+
+
+def part_of_a_word(words, chosen, strategy, wanted, draws):
+    """What fills the room that is left where no word fits: a part of the first in the order."""
+    room = wanted - len(chosen)
+    rest = [w for w in range(len(words)) if words[w]["tokens"][0] not in chosen]
+    if strategy == "token" or not room or not rest:
+        return {}
+    scores = np.float32(1) - draws["scores"] if strategy == "whole_word" else draws["scores"]
+    w = max(rest, key=lambda w: scores[w])
+    most = len(words[w]["tokens"]) - room
+    skipped = min(int(np.float32(draws["spans"][w]) * np.float32(most + 1)), most)
+    part = words[w]["tokens"][skipped : skipped + room]
+    return {i: i if strategy == "whole_word" else w for i in part}
 
 
 def pair_row(row, batch, max_seq_length, objective, share, uniform, offsets):

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from roots_tf.objectives import MaskedLM, masking
 from roots_tf.objectives.masked_lm import MASKINGS
@@ -180,6 +182,76 @@ def test_positions_are_uniform_over_the_candidates(built):
     assert counts[0] == counts[-1] == 0
     for count in counts[1:-1]:
         assert_share(count, 2000, 5 / 30)
+
+
+@st.composite
+def made_up_rows(draw):
+    """Tokens, where words and pieces of text start, the budget, and the draws of a few rows."""
+    size, length = 3, draw(st.integers(4, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+    share = draw(st.sampled_from([0.0, 0.05, 0.3, 0.8]))  # of tokens that start a word
+    tokens = rng.integers(5, 10, (size, length)).astype(np.int32)
+    tokens[:, 0] = 2
+    tokens[rng.random((size, length)) < 0.05] = 3
+    attended = np.arange(length) < rng.integers(1, length + 1, (size, 1))
+    begins, starts = (rng.random((size, length)) < each for each in (share, 0.05))
+    rate, most = draw(st.sampled_from([0.1, 0.15, 0.5, 0.9])), draw(st.integers(1, length))
+    return tokens, attended, begins, starts, rate, most, draws_for(size, length, most, rng)
+
+
+@pytest.mark.parametrize("strategy", MASKINGS)
+@settings(deadline=None, max_examples=40)
+@given(rows=made_up_rows())
+def test_rows_that_say_where_words_start_are_masked_as_the_oracle_masks_them(strategy, rows):
+    """Words of any length, longer than the budget too; and the rate is kept, which it asserts."""
+    tokens, attended, begins, starts, rate, most, draws = rows
+    how = masking.Masking(strategy, rate, (0.8, 0.1, 0.1), most)
+    found = masking.mask_tokens(
+        *map(tf.constant, (tokens, attended)), how, TOY, drawer(draws), starts, begins
+    )
+    for row in range(len(tokens)):
+        wanted = oracle.mask_row(
+            tokens[row].tolist(), attended[row].tolist(), strategy, rate, how.replace, most,
+            TOY._asdict(), {name: values[row] for name, values in draws.items()}, starts[row],
+            begins[row],
+        )  # fmt: skip
+        used = found["masked_lm_weights"][row].numpy() == 1
+        assert found["token_ids"][row].numpy().tolist() == wanted[0]
+        assert found["masked_lm_positions"][row].numpy()[used].tolist() == wanted[1]
+
+
+@pytest.mark.parametrize("strategy", MASKINGS)
+def test_every_token_of_a_word_longer_than_the_budget_is_predicted_now_and_then(strategy):
+    """A clause of 40 tokens and ten words of one: 15 % are predicted, of the clause as well."""
+    tokens = np.full((400, 52), 7, np.int32)
+    tokens[:, 0], tokens[:, -1] = 2, 3
+    begins = np.zeros(tokens.shape, bool)
+    begins[:, 1] = begins[:, 41:] = True
+    attended, counts = tf.ones(tokens.shape, bool), np.zeros(52)
+    how = masking.Masking(strategy)
+    for seed in range(4):
+        found = masking.mask_tokens(
+            tf.constant(tokens), attended, how, TOY, drawer(draws_for(400, 52, 20, seed)),
+            word_starts=tf.constant(begins),
+        )  # fmt: skip
+        used = found["masked_lm_weights"].numpy() == 1
+        assert (used.sum(1) == round(52 * 0.15)).all()
+        counts += np.bincount(found["masked_lm_positions"].numpy()[used], minlength=52)
+    assert counts[0] == counts[-1] == 0
+    assert counts[1:-1].min() > 0.3 * 1600 * 0.15  # spans come to the first token least
+
+
+def test_what_starts_a_word_is_what_the_rows_say_and_not_the_vocabulary():
+    """北 京 大 学 with the words 北京 and 大学: no pair over the middle is masked."""
+    tokens = np.tile(np.array([[2, 5, 6, 7, 8, 3]], np.int32), (200, 1))
+    begins = np.tile([[False, True, False, True, False, False]], (200, 1))
+    how = masking.Masking("whole_word", rate=0.34, max_predictions_per_seq=2)
+    found = masking.mask_tokens(
+        tf.constant(tokens), tokens > 0, how, TOY, drawer(draws_for(200, 6, 2)),
+        word_starts=begins,
+    )  # fmt: skip
+    pairs = {tuple(row[:2]) for row in found["masked_lm_positions"].numpy().tolist()}
+    assert pairs == {(1, 2), (3, 4)}
 
 
 def test_span_lengths_are_geometric():

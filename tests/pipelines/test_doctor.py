@@ -4,11 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines import doctor, pretrain
 from roots_tf import training
 from roots_tf.storage.files import InputError
+from roots_tf.tokenizers.tokenizer import wordpiece
 
 
 @pytest.fixture
@@ -77,3 +79,11 @@ def test_the_width_of_a_model_to_start_from(work):
 def test_another_folder_is_refused(work, tmp_path):
     with pytest.raises(InputError, match=r"found no .*plan.json .*wanted the output folder"):
         doctor.main(doctor.Config(model_dir=str(tmp_path)))
+
+
+def test_examples_of_an_older_format_are_asked_for_scripts_without_spaces(tmp_path):
+    assert doctor.unspaced_percent(tmp_path) == 0.0
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    wordpiece([*special, "sea", "北", "##京"], lowercase=True).save(tmp_path / "tokenizer")
+    np.save(tmp_path / "unigram_counts.npy", np.array([0, 1, 0, 0, 0, 1, 1, 1]))
+    assert doctor.unspaced_percent(tmp_path) == 50.0

@@ -19,6 +19,13 @@ vocabulary, built, contiguous = conftest.vocabulary, conftest.built, conftest.co
 class Toy:
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "gar", "##den", "sea"]
     cls_id, sep_id, mask_id, size = 2, 3, 4, 9
+    settings = {"model": {"type": "WordPiece"}}
+
+
+class ToyOfBytes(Toy):
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "åĮĹäº¬", "çļĦ", "åĮ", "Ĺ"]
+    settings = {"pre_tokenizer": {"type": "ByteLevel"}}
+    added_tokens = [{"content": name} for name in vocabulary[:5]]
 
 
 def test_a_row_is_shown_with_its_predictions_marked():
@@ -35,6 +42,9 @@ def test_a_row_is_shown_with_its_predictions_marked():
     assert shown == (
         "label 1 (not next, or swapped), segment B of 2, 7 tokens, 3 predicted\n"
         "[CLS] the [gar] <##den→sea> [SEP] (the) [SEP]"
+    )
+    assert masked_lm_inspection.render(features, 0, ToyOfBytes, color=False).endswith(
+        "[CLS] 北京 [的] <<0xE5><0x8C>→<0x97>> [SEP] (北京) [SEP]"
     )
     colored = masked_lm_inspection.render(features, 0, Toy, color=True)
     assert "\x1b[30;43mgar\x1b[0m" in colored
@@ -65,7 +75,11 @@ def test_measured_proportions_are_the_wanted_ones(built, tmp_path, capsys, objec
     if masking == "token":
         assert found["words kept whole"]["measured"] < 1
     else:
-        assert found["words kept whole"]["measured"] == 1
+        assert found["words kept whole"]["measured"] > 0.999  # where none fits, a part is taken
+        assert found["can be predicted"]["measured"] == 1
+        assert 0 <= found["in words too long"]["measured"] < 0.01
+    assert 1 < found["tokens a word"]["measured"] < 2 < found["characters a word"]["measured"] < 6
+    assert found["tokens a word"]["unit"] == "tokens" and "tokens a word" in printed
     if objective == "none":
         assert found["padding"]["measured"] < 0.02
     else:

@@ -159,8 +159,8 @@ def load(text: str) -> dict:
     """The manifest of an examples folder; or of several named ones, as one.
 
     That of a mixture has the counts of all of them, the mean of `unigram_entropy`, the worst of
-    `unknown_percent`, `padding_percent` and what is known of words, and by name, in the order of the names, `sources` and
-    `folders`.
+    `unknown_percent`, `padding_percent` and of what is known of words, and by name, in the order of
+    the names, `sources` and `folders`.
 
     Args:
         text: a folder, or `name=folder,name=folder`.

@@ -82,7 +82,7 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
     for settings, last_step, mixed in zip(
         plan["phases"], plan["last_steps"], mixtures, strict=True
     ):
-        named = sources.split(settings["examples"])
+        named = sources.split(settings["examples"]) if mixed else {}
         folders = named.values() if named else [settings["examples"]]
         is_there = all(Path(folder, "manifest.json").exists() for folder in folders)
         manifest = mixture.load(settings["examples"]) if is_there else None

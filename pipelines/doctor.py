@@ -85,7 +85,7 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
     for settings, last_step, mixed in zip(
         plan["phases"], plan["last_steps"], mixtures, strict=True
     ):
-        manifest = manifest_of(settings)
+        manifest = manifest_of(settings, bool(mixed))
         width, modern = model_of(settings)
         records.append(
             findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern, mixed)
@@ -94,9 +94,14 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
     return records
 
 
-def manifest_of(settings: dict) -> dict | None:
-    """The manifest of a phase's examples, a mixture's as one; None where they are gone."""
-    named = sources.split(settings["examples"])
+def manifest_of(settings: dict, mixed: bool) -> dict | None:
+    """The manifest of a phase's examples; None where they are gone.
+
+    Args:
+        settings: the flags of the phase.
+        mixed: whether its examples are a mixture, whose manifests become one.
+    """
+    named = sources.split(settings["examples"]) if mixed else {}
     folders = named.values() if named else [settings["examples"]]
     if not all(Path(folder, "manifest.json").exists() for folder in folders):
         return None

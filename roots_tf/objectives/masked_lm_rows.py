@@ -157,6 +157,9 @@ class TranslationRows(_MaskedRows):
         pairs = pairing.Pairs(first, batch.length_a, first + batch.length_a, batch.length_b, none)
         ids = self.tokenizer
         features = pairing.rows(
-            tf.reshape(batch.ids, [-1]), pairs, self.length, ids.cls_id, ids.sep_id, ids.pad_id
+            tf.reshape(decoding.marked(batch.ids, batch.starts), [-1]),
+            pairs,
+            self.length,
+            *(ids.cls_id, ids.sep_id, ids.pad_id),
         )
         return self._masked(features, chance)

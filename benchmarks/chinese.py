@@ -93,7 +93,7 @@ def run(name: str, *flags: str) -> None:
 def prepare(config: Config, work: Path, data: Path) -> None:
     """Documents, tokenizer, and examples with and without the starts of words."""
     books = f"--input={data / 'histories_zh'}/*.txt"
-    run("curate", books, "--documents=file", f"--output={work / 'documents'}")
+    run("curate", books, "--documents=blank_lines", f"--output={work / 'documents'}")
     given = f"--input={work / 'documents'}"
     size = f"--vocab_size={config.vocab_size}"
     run("train_tokenizer", given, size, f"--output={work / 'tokenizer'}")

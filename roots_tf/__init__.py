@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Keras reads this when it is first imported; the models here are built on tf.function steps.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

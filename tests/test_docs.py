@@ -12,7 +12,10 @@ import roots_tf
 from roots_tf import program
 
 ROOT = Path(roots_tf.__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "BUILD.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "BUILD.md", "README.zh.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -34,7 +37,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_page_is_linked_from_the_readme():
     readme = PAGES[0].read_text("utf-8")
-    assert [page.name for page in PAGES[2:] if f"](docs/{page.name})" not in readme] == []
+    assert [page.name for page in PAGES[3:] if f"](docs/{page.name})" not in readme] == []
 
 
 def commands(text: str) -> list[tuple[str, str]]:

@@ -19,13 +19,13 @@ import math
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from absl import logging
 
 from roots_tf import examples, models, objectives, program, tokenizers
 from roots_tf.storage import files
+from roots_tf.training.metrics_file import read_metrics
 
 # Name, masking, and whether examples know the words.
 VARIANTS = {
@@ -33,7 +33,8 @@ VARIANTS = {
     "character": ("whole_word", False),
     "word": ("whole_word", True),
 }
-PROBE_STEPS = 200  # of the run that finds how many steps fit into the minutes
+BATCH, LENGTH = 32, 128  # rows of a step and tokens of a row
+PROBE_STEPS = 400  # of the run that finds how many steps fit into the minutes
 RATES = {"tiny": 3e-3, "mini": 1e-3, "small": 5e-4}
 TASKS = {
     "reviews": (
@@ -120,7 +121,7 @@ def pretrain(config: Config, work: Path, name: str, steps: int, folder: Path) ->
         "--preset=modern",
         f"--masking={masking}",
         f"--duration={steps}",
-        "--batch_size=32",
+        f"--batch_size={BATCH}",
         f"--learning_rate={RATES[config.size]}",
         "--initializer_range=0.06",
         "--dropout=0",
@@ -129,16 +130,12 @@ def pretrain(config: Config, work: Path, name: str, steps: int, folder: Path) ->
 
 
 def steps_of(config: Config, work: Path) -> int:
-    """Steps that fit into the minutes, from a run of a few."""
+    """Steps that fit into the minutes, by the rate of a short run."""
     probe = work / f"{config.size}_probe"
-    found = probe / "seconds.json"
-    if not found.exists():
+    if not (probe / "model" / "model.json").exists():
         pretrain(config, work, "token", PROBE_STEPS, probe)
-        began = time.monotonic()
-        pretrain(config, work, "token", 2 * PROBE_STEPS, probe)
-        files.write_json(found, {"a_step": (time.monotonic() - began) / PROBE_STEPS})
-    steps = 60 * config.minutes / files.read_json(found)["a_step"]
-    return int(round(steps, -2))
+    rates = [row["tokens_per_second"] for row in read_metrics(probe) if row["group"] == "train"]
+    return round(60 * config.minutes * rates[-1] / (BATCH * LENGTH), -2)
 
 
 def bits(folder: Path, work: Path) -> float:

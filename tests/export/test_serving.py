@@ -111,7 +111,13 @@ def test_answers_are_those_of_predict(name):
     assert len(answers) > 1  # of a model that sees no difference nothing would be shown
 
 
-@pytest.mark.parametrize("name", ["windows", "pairs", "tagging", "unanswerable"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tagging",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("windows", "pairs", "unanswerable")),
+    ],
+)
 def test_answers_to_whatever_is_written(name):
     @settings(max_examples=30, deadline=None)
     @given(st.lists(texts, min_size=1, max_size=5))

@@ -61,7 +61,7 @@ def gradients(config, recompute, precision="float32", jit_compile=False, replica
     ("config", "options"),
     [
         (DROPPING, {}),
-        (BERT, {"replicas": 2, "precision": "mixed_bfloat16"}),
+        pytest.param(BERT, {"replicas": 2, "precision": "mixed_bfloat16"}, marks=pytest.mark.slow),
         (MODERN, {"jit_compile": True}),
     ],
 )

@@ -69,6 +69,7 @@ def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_moved_run_goes_on_longer_on_other_devices_and_with_moved_examples(work, tmp_path):
     shutil.copytree(work.examples, tmp_path / "examples")
     fields = {"examples": str(tmp_path / "examples"), "duration": "10"}

@@ -32,6 +32,7 @@ print(faults() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to")
+@pytest.mark.slow
 def test_a_step_that_repeats_fetches_no_pages():
     # oneDNN's kernels, the default on newer processors, come with an allocator that keeps memory.
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}

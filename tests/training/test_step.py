@@ -89,7 +89,7 @@ def test_the_update_does_not_depend_on_how_the_batch_is_cut(
     assert all(step["clipped"][0] == 1.0 for step in sums)  # or the order was not put to the test
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_the_whole_step_compiles_and_gives_the_same_numbers(one_device, dropout):
     dropping = models.EncoderConfig(**{**vars(CONFIG), "dropout": dropout})
     plain = train(None, config=dropping)[0]

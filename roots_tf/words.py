@@ -47,6 +47,7 @@ _BETWEEN_SPACES = regex.compile(rf"[{_ALL}]+|[^\s\x1c-\x1f{_ALL}]+|[\s\x1c-\x1f]
 _CLUSTER = regex.compile(r"\X")
 _SYLLABLE = regex.compile("[^\u0f0b\u0f0c]*[\u0f0b\u0f0c]+|[^\u0f0b\u0f0c]+")  # up to its tsheg
 _MARKS = regex.compile(r"[\p{P}\p{S}]+")
+_LAST: dict[tuple[str, str], list[str]] = {}  # the steps of a recipe ask for one text's in turn
 _LONGEST_RUN = 4096  # letters a segmenter is given at once: SudachiPy takes 49,149 bytes
 
 MINORITY = 0.2  # share of letters of a script from which a text counts as written in it
@@ -124,7 +125,6 @@ def spans(text: str, language: str = "") -> list[tuple[int, int]]:
     return places
 
 
-@functools.lru_cache(maxsize=1)  # the steps of a recipe ask for the words of one document in turn
 def words(text: str, language: str = "") -> list[str]:
     """Words of a text, with the punctuation that is written on to them; not to be changed.
 
@@ -139,6 +139,14 @@ def words(text: str, language: str = "") -> list[str]:
     """
     if not has_unspaced(text):
         return text.split()
+    found = _LAST.get((text, language))
+    if found is None:
+        _LAST.clear()  # first, or two lists stand side by side: 80 MB each for a text of 4 MB
+        found = _LAST[text, language] = _words(text, language)
+    return found
+
+
+def _words(text: str, language: str) -> list[str]:
     found, joins = [], False  # whether what comes next is written on to the last word
     east = _of_east_asian(text, language)
     for run in _BETWEEN_SPACES.findall(text):

@@ -61,12 +61,17 @@ class EncoderConfig:
         num_heads: N; must divide H.
         intermediate_dim: I, width of the feed-forward layer.
         max_sequence_length: the longest sequence; rows of the learned position embedding.
-        num_segments: rows of the segment embedding.
+        num_segments: rows of the segment embedding; 0: there is none.
         dropout: rate after embeddings and sub-layers, and on attention probabilities.
         norm: "post" normalises after each residual sum (BERT); "pre" before each sub-layer, and
             once more after the last block (Xiong et al. 2020, arXiv:2002.04745).
-        activation: "gelu" (by the error function) or "gelu_tanh" (the approximation in
-            google-research/bert's code).
+        normalization: "layer" takes the mean off and divides by the deviation (Ba et al. 2016,
+            arXiv:1607.06450); "rms" divides by the root of the mean square (Zhang and Sennrich
+            2019, arXiv:1910.07467) and has no bias.
+        embedding_norm: whether the sum of the embeddings is normalised, as BERT's is and GPT-2's
+            is not.
+        activation: "gelu" (by the error function), "gelu_tanh" (the approximation in
+            google-research/bert's code and GPT-2's) or "silu" (x times its sigmoid).
         feed_forward: "mlp" is act(x W) U; "glu" is (act(x W) * x V) U, with W and V [H, I]
             (Shazeer 2020, arXiv:2002.05202, section 2).
         positions: "learned" adds a vector to each position's embedding; "rotary" turns queries and
@@ -87,10 +92,12 @@ class EncoderConfig:
     num_heads: int = number(minimum=1, maximum=1 << 16)
     intermediate_dim: int = number(minimum=1, maximum=1 << 18)
     max_sequence_length: int = number(512, minimum=1, maximum=1 << 20)
-    num_segments: int = number(2, minimum=1, maximum=1 << 10)
+    num_segments: int = number(2, minimum=0, maximum=1 << 10)
     dropout: float = number(0.1, minimum=0, maximum=0.99)
     norm: Literal["post", "pre"] = "post"
-    activation: Literal["gelu", "gelu_tanh"] = "gelu"
+    normalization: Literal["layer", "rms"] = "layer"
+    embedding_norm: bool = True
+    activation: Literal["gelu", "gelu_tanh", "silu"] = "gelu"
     feed_forward: Literal["mlp", "glu"] = "mlp"
     positions: Literal["learned", "rotary"] = "learned"
     rotary_base: float = number(10_000.0, above=1, maximum=1e12)

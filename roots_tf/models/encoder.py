@@ -8,10 +8,10 @@ import tensorflow as tf
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Dense,
-    LayerNorm,
+    Norm,
     Weights,
     add_bias,
-    bias_gelu,
+    bias_activation,
     dropout,
     keep_mask,
 )
@@ -20,7 +20,9 @@ from roots_tf.seeds import Place
 
 
 class Embeddings(Weights):
-    """Sum of token, segment and learned position embeddings, normalised: [B, L] -> [B*L, H].
+    """Sum of token, segment and learned position embeddings: [B, L] -> [B*L, H].
+
+    Segments, positions and the norm of the sum are there as `config` has them.
 
     Args:
         config: sizes and parts.
@@ -35,19 +37,17 @@ class Embeddings(Weights):
         self.position = None
         if config.positions == "learned":
             self.position = self.matrix("position", config.max_sequence_length, hidden, table=True)
-        self.segment = self.matrix("segment", config.num_segments, hidden, table=True)
+        self.segment = None
+        if config.num_segments:
+            self.segment = self.matrix("segment", config.num_segments, hidden, table=True)
         with keras.name_scope(self.name):
-            self.norm = LayerNorm(
-                hidden,
-                config.layer_norm_epsilon,
-                config.bias,
-                place=self.place / "norm",
-                dtype=self.dtype_policy,
-            )
+            self.norm = None
+            if config.embedding_norm:
+                self.norm = Norm(config, place=self.place / "norm", dtype=self.dtype_policy)
 
     def call(self, features, seed=None):
         """Ids to rows; `features` and `seed` as for `Encoder.call`."""
-        token_ids, segment_ids = features["token_ids"], features["segment_ids"]
+        token_ids = features["token_ids"]
         length = tf.shape(token_ids)[1]
         if "token_embeddings" in features:
             x = tf.cast(features["token_embeddings"], tf.float32)  # [B, L, H]
@@ -59,12 +59,13 @@ class Embeddings(Weights):
             x += self.position[:length]
         if self.config.num_segments == 1:  # a second text is of the same segment as the first
             x += tf.convert_to_tensor(self.segment)[0]
-        else:
+        elif self.segment is not None:
             # A product with one-hot rows: the gradient of a gather over two rows is a slow scatter.
-            segments = tf.one_hot(segment_ids, self.config.num_segments)
+            segments = tf.one_hot(features["segment_ids"], self.config.num_segments)
             x += tf.tensordot(segments, tf.convert_to_tensor(self.segment), 1)
         rows = tf.reshape(x, [-1, self.config.hidden_dim])  # [B*L, H]
-        x, rate = self.norm(rows, training=seed is not None), self.config.dropout
+        x = rows if self.norm is None else self.norm(rows, training=seed is not None)
+        rate = self.config.dropout
         return dropout(x, rate, keep_mask(x, rate, self.place.dropout(seed)))
 
 
@@ -202,7 +203,7 @@ class MaskedLMHead(Weights):
     def __init__(self, config: EncoderConfig, seed: int, **kwargs):
         super().__init__(place=Place(seed, "masked_lm"), **kwargs)
         hidden, dtype = config.hidden_dim, self.dtype_policy
-        self.approximate = config.activation == "gelu_tanh"
+        self.activation = config.activation
         with keras.name_scope(self.name):
             self.transform = Dense(
                 hidden,
@@ -212,13 +213,7 @@ class MaskedLMHead(Weights):
                 scale=config.initializer_range,
                 dtype=dtype,
             )
-            self.norm = LayerNorm(
-                hidden,
-                config.layer_norm_epsilon,
-                config.bias,
-                place=self.place / "norm",
-                dtype=dtype,
-            )
+            self.norm = Norm(config, place=self.place / "norm", dtype=dtype)
         self.bias = self.vector("bias", config.vocabulary_size)
 
     def call(self, hidden_states, positions, token_embedding, training=False):
@@ -235,8 +230,8 @@ class MaskedLMHead(Weights):
         """
         x = tf.gather(hidden_states, positions, batch_dims=1)  # [B, P, H]
         x = tf.reshape(x, [-1, hidden_states.shape[-1]])  # [B*P, H]
-        x = bias_gelu(
-            *self.transform(x, product=True), training=training, approximate=self.approximate
+        x = bias_activation(
+            *self.transform(x, product=True), training=training, kind=self.activation
         )
         x = self.norm(x, training=training)
         logits = tf.matmul(x, tf.cast(token_embedding, x.dtype), transpose_b=True)

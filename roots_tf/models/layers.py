@@ -14,6 +14,7 @@ import functools
 import keras
 import tensorflow as tf
 
+from roots_tf.models.config import EncoderConfig
 from roots_tf.seeds import Place
 
 
@@ -70,6 +71,11 @@ def gelu(x: tf.Tensor, approximate: bool = False) -> tf.Tensor:
     return tf.nn.gelu(x, approximate=approximate)
 
 
+def activation(x: tf.Tensor, kind: str) -> tf.Tensor:
+    """`x` of any shape through the activation of that `kind`; see `EncoderConfig.activation`."""
+    return tf.nn.silu(x) if kind == "silu" else gelu(x, approximate=kind == "gelu_tanh")
+
+
 def keep_mask(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor | None:
     """Draws the elements of x that dropout keeps.
 
@@ -121,29 +127,55 @@ def layer_norm(x, gamma, beta=None, *, epsilon: float) -> tf.Tensor:
     return tf.cast(rows * gain + shift, x.dtype)
 
 
+def rms_norm(x, gamma, *, epsilon: float) -> tf.Tensor:
+    """Rows to mean square 1, then times gamma (Zhang and Sennrich 2019, arXiv:1910.07467).
+
+    Args:
+        x: [R, H] of any type; the computation is in float32.
+        gamma: gain, float32 [H].
+        epsilon: added to the mean square.
+
+    Returns:
+        [R, H] in the type of x.
+    """
+    rows = tf.cast(x, tf.float32)
+    square = tf.reduce_mean(tf.square(rows), axis=-1, keepdims=True)
+    return tf.cast(rows * (tf.math.rsqrt(square + epsilon) * gamma), x.dtype)
+
+
 # Each of these lies between two matrix products. Biases, which a model may lack, come last.
 
 
 @fused
-def norm(x, gamma, *beta, epsilon):
-    """`x`, `gamma`, `*beta` and `epsilon` as for `layer_norm`, compiled in training."""
+def norm(x, gamma, *beta, epsilon, rms=False):
+    """`normalised`, compiled in training: `x`, `gamma`, `*beta`, `epsilon`, `rms` as there."""
+    return normalised(x, gamma, *beta, epsilon=epsilon, rms=rms)
+
+
+def normalised(x, gamma, *beta, epsilon, rms):
+    """`rms_norm`, or else `layer_norm`, of `x`; `gamma`, `*beta` and `epsilon` as there.
+
+    `rms` chooses.
+    """
+    if rms:
+        return rms_norm(x, gamma, epsilon=epsilon)
     return layer_norm(x, gamma, *beta, epsilon=epsilon)
 
 
 @fused
-def bias_gelu(x, *bias, approximate):
-    """GELU of `x` + `bias`, [R, I]; `approximate` as for `gelu`."""
-    return gelu(add_bias(x, *bias), approximate)
+def bias_activation(x, *bias, kind):
+    """The activation of `x` + `bias`, [R, I]; `kind` as for `activation`."""
+    return activation(add_bias(x, *bias), kind)
 
 
 @fused
-def bias_geglu(x, *bias, approximate):
-    """GELU of the first half of `x` + `bias`, times the second half: [R, 2I] -> [R, I].
+def bias_gated(x, *bias, kind):
+    """The activation of the first half of `x` + `bias`, times the second half: [R, 2I] -> [R, I].
 
-    `approximate` as for `gelu`.
+    `kind` as for `activation`.
     """
     activated, gate = tf.split(add_bias(x, *bias), 2, axis=-1)
-    return gelu(activated, approximate) * gate
+    return activation(activated, kind) * gate
 
 
 @fused
@@ -153,15 +185,15 @@ def add_residual(residual, x, *bias, rate, keep):
 
 
 @fused
-def add_residual_norm(residual, x, gamma, *biases, rate, keep, epsilon):
-    """Layer norm of `add_residual`; `biases` are that of x and that of the norm, or none.
+def add_residual_norm(residual, x, gamma, *biases, rate, keep, epsilon, rms=False):
+    """The norm of `add_residual`; `biases` are that of x and that of the norm, or none.
 
-    `residual`, `x`, `rate` and `keep` as for `add_residual`; `gamma` and `epsilon` as for
-    `layer_norm`.
+    `residual`, `x`, `rate` and `keep` as for `add_residual`; `gamma`, `epsilon` and `rms` as for
+    `normalised`.
     """
-    bias, beta = biases[:1], biases[1:]
+    bias, beta = (biases, ()) if rms else (biases[:1], biases[1:])
     total = residual + dropout(add_bias(x, *bias), rate, keep)
-    return layer_norm(total, gamma, *beta, epsilon=epsilon)
+    return normalised(total, gamma, *beta, epsilon=epsilon, rms=rms)
 
 
 class Weights(keras.layers.Layer):
@@ -230,25 +262,25 @@ class Dense(Weights):
         return parts if product else add_bias(*parts)
 
 
-class LayerNorm(Weights):
-    """Layer normalisation: [R, H] -> [R, H].
+class Norm(Weights):
+    """Layer normalisation, or that by the root of the mean square: [R, H] -> [R, H].
 
     Args:
-        size: H.
-        epsilon: added to the variance.
-        bias: whether there is one beside the gain.
+        config: says which, and what is added to the variance.
         **kwargs: as for `Weights`.
     """
 
-    def __init__(self, size: int, epsilon: float, bias: bool = True, **kwargs):
+    def __init__(self, config: EncoderConfig, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
-        self.gamma = self.vector("gamma", size, "ones")
-        self.beta = self.vector("beta", size) if bias else None
+        self.epsilon, self.rms = config.layer_norm_epsilon, config.normalization == "rms"
+        self.gamma = self.vector("gamma", config.hidden_dim, "ones")
+        has_bias = config.bias and not self.rms
+        self.beta = self.vector("beta", config.hidden_dim) if has_bias else None
 
     def call(self, x, training=False):
         """[R, H] -> [R, H] in the type of `x`; compiled in `training`."""
-        return norm(x, *self.parameters(), training=training, epsilon=self.epsilon)
+        parts = self.parameters()
+        return norm(x, *parts, training=training, epsilon=self.epsilon, rms=self.rms)
 
     def parameters(self) -> tuple[tf.Tensor, ...]:
         """Gain and bias, or the gain alone, as tensors."""

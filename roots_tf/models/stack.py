@@ -19,12 +19,12 @@ from roots_tf.models.attention import (
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Dense,
-    LayerNorm,
+    Norm,
     Weights,
     add_residual,
     add_residual_norm,
-    bias_geglu,
-    bias_gelu,
+    bias_activation,
+    bias_gated,
     keep_mask,
 )
 
@@ -64,14 +64,14 @@ class Block(Weights):
         gated = config.feed_forward == "glu"
         self.config = config
         self.activate = functools.partial(
-            bias_geglu if gated else bias_gelu, approximate=config.activation == "gelu_tanh"
+            bias_gated if gated else bias_activation, kind=config.activation
         )
 
         def common(name):
             return {"place": self.place / name, "dtype": self.dtype_policy}
 
         def norm(name):
-            return LayerNorm(hidden, config.layer_norm_epsilon, config.bias, **common(name))
+            return Norm(config, **common(name))
 
         def dense(name, inputs, outputs):
             scale = config.initializer_range
@@ -126,14 +126,14 @@ class Block(Weights):
         x = self.add(x, self.contract(wide, product=True), self.output_norm, seed)
         return State(x, attended.scores, attended.weights, view.seen if watched else None, cache)
 
-    def before(self, x, layer_norm: LayerNorm, training: bool):
+    def before(self, x, layer_norm: Norm, training: bool):
         """The input of a sub-layer: `x`, normalised by `layer_norm` where the block is pre-norm.
 
         With `training`, the norm is compiled.
         """
         return layer_norm(x, training=training) if self.config.norm == "pre" else x
 
-    def add(self, x, update, layer_norm: LayerNorm, seed):
+    def add(self, x, update, layer_norm: Norm, seed):
         """Residual sum of a sub-layer, normalised where the block is post-norm.
 
         Args:
@@ -152,8 +152,8 @@ class Block(Weights):
         if self.config.norm == "pre":
             return add_residual(x, product, *bias, **drop)
         gamma, *beta = layer_norm.parameters()
-        epsilon = layer_norm.epsilon
-        return add_residual_norm(x, product, gamma, *bias, *beta, **drop, epsilon=epsilon)
+        how = {"epsilon": layer_norm.epsilon, "rms": layer_norm.rms}
+        return add_residual_norm(x, product, gamma, *bias, *beta, **drop, **how)
 
 
 class Stack(Weights):
@@ -186,13 +186,8 @@ class Stack(Weights):
             ]
             self.final_norm = None
             if config.norm == "pre":
-                self.final_norm = LayerNorm(
-                    config.hidden_dim,
-                    config.layer_norm_epsilon,
-                    config.bias,
-                    place=self.place / "final_norm",
-                    dtype=dtype,
-                )
+                place = self.place / "final_norm"
+                self.final_norm = Norm(config, place=place, dtype=dtype)
 
     def views(self, keys: Features, queries: Features | None = None, start=0) -> list[View]:
         """What the tokens see in each layer; layers of one kind share it.

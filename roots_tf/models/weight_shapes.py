@@ -16,8 +16,10 @@ def encoder(config: EncoderConfig) -> Shapes:
     shapes = {"encoder/embeddings/token": (config.vocabulary_size, hidden)}
     if config.positions == "learned":
         shapes["encoder/embeddings/position"] = (config.max_sequence_length, hidden)
-    shapes["encoder/embeddings/segment"] = (config.num_segments, hidden)
-    shapes |= _norm(config, "encoder/embeddings/norm")
+    if config.num_segments:
+        shapes["encoder/embeddings/segment"] = (config.num_segments, hidden)
+    if config.embedding_norm:
+        shapes |= _norm(config, "encoder/embeddings/norm")
     for layer in range(config.num_layers):
         block = f"encoder/layer_{layer}"
         shapes |= _dense(config, f"{block}/attention/query_key_value_", hidden, 3 * hidden)
@@ -54,5 +56,5 @@ def _dense(config: EncoderConfig, prefix: str, inputs: int, outputs: int) -> Sha
 
 
 def _norm(config: EncoderConfig, prefix: str) -> Shapes:
-    names = ("gamma", "beta") if config.bias else ("gamma",)
+    names = ("gamma", "beta") if config.bias and config.normalization == "layer" else ("gamma",)
     return {f"{prefix}/{name}": (config.hidden_dim,) for name in names}

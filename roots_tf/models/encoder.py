@@ -70,7 +70,7 @@ class Embeddings(Weights):
 
 
 class Encoder(keras.Model):
-    """A BERT encoder.
+    """Embeddings and a stack of blocks: an encoder, or, where tokens see no later ones, a decoder.
 
     Args:
         config: its sizes.
@@ -80,6 +80,7 @@ class Encoder(keras.Model):
             the backward pass: a third more work for a fraction of the memory (Chen et al. 2016,
             arXiv:1604.06174).
         name: that the paths of its weights begin with; two encoders of a model need two names.
+        causal: whether tokens see no later ones.
     """
 
     def __init__(
@@ -89,13 +90,14 @@ class Encoder(keras.Model):
         precision: str = "float32",
         recompute: bool = False,
         name: str = "encoder",
+        causal: bool = False,
     ):
         super().__init__(name=name, dtype=precision)
         self.config = config
         place = Place(seed, name)
         with keras.name_scope(name):
             self.embeddings = Embeddings(config, place=place / "embeddings", dtype=precision)
-        self.stack = Stack(config, place=place, recompute=recompute, dtype=precision)
+        self.stack = Stack(config, causal=causal, place=place, recompute=recompute, dtype=precision)
         self.built = True
 
     def call(self, features, seed=None):

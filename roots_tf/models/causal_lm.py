@@ -1,0 +1,75 @@
+"""A causal language model: ids in, logits of the token that follows each out (GPT).
+
+Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3: a stack in
+which no token sees a later one, whose output embedding is that of the input. The stack's weights
+have the names that they have in an encoder, so that either can start from the other.
+"""
+
+import keras
+import tensorflow as tf
+
+from roots_tf.models.attention import Cache
+from roots_tf.models.config import EncoderConfig
+from roots_tf.models.encoder import Encoder
+
+
+class CausalLM(keras.Model):
+    """A decoder with tied output embeddings.
+
+    Args:
+        config: its sizes.
+        seed: of the initial weights.
+        precision: as for `Encoder`.
+        recompute: likewise.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        seed: int = 0,
+        precision: str = "float32",
+        recompute: bool = False,
+    ):
+        super().__init__(name="causal_lm", dtype=precision)
+        self.config = config
+        self.encoder = Encoder(config, seed, precision, recompute, causal=True)
+        self.built = True
+
+    def call(self, features, seed=None):
+        """Hidden states, [B, L, H] in the compute type; `features`, `seed` as `Encoder.call`."""
+        return self.encoder(features, seed=seed)
+
+    def logits(self, hidden_states) -> tf.Tensor:
+        """Of the token that follows: [..., H] -> float32 [..., V]."""
+        rows = tf.reshape(hidden_states, [-1, self.config.hidden_dim])
+        table = tf.cast(tf.convert_to_tensor(self.encoder.embeddings.token), rows.dtype)
+        logits = tf.cast(tf.matmul(rows, table, transpose_b=True), tf.float32)
+        shape = tf.concat([tf.shape(hidden_states)[:-1], [self.config.vocabulary_size]], 0)
+        return tf.reshape(logits, shape)
+
+    def caches(self, batch_size: int, length: int) -> list[Cache]:
+        """Empty caches of `batch_size` (B) rows of `length` (Lmax) tokens, one a block."""
+        return self.encoder.stack.caches(batch_size, length)
+
+    def step(self, queries, keys, caches: list[Cache]) -> tuple[tf.Tensor, list[Cache]]:
+        """The states of some new tokens, given the caches of those before them.
+
+        Args:
+            queries: features of the new tokens, as for `Encoder.call`: [B, Lq] each, with
+                `position_ids` where rows have begun at different places.
+            keys: `padding_mask` [B, Lmax] of all places of the caches, the new ones among them,
+                and `token_ids` of that shape, whose values do not count.
+            caches: from `caches`, or of the step before.
+
+        Returns:
+            Hidden states [B, Lq, H] in the compute type, and the caches with the new tokens.
+        """
+        stack = self.encoder.stack
+        shape = tf.concat([tf.shape(queries["token_ids"]), [self.config.hidden_dim]], 0)
+        rows = self.encoder.embeddings(queries)
+        views = stack.views(keys, queries, start=caches[0].start)
+        written = []
+        for state in stack.walk(rows, views, caches=caches):
+            rows = state.hidden_states
+            written.append(state.cache)
+        return tf.reshape(rows, shape), written

@@ -96,6 +96,61 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return compiled(logits)
 
 
+BLOCK_BYTES = 1 << 26  # of float32 logits that are there at once: 64 MB
+
+
+def projected_cross_entropy(
+    rows: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weighted sum of the cross entropy of `rows` times a table, without keeping all logits.
+
+    A causal model predicts at every place, so that logits of all places, and their gradient, would
+    be most of a step's memory. Here a block of rows is projected, and its gradient is taken in the
+    same pass: logits are computed once, and one block of them is there at a time.
+
+    Args:
+        rows: hidden states, [R, H].
+        table: output embeddings, float32 [V, H].
+        labels: int32 [R].
+        weights: float32 [R], through which no gradient flows.
+
+    Returns:
+        The sum in nats and the weighted number of rows whose label alone has the highest logit,
+        through which no gradient flows; both float32 [].
+    """
+
+    @tf.custom_gradient
+    def summed(rows, table):
+        compute = tf.cast(table, rows.dtype)
+        loss = right = tf.constant(0.0)
+        of_rows, of_table = [], tf.zeros(tf.shape(table))
+        for block in _blocks(rows.shape[0], table.shape[0]):
+            logits = tf.cast(tf.matmul(rows[block], compute, transpose_b=True), tf.float32)
+            losses, rights, log_total = _forward(logits, labels[block])
+            loss += tf.reduce_sum(losses * weights[block])
+            right += tf.reduce_sum(rights * weights[block])
+            gradient = _backward(logits, labels[block], log_total, weights[block])
+            gradient = tf.cast(gradient, rows.dtype)  # [block, V]
+            of_rows.append(tf.matmul(gradient, compute))
+            product = tf.matmul(gradient, rows[block], transpose_a=True)
+            of_table += tf.cast(product, tf.float32)
+        of_rows = tf.concat(of_rows, 0)
+
+        def backward(upstream, _):
+            return of_rows * tf.cast(upstream, rows.dtype), of_table * upstream
+
+        return (loss, right), backward
+
+    return summed(rows, tf.convert_to_tensor(table))
+
+
+def _blocks(num_rows: int, vocabulary_size: int) -> list[slice]:
+    """Slices of as many rows as `BLOCK_BYTES` of logits hold, of about equal sizes."""
+    count = max(1, -(-4 * num_rows * vocabulary_size // BLOCK_BYTES))
+    bounds = [num_rows * place // count for place in range(count + 1)]
+    return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True) if pair[0] < pair[1]]
+
+
 def names_of_losses(scalars: Sequence[Scalar]) -> tuple[str, ...]:
     """Names of those scalars whose means add up to the loss."""
     return tuple(scalar.name for scalar in scalars if scalar.is_loss)

@@ -8,6 +8,7 @@ from roots_tf import lazy
 __getattr__ = lazy.attributes(
     __name__,
     {
+        "CausalLM": "causal_lm",
         "Classifier": "heads",
         "EmbeddingSettings": "vectors",
         "Encoder": "encoder",
@@ -17,6 +18,7 @@ __getattr__ = lazy.attributes(
         "Pretrainer": "encoder",
         "SIZES": "config",
         "TokenClassifier": "heads",
+        "causal_step_flops": "flops",
         "check_frozen": "depth",
         "describe": "folder",
         "embedding_settings": "vectors",

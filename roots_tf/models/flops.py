@@ -38,6 +38,19 @@ def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions:
     return 3.0 * 2.0 * products
 
 
+def causal_step_flops(config: EncoderConfig, batch_size: int, length: int) -> float:
+    """As `step_flops`, of `CausalLM`, which projects every token to the vocabulary.
+
+    Args:
+        config: sizes of the model.
+        batch_size: B.
+        length: L.
+    """
+    hidden = config.hidden_dim
+    pretraining = step_flops(config, batch_size, length, 0) / 6 - batch_size * hidden * (hidden + 2)
+    return 6.0 * (pretraining + batch_size * length * hidden * config.vocabulary_size)
+
+
 def parameters(config: EncoderConfig) -> int:
     """Weights of a `Pretrainer`; the vocabulary projection shares those of the embedding."""
     return sum(map(math.prod, weight_shapes.pretrainer(config).values()))

@@ -8,6 +8,7 @@ import keras
 import safetensors.numpy
 
 from roots_tf.models import weight_shapes, weights_file
+from roots_tf.models.causal_lm import CausalLM
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
@@ -16,6 +17,7 @@ from roots_tf.storage.files import InputError
 
 # Makes a model from its sizes, what else `model.json` says, and the precision.
 MODELS = {
+    "causal_lm": lambda config, description, precision: CausalLM(config, precision=precision),
     "pretrainer": lambda config, description, precision: Pretrainer(config, precision=precision),
     "encoder": lambda config, description, precision: PooledEncoder(
         config, description["pooler"], precision=precision

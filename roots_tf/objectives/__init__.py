@@ -4,9 +4,10 @@ An objective is added by a file that follows `objective.Objective` and a row her
 room loads no TensorFlow.
 """
 
+from roots_tf.objectives.causal_lm import CausalLM
 from roots_tf.objectives.masked_lm import MaskedLM
 from roots_tf.objectives.objective import Objective, Proportion
 
-OBJECTIVES = {objective.name: objective for objective in (MaskedLM,)}
+OBJECTIVES = {objective.name: objective for objective in (MaskedLM, CausalLM)}
 
-__all__ = ["OBJECTIVES", "MaskedLM", "Objective", "Proportion"]
+__all__ = ["OBJECTIVES", "CausalLM", "MaskedLM", "Objective", "Proportion"]

@@ -167,13 +167,13 @@ class Cache(NamedTuple):
         keys: [B, N, Lmax, D] in the compute type; turned already, where positions are rotary.
         values: likewise.
         start: int32 scalar: tokens so far, and the index at which the next one is written.
-        context: keys and values of a `Context`, 2 x [B, N, Lk, D]; None before the first call.
+        context: keys and values of a `Context`, 2 x [B, N, Lk, D]; empty before the first call.
     """
 
     keys: tf.Tensor
     values: tf.Tensor
     start: tf.Tensor
-    context: tuple[tf.Tensor, tf.Tensor] | None = None
+    context: tuple[tf.Tensor, ...] = ()  # and not None, which a loop in a graph cannot carry
 
     def append(self, keys: tf.Tensor, values: tf.Tensor) -> "Cache":
         """The cache with `keys` and `values` [B, N, Lq, D] written; they must fit into Lmax."""
@@ -377,7 +377,7 @@ class CrossAttention(Attention):
         """
         training, states = seed is not None, context.states
         (query,) = self.heads(x, self.query, context.view.token_ids, training)  # [B, N, Lq, D]
-        if cache is not None and cache.context is not None:
+        if cache is not None and cache.context:
             key, value = cache.context
         else:
             rows = tf.cast(tf.reshape(states, [-1, self.config.hidden_dim]), x.dtype)  # [B*Lk, H]

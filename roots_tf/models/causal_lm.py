@@ -65,6 +65,8 @@ class CausalLM(keras.Model):
             Hidden states [B, Lq, H] in the compute type, and the caches with the new tokens.
         """
         stack = self.encoder.stack
+        if self.config.num_segments > 1:
+            queries = {"segment_ids": tf.zeros_like(queries["token_ids"])} | queries
         shape = tf.concat([tf.shape(queries["token_ids"]), [self.config.hidden_dim]], 0)
         rows = self.encoder.embeddings(queries)
         views = stack.views(keys, queries, start=caches[0].start)

@@ -1,9 +1,10 @@
 """Rows of the causal language model: text packed full, and the token that follows each.
 
-A record becomes [CLS] ids [SEP] and records are packed as in `examples.packing`: each piece of text
-sees itself alone. Position t predicts the token at t + 1 of the stream, across the end of a row, so
-that every token is predicted once; but not the [CLS] of the next text, and [SEP] only where the
-document ends, which a record that is shorter than the build's longest shows.
+A record becomes <bos> ids <eos>, the tokenizer's begin and end of a text, and records are packed as
+in `examples.packing`: each piece of text sees itself alone. Position t predicts the token at t + 1
+of the stream, across the end of a row, so that every token is predicted once; but not the <bos> of
+the next text, and <eos> only where the document ends, which a record that is shorter than the
+build's longest shows.
 """
 
 import dataclasses
@@ -40,9 +41,9 @@ class CausalRows(RowMaker):
         """Refuses a tokenizer that lacks a special token.
 
         Raises:
-            InputError: [PAD], [CLS] or [SEP] is missing.
+            InputError: a padding token, or what begins or ends a text, is missing.
         """
-        roles = ("pad", "cls", "sep")
+        roles = ("pad", "bos", "eos")
         if missing := [r for r in roles if getattr(self.tokenizer, f"{r}_id") is None]:
             raise files.InputError(
                 f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: "
@@ -58,8 +59,8 @@ class CausalRows(RowMaker):
     def rows(self, records):
         """All records of a shard, packed: `tokens`, `starts`, `next` and `predicted` [rows, L]."""
         ids, lengths = decoding.decode_ids(records, self.manifest)
-        cls_id, sep_id = self.tokenizer.cls_id, self.tokenizer.sep_id
-        packed = packing.pack(ids, lengths, self.length, cls_id, sep_id)
+        bos_id, eos_id = self.tokenizer.bos_id, self.tokenizer.eos_id
+        packed = packing.pack(ids, lengths, self.length, bos_id, eos_id)
         ends = tf.cast(lengths < self.manifest["max_seq_length"], tf.int32)[:, None]
         flags = packing.pack(tf.ones_like(ids), lengths, self.length, 0, ends)["tokens"]
         following = {"next": packed["tokens"], "predicted": tf.maximum(flags, 0)}

@@ -25,6 +25,11 @@ _ROLES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
+# What stands before and behind a text of a causal model; without one of these, [CLS] and [SEP] do.
+_TEXT_ENDS = {
+    "bos": ("<|begin_of_text|>", "<|endoftext|>"),
+    "eos": ("<|end_of_text|>", "<|endoftext|>"),
+}
 BERT_ROLES = {role: names[0] for role, names in _ROLES.items()}
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
 
@@ -47,6 +52,8 @@ class Tokenizer:
         size: number of ids.
         pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens; None for one that a
             loaded vocabulary does not have.
+        bos_id, eos_id: ids of what begins and ends a text of a causal model, one and the same in
+            GPT-2; those of [CLS] and [SEP] where the vocabulary has no tokens for it.
         special_ids: ids of all tokens that no ordinary text gives, ascending; of the added tokens
             those that are special.
         roles: names of special tokens that were given, by role, such as {"mask": "<mask>"}.
@@ -84,10 +91,12 @@ class Tokenizer:
         added = {token["id"]: token for token in self.added_tokens}
         self.special_ids = tuple(sorted(i for i, token in added.items() if token["special"]))
         self.roles = dict(roles or {})
-        for role, names in _ROLES.items():
+        for role, names in (_ROLES | _TEXT_ENDS).items():
             names = (self.roles[role],) if role in self.roles else names
             found = [ids[name] for name in names if ids.get(name) in self.special_ids]
             setattr(self, f"{role}_id", found[0] if found else None)
+        self.bos_id = self.cls_id if self.bos_id is None else self.bos_id
+        self.eos_id = self.sep_id if self.eos_id is None else self.eos_id
         if self.cls_id is not None and self.sep_id is not None:
             backend.post_processor = _bert_template(
                 self.vocabulary[self.cls_id], self.cls_id, self.vocabulary[self.sep_id], self.sep_id

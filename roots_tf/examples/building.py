@@ -113,8 +113,9 @@ def _encode_documents(batch, tokenizer, settings, fixed, counts):
     """Records of some documents: words, words of each record, shard of each record."""
     layout = LAYOUTS[settings.layout]
     pieces, languages, first_piece = [], [], [0]
+    default = settings.deciding().get("language", "")
     for _, text, own in batch:
-        found, cut_as = _pieces(text, own, settings, counts)
+        found, cut_as = _pieces(text, own, default, settings, counts)
         pieces.extend(found)
         languages.extend(cut_as)
         first_piece.append(len(pieces))
@@ -150,12 +151,13 @@ def _encode_documents(batch, tokenizer, settings, fixed, counts):
     return words, lengths, np.array(shards, np.int64)
 
 
-def _pieces(text: str, own: str, settings, counts) -> tuple[list[str], list[str | None]]:
+def _pieces(
+    text: str, own: str, default: str, settings, counts
+) -> tuple[list[str], list[str | None]]:
     """What of a document is tokenised apart, and by which language words of it are cut."""
     data = text.encode("utf-8", "surrogatepass")
     counts["documents"] += 1
     counts["text_bytes"] += len(data)
-    default = settings.deciding().get("language", "")
     language = word_starts.language(text, data, own, default, settings.word_segmentation)
     undeclared = None if language.declared else language.code
     for name, code in zip(BY_LANGUAGE, (language.code, undeclared, language.cut_as), strict=True):

@@ -152,10 +152,11 @@ def _is_mark(character: str) -> bool:
 @functools.cache
 def _marked() -> re.Pattern:
     """A character with the marks behind it."""
+    categories = map(unicodedata.category, map(chr, range(sys.maxunicode + 1)))
+    codes = [code for code, category in enumerate(categories) if category == "Mn"]
+    # Codes of a run less their places in the list are one number.
+    runs = itertools.groupby(enumerate(codes), lambda pair: pair[1] - pair[0])
     ranges = ""
-    codes = range(sys.maxunicode + 1)
-    for is_mark, run in itertools.groupby(codes, lambda code: _is_mark(chr(code))):
-        if is_mark:
-            members = list(run)
-            ranges += f"\\U{members[0]:08x}-\\U{members[-1]:08x}"
+    for run in (list(pairs) for _, pairs in runs):
+        ranges += f"\\U{run[0][1]:08x}-\\U{run[-1][1]:08x}"
     return re.compile(f"[^{ranges}]?[{ranges}]+", re.DOTALL)

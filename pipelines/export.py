@@ -82,6 +82,8 @@ def main(config: Config) -> str:
     from roots_tf.export import card, hugging_face, keras_hub, litert
 
     described = models.describe(config.model)
+    if described["kind"] == "causal_lm" and config.format in ("huggingface", "keras_hub"):
+        return _causal(config)
     settings = embedding_settings(config, described)
     if config.format == "saved_model":
         path = _saved_model(config, described, settings)
@@ -123,6 +125,23 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     if kind is None:
         logging.info("vectors of %s: %s", config.model, settings)
     return settings
+
+
+def _causal(config: Config) -> str:
+    """Writes a causal model for transformers or keras-hub, and returns the path."""
+    from roots_tf.export import causal_folders, keras_hub_causal
+
+    flags = ("pooling", "l2_normalize", "prompt_name")
+    if given := [name for name in flags if getattr(config, name) is not None]:
+        raise InputError(
+            f"found --{given[0]} and a causal model, which makes no vectors of texts; leave it out"
+        )
+    if config.format == "huggingface":
+        causal_folders.write(config.output, config.model, config.max_seq_length)
+    else:
+        keras_hub_causal.write(config.output, config.model, config.approximate_gelu)
+    logging.info("%s is written", config.output)
+    return config.output
 
 
 def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:

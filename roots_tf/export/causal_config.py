@@ -236,7 +236,7 @@ def _llama(config: LlamaConfig, source: str | Path) -> dict:
     if config.attention_bias != config.mlp_bias:
         raise InputError(
             f"found attention_bias={config.attention_bias} and mlp_bias={config.mlp_bias} in "
-            f"{source}; wanted the two to be the same: models here have biases everywhere or nowhere"
+            f"{source}; wanted the two to be the same: here all layers have biases, or none has"
         )
     if config.sliding_window is not None and config.sliding_window < longest:
         raise InputError(

@@ -1,9 +1,9 @@
 """A causal language model: ids in, logits of the token that follows each out (GPT).
 
 Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3: a stack in
-which no token sees a later one, whose output embedding is that of the input, or, as in Llama, one of
-its own. The stack's weights have the names that they have in an encoder, so that either can start
-from the other.
+which no token sees a later one, whose output embedding is that of the input, or, as in Llama, one
+of its own. The stack's weights have the names that they have in an encoder, so that either can
+start from the other.
 """
 
 import keras

@@ -5,6 +5,7 @@ embedding that is the input's. Its tokenizer knows one special token, `<|endofte
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -85,14 +86,7 @@ def read(folder: str | Path) -> Incoming:
         activation="gelu_tanh", norm="pre", embedding_norm=False, num_segments=0,
         layer_norm_epsilon=1e-5, **dataclasses.asdict(sizes),
     )  # fmt: skip
-    wanted = causal_names.weights_of("keras_hub", config).values()
-    count = sum(int(np.prod(weight.shape)) for weight in wanted)
-    on_disk = sum(path.stat().st_size for path in folder.glob("*.h5"))
-    if count > on_disk:
-        raise InputError(
-            f"found the sizes of {count} weights in {path} and {on_disk} bytes of *.h5 files beside"
-            " it; wanted the two to be of one model: save or copy it again"
-        )
+    _check_size(config, folder)
     rules = schema.read(folder / "tokenizer.json", _SavedTokenizer, others_may_stand=True).config
     assets = folder / "assets" / "tokenizer"
     backend = causal_tokenizer.byte_level(
@@ -113,6 +107,39 @@ def read(folder: str | Path) -> Incoming:
         if not variable.path.endswith("seed_generator_state")
     }
     return causal_folders.build("keras_hub", config, stored, Tokenizer(backend), str(folder))
+
+
+def _check_size(config: models.EncoderConfig, folder: Path) -> None:
+    """Compares the numbers in the weights on disk with the sizes, before keras-hub makes them.
+
+    It would pass over layers that are on disk and not in the config.
+
+    Raises:
+        InputError: they differ, or a file is damaged.
+    """
+    import h5py
+
+    found = 0
+
+    def add(_, item):
+        nonlocal found
+        if isinstance(item, h5py.Dataset) and item.dtype.kind != "u":  # those are seeds of dropout
+            found += item.size
+
+    for path in folder.glob("model*.weights.h5"):
+        try:
+            with h5py.File(path) as file:
+                file.visititems(add)
+        except (OSError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"could not read {path}: {reason}; copy it again") from error
+    weights = causal_names.weights_of("keras_hub", config).values()
+    wanted = sum(math.prod(weight.shape) for weight in weights)
+    if found != wanted:
+        raise InputError(
+            f"found {found} numbers in model.weights.h5 of {folder}, and sizes of {wanted} in "
+            "config.json; wanted the two to be of one model: save or copy it again"
+        )
 
 
 def write(folder: str | Path, source: str | Path, approximate_gelu: bool = False) -> Path:

@@ -130,12 +130,12 @@ def test_other_ids_or_logits_leave_nothing_behind(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_layers": 10**9}, "sizes of|num_layers"),
-        ({"hidden_dim": 48}, "sizes of .* weights .* bytes|could not read the preset"),
+        ({"num_layers": 10**9}, "num_layers"),
+        ({"hidden_dim": 48}, "sizes of"),
         ({"vocabulary_size": 0}, "vocabulary_size=0"),
-        ({"num_layers": 3}, "3 layers|could not read"),
-        ({"num_layers": 1}, "1 layers|could not read"),
-        ({"max_sequence_length": 30}, "could not read"),
+        ({"num_layers": 3}, "sizes of"),
+        ({"num_layers": 1}, "sizes of"),
+        ({"max_sequence_length": 30}, "sizes of"),
         ({"num_heads": 2}, "could not read"),
     ],
 )

@@ -15,10 +15,12 @@ model card, requests for warm-up, REST and gRPC, and the ops that are not Tensor
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
 
 huggingface takes seconds. Writes what `transformers.AutoModel.from_pretrained(<output>)` loads, and
-sentence-transformers too, where the model folder or flags say how vectors are made.
+sentence-transformers too, where the model folder or flags say how vectors are made. A causal model
+leaves as a GPT-2 or a Llama, which `AutoModelForCausalLM` loads.
 
 keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(<output>)` loads,
-and `BertTextEmbedder`, which makes the vectors that `roots embed` makes.
+and `BertTextEmbedder`, which makes the vectors that `roots embed` makes; of a causal model,
+`GPT2CausalLM`.
 
 Vectors are pooled, scaled, cut off and prompted as the model folder says, but for what flags say.
 """

@@ -53,7 +53,7 @@ def _read_pair(folder: Path, settings: transformers_settings.Settings) -> backen
         )
     path = folder / transformers_settings.CONFIG_NAME
     said = files.read_json(path) if path.is_file() else {}
-    spaced = schema.check(said.get("add_prefix_space", False), bool, f"{path}, add_prefix_space")
+    spaced = schema.check(said.get("add_prefix_space") or False, bool, f"{path}, add_prefix_space")
     backend = byte_level(folder / _VOCABULARY, folder / _MERGES, spaced)
     settings.apply(backend)
     return backend

@@ -279,7 +279,12 @@ def _rotary_base(config: LlamaConfig, source: str | Path) -> float:
 
 
 def written(config: models.EncoderConfig, family: Family) -> dict:
-    """What `config.json` of the family says of a model of ours; the inverse of `encoder_config`."""
+    """What `config.json` of the family says of a model of ours; the inverse of `encoder_config`.
+
+    Args:
+        config: of the model.
+        family: whose parts it has.
+    """
     common = {
         "architectures": [ARCHITECTURES[family][0]],
         "model_type": family,

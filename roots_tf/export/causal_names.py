@@ -164,7 +164,13 @@ def to_ours(
 def from_ours(
     layout: Layout, weights: Mapping[str, np.ndarray], config: EncoderConfig
 ) -> dict[str, np.ndarray]:
-    """The inverse of `to_ours`: their weights by their names, from ours."""
+    """The inverse of `to_ours`: their weights by their names, from ours.
+
+    Args:
+        layout: the other format.
+        weights: ours, by name.
+        config: sizes and parts.
+    """
     found = {}
     for ours, weight in weights_of(layout, config).items():
         places = np.cumsum(weight.widths)[:-1]
@@ -205,13 +211,24 @@ def named_as_in_the_table(
 
 
 def with_prefix(layout: Layout, names: Iterable[str]) -> dict[str, str]:
-    """Names as transformers writes them, by those of the table."""
+    """Names as transformers writes them, by those of the table.
+
+    Args:
+        layout: of the names.
+        names: of the table.
+    """
     return {name: name if name == _HEAD else f"{PREFIXES[layout]}{name}" for name in names}
 
 
 def with_rows(
     layout: Layout, stored: Mapping[str, np.ndarray], count: int
 ) -> dict[str, np.ndarray]:
-    """Weights with the first `count` rows only of those that have one for each id."""
+    """Weights with the first rows only of those that have one for each id.
+
+    Args:
+        layout: names of the weights.
+        stored: weights by name.
+        count: rows to keep.
+    """
     names = {_ROWS[layout][ours][0] for ours in _TOKENS if ours in _ROWS[layout]}
     return {name: array[:count] if name in names else array for name, array in stored.items()}

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import Weights, add_bias, dropout, fused, in_type_of, keep_mask
+from roots_tf.models.rotary import rotate, rotation
 
 Features = dict[str, tf.Tensor]
 
@@ -61,41 +62,6 @@ def seen_keys(
     if causal:
         seen &= ahead <= 0
     return seen[:, None]
-
-
-def rotation(position_ids: tf.Tensor, head_dim: int, base: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cosines and sines of the angles by which rotary positions turn a head's pairs.
-
-    Position p turns pair i of D/2 by p * base^(-2i/D) (Su et al. 2021, arXiv:2104.09864,
-    section 3.2.2).
-
-    Args:
-        position_ids: int32 [B or 1, L].
-        head_dim: D.
-        base: see `EncoderConfig.rotary_base`.
-
-    Returns:
-        Two float32 [B or 1, 1, L, D/2].
-    """
-    frequencies = tf.constant([base ** (-2 * i / head_dim) for i in range(head_dim // 2)])
-    angles = tf.cast(position_ids, tf.float32)[:, None, :, None] * frequencies
-    return tf.cos(angles), tf.sin(angles)
-
-
-def rotate(x: tf.Tensor, cosines: tf.Tensor, sines: tf.Tensor) -> tf.Tensor:
-    """Turns the pairs (x[i], x[i + D/2]) of each head, in float32.
-
-    Args:
-        x: [B, N, L, D].
-        cosines: from `rotation`.
-        sines: likewise.
-
-    Returns:
-        [B, N, L, D] in the type of x.
-    """
-    first, second = tf.split(tf.cast(x, tf.float32), 2, axis=-1)  # 2 x [B, N, L, D/2]
-    turned = [first * cosines - second * sines, second * cosines + first * sines]
-    return tf.cast(tf.concat(turned, -1), x.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +182,22 @@ def split_heads(mixed, *bias, like, counts, rotation=None):
     return heads
 
 
+def share(product, x, config: EncoderConfig):
+    """A product of every head's rows with what N / K heads share.
+
+    Args:
+        product: of [B, K, N/K * Lq, M] and keys or values [B, K, ...].
+        x: [B, N, Lq, M].
+        config: says N and K.
+    """
+    if config.key_value_heads == config.num_heads:
+        return product(x)
+    length, width = tf.shape(x)[2], x.shape[3] or tf.shape(x)[3]
+    rows = length * (config.num_heads // config.key_value_heads)
+    found = product(tf.reshape(x, [-1, config.key_value_heads, rows, width]))
+    return tf.reshape(found, [-1, config.num_heads, length, found.shape[3] or tf.shape(found)[3]])
+
+
 @fused
 def attention_weights(products, *, seen, scale, rate, keep):
     """dropout(softmax(products * scale)) over the keys seen, computed in float32.
@@ -307,14 +289,8 @@ class Attention(Weights):
             seed: int32 [2] for dropout, or None.
             watched: whether scores and weights are asked for.
         """
-        config, length, rows = self.config, tf.shape(query)[2], -1
-        if is_shared := config.key_value_heads < config.num_heads:
-            rows = length * (config.num_heads // config.key_value_heads)  # of the heads of a key
-            query = tf.reshape(query, [-1, config.key_value_heads, rows, config.head_dim])
-        products = tf.matmul(query, key, transpose_b=True)  # [B, N, Lq, Lk]
-        if is_shared:
-            products = tf.reshape(products, [-1, config.num_heads, length, tf.shape(key)[2]])
-        scale = config.head_dim**-0.5
+        config, scale = self.config, self.config.head_dim**-0.5
+        products = share(lambda x: tf.matmul(x, key, transpose_b=True), query, config)
         weights = attention_weights(
             products,
             training=seed is not None,
@@ -323,12 +299,7 @@ class Attention(Weights):
             rate=config.dropout,
             keep=keep_mask(products, config.dropout, self.place.dropout(seed)),
         )
-        shares = weights
-        if is_shared:
-            shares = tf.reshape(weights, [-1, config.key_value_heads, rows, tf.shape(key)[2]])
-        mixed = tf.matmul(shares, value)
-        if is_shared:
-            mixed = tf.reshape(mixed, [-1, config.num_heads, length, config.head_dim])
+        mixed = share(lambda x: tf.matmul(x, value), weights, config)  # [B, N, Lq, D]
         mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B, Lq, N, D]
         mixed = tf.reshape(mixed, [-1, config.hidden_dim])  # [B*Lq, H]
         kernel, bias = self.output_product

@@ -15,10 +15,12 @@ model card, requests for warm-up, REST and gRPC, and the ops that are not Tensor
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
 
 huggingface takes seconds. Writes what `transformers.AutoModel.from_pretrained(<output>)` loads, and
-sentence-transformers too, where the model folder or flags say how vectors are made.
+sentence-transformers too, where the model folder or flags say how vectors are made. A causal model
+leaves as a GPT-2 or a Llama, which `AutoModelForCausalLM` loads.
 
 keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(<output>)` loads,
-and `BertTextEmbedder`, which makes the vectors that `roots embed` makes.
+and `BertTextEmbedder`, which makes the vectors that `roots embed` makes; of a causal model,
+`GPT2CausalLM`.
 
 Vectors are pooled, scaled, cut off and prompted as the model folder says, but for what flags say.
 """
@@ -82,6 +84,8 @@ def main(config: Config) -> str:
     from roots_tf.export import card, hugging_face, keras_hub, litert
 
     described = models.describe(config.model)
+    if described["kind"] == "causal_lm" and config.format in ("huggingface", "keras_hub"):
+        return _causal(config)
     settings = embedding_settings(config, described)
     if config.format == "saved_model":
         path = _saved_model(config, described, settings)
@@ -123,6 +127,23 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     if kind is None:
         logging.info("vectors of %s: %s", config.model, settings)
     return settings
+
+
+def _causal(config: Config) -> str:
+    """Writes a causal model for transformers or keras-hub, and returns the path."""
+    from roots_tf.export import causal_folders, keras_hub_causal
+
+    flags = ("pooling", "l2_normalize", "prompt_name")
+    if given := [name for name in flags if getattr(config, name) is not None]:
+        raise InputError(
+            f"found --{given[0]} and a causal model, which makes no vectors of texts; leave it out"
+        )
+    if config.format == "huggingface":
+        causal_folders.write(config.output, config.model, config.max_seq_length)
+    else:
+        keras_hub_causal.write(config.output, config.model, config.approximate_gelu)
+    logging.info("%s is written", config.output)
+    return config.output
 
 
 def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:

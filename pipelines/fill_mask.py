@@ -29,10 +29,11 @@ class Config:
 def main(config: Config) -> list[dict]:
     """Prints and returns, for each text, the likeliest pieces of each [MASK]."""
     tokenizer = tokenizers.load(config.model)
-    if models.describe(config.model)["kind"] != "pretrainer":
+    if (kind := models.describe(config.model)["kind"]) != "pretrainer":
+        found = "causal language" if kind == "causal_lm" else "fine-tuned"
         raise files.InputError(
-            f"found a fine-tuned model in {config.model}; wanted one that pretrain wrote, which "
-            "has the vocabulary head"
+            f"found a {found} model in {config.model}; wanted one that pretrain wrote to fill "
+            "masks, which has the vocabulary head"
         )
     model = models.load(config.model)
     texts = [line for line in (config.text or sys.stdin.read()).splitlines() if line.strip()]

@@ -3,10 +3,11 @@
     roots import --from=bert-base-uncased/ --output=work/bert_base
     roots import --from=uncased_L-12_H-768_A-12/ --output=work/bert_base
 
-Takes seconds. Which of the three it is, and whether there are heads, is read from the files:
+Takes seconds. Which of these it is, and whether there are heads, is read from the files:
 
     config.json, model.safetensors or shards, tokenizer.json or vocab.txt   Hugging Face's BERT
     bert_config.json, bert_model.ckpt.*, vocab.txt                          google-research/bert
+    the same, of model_type gpt2, llama or mistral, or vocab.json, merges.txt   causal models
     config.json, model.weights.h5, assets/tokenizer/vocabulary.txt          keras-hub's presets
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
@@ -66,7 +67,14 @@ def recognise(folder: str):
     Raises:
         InputError: the folder is missing, or holds nothing of the kind.
     """
-    from roots_tf.export import hugging_face, keras_hub, tensorflow1
+    from roots_tf.export import (
+        causal_config,
+        causal_folders,
+        hugging_face,
+        keras_hub,
+        keras_hub_causal,
+        tensorflow1,
+    )
 
     path = Path(folder)
     if not path.is_dir():
@@ -84,7 +92,11 @@ def recognise(folder: str):
             "Hugging Face transformers, google-research/bert or keras-hub"
         )
     described = files.read_json(config)
+    if causal_config.is_causal(described):
+        return causal_folders
     is_preset = isinstance(described, dict) and "registered_name" in described
+    if is_preset and keras_hub_causal.is_causal(described):
+        return keras_hub_causal
     return keras_hub if is_preset else hugging_face
 
 

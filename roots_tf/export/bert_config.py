@@ -37,6 +37,7 @@ _OF_OTHERS = {
     "ernie": "an ERNIE adds a vector for the kind of task to each token; ERNIE 1.0 as a BERT says "
     "model_type='bert'",
     "albert": "an ALBERT has one layer's weights for all, and a narrow embedding",
+    "qwen2": "a Qwen2 has biases on queries, keys and values alone",
     "electra": "an ELECTRA has other names and a narrow embedding",
 }
 _LARGEST = 10**8  # of a size; what the weights have is compared before anything is made of it
@@ -80,9 +81,13 @@ def read(path: str | Path) -> BertConfig:
     Raises:
         InputError: it is damaged, or of another model than BERT, or of a part that ours lacks.
     """
-    config = schema.read(path, BertConfig, others_may_stand=True)
+    found = schema.read_object(path)
+    kind = found.get("model_type", "bert")
+    if kind != "bert":
+        why = _OF_OTHERS.get(str(kind), "of causal models, gpt2, llama and mistral are taken")
+        raise InputError(f"found model_type={kind!r} in {path}; wanted 'bert', as BERT has: {why}")
+    config = schema.check(found, BertConfig, str(path), others_may_stand=True)
     wanted = {
-        "model_type": ("bert",),
         "position_embedding_type": ("absolute", None),
         "is_decoder": (False, None),
         "add_cross_attention": (False, None),
@@ -92,8 +97,7 @@ def read(path: str | Path) -> BertConfig:
         if (found := getattr(config, name)) not in values:
             names = [value for value in values if value is not None]
             names = repr(names[0]) if len(names) == 1 else f"one of {', '.join(names)}"
-            why = ": " + _OF_OTHERS[found] if found in _OF_OTHERS else ""
-            raise InputError(f"found {name}={found!r} in {path}; wanted {names}, as BERT has{why}")
+            raise InputError(f"found {name}={found!r} in {path}; wanted {names}, as BERT has")
     for name in ("attention_probs_dropout_prob", "classifier_dropout"):
         if (found := getattr(config, name)) not in (None, config.hidden_dropout_prob):
             logging.warning(

@@ -31,6 +31,20 @@ class Incoming(NamedTuple):
     unused: tuple[str, ...]
 
 
+def check_rows(tokenizer: Tokenizer, config: models.EncoderConfig, source: str) -> None:
+    """Refuses a tokenizer with more tokens than rows; arguments as for `build`.
+
+    Raises:
+        InputError: it has.
+    """
+    if tokenizer.size > config.vocabulary_size:
+        raise InputError(
+            f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
+            f"{source}, where {tokenizer.vocabulary[config.vocabulary_size]!r} has no row; wanted "
+            "no more tokens than rows: take it out, or give the tokenizer of the model"
+        )
+
+
 def build(
     layout: weight_names.Format,
     config: models.EncoderConfig,
@@ -59,12 +73,7 @@ def build(
         InputError: a weight is missing or of another shape, or the vocabulary is larger than the
             embedding.
     """
-    if tokenizer.size > config.vocabulary_size:
-        raise InputError(
-            f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
-            f"{source}, where {tokenizer.vocabulary[config.vocabulary_size]!r} has no row; wanted "
-            "no more tokens than rows: take it out, or give the tokenizer of the model"
-        )
+    check_rows(tokenizer, config, source)
     weight_names.check(layout, stored, config, source)
     if surplus := config.vocabulary_size - tokenizer.size:
         logging.warning("left out %d rows of the embedding that are no token's", surplus)

@@ -263,12 +263,7 @@ def to_ours(
     for ours, shape in shapes.items():
         arrays = []
         for name, array in _parts(layout, stored, where[ours], shape, source).items():
-            array = np.asarray(array, np.float32)
-            if not np.isfinite(array).all():
-                raise InputError(
-                    f"found numbers in the weight {name} of {source} that are not finite; wanted a "
-                    "model whose training went well: give an earlier checkpoint"
-                )
+            array = finite(array, name, source)
             arrays.append(array.T if where[ours].is_transposed else array)
         weights[ours] = np.concatenate(arrays, -1)
     return weights
@@ -282,23 +277,61 @@ def _parts(
     wanted = part[::-1] if weight.is_transposed else part
     arrays = {}
     for name in weight.names:
-        if name not in stored:
-            raise InputError(f"found no weight {name} in {source}; wanted one {wanted}")
-        array = stored[name]
-        if array.dtype.name not in _DTYPES:
-            raise InputError(
-                f"found the weight {name} as {array.dtype.name} in {source}; wanted one of "
-                f"{', '.join(_DTYPES)}: save the model without quantisation"
-            )
-        if layout == "keras_hub" and array.size == np.prod(wanted):
-            array = array.reshape(wanted)
-        if array.shape != wanted:
-            raise InputError(
-                f"found weight {name} of shape {array.shape} in {source}; wanted {wanted}, "
-                "as the sizes of its config say"
-            )
-        arrays[name] = array
+        arrays[name] = checked(stored, name, wanted, source, by_head=layout == "keras_hub")
     return arrays
+
+
+def checked(
+    stored: Mapping[str, np.ndarray], name: str, wanted: tuple, source: str, by_head: bool = False
+) -> np.ndarray:
+    """One array of another format.
+
+    Args:
+        stored: arrays by name.
+        name: of the one.
+        wanted: its shape.
+        source: file or folder, for messages.
+        by_head: whether it may have other axes, of as many numbers in the same order.
+
+    Raises:
+        InputError: it is missing, or of another shape or type.
+    """
+    if name not in stored:
+        raise InputError(f"found no weight {name} in {source}; wanted one {wanted}")
+    array = stored[name]
+    if array.dtype.name not in _DTYPES:
+        raise InputError(
+            f"found the weight {name} as {array.dtype.name} in {source}; wanted one of "
+            f"{', '.join(_DTYPES)}: save the model without quantisation"
+        )
+    if by_head and array.size == np.prod(wanted):
+        array = array.reshape(wanted)
+    if array.shape != wanted:
+        raise InputError(
+            f"found weight {name} of shape {array.shape} in {source}; wanted {wanted}, "
+            "as the sizes of its config say"
+        )
+    return array
+
+
+def finite(array: np.ndarray, name: str, source: str) -> np.ndarray:
+    """An array as float32.
+
+    Args:
+        array: from `checked`.
+        name: of it, for messages.
+        source: likewise.
+
+    Raises:
+        InputError: a number of it is not finite.
+    """
+    array = np.asarray(array, np.float32)
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"found numbers in the weight {name} of {source} that are not finite; wanted a "
+            "model whose training went well: give an earlier checkpoint"
+        )
+    return array
 
 
 def from_ours(

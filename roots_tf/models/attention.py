@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import Weights, add_bias, dropout, fused, in_type_of, keep_mask
+from roots_tf.models.rotary import rotate, rotation
 
 Features = dict[str, tf.Tensor]
 
@@ -61,41 +62,6 @@ def seen_keys(
     if causal:
         seen &= ahead <= 0
     return seen[:, None]
-
-
-def rotation(position_ids: tf.Tensor, head_dim: int, base: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cosines and sines of the angles by which rotary positions turn a head's pairs.
-
-    Position p turns pair i of D/2 by p * base^(-2i/D) (Su et al. 2021, arXiv:2104.09864,
-    section 3.2.2).
-
-    Args:
-        position_ids: int32 [B or 1, L].
-        head_dim: D.
-        base: see `EncoderConfig.rotary_base`.
-
-    Returns:
-        Two float32 [B or 1, 1, L, D/2].
-    """
-    frequencies = tf.constant([base ** (-2 * i / head_dim) for i in range(head_dim // 2)])
-    angles = tf.cast(position_ids, tf.float32)[:, None, :, None] * frequencies
-    return tf.cos(angles), tf.sin(angles)
-
-
-def rotate(x: tf.Tensor, cosines: tf.Tensor, sines: tf.Tensor) -> tf.Tensor:
-    """Turns the pairs (x[i], x[i + D/2]) of each head, in float32.
-
-    Args:
-        x: [B, N, L, D].
-        cosines: from `rotation`.
-        sines: likewise.
-
-    Returns:
-        [B, N, L, D] in the type of x.
-    """
-    first, second = tf.split(tf.cast(x, tf.float32), 2, axis=-1)  # 2 x [B, N, L, D/2]
-    turned = [first * cosines - second * sines, second * cosines + first * sines]
-    return tf.cast(tf.concat(turned, -1), x.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,10 +130,10 @@ class Cache(NamedTuple):
     """What one block remembers of the tokens so far, so that they need not run again.
 
     Attributes:
-        keys: [B, N, Lmax, D] in the compute type; turned already, where positions are rotary.
+        keys: [B, K, Lmax, D] in the compute type; turned already, where positions are rotary.
         values: likewise.
         start: int32 scalar: tokens so far, and the index at which the next one is written.
-        context: keys and values of a `Context`, 2 x [B, N, Lk, D]; empty before the first call.
+        context: keys and values of a `Context`, 2 x [B, K, Lk, D]; empty before the first call.
     """
 
     keys: tf.Tensor
@@ -176,7 +142,7 @@ class Cache(NamedTuple):
     context: tuple[tf.Tensor, ...] = ()  # and not None, which a loop in a graph cannot carry
 
     def append(self, keys: tf.Tensor, values: tf.Tensor) -> "Cache":
-        """The cache with `keys` and `values` [B, N, Lq, D] written; they must fit into Lmax."""
+        """The cache with `keys` and `values` [B, K, Lq, D] written; they must fit into Lmax."""
         length = tf.shape(keys)[2]
         index = tf.range(tf.shape(self.keys)[2]) - self.start  # [Lmax], among the new ones
         new = ((index >= 0) & (index < length))[:, None]  # [Lmax, 1]
@@ -189,27 +155,47 @@ class Cache(NamedTuple):
 
 
 @fused
-def split_heads(mixed, *bias, like, num_heads, parts, rotation=None):
+def split_heads(mixed, *bias, like, counts, rotation=None):
     """Parts the rows of a product by sequence, use and head, and turns queries and keys.
 
     Args:
-        mixed: [B*L, parts*H].
-        *bias: [parts*H], or none.
+        mixed: [B*L, sum(counts)*D].
+        *bias: [sum(counts)*D], or none.
         like: [B, L] or [B, L, ...], of any type, for its shape.
-        num_heads: N.
-        parts: 3: queries, keys, values; 2: keys, values; 1: queries.
+        counts: heads of each use: (N, K, K): queries, keys, values; (K, K): keys, values; (N,).
         rotation: from the function of that name, with 3 parts only; None turns nothing.
 
     Returns:
-        A list of as many [B, N, L, D].
+        A list of as many, each [B, N or K, L, D].
     """
-    length, size = tf.shape(like)[1], mixed.shape[-1] // (parts * num_heads)
-    heads = tf.reshape(add_bias(mixed, *bias), [-1, length, parts, num_heads, size])
-    heads = tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), num=parts)
+    length, size, parts = tf.shape(like)[1], mixed.shape[-1] // sum(counts), len(counts)
+    mixed = add_bias(mixed, *bias)
+    if len(set(counts)) == 1:  # an unstack along the first axis copies nothing
+        heads = tf.reshape(mixed, [-1, length, parts, counts[0], size])
+        heads = tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), num=parts)
+    else:
+        heads = tf.reshape(mixed, [-1, length, sum(counts), size])
+        heads = tf.split(tf.transpose(heads, [0, 2, 1, 3]), counts, axis=1)
     if rotation is not None:
         query, key, value = heads
         heads = [rotate(query, *rotation), rotate(key, *rotation), value]
     return heads
+
+
+def share(product, x, config: EncoderConfig):
+    """A product of every head's rows with what N / K heads share.
+
+    Args:
+        product: of [B, K, N/K * Lq, M] and keys or values [B, K, ...].
+        x: [B, N, Lq, M].
+        config: says N and K.
+    """
+    if config.key_value_heads == config.num_heads:
+        return product(x)
+    length, width = tf.shape(x)[2], x.shape[3] or tf.shape(x)[3]
+    rows = length * (config.num_heads // config.key_value_heads)
+    found = product(tf.reshape(x, [-1, config.key_value_heads, rows, width]))
+    return tf.reshape(found, [-1, config.num_heads, length, found.shape[3] or tf.shape(found)[3]])
 
 
 @fused
@@ -259,24 +245,25 @@ class Attention(Weights):
         super().__init__(scale=config.initializer_range, **kwargs)
         self.config = config
 
-    def add_product(self, name: str, parts: int):
-        """The weights of a product: kernel [H, parts*H], and bias [parts*H] or None.
+    def add_product(self, name: str, num_heads: int):
+        """The weights of a product: kernel [H, num_heads*D], and bias [num_heads*D] or None.
 
         Args:
             name: of the product, with which the names of the two weights begin.
-            parts: what it makes of a row: 3 for query, key and value.
+            num_heads: that it makes of a row, of queries, keys and values together.
         """
-        hidden = self.config.hidden_dim
-        kernel = self.matrix(f"{name}_kernel", hidden, parts * hidden)
-        bias = self.vector(f"{name}_bias", parts * hidden) if self.config.bias else None
+        width = num_heads * self.config.head_dim
+        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width)
+        bias = self.vector(f"{name}_bias", width) if self.config.bias else None
         return kernel, bias
 
-    def heads(self, x, product, like, training: bool, rotation=None) -> list[tf.Tensor]:
+    def heads(self, x, product, counts, like, training: bool, rotation=None) -> list[tf.Tensor]:
         """Rows times the kernel of a product, by head.
 
         Args:
             x: rows [B*L, H].
             product: from `add_product`.
+            counts: as for `split_heads`.
             like: as for `split_heads`.
             training: whether that function is compiled.
             rotation: as for `split_heads`.
@@ -287,8 +274,7 @@ class Attention(Weights):
             *in_type_of(x, bias),
             training=training,
             like=like,
-            num_heads=self.config.num_heads,
-            parts=kernel.shape[1] // self.config.hidden_dim,
+            counts=counts,
             rotation=rotation,
         )
 
@@ -297,15 +283,14 @@ class Attention(Weights):
 
         Args:
             query: [B, N, Lq, D].
-            key: [B, N, Lk, D].
+            key: [B, K, Lk, D]; N / K query heads, one after the other, share each.
             value: likewise.
             seen: from `seen_keys`.
             seed: int32 [2] for dropout, or None.
             watched: whether scores and weights are asked for.
         """
-        config = self.config
-        products = tf.matmul(query, key, transpose_b=True)  # [B, N, Lq, Lk]
-        scale = config.head_dim**-0.5
+        config, scale = self.config, self.config.head_dim**-0.5
+        products = share(lambda x: tf.matmul(x, key, transpose_b=True), query, config)
         weights = attention_weights(
             products,
             training=seed is not None,
@@ -314,7 +299,8 @@ class Attention(Weights):
             rate=config.dropout,
             keep=keep_mask(products, config.dropout, self.place.dropout(seed)),
         )
-        mixed = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])  # [B, Lq, N, D]
+        mixed = share(lambda x: tf.matmul(x, value), weights, config)  # [B, N, Lq, D]
+        mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B, Lq, N, D]
         mixed = tf.reshape(mixed, [-1, config.hidden_dim])  # [B*Lq, H]
         kernel, bias = self.output_product
         update = tf.matmul(mixed, kernel), *in_type_of(mixed, bias)
@@ -328,8 +314,9 @@ class SelfAttention(Attention):
 
     def __init__(self, config: EncoderConfig, **kwargs):
         super().__init__(config, **kwargs)
-        self.query_key_value = self.add_product("query_key_value", 3)
-        self.output_product = self.add_product("output", 1)
+        self.counts = (config.num_heads, config.key_value_heads, config.key_value_heads)
+        self.query_key_value = self.add_product("query_key_value", sum(self.counts))
+        self.output_product = self.add_product("output", config.num_heads)
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
         """Attends within each row; to the tokens of the cache too, if there is one.
@@ -345,11 +332,11 @@ class SelfAttention(Attention):
             `Attended`.
         """
         query, key, value = self.heads(
-            x, self.query_key_value, view.token_ids, seed is not None, view.rotation
-        )  # 3 x [B, N, Lq, D]
+            x, self.query_key_value, self.counts, view.token_ids, seed is not None, view.rotation
+        )  # [B, N, Lq, D], 2 x [B, K, Lq, D]
         if cache is not None:
             cache = cache.append(key, value)
-            key, value = cache.keys, cache.values  # 2 x [B, N, Lmax, D]
+            key, value = cache.keys, cache.values  # 2 x [B, K, Lmax, D]
         attended = self.attend(query, key, value, view.seen, seed, watched)
         return attended._replace(cache=cache)
 
@@ -359,9 +346,9 @@ class CrossAttention(Attention):
 
     def __init__(self, config: EncoderConfig, **kwargs):
         super().__init__(config, **kwargs)
-        self.query = self.add_product("query", 1)
-        self.key_value = self.add_product("key_value", 2)
-        self.output_product = self.add_product("output", 1)
+        self.query = self.add_product("query", config.num_heads)
+        self.key_value = self.add_product("key_value", 2 * config.key_value_heads)
+        self.output_product = self.add_product("output", config.num_heads)
 
     def call(self, x, context: Context, seed=None, cache: Cache | None = None):
         """Attends to a context, whose keys and values a cache keeps from its first call on.
@@ -375,13 +362,15 @@ class CrossAttention(Attention):
         Returns:
             `Attended`, without scores and weights.
         """
-        training, states = seed is not None, context.states
-        (query,) = self.heads(x, self.query, context.view.token_ids, training)  # [B, N, Lq, D]
+        training, states, config = seed is not None, context.states, self.config
+        like, counts = context.view.token_ids, (config.num_heads,)
+        (query,) = self.heads(x, self.query, counts, like, training)  # [B, N, Lq, D]
         if cache is not None and cache.context:
             key, value = cache.context
         else:
-            rows = tf.cast(tf.reshape(states, [-1, self.config.hidden_dim]), x.dtype)  # [B*Lk, H]
-            key, value = self.heads(rows, self.key_value, states, training)  # 2 x [B, N, Lk, D]
+            rows = tf.cast(tf.reshape(states, [-1, config.hidden_dim]), x.dtype)  # [B*Lk, H]
+            counts = (config.key_value_heads,) * 2
+            key, value = self.heads(rows, self.key_value, counts, states, training)
         if cache is not None:
             cache = cache._replace(context=(key, value))
         attended = self.attend(query, key, value, context.view.seen, seed, False)

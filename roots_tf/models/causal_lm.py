@@ -1,8 +1,9 @@
 """A causal language model: ids in, logits of the token that follows each out (GPT).
 
 Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3: a stack in
-which no token sees a later one, whose output embedding is that of the input. The stack's weights
-have the names that they have in an encoder, so that either can start from the other.
+which no token sees a later one, whose output embedding is that of the input, or, as in Llama, one
+of its own. The stack's weights have the names that they have in an encoder, so that either can
+start from the other.
 """
 
 import keras
@@ -11,10 +12,27 @@ import tensorflow as tf
 from roots_tf.models.attention import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import Encoder
+from roots_tf.models.layers import Weights
+from roots_tf.seeds import Place
+
+
+class OutputTable(Weights):
+    """An output embedding [V, H] of its own.
+
+    Args:
+        config: of the model.
+        seed: of its initial weights.
+        **kwargs: as for `Weights`.
+    """
+
+    def __init__(self, config: EncoderConfig, seed: int, **kwargs):
+        super().__init__(place=Place(seed, "head"), scale=config.initializer_range, **kwargs)
+        size = config.vocabulary_size, config.hidden_dim
+        self.table = self.matrix("table", *size, table=True)
 
 
 class CausalLM(keras.Model):
-    """A decoder with tied output embeddings.
+    """A decoder, whose output embedding is the input's where `config.tied`.
 
     Args:
         config: its sizes.
@@ -33,7 +51,13 @@ class CausalLM(keras.Model):
         super().__init__(name="causal_lm", dtype=precision)
         self.config = config
         self.encoder = Encoder(config, seed, precision, recompute, causal=True)
+        self.head = None if config.tied else OutputTable(config, seed, dtype=precision)
         self.built = True
+
+    @property
+    def output_table(self) -> keras.Variable:
+        """The output embedding [V, H]."""
+        return self.encoder.embeddings.token if self.head is None else self.head.table
 
     def call(self, features, seed=None):
         """Hidden states, [B, L, H] in the compute type; `features`, `seed` as `Encoder.call`."""
@@ -42,7 +66,7 @@ class CausalLM(keras.Model):
     def logits(self, hidden_states) -> tf.Tensor:
         """Of the token that follows: [..., H] -> float32 [..., V]."""
         rows = tf.reshape(hidden_states, [-1, self.config.hidden_dim])
-        table = tf.cast(tf.convert_to_tensor(self.encoder.embeddings.token), rows.dtype)
+        table = tf.cast(tf.convert_to_tensor(self.output_table), rows.dtype)
         logits = tf.cast(tf.matmul(rows, table, transpose_b=True), tf.float32)
         shape = tf.concat([tf.shape(hidden_states)[:-1], [self.config.vocabulary_size]], 0)
         return tf.reshape(logits, shape)

@@ -84,6 +84,10 @@ class EncoderConfig:
             layers: vocabulary, next sentence and classes.
         layer_norm_epsilon: added to the variance.
         initializer_range: standard deviation of the truncated normal that weights start from.
+        num_key_value_heads: heads of keys and values, each shared by as many query heads; must
+            divide N. 0: N (Ainslie et al. 2023, arXiv:2305.13245, section 2.2).
+        tied: whether the output embedding is the input's; if not, a causal model has one of its
+            own. Other models have none.
     """
 
     vocabulary_size: int = number(minimum=1, maximum=1 << 24)
@@ -107,6 +111,8 @@ class EncoderConfig:
     bias: bool = True
     layer_norm_epsilon: float = number(1e-12, minimum=0, maximum=1)
     initializer_range: float = number(0.02, minimum=0, maximum=1e3)
+    num_key_value_heads: int = number(0, minimum=0, maximum=1 << 16)
+    tied: bool = True
 
     def __post_init__(self):
         schema.check_fields(self)
@@ -114,6 +120,12 @@ class EncoderConfig:
             raise InputError(
                 f"found hidden_dim={self.hidden_dim} and num_heads={self.num_heads}; wanted a "
                 "number of heads that divides the hidden size; change one of the two"
+            )
+        if self.num_heads % self.key_value_heads:
+            raise InputError(
+                f"found num_heads={self.num_heads} and num_key_value_heads="
+                f"{self.num_key_value_heads}; wanted a number that divides that of heads, or 0 for "
+                "as many; change one of the two"
             )
         if self.positions == "rotary" and self.head_dim % 2:
             raise InputError(
@@ -127,6 +139,11 @@ class EncoderConfig:
     def head_dim(self) -> int:
         """D, the size of a head."""
         return self.hidden_dim // self.num_heads
+
+    @property
+    def key_value_heads(self) -> int:
+        """K, heads of keys and of values: N, unless query heads share them."""
+        return self.num_key_value_heads or self.num_heads
 
     def is_local(self, layer: int) -> bool:
         """Whether the tokens of a layer, counted from 0, see a window only."""

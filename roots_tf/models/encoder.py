@@ -17,6 +17,7 @@ from roots_tf.models.layers import (
 )
 from roots_tf.models.stack import Stack, State
 from roots_tf.seeds import Place
+from roots_tf.storage.files import InputError
 
 
 class Embeddings(Weights):
@@ -258,6 +259,11 @@ class Pretrainer(keras.Model):
         recompute: bool = False,
     ):
         super().__init__(name="pretrainer", dtype=precision)
+        if not config.tied:
+            raise InputError(
+                "found tied=False for a masked language model; wanted True: its output embedding "
+                "is the input's"
+            )
         self.config = config
         self.encoder = Encoder(config, seed, precision, recompute)
         self.masked_lm = MaskedLMHead(config, seed, dtype=precision)

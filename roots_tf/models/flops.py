@@ -29,7 +29,8 @@ def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions:
     """
     hidden, rows = config.hidden_dim, batch_size * length
     wide = config.intermediate_dim * (3 if config.feed_forward == "glu" else 2)
-    products = 4 * rows * hidden * hidden  # query, key, value, output
+    shared = config.key_value_heads / config.num_heads
+    products = (2 + 2 * shared) * rows * hidden * hidden  # query and output, key and value
     products += 2 * rows * length * hidden  # scores, context
     products += rows * hidden * wide
     products *= config.num_layers

@@ -128,6 +128,8 @@ def describe(folder: str | Path) -> dict:
     checksums.check(folder, (checksums.MODEL,))
     shapes = weight_shapes.encoder(model.encoder)
     weights_file.check(folder, shapes, "encoder/")
+    if model.kind == "causal_lm":
+        weights_file.check(folder, weight_shapes.output_table(model.encoder), "head/")
     if model.num_labels:
         weights_file.check(
             folder, weight_shapes.classes(model.encoder, model.num_labels), "classes/"

@@ -75,9 +75,14 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
         folder: for the message.
 
     Raises:
-        InputError: "pooler" is wanted of a model without a pooler, or with one that was not
-            trained.
+        InputError: the model is a causal one, which makes no vectors of texts; or "pooler" is
+            wanted of a model without a pooler, or with one that was not trained.
     """
+    if described["kind"] == "causal_lm":
+        raise InputError(
+            f"found a causal language model in {folder}, which continues texts; wanted an encoder, "
+            "such as pretrain --objective=masked_lm or import of a BERT writes"
+        )
     trained = model.pooler is not None and "pooler" not in described.get("untrained", ())
     if pooling == "pooler" and not trained:
         raise InputError(f"found no trained pooler in {folder}; wanted --pooling=mean or cls")

@@ -209,7 +209,7 @@ class Stack(Weights):
     def caches(self, batch_size: int, length: int) -> list[Cache]:
         """Empty caches, one a block, for `batch_size` (B) rows of `length` (Lmax) tokens."""
         config = self.config
-        shape = [batch_size, config.num_heads, length, config.head_dim]
+        shape = [batch_size, config.key_value_heads, length, config.head_dim]
         empty = tf.zeros(shape, self.compute_dtype)
         return [Cache(empty, empty, tf.constant(0)) for _ in self.blocks]
 

@@ -22,13 +22,19 @@ def encoder(config: EncoderConfig) -> Shapes:
         shapes |= _norm(config, "encoder/embeddings/norm")
     for layer in range(config.num_layers):
         block = f"encoder/layer_{layer}"
-        shapes |= _dense(config, f"{block}/attention/query_key_value_", hidden, 3 * hidden)
+        mixed = (config.num_heads + 2 * config.key_value_heads) * config.head_dim
+        shapes |= _dense(config, f"{block}/attention/query_key_value_", hidden, mixed)
         shapes |= _dense(config, f"{block}/attention/output_", hidden, hidden)
         shapes |= _norm(config, f"{block}/attention_norm")
         shapes |= _dense(config, f"{block}/expand/", hidden, gates * wide)
         shapes |= _dense(config, f"{block}/contract/", wide, hidden)
         shapes |= _norm(config, f"{block}/output_norm")
     return shapes | (_norm(config, "encoder/final_norm") if config.norm == "pre" else {})
+
+
+def output_table(config: EncoderConfig) -> Shapes:
+    """That of the output embedding of a `CausalLM`; none where it is the input's."""
+    return {} if config.tied else {"head/table": (config.vocabulary_size, config.hidden_dim)}
 
 
 def pretrainer(config: EncoderConfig) -> Shapes:

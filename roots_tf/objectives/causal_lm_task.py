@@ -48,7 +48,7 @@ class CausalLMTask:
         weights = tf.reshape(batch["next_token_weights"], [-1])  # [B*L]
         loss, right = projected_cross_entropy(
             tf.reshape(hidden_states, [-1, hidden_states.shape[-1]]),
-            self.model.encoder.embeddings.token,
+            self.model.output_table,
             tf.reshape(batch["next_token_ids"], [-1]),
             weights,
         )

@@ -202,7 +202,9 @@ class Tokenizer:
         for role in _ROLES:
             if (token_id := getattr(self, f"{role}_id")) is not None:
                 config[f"{role}_token"] = self.vocabulary[token_id]
-        return config
+        # Ends of a text that were named; others are found by the names that they usually have.
+        named = {role: self.roles[role] for role in _TEXT_ENDS if role in self.roles}
+        return config | {f"{role}_token": token for role, token in named.items()}
 
     def _is_as_bert_tokenizer_makes_it(self) -> bool:
         """Whether transformers' class, which takes only words from a tokenizer.json, fits."""

@@ -19,7 +19,7 @@ from tokenizers import normalizers
 from roots_tf.storage import files, schema
 
 CONFIG_NAME = "tokenizer_config.json"
-ROLES = ("pad", "unk", "cls", "sep", "mask")
+ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
 # Classes whose text is cut as BERT's is; of the others each has rules of its own, such as MeCab's
 # words of BertJapaneseTokenizer.
 _AS_BERT = {

@@ -45,26 +45,29 @@ def rotate(x, positions, base):
 
 def attention(x, seen, positions, weights, name, config, local):
     """x [L, H]; seen bool [L, L], query by key; positions [L]."""
-    hidden = x.shape[1]
-    size = hidden // config.num_heads
-    kernel = weights[f"{name}/query_key_value_kernel"]
-    bias = weights.get(f"{name}/query_key_value_bias", np.zeros(3 * hidden))
-    query, key, value = (
-        x @ kernel[:, i * hidden : (i + 1) * hidden] + bias[i * hidden : (i + 1) * hidden]
-        for i in range(3)
-    )
+    size = x.shape[1] // config.num_heads
+    shared = (config.num_key_value_heads or config.num_heads) * size
+    mixed = x @ weights[f"{name}/query_key_value_kernel"]
+    mixed = mixed + weights.get(f"{name}/query_key_value_bias", 0.0)
+    query, key, value = np.split(mixed, [x.shape[1], x.shape[1] + shared], 1)
     if local:
         index = np.arange(len(x))
         seen = seen & (np.abs(np.subtract.outer(index, index)) <= config.window // 2)
     heads = []
     for head in range(config.num_heads):
-        part = slice(head * size, (head + 1) * size)
-        q, k = query[:, part], key[:, part]
+        part, of_key = parts_of(head, config, size)
+        q, k = query[:, part], key[:, of_key]
         if config.positions == "rotary":
             base = config.local_rotary_base if local else config.rotary_base
             q, k = rotate(q, positions, base), rotate(k, positions, base)
-        heads.append(weigh(q, k, value[:, part], seen))
+        heads.append(weigh(q, k, value[:, of_key], seen))
     return output(heads, weights, name)
+
+
+def parts_of(head, config, size):
+    """Columns of a query head, and those of the key that it shares with its neighbours."""
+    sharers = config.num_heads // (config.num_key_value_heads or config.num_heads)
+    return tuple(slice(i * size, (i + 1) * size) for i in (head, head // sharers))
 
 
 def weigh(query, key, value, seen):
@@ -85,11 +88,11 @@ def cross_attention(x, context, seen, weights, name, config):
     query = x @ weights[f"{name}/query_kernel"] + weights.get(f"{name}/query_bias", 0.0)
     both = context @ weights[f"{name}/key_value_kernel"]
     both = both + weights.get(f"{name}/key_value_bias", 0.0)
-    key, value = both[:, :hidden], both[:, hidden:]
+    key, value = np.split(both, 2, 1)
     heads = []
     for head in range(config.num_heads):
-        part = slice(head * size, (head + 1) * size)
-        heads.append(weigh(query[:, part], key[:, part], value[:, part], seen))
+        part, of_key = parts_of(head, config, size)
+        heads.append(weigh(query[:, part], key[:, of_key], value[:, of_key], seen))
     return output(heads, weights, name)
 
 

@@ -29,6 +29,7 @@ VARIANTS = {
     "rotary": dataclasses.replace(CONFIG, positions="rotary", rotary_base=100.0),
     "windowed": dataclasses.replace(CONFIG, window=6, global_every=2),
     "no biases": dataclasses.replace(CONFIG, bias=False),
+    "shared keys": dataclasses.replace(CONFIG, num_heads=6, num_key_value_heads=2),
 }
 
 

@@ -34,7 +34,9 @@ def product_flops(graph: tf.Graph) -> int:
     return total
 
 
-@pytest.mark.parametrize("fields", [{}, MODERN], ids=["bert", "modern"])
+@pytest.mark.parametrize(
+    "fields", [{}, MODERN, {"num_key_value_heads": 2}], ids=["bert", "modern", "shared keys"]
+)
 def test_counts_are_those_of_the_traced_model(fields):
     config = models.EncoderConfig(**SIZES | fields)
     model = models.Pretrainer(config)

@@ -1,11 +1,20 @@
 """Generation: a model's step in, ids out. It knows no model by name, and no tokenizer."""
 
 from roots_tf import lazy
+from roots_tf.generation.prompts import check_prompts, check_room
 from roots_tf.generation.settings import Settings
 
 __getattr__ = lazy.attributes(
     __name__,
-    {"Generated": "loop", "State": "loop", "advance": "loop", "begin": "loop", "generate": "loop"},
+    {
+        "Generated": "state",
+        "State": "state",
+        "advance": "loop",
+        "begin": "loop",
+        "generate": "loop",
+        "new_tokens": "state",
+        "proceed": "loop",
+    },
 )
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "check_prompts", "check_room"]

@@ -3,82 +3,49 @@
 Prompts of different lengths stand right-aligned, so that the next token of every row has the same
 place in the caches; the places before a prompt are padding, which no token sees, and positions are
 counted from the prompt's first token.
-"""
 
-from typing import NamedTuple
+The window does not slide: a row stops when its prompt and what follows fill the model's
+`max_sequence_length`, and is then `full`.
+"""
 
 import tensorflow as tf
 
-from roots_tf.generation import samplers
+from roots_tf.generation import beams, constraints, samplers
+from roots_tf.generation.constraints import Ids, Past
 from roots_tf.generation.settings import Settings
+from roots_tf.generation.state import Generated, State, new_tokens, run
+from roots_tf.storage.files import InputError
 
 
-class State(NamedTuple):
-    """What the loop carries from token to token; tensors alone, so that a graph can return it.
-
-    Attributes:
-        token_ids: int32 [B, Lmax]: right-aligned prompts, then what was generated; padding behind.
-        padding_mask: bool [B, Lmax], False before a prompt and behind the last token.
-        caches: of the model, as its `step` gives them.
-        logits: float32 [B, V] of the next token.
-        prompt_length: int32 [], columns of the prompts.
-        step: int32 [], tokens generated.
-        finished: bool [B], whether a row has ended.
-        lengths: int32 [B], tokens generated, without the one that ends the text.
-        log_probabilities: float32 [B, T] of the tokens, by the model's own distribution.
-        seeds: int32 [B, 2].
-    """
-
-    token_ids: tf.Tensor
-    padding_mask: tf.Tensor
-    caches: list
-    logits: tf.Tensor
-    prompt_length: tf.Tensor
-    step: tf.Tensor
-    finished: tf.Tensor
-    lengths: tf.Tensor
-    log_probabilities: tf.Tensor
-    seeds: tf.Tensor
-
-
-class Generated(NamedTuple):
-    """What was generated.
-
-    Attributes:
-        ids: int32 [B, T], padding behind a row's end; T is `max_new_tokens`.
-        lengths: int32 [B], tokens of a row, without the one that ends the text.
-        log_probabilities: float32 [B, T] of the tokens, by the model's own distribution.
-        ended: bool [B], whether a row ended by itself and not at T.
-    """
-
-    ids: tf.Tensor
-    lengths: tf.Tensor
-    log_probabilities: tf.Tensor
-    ended: tf.Tensor
-
-
-def begin(model, prompts, lengths, seeds, settings: Settings, *, pad_id: int) -> State:
+def begin(
+    model, prompts, lengths, seeds, settings: Settings, *, pad_id: int, xla: bool = False
+) -> State:
     """Runs the prompts through the model.
 
     Args:
-        model: has `caches(B, Lmax)`, `step(queries, keys, caches)` and `logits(hidden_states)`, as
-            `models.CausalLM`.
-        prompts: int32 [B, P], padded behind; each with its begin of text, at least one token.
+        model: has `config.max_sequence_length`, `caches(B, Lmax, xla)`, `step(queries, keys,
+            caches)` and `logits(hidden_states)`, as `models.CausalLM`.
+        prompts: int32 [B, P], padded behind; each with its begin of text, at least one token, and
+            shorter than the window (`check_room`). Others stop the graph, but for XLA.
         lengths: int32 [B], tokens of each prompt.
         seeds: int32 [B, 2], of each row: what a row gives depends on no other.
         settings: what is asked for.
         pad_id: of the padding.
+        xla: whether the caller compiles this with XLA, whose caches are written by another op.
     """
+    window, steps = model.config.max_sequence_length, new_tokens(model, settings)
+    room = f"wanted prompts of 1 to {window - 1} tokens"
+    tf.debugging.assert_positive(lengths, f"found an empty prompt; {room}")
+    tf.debugging.assert_less(lengths, window, f"found a longer prompt; {room}")
     batch_size, width = tf.unstack(tf.shape(prompts))
     places = tf.range(width) - (width - lengths[:, None])  # [B, P], below 0 before the prompt
     inside = places >= 0
     ids = tf.where(inside, tf.gather(prompts, tf.maximum(places, 0), batch_dims=1), pad_id)
-    room = [[0, 0], [0, settings.max_new_tokens]]
-    token_ids = tf.pad(ids, room, constant_values=pad_id)
-    padding_mask = tf.pad(inside, room)
+    token_ids = tf.pad(ids, [[0, 0], [0, steps]], constant_values=pad_id)
+    padding_mask = tf.pad(inside, [[0, 0], [0, steps]])
     keys = {"token_ids": token_ids, "padding_mask": padding_mask}
     queries = {"token_ids": ids, "position_ids": tf.maximum(places, 0)}
-    caches = model.caches(batch_size, width + settings.max_new_tokens)
+    caches = model.caches(batch_size, width + steps, xla)
     hidden_states, caches = model.step(queries, keys, caches)
     return State(
         token_ids=token_ids,
@@ -89,61 +56,154 @@ def begin(model, prompts, lengths, seeds, settings: Settings, *, pad_id: int) ->
         step=tf.constant(0),
         finished=tf.zeros([batch_size], tf.bool),
         lengths=tf.zeros([batch_size], tf.int32),
-        log_probabilities=tf.zeros([batch_size, settings.max_new_tokens]),
+        log_probabilities=tf.zeros([batch_size, steps]),
         seeds=seeds,
+        full=tf.zeros([batch_size], tf.bool),
     )
 
 
-def advance(model, state: State, settings: Settings, *, eos_id: int, pad_id: int) -> State:
-    """One more token of every row that has not ended; arguments as for `begin` and `generate`."""
-    ids = samplers.choose(state, settings, eos_id=eos_id)  # [B]
-    ended = state.finished | (ids == eos_id)
-    written = tf.where(ended, pad_id, ids)
-    chance = tf.gather(tf.nn.log_softmax(state.logits), ids, batch_dims=1)  # [B]
-    chance = tf.where(state.finished, 0.0, chance)
+def advance(
+    model,
+    state: State,
+    settings: Settings,
+    *,
+    eos_id: int,
+    pad_id: int,
+    num_tokens: int | None = None,
+    forbidden: tuple[int, ...] = (),
+) -> State:
+    """One more token of every row that has not ended.
+
+    Args:
+        model: as for `begin`.
+        state: of `begin` or of the token before; its `step` is below `new_tokens`.
+        settings: as for `begin`; draws or greedy, for beams are not final before they end.
+        eos_id: as for `constraints.Ids`, whose constraints hold here.
+        pad_id: likewise.
+        num_tokens: likewise.
+        forbidden: likewise.
+
+    Raises:
+        InputError: beams are asked for; or as `constraints.allow`.
+    """
+    if settings.decoding == "beam":
+        raise InputError(
+            "found --decoding=beam token by token; wanted sample or greedy: beams are not final "
+            "before all of them end"
+        )
+    return run(model, take(model, state, settings, Ids(eos_id, pad_id, num_tokens, forbidden)))
+
+
+def take(model, state: State, settings: Settings, ids: Ids) -> State:
+    """Chooses a token of every row and writes it; the caches are those of before.
+
+    Args:
+        model: as for `begin`.
+        state: as for `advance`.
+        settings: likewise.
+        ids: with a meaning.
+    """
     column = state.prompt_length + state.step
+    past = Past(state.token_ids, state.padding_mask, column, state.step)
+    scores = constraints.penalise(state.logits, past, settings)
+    scores = constraints.allow(scores, past, settings, ids)
+    chosen = samplers.choose(scores, state.seeds, state.step, settings)  # [B]
+    ended = state.finished | (chosen == ids.eos)
+    written = tf.where(ended, ids.pad, chosen)
+    chance = tf.gather(state.logits, chosen, batch_dims=1) - tf.reduce_logsumexp(state.logits, 1)
+    chance = tf.where(state.finished, 0.0, chance)
     here = tf.range(tf.shape(state.token_ids)[1]) == column  # [Lmax]
-    token_ids = tf.where(here, written[:, None], state.token_ids)
+    now = tf.range(tf.shape(state.log_probabilities)[1]) == state.step  # [T]
     padding_mask = state.padding_mask | (here & ~ended[:, None])
-    now = tf.range(settings.max_new_tokens) == state.step  # [T]
-    positions = tf.reduce_sum(tf.cast(state.padding_mask, tf.int32), 1, keepdims=True)  # [B, 1]
-    hidden_states, caches = model.step(
-        {"token_ids": written[:, None], "position_ids": positions},
-        {"token_ids": token_ids, "padding_mask": padding_mask},
-        state.caches,
-    )
+    tokens = tf.reduce_sum(tf.cast(padding_mask, tf.int32), 1)
+    full = ~ended & (tokens >= model.config.max_sequence_length)
     return state._replace(
-        token_ids=token_ids,
+        token_ids=tf.where(here, written[:, None], state.token_ids),
         padding_mask=padding_mask,
-        caches=caches,
-        logits=model.logits(hidden_states[:, 0]),
         step=state.step + 1,
-        finished=ended,
+        finished=ended | full,
         lengths=state.lengths + tf.cast(~ended, tf.int32),
         log_probabilities=tf.where(now, chance[:, None], state.log_probabilities),
+        full=state.full | full,
     )
+
+
+def proceed(model, state: State, settings: Settings, tokens: int, **ids) -> State:
+    """Several tokens more of every row, in the graph: fewer where all rows end, or at T.
+
+    Args:
+        model: as for `begin`.
+        state: as for `advance`.
+        settings: likewise.
+        tokens: at most.
+        **ids: `eos_id` and the other keywords of `advance`.
+    """
+    last = tf.shape(state.log_probabilities)[1]
+    (state,) = tf.while_loop(
+        lambda state: ~tf.reduce_all(state.finished) & (state.step < last),
+        lambda state: (advance(model, state, settings, **ids),),
+        (state,),
+        maximum_iterations=tokens,
+    )
+    return state
 
 
 def generate(
-    model, prompts, lengths, seeds, settings: Settings, *, eos_id: int, pad_id: int
+    model,
+    prompts,
+    lengths,
+    seeds,
+    settings: Settings,
+    *,
+    eos_id: int,
+    pad_id: int,
+    num_tokens: int | None = None,
+    forbidden: tuple[int, ...] = (),
+    num_return: int = 1,
+    xla: bool = False,
 ) -> Generated:
-    """Continues prompts until each row has ended or has `max_new_tokens`.
+    """Continues prompts until each row has ended, has T tokens (`new_tokens`) or fills the window.
 
     Args:
         model: as for `begin`.
         prompts: likewise.
         lengths: likewise.
-        seeds: likewise.
+        seeds: likewise; beams and greedy decoding draw nothing.
         settings: likewise.
-        eos_id: of the token that ends a text.
-        pad_id: of the padding.
+        eos_id: as for `advance`.
+        pad_id: likewise.
+        num_tokens: likewise.
+        forbidden: likewise.
+        num_return: the best so many beams of each row, best first, one after the other.
+        xla: as for `begin`.
+
+    Raises:
+        InputError: more is to be returned than there are beams; or as `constraints.allow`.
     """
-    state = begin(model, prompts, lengths, seeds, settings, pad_id=pad_id)
-    (state,) = tf.while_loop(
-        lambda state: ~tf.reduce_all(state.finished),
-        lambda state: (advance(model, state, settings, eos_id=eos_id, pad_id=pad_id),),
-        (state,),
-        maximum_iterations=settings.max_new_tokens,
+    beams_asked = settings.num_beams if settings.decoding == "beam" else 1
+    if not 1 <= num_return <= beams_asked:
+        raise InputError(
+            f"found {num_return} texts asked of a prompt; wanted 1 to {beams_asked}, the beams of "
+            f"--decoding={settings.decoding}"
+        )
+    state = begin(model, prompts, lengths, seeds, settings, pad_id=pad_id, xla=xla)
+    ids = Ids(eos_id, pad_id, num_tokens, tuple(forbidden))
+    if settings.decoding == "beam":
+        return beams.search(model, state, settings, ids, num_return)
+    rest = new_tokens(model, settings) - 1
+    state = proceed(
+        *(model, state, settings, rest),
+        eos_id=eos_id,
+        pad_id=pad_id,
+        num_tokens=num_tokens,
+        forbidden=forbidden,
     )
-    ids = state.token_ids[:, tf.shape(prompts)[1] :]
-    return Generated(ids, state.lengths, state.log_probabilities, state.finished)
+    state = take(model, state, settings, ids)  # nobody reads the logits behind the last token
+    return Generated(
+        ids=state.token_ids[:, tf.shape(prompts)[1] :],
+        lengths=state.lengths,
+        log_probabilities=state.log_probabilities,
+        ended=state.finished & ~state.full,
+        full=state.full,
+        scores=tf.reduce_sum(state.log_probabilities, 1),
+    )

@@ -144,14 +144,38 @@ class Cache(NamedTuple):
     def append(self, keys: tf.Tensor, values: tf.Tensor) -> "Cache":
         """The cache with `keys` and `values` [B, K, Lq, D] written; they must fit into Lmax."""
         length = tf.shape(keys)[2]
-        index = tf.range(tf.shape(self.keys)[2]) - self.start  # [Lmax], among the new ones
-        new = ((index >= 0) & (index < length))[:, None]  # [Lmax, 1]
-        index = tf.clip_by_value(index, 0, length - 1)
-        keys, values = (
-            tf.where(new, tf.gather(written, index, axis=2), before)
-            for written, before in ((keys, self.keys), (values, self.values))
-        )
+        keys, values = self.write(self.keys, keys), self.write(self.values, values)
         return self._replace(keys=keys, values=values, start=self.start + length)
+
+    def write(self, before: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+        """`before` [B, N, Lmax, D] with `new` [B, N, Lq, D] from `start` on.
+
+        TensorFlow writes in place where nobody else reads `before`, as in a loop.
+        """
+        end = self.start + tf.shape(new)[2]
+        return tf.raw_ops.TensorStridedSliceUpdate(
+            input=before,
+            begin=tf.stack([0, 0, self.start, 0]),
+            end=tf.stack([0, 0, end, 0]),
+            strides=[1, 1, 1, 1],
+            value=new,
+            begin_mask=0b1011,
+            end_mask=0b1011,
+        )
+
+
+class XlaCache(Cache):
+    """A cache in a graph that XLA compiles, where that op takes constant places only."""
+
+    __slots__ = ()
+
+    def write(self, before: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+        """As `Cache.write`."""
+        length = tf.shape(new)[2]
+        index = tf.range(tf.shape(before)[2]) - self.start  # [Lmax], among the new ones
+        inside = ((index >= 0) & (index < length))[:, None]  # [Lmax, 1]
+        index = tf.clip_by_value(index, 0, length - 1)
+        return tf.where(inside, tf.gather(new, index, axis=2), before)
 
 
 @fused

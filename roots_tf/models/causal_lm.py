@@ -71,9 +71,9 @@ class CausalLM(keras.Model):
         shape = tf.concat([tf.shape(hidden_states)[:-1], [self.config.vocabulary_size]], 0)
         return tf.reshape(logits, shape)
 
-    def caches(self, batch_size: int, length: int) -> list[Cache]:
-        """Empty caches of `batch_size` (B) rows of `length` (Lmax) tokens, one a block."""
-        return self.encoder.stack.caches(batch_size, length)
+    def caches(self, batch_size: int, length: int, xla: bool = False) -> list[Cache]:
+        """Empty caches, one a block; arguments as for `Stack.caches`."""
+        return self.encoder.stack.caches(batch_size, length, xla)
 
     def step(self, queries, keys, caches: list[Cache]) -> tuple[tf.Tensor, list[Cache]]:
         """The states of some new tokens, given the caches of those before them.

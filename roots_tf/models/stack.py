@@ -14,6 +14,7 @@ from roots_tf.models.attention import (
     Features,
     SelfAttention,
     View,
+    XlaCache,
     make_view,
 )
 from roots_tf.models.config import EncoderConfig
@@ -206,12 +207,16 @@ class Stack(Weights):
         }
         return [views[local] for local in local_layers]
 
-    def caches(self, batch_size: int, length: int) -> list[Cache]:
-        """Empty caches, one a block, for `batch_size` (B) rows of `length` (Lmax) tokens."""
+    def caches(self, batch_size: int, length: int, xla: bool = False) -> list[Cache]:
+        """Empty caches, one a block, for `batch_size` (B) rows of `length` (Lmax) tokens.
+
+        With `xla` they are for a graph that XLA compiles.
+        """
         config = self.config
         shape = [batch_size, config.key_value_heads, length, config.head_dim]
         empty = tf.zeros(shape, self.compute_dtype)
-        return [Cache(empty, empty, tf.constant(0)) for _ in self.blocks]
+        kind = XlaCache if xla else Cache
+        return [kind(empty, empty, tf.constant(0)) for _ in self.blocks]
 
     def walk(
         self,

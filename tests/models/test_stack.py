@@ -71,10 +71,10 @@ def context_of(features, queries, length=9, seed=5):
     return Context(states, view), inside
 
 
-def stepwise(decoder, features, context=None, step=None):
+def stepwise(decoder, features, context=None, step=None, xla=False):
     """The states of all tokens, [B, L, H], from a few tokens at a time."""
     step, found, at = step or decoder.step, [], 0
-    caches = decoder.stack.caches(B, L)
+    caches = decoder.stack.caches(B, L, xla)
     for count in STEPS:
         queries = {name: value[:, at : at + count] for name, value in features.items()}
         if context is not None:  # its states are needed once, its view for each number of queries
@@ -131,7 +131,7 @@ def test_a_step_with_a_cache_compiles_whole():
     def step(keys, queries, caches, context):
         return compiled(keys, queries, caches, context.states, context.view.seen)
 
-    found = stepwise(decoder, features, context, step)
+    found = stepwise(decoder, features, context, step, xla=True)
     np.testing.assert_allclose(found, decoder(features, context=context), atol=5e-5)
 
 

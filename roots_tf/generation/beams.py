@@ -1,0 +1,205 @@
+"""Beam search with a pool of alive and one of finished beams (Sutskever et al. 2014, section 3.2).
+
+Each step looks at the 2K likeliest ways to go on with K beams, of which at least K do not end: a
+beam that ends takes no place from one that lives. Finished beams are ranked by log-probability /
+length^penalty, where the length counts the token that ends the text. Log-probabilities only fall,
+so that one of an alive beam bounds the scores of all that can become of it: the search ends when
+no bound is above the worst of K finished beams, whichever sign the penalty has.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from roots_tf.generation import constraints
+from roots_tf.generation.constraints import FORBIDDEN, Ids, Past
+from roots_tf.generation.settings import Settings
+from roots_tf.generation.state import Generated, State, run
+
+
+class Pool(NamedTuple):
+    """Texts with their scores, [B, M].
+
+    Attributes:
+        scores: float32 [B, M]; `FORBIDDEN` where there is no text.
+        ids: int32 [B, M, T], padding behind the end.
+        log_probabilities: float32 [B, M, T] of the tokens, by the model's own distribution.
+        lengths: int32 [B, M], tokens without the one that ends the text.
+        ended: bool [B, M], whether there is such a token.
+    """
+
+    scores: tf.Tensor
+    ids: tf.Tensor
+    log_probabilities: tf.Tensor
+    lengths: tf.Tensor
+    ended: tf.Tensor
+
+    def chosen(self, index: tf.Tensor) -> "Pool":
+        """Texts [B, M'] by their index [B, M']."""
+        return Pool(*(tf.gather(part, index, batch_dims=1) for part in self))
+
+    def best(self, others: "Pool", count: int) -> "Pool":
+        """The best `count` of both, best first; of equals, those of this pool."""
+        both = Pool(*(tf.concat(parts, 1) for parts in zip(self, others, strict=True)))
+        return both.chosen(tf.math.top_k(both.scores, count).indices)
+
+
+def search(model, state: State, settings: Settings, ids: Ids, num_return: int) -> Generated:
+    """Searches on from prompts that have run.
+
+    Args:
+        model: as for `loop.begin`.
+        state: of `loop.begin`, of B rows.
+        settings: `num_beams` (K), `length_penalty`, `early_stopping` and the constraints are read.
+        ids: with a meaning.
+        num_return: R of the K beams are given.
+
+    Returns:
+        Rows [B*R]. A row has no tokens and the score `FORBIDDEN` where there are fewer texts.
+    """
+    count = settings.num_beams
+    batch_size, steps = tf.shape(state.logits)[0], state.log_probabilities.shape[1]
+    used = tf.reduce_sum(tf.cast(state.padding_mask, tf.int32), 1)  # [B], tokens of the prompt
+    longest = tf.minimum(steps, model.config.max_sequence_length - used)  # [B]
+    # All beams of a row are the same yet: the first alone counts.
+    alive = tf.tile(tf.one_hot([0], count, 0.0, FORBIDDEN), [batch_size, 1])  # [B, K]
+    shape = [batch_size, count]
+    finished = Pool(
+        scores=tf.fill(shape, FORBIDDEN),
+        ids=tf.fill([*shape, steps], ids.pad),
+        log_probabilities=tf.zeros([*shape, steps]),
+        lengths=tf.zeros(shape, tf.int32),
+        ended=tf.zeros(shape, tf.bool),
+    )
+    done = tf.zeros([batch_size], tf.bool)
+    rows = tf.repeat(tf.range(batch_size), count)
+
+    def advance(state, alive, finished, done):
+        state, alive, finished, done = _take(state, alive, finished, done, longest, settings, ids)
+        return run(model, state), alive, finished, done
+
+    _, _, finished, done = tf.while_loop(
+        lambda state, alive, finished, done: ~tf.reduce_all(done),
+        advance,
+        (_of_rows(state, rows), alive, finished, done),
+        maximum_iterations=steps,
+    )
+    finished = Pool(*(tf.reshape(x[:, :num_return], [-1, *x.shape[2:]]) for x in finished))
+    limit = tf.repeat(used, num_return) + finished.lengths >= model.config.max_sequence_length
+    there = finished.scores > FORBIDDEN / 2
+    return Generated(
+        ids=finished.ids,
+        lengths=finished.lengths,
+        log_probabilities=finished.log_probabilities,
+        ended=finished.ended,
+        full=there & limit & ~finished.ended,
+        scores=finished.scores,
+    )
+
+
+def _of_rows(state: State, rows: tf.Tensor) -> State:
+    """The state with some of its rows, caches with their contexts included."""
+
+    def gathered(x):
+        return tf.gather(x, rows) if x.shape.rank else x
+
+    return tf.nest.map_structure(gathered, state)
+
+
+def _take(state, alive, finished, done, longest, settings: Settings, ids: Ids):
+    """One token more of each beam.
+
+    Args:
+        state: of B*K rows.
+        alive: float32 [B, K], sums of the log-probabilities of the beams.
+        finished: `Pool` of [B, K].
+        done: bool [B], whether the search has ended for a prompt.
+        longest: int32 [B], tokens a prompt has room for.
+        settings: as for `search`.
+        ids: likewise.
+
+    Returns:
+        The first four, a token later.
+    """
+    batch_size, beams = tf.shape(alive)[0], settings.num_beams
+    steps = state.log_probabilities.shape[1]
+    alive, token, parent, own = _candidates(state, alive, settings, ids)  # [B, C]
+    source = tf.range(batch_size)[:, None] * beams + parent  # [B, C], of the B*K rows
+    now = tf.range(steps) == state.step  # [T]
+    generated = state.token_ids[:, state.prompt_length :]
+    ends = token == ids.eos
+    texts = Pool(
+        scores=alive,
+        ids=tf.where(
+            now, tf.where(ends, ids.pad, token)[..., None], tf.gather(generated, source)
+        ),  # [B, C, T]
+        log_probabilities=tf.where(now, own[..., None], tf.gather(state.log_probabilities, source)),
+        lengths=state.step + tf.cast(~ends, tf.int32),
+        ended=ends,
+    )
+    length = state.step + 1
+    last = longest <= length  # [B]
+    final = (ends | last[:, None]) & ~done[:, None] & (alive > FORBIDDEN / 2)
+    scores = tf.where(final, _score(alive, length, settings), FORBIDDEN)
+    finished = finished.best(texts._replace(scores=scores), beams)
+    alive, index = tf.math.top_k(tf.where(ends, FORBIDDEN, alive), beams)  # [B, K]
+    source = tf.reshape(tf.gather(source, index, batch_dims=1), [-1])  # [B*K]
+    token = tf.reshape(tf.gather(token, index, batch_dims=1), [-1, 1])
+    column = state.prompt_length + state.step
+    state = _of_rows(state, source)
+    here = tf.range(tf.shape(state.token_ids)[1]) == column  # [Lmax]
+    state = state._replace(
+        token_ids=tf.where(here, token, state.token_ids),
+        padding_mask=state.padding_mask | here,
+        step=length,
+        log_probabilities=tf.reshape(
+            tf.gather(texts.log_probabilities, index, batch_dims=1), [-1, steps]
+        ),
+    )
+    done |= last | _settled(alive[:, 0], finished.scores, length, longest, settings)
+    return state, alive, finished, done
+
+
+def _candidates(state: State, alive: tf.Tensor, settings: Settings, ids: Ids):
+    """The likeliest ways to go on, C = 2K or all there are.
+
+    Returns:
+        Sums of log-probabilities, ids, beams they go on from, and the model's own log-probabilities
+        of these ids: [B, C] each.
+    """
+    beams, size = settings.num_beams, state.logits.shape[-1]
+    past = Past(state.token_ids, state.padding_mask, state.prompt_length + state.step, state.step)
+    own = tf.nn.log_softmax(state.logits)  # [B*K, V]
+    penalised = own
+    if settings.repetition_penalty != 1:
+        penalised = tf.nn.log_softmax(constraints.penalise(state.logits, past, settings))
+    allowed = constraints.allow(penalised, past, settings, ids)
+    totals = tf.reshape(alive, [-1, 1]) + allowed
+    totals = tf.reshape(totals, [-1, beams * size])
+    totals, places = tf.math.top_k(totals, min(2 * beams, beams * size))  # [B, C]
+    own = tf.gather(tf.reshape(own, [-1, beams * size]), places, batch_dims=1)
+    return totals, places % size, places // size, own
+
+
+def _score(sums: tf.Tensor, length: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """log-probability / length^penalty (after Wu et al. 2016, arXiv:1609.08144, section 7)."""
+    return sums / tf.pow(tf.cast(length, tf.float32), settings.length_penalty)
+
+
+def _settled(best, finished, length, longest, settings: Settings) -> tf.Tensor:
+    """Whether no alive beam of a prompt can still come among the finished ones: bool [B].
+
+    Args:
+        best: float32 [B], of the likeliest alive beam.
+        finished: scores of the finished ones, best first, [B, K].
+        length: int32 [], tokens of the alive ones.
+        longest: as for `_take`.
+        settings: the penalty and `early_stopping`.
+    """
+    worst = finished[:, -1]
+    enough = worst > FORBIDDEN / 2
+    # A negative sum over a growing length rises, over a length to a negative power it falls.
+    soonest = tf.maximum(length + 1, settings.min_new_tokens + 1)
+    at = longest if settings.length_penalty > 0 else tf.minimum(soonest, longest)
+    over = enough if settings.early_stopping else enough & (_score(best, at, settings) <= worst)
+    return over | (best <= FORBIDDEN / 2)

@@ -1,4 +1,4 @@
-"""GPT-2's two files of byte-level BPE: `vocab.json`, ids of tokens, and `merges.txt`, pairs by rank.
+"""GPT-2's two files of byte-level BPE: `vocab.json` with ids, `merges.txt` with pairs by rank.
 
 Format: openai/gpt-2 `encoder.json` and `vocab.bpe`, which transformers took over under these names.
 """
@@ -44,7 +44,9 @@ def read(path: Path, add_prefix_space: bool) -> tokenizers.Tokenizer:
 
 def _merges(path: Path) -> list[tuple[str, str]]:
     """The pairs of a `merges.txt`, the first of the highest rank."""
-    content = files.read_bytes(path, "the merges of the vocab.json beside it, a pair a line", LARGEST)
+    content = files.read_bytes(
+        path, "the merges of the vocab.json beside it, a pair a line", LARGEST
+    )
     try:
         lines = content.decode().split("\n")
     except UnicodeDecodeError as error:
@@ -56,7 +58,7 @@ def _merges(path: Path) -> list[tuple[str, str]]:
         pair = line.removesuffix("\r").split(" ")
         if len(pair) != 2 or not all(pair):
             raise files.InputError(
-                f"{path}, line {number}: found {line[:40]!r}; wanted two tokens with a space between"
+                f"{path}, line {number}: found {line[:40]!r}; wanted two tokens and a space"
             )
         pairs.append((pair[0], pair[1]))
     return pairs

@@ -58,7 +58,9 @@ class GraphDecoder:
             texts = _valid(texts)
         if self._table.strips:
             stripped = re.escape(self._table.stripped)
-            texts = tf.strings.regex_replace(texts, f"^(?:{stripped}){{1,{self._table.strips}}}", "")
+            texts = tf.strings.regex_replace(
+                texts, f"^(?:{stripped}){{1,{self._table.strips}}}", ""
+            )
         return texts
 
     def _with_bytes(self, pieces, ids, row, opens) -> tuple[tf.Tensor, tf.Tensor]:

@@ -225,7 +225,11 @@ def check_rows(path: Path, settings: Settings, backend: tokenizers.Tokenizer) ->
     Raises:
         InputError: a model that was trained with other rows would be asked with these.
     """
-    if path.suffix != ".json" or path.name == VOCAB_JSON or settings.config.tokenizer_class not in _AS_IN_JSON:
+    if (
+        path.suffix != ".json"
+        or path.name == VOCAB_JSON
+        or settings.config.tokenizer_class not in _AS_IN_JSON
+    ):
         return
     theirs = tokenizers.Tokenizer.from_file(str(path))
     theirs.no_truncation()

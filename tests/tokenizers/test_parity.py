@@ -134,7 +134,8 @@ EVERYTHING = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize(
-    ("model", "kwargs"), [("wordpiece", {}), ("bpe", {"lowercase": False}), ("unigram", {}), ("character", {})],
+    ("model", "kwargs"),
+    [("wordpiece", {}), ("bpe", {"lowercase": False}), ("unigram", {}), ("character", {})],
 )
 @EVERYTHING
 def test_real_text(languages, tmp_path, model, kwargs, everything):

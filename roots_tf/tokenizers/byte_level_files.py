@@ -26,6 +26,11 @@ def read(path: Path, add_prefix_space: bool) -> tokenizers.Tokenizer:
         InputError: a file is missing or damaged, or a merge has tokens that are not there.
     """
     vocab = schema.check(files.read_json(path), dict[str, int], str(path))
+    if sorted(vocab.values()) != list(range(len(vocab))):
+        raise files.InputError(
+            f"found {len(vocab)} tokens in {path} with other ids than those from 0 on; wanted each "
+            "once: write that file again"
+        )
     merges = _merges(path.with_name(MERGES))
     try:
         backend = tokenizers.Tokenizer(models.BPE(vocab, merges))

@@ -67,7 +67,7 @@ class Config:
     )
     output: str = program.flag(help="folder of the document shards", role="output_folder")
     recipe: str = program.flag(
-        "books", help="books, web or the path of a TOML file of steps", role="input"
+        "books", help="books, web, verbatim or the path of a TOML file of steps", role="input"
     )
     sample: int = program.flag(
         0,

@@ -1,4 +1,4 @@
-"""Train a vocabulary (WordPiece, byte-level BPE or Unigram) on documents or raw text.
+"""Train a vocabulary (WordPiece, byte-level BPE, Unigram, characters) on documents or raw text.
 
     roots train-tokenizer --input=documents/ --output=vocabulary/ --vocab_size=30522
     roots train-tokenizer --input='udhr/*.txt' --output=vocabulary/ --model=unigram --nolowercase
@@ -50,7 +50,7 @@ class Config:
         role="input",
     )
     output: str = program.flag(help="folder of the vocabulary", role="output_folder")
-    model: Literal["wordpiece", "bpe", "unigram"] = program.flag(
+    model: Literal["wordpiece", "bpe", "unigram", "character"] = program.flag(
         "wordpiece", help="kind of the vocabulary"
     )
     vocab_size: int = program.flag(
@@ -70,8 +70,8 @@ class Config:
     )
     character_coverage: float = program.flag(
         alphabet.COVERAGE,
-        help="share of the text that is made up, at least, by the characters that WordPiece and "
-        "Unigram keep; the others become [UNK]",
+        help="share of the text that is made up, at least, by the characters that WordPiece, "
+        "Unigram and characters keep; the others become [UNK]",
         above=0,
         maximum=1,
     )

@@ -41,9 +41,9 @@ class CausalRows(RowMaker):
         """Refuses a tokenizer that lacks a special token.
 
         Raises:
-            InputError: a padding token, or what begins or ends a text, is missing.
+            InputError: what begins or what ends a text is missing.
         """
-        roles = ("pad", "bos", "eos")
+        roles = ("bos", "eos")
         if missing := [r for r in roles if getattr(self.tokenizer, f"{r}_id") is None]:
             raise files.InputError(
                 f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: "
@@ -69,7 +69,7 @@ class CausalRows(RowMaker):
     def features(self, rows, chance):
         """Features of the worker's rows; a row that only fills the batch predicts nothing."""
         rows = chance.of_worker(rows)
-        features = packing.features(rows["tokens"], rows["starts"], self.tokenizer.pad_id)
+        features = packing.features(rows["tokens"], rows["starts"], self.tokenizer.causal_pad_id)
         predicted = rows["predicted"] > 0
         weights = tf.cast(predicted, tf.float32) * chance.example_weights[:, None]
         return features | {

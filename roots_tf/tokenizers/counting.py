@@ -213,6 +213,16 @@ def before_spaces(text: str) -> list[str]:
     return (_ASCII_BEFORE_SPACES if text.isascii() else _before_spaces()).split(text)
 
 
+def behind_spaces(text: str) -> list[str]:
+    """Cuts a text behind each space or line feed, so that words come again with what follows them.
+
+    >>> behind_spaces("To be,\\nor  not")
+    ['To ', 'be,\\n', 'or ', ' ', 'not']
+    """
+    return _BEHIND_SPACES.findall(text)
+
+
+_BEHIND_SPACES = re.compile(r"[^ \n]+[ \n]?|[ \n]")
 _ASCII_BEFORE_SPACES = re.compile("(?<=[!-~])(?= [!-~])")
 
 

@@ -21,7 +21,8 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
 
     WordPiece gets a token a word. Unigram gets a piece that scores just above the pieces which made
     up the word. BPE gets merges, after all others, that join the pieces of the word from left to
-    right, and the tokens in between; other words that hold the same pieces get shorter, too.
+    right, and the tokens in between; other words that hold the same pieces get shorter, too. Of a
+    vocabulary of characters, the words are characters.
 
     Args:
         tokenizer: the old one; stays as it is.
@@ -35,7 +36,12 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
             that were added to the old one stand where the new words would.
     """
     settings = json.loads(tokenizer.backend.to_str())
-    add = {"wordpiece": _add_tokens, "bpe": _add_merges, "unigram": _add_pieces}[tokenizer.kind]
+    add = {
+        "wordpiece": _add_tokens,
+        "bpe": _add_merges,
+        "unigram": _add_pieces,
+        "character": _add_characters,
+    }[tokenizer.kind]
     stretches = [_stretch(tokenizer, word) for word in words]
     _take_in_added_tokens(tokenizer, settings)
     add(settings["model"], tokenizer.backend.model, list(dict.fromkeys(stretches)))
@@ -56,7 +62,15 @@ def split_words(
     Returns:
         Words of letters, as the normaliser leaves them, the most frequent first; in scripts without
         spaces, those of `words.cut` that are one word to the tokenizer.
+
+    Raises:
+        InputError: its tokens are characters.
     """
+    if tokenizer.kind == "character":
+        raise files.InputError(
+            "found a vocabulary of characters, which has no words; wanted --words with a character "
+            "a line, or a vocabulary of another kind"
+        )
     counts: Counter[str] = Counter()
     normalizer = tokenizer.backend.normalizer
     for text in texts:
@@ -136,6 +150,11 @@ def _add_tokens(model: dict, old: models.Model, stretches: list[str]) -> None:
                 f"found {stretch!r}, a word of {len(stretch)} characters; the tokenizer gives "
                 f"[UNK] for any above {limit}"
             )
+        model["vocab"].setdefault(stretch, len(model["vocab"]))
+
+
+def _add_characters(model: dict, old: models.Model, stretches: list[str]) -> None:
+    for stretch in stretches:
         model["vocab"].setdefault(stretch, len(model["vocab"]))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.storage import files
-from roots_tf.tokenizers import characters, graph_added_tokens
+from roots_tf.tokenizers import characters, graph_added_tokens, graph_decoding
 
 # An entry is what a code point becomes, in one int32: a code point and its class, or flags.
 _CODE_BITS = 21
@@ -34,10 +34,16 @@ class Characters(NamedTuple):
 
 
 class GraphTokenizer(tf.Module):
-    """Text to ids in the graph; see `Tokenizer.graph`.
+    """Text to ids in the graph, and back; see `Tokenizer.graph`.
 
-    The arrays are constants of the graph: nothing to initialise, nothing to look for on disk.
+    The arrays, made of a `Tokenizer`, are constants of the graph: nothing to initialise, nothing to
+    look for on disk.
     """
+
+    def __init__(self, tokenizer):
+        super().__init__(name="tokenizer")
+        self._tokenizer = tokenizer
+        self._decoder: graph_decoding.GraphDecoder | None = None
 
     # AutoGraph would take seconds to rewrite code that needs none of it.
     @tf.autograph.experimental.do_not_convert
@@ -65,6 +71,16 @@ class GraphTokenizer(tf.Module):
             Three int32 [B, None]; starts and ends count code points of the text as given.
         """
         return self._in_parts(texts, with_offsets=True)
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(self, ids, skip_special_tokens: bool = True) -> tf.Tensor:
+        """Strings [B] of `ids` int32 [B, T] or ragged [B, None], as `Tokenizer.decode` gives them.
+
+        `graph_decoding.GraphDecoder` says more, also of `skip_special_tokens`.
+        """
+        if self._decoder is None:
+            self._decoder = graph_decoding.GraphDecoder(self._tokenizer)
+        return self._decoder(ids, skip_special_tokens)
 
     def _in_parts(self, texts: tf.Tensor, with_offsets: bool) -> list[tf.RaggedTensor]:
         """Calls `_ragged` on about `BYTES_AT_ONCE` of text at a time, which bounds the memory."""

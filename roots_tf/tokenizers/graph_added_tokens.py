@@ -35,6 +35,21 @@ def check(added_tokens: Sequence[dict], *, normalized: bool) -> None:
             )
 
 
+def without_normaliser(added_tokens: Sequence[dict]) -> list[dict]:
+    """The same tokens, all searched for in the text as it is, where nothing normalises it.
+
+    Normalised ones, such as GPT-2's <|endoftext|>, are searched for behind the others. That makes
+    a difference only where there are both, and one can begin inside another: then they stay.
+
+    Args:
+        added_tokens: those of a `tokenizer.json`.
+    """
+    kinds = {token["normalized"] for token in added_tokens}
+    if len(kinds) > 1 and _can_overlap([token["content"] for token in added_tokens]):
+        return list(added_tokens)
+    return [token | {"normalized": False} for token in added_tokens]
+
+
 class AddedTokens:
     """Finds tokens in characters, leftmost first, longest first.
 

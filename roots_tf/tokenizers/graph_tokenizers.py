@@ -1,11 +1,12 @@
 """The table from a kind of tokenizer to its class in the graph."""
 
-from roots_tf.tokenizers import graph, graph_bpe, graph_unigram, graph_wordpiece
+from roots_tf.tokenizers import graph, graph_bpe, graph_characters, graph_unigram, graph_wordpiece
 
 KINDS = {
     "wordpiece": graph_wordpiece.GraphWordpiece,
     "bpe": graph_bpe.GraphBpe,
     "unigram": graph_unigram.GraphUnigram,
+    "character": graph_characters.GraphCharacters,
 }
 
 

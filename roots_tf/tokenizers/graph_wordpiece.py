@@ -22,7 +22,7 @@ class GraphWordpiece(graph.GraphTokenizer):
     """
 
     def __init__(self, tokenizer):
-        super().__init__(name="tokenizer")
+        super().__init__(tokenizer)
         settings = tokenizer.settings
         pre_tokenizer = (settings["pre_tokenizer"] or {}).get("type")
         if pre_tokenizer != "BertPreTokenizer":

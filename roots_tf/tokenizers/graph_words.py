@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from roots_tf.tokenizers import characters, graph, graph_charsmap
+from roots_tf.tokenizers import characters, graph, graph_added_tokens, graph_charsmap
 
 
 class WordBatch(NamedTuple):
@@ -39,15 +39,18 @@ class GraphWords(graph.GraphTokenizer):
     """
 
     def __init__(self, tokenizer, classes):
-        super().__init__(name="tokenizer")
+        super().__init__(tokenizer)
         settings = tokenizer.settings["normalizer"]
         if settings is not None and settings["type"] == "Precompiled":
             self._normalize = graph_charsmap.CharsmapNormalizer(
                 base64.b64decode(settings["precompiled_charsmap"]), classes, tokenizer.added_tokens
             )
         else:
+            added = tokenizer.added_tokens
+            if settings is None:
+                added = graph_added_tokens.without_normaliser(added)
             self._normalize = graph.Normalizer(
-                settings, tokenizer.backend.normalizer, classes, tokenizer.added_tokens
+                settings, tokenizer.backend.normalizer, classes, added
             )
         self._special_tokens = [token["content"] for token in tokenizer.added_tokens]
         self._special_token_ids = [token["id"] for token in tokenizer.added_tokens]

@@ -7,7 +7,7 @@ import tokenizers
 from absl import logging
 
 from roots_tf.storage import checksums, files, schema
-from roots_tf.tokenizers import sentencepiece, transformers_settings, vocabulary
+from roots_tf.tokenizers import byte_level_files, sentencepiece, transformers_settings, vocabulary
 from roots_tf.tokenizers.tokenizer import (
     BERT_ROLES,
     JSON_NAME,
@@ -25,7 +25,8 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
 
     Args:
         path: a folder that holds one of the following, or one of them: `tokenizer.json`, a
-            WordPiece `vocab.txt`, a SentencePiece `.model` of the Unigram kind.
+            WordPiece `vocab.txt`, GPT-2's `vocab.json` with `merges.txt` beside it, a SentencePiece
+            `.model` of the Unigram kind.
         lowercase: for a `vocab.txt`, whether text is lower-cased and loses its accents. None asks
             `tokenizer_config.json` beside it, where true is the default, and without one, whether
             the vocabulary holds upper-case letters.
@@ -42,7 +43,9 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
         settings = settings.replace(do_lower_case=lowercase)
     source = path.with_name(transformers_settings.CONFIG_NAME)
     transformers_settings.check_class(settings.config.tokenizer_class, path, source)
-    if path.suffix == ".json":
+    if path.name == transformers_settings.VOCAB_JSON:
+        backend = byte_level_files.read(path, bool(settings.config.add_prefix_space))
+    elif path.suffix == ".json":
         backend = _read_json(path)
     elif path.suffix == ".model":
         if settings.config.do_lower_case:
@@ -63,7 +66,8 @@ def vocabulary_file(path: str | Path) -> Path:
     """The file that a tokenizer is read from; argument and error as for `load`."""
     path = Path(path)
     if path.is_dir():
-        names = (JSON_NAME, VOCABULARY_NAME, *SENTENCEPIECE_NAMES)
+        gpt2 = transformers_settings.VOCAB_JSON
+        names = (JSON_NAME, VOCABULARY_NAME, gpt2, *SENTENCEPIECE_NAMES)
         paths = [path / name for name in names if (path / name).is_file()]
         if not paths:
             raise files.InputError(
@@ -73,7 +77,8 @@ def vocabulary_file(path: str | Path) -> Path:
         path = paths[0]
     elif not path.exists():
         raise files.InputError(
-            f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME} or .model"
+            f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME}, "
+            f"{transformers_settings.VOCAB_JSON} or .model"
         )
     return path
 

@@ -159,7 +159,7 @@ def remarks(report: dict, spelled: Spelling, wanted_size: int) -> list[str]:
         wanted_size: ids that were asked for, at most.
     """
     model, found = report["model"], []
-    if report["vocab_size"] < wanted_size:
+    if report["vocab_size"] < wanted_size and model != "character":
         found.append(
             f"{report['vocab_size']:,} ids, not {wanted_size:,} (--vocab_size): the corpus has no "
             "more pieces that occur often enough; a model needs no more rows than that. More text "
@@ -186,7 +186,7 @@ def _on_lost(spelled: Spelling, model: str, size: int) -> str:
         f"({spelled.lost} ...; of each script {parts}), are not in the vocabulary and become "
         "[UNK]; "
     )
-    if size < 2 * spelled.num_needed:
+    if size < 2 * spelled.num_needed and model != "character":
         return line + (
             f"{size:,} ids are too few for {spelled.num_needed:,} characters and words of them: "
             f"wanted a --vocab_size of {4 * spelled.num_needed:,} or so; --model=bpe spells all"

@@ -32,6 +32,8 @@ def shown(tokenizer, ids_or_pieces: Sequence[int | str]) -> list[str]:
         added = {token["content"] for token in tokenizer.added_tokens}
         byte_of = {letter: byte for byte, letter in enumerate(byte_letters())}
         pieces = [piece if piece in added else _text_of(piece, byte_of) for piece in pieces]
+    if tokenizer.kind == "character":
+        pieces = [SPACE if piece == " " else piece for piece in pieces]
     return [_printable(piece) for piece in pieces]
 
 
@@ -104,6 +106,8 @@ def characters(tokenizer) -> np.ndarray:
             else len(piece.removeprefix(prefix).replace(SPACE, ""))
             for piece in tokenizer.vocabulary
         ]  # fmt: skip
+    if tokenizer.kind == "character":
+        counts = [int(not piece.isspace()) for piece in tokenizer.vocabulary]
     counts = np.array(counts, np.int64)
     counts[list(tokenizer.special_ids)] = 0
     if tokenizer.unk_id is not None:

@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from roots_tf.storage import checksums, files
-from roots_tf.tokenizers import bulk, vocabulary
+from roots_tf.tokenizers import bulk, single_characters, vocabulary
 
 JSON_NAME = "tokenizer.json"
 VOCABULARY_NAME = "vocab.txt"
@@ -25,10 +25,11 @@ _ROLES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
+END_OF_TEXT = "<|endoftext|>"  # of GPT-2: one token that begins and ends texts
 # What stands before and behind a text of a causal model; without one of these, [CLS] and [SEP] do.
 _TEXT_ENDS = {
-    "bos": ("<|begin_of_text|>", "<|endoftext|>"),
-    "eos": ("<|end_of_text|>", "<|endoftext|>"),
+    "bos": ("<|begin_of_text|>", END_OF_TEXT),
+    "eos": ("<|end_of_text|>", END_OF_TEXT),
 }
 BERT_ROLES = {role: names[0] for role, names in _ROLES.items()}
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
@@ -47,13 +48,15 @@ class Tokenizer:
     """Text to ids and back.
 
     Attributes:
-        kind: "wordpiece", "bpe" or "unigram".
+        kind: "wordpiece", "bpe", "unigram" or "character".
         vocabulary: token of each id.
         size: number of ids.
         pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens; None for one that a
             loaded vocabulary does not have.
         bos_id, eos_id: ids of what begins and ends a text of a causal model, one and the same in
             GPT-2; those of [CLS] and [SEP] where the vocabulary has no tokens for it.
+        causal_pad_id: id that stands on padding in rows of causal models, which see none of it:
+            `pad_id`, or `eos_id` of a vocabulary without a padding token, such as GPT-2's.
         special_ids: ids of all tokens that no ordinary text gives, ascending; of the added tokens
             those that are special.
         roles: names of special tokens that were given, by role, such as {"mask": "<mask>"}.
@@ -65,7 +68,7 @@ class Tokenizer:
             those of RoBERTa are looked for.
 
     Raises:
-        InputError: the model is none of WordPiece, BPE and Unigram, or ids are missing.
+        InputError: the model is none of WordPiece, BPE, Unigram and characters, or ids are missing.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, roles: Mapping[str, str] | None = None):
@@ -74,10 +77,12 @@ class Tokenizer:
         self.backend = backend
         self.settings = json.loads(backend.to_str())
         self.kind = self.settings["model"]["type"].lower()
-        if self.kind not in ("wordpiece", "bpe", "unigram"):
+        if single_characters.is_of_characters(self.settings):
+            self.kind = "character"
+        if self.kind not in ("wordpiece", "bpe", "unigram", "character"):
             raise files.InputError(
                 f"found a tokenizer of the model {self.settings['model']['type']}; "
-                "wanted WordPiece, BPE or Unigram"
+                "wanted WordPiece, BPE, Unigram or characters"
             )
         ids = backend.get_vocab(with_added_tokens=True)
         self.size = len(ids)
@@ -97,6 +102,7 @@ class Tokenizer:
             setattr(self, f"{role}_id", found[0] if found else None)
         self.bos_id = self.cls_id if self.bos_id is None else self.bos_id
         self.eos_id = self.sep_id if self.eos_id is None else self.eos_id
+        self.causal_pad_id = self.eos_id if self.pad_id is None else self.pad_id
         if self.cls_id is not None and self.sep_id is not None:
             backend.post_processor = _bert_template(
                 self.vocabulary[self.cls_id], self.cls_id, self.vocabulary[self.sep_id], self.sep_id
@@ -139,10 +145,12 @@ class Tokenizer:
         return Encoded(np.fromiter(ids, np.int32, total), splits, spans[:, 0], spans[:, 1])
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Text of `ids`; `skip_special_tokens` leaves out [CLS] and the like."""
-        return self.backend.decode(
-            np.asarray(ids).tolist(), skip_special_tokens=skip_special_tokens
-        )
+        """Text of `ids`; `skip_special_tokens` leaves out [CLS] and the like.
+
+        An id that is not in the vocabulary says nothing, such as a -1 that fills a row.
+        """
+        kept = [i for i in np.asarray(ids).tolist() if 0 <= i < self.size]
+        return self.backend.decode(kept, skip_special_tokens=skip_special_tokens)
 
     @functools.cached_property
     def starts_word(self) -> np.ndarray:
@@ -150,12 +158,15 @@ class Tokenizer:
 
         WordPiece: tokens without "##". Byte-level BPE and Unigram mark the space before a word in
         its first token; a token that starts with punctuation starts a word there too, as it does
-        in BERT.
+        in BERT. Of characters, whitespace and punctuation do.
         """
         specials = set(self.special_ids)
         if self.kind == "wordpiece":
             prefix = self.settings["model"]["continuing_subword_prefix"]
             starts = [not token.startswith(prefix) for token in self.vocabulary]
+        elif self.kind == "character":
+            pattern = re.compile(rf"[\s{_ASCII_PUNCTUATION}]$")
+            starts = [bool(pattern.match(token)) for token in self.vocabulary]
         else:
             pattern = re.compile(rf"[ĠĊĉ▁ {_ASCII_PUNCTUATION}]")
             starts = [bool(pattern.match(token)) for token in self.vocabulary]
@@ -199,12 +210,24 @@ class Tokenizer:
             config["do_lower_case"] = normalizer.get("lowercase", False)
             config["strip_accents"] = normalizer.get("strip_accents")
             config["tokenize_chinese_chars"] = normalizer.get("handle_chinese_chars", True)
-        for role in _ROLES:
+        else:
+            # Else `decode` of transformers takes the spaces before "." and the like away.
+            config["clean_up_tokenization_spaces"] = False
+        for role in (*_ROLES, *self._own_text_ends()):
             if (token_id := getattr(self, f"{role}_id")) is not None:
                 config[f"{role}_token"] = self.vocabulary[token_id]
         # Ends of a text that were named; others are found by the names that they usually have.
         named = {role: self.roles[role] for role in _TEXT_ENDS if role in self.roles}
         return config | {f"{role}_token": token for role, token in named.items()}
+
+    def _own_text_ends(self) -> list[str]:
+        """Which of "bos" and "eos" were given or are other tokens than [CLS] and [SEP]."""
+        stand_ins = {"bos": self.cls_id, "eos": self.sep_id}
+        return [
+            role
+            for role, stand_in in stand_ins.items()
+            if role in self.roles or getattr(self, f"{role}_id") != stand_in
+        ]
 
     def _is_as_bert_tokenizer_makes_it(self) -> bool:
         """Whether transformers' class, which takes only words from a tokenizer.json, fits."""
@@ -219,13 +242,19 @@ class Tokenizer:
 
     def _bulk_encoder(self) -> bulk.WholeTexts:
         """The encoder that cuts texts where that does not change ids."""
-        plain = all(
-            not (token["lstrip"] or token["rstrip"] or token["single_word"] or token["normalized"])
-            and re.match(rf"[{_ASCII_PUNCTUATION}]\S*$", token["content"])
+        normalizer = (self.settings["normalizer"] or {"type": None})["type"]
+        as_it_stands = all(
+            not (token["lstrip"] or token["rstrip"] or token["single_word"])
+            and not (token["normalized"] and normalizer)
             for token in self.added_tokens
         )
-        normalizer = (self.settings["normalizer"] or {"type": None})["type"]
+        plain = as_it_stands and all(
+            re.match(rf"[{_ASCII_PUNCTUATION}]\S*$", token["content"])
+            for token in self.added_tokens
+        )
         pre_tokenizer = self.settings["pre_tokenizer"] or {"type": None}
+        if self.kind == "character" and as_it_stands and normalizer is None:
+            return single_characters.CharacterTable(self.backend, self.settings)
         if plain and normalizer in ("BertNormalizer", None):
             if self.kind == "wordpiece" and pre_tokenizer["type"] == "BertPreTokenizer":
                 # ASCII punctuation always is a word of its own, and no accent composes with it.

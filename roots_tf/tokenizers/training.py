@@ -1,12 +1,15 @@
 """Training of vocabularies: Hugging Face `tokenizers` counts and learns, the rules are ours.
 
-Every vocabulary starts with [PAD] [UNK] [CLS] [SEP] [MASK], ids 0 to 4. The rules are chosen so
-that the graph can follow them exactly, see `graph`:
+Every vocabulary starts with [PAD] [UNK] [CLS] [SEP] [MASK], ids 0 to 4; in BPE and characters
+<|endoftext|> follows, which begins and ends the texts of causal models as in GPT-2. Elsewhere [CLS]
+begins and [SEP] ends them, so that BERT's vocabularies stay BERT's. The rules are chosen so that
+the graph can follow them exactly, see `graph`:
 
     wordpiece   BERT's normaliser and pre-tokenizer (Devlin et al., 2018)
     bpe         GPT-2's byte-level pieces (Radford et al., 2019); no text is unknown
     unigram     words at whitespace, "▁" before each (Kudo, 2018, arXiv 1804.10959); a longer word
                 than BERT's limit counts as several, which bounds the search for its pieces
+    character   each code point, see `single_characters`
 
 WordPiece and BPE give the same bytes whenever they are trained on the same words. Unigram does not:
 its trainer in `tokenizers` adds up probabilities in the order of a hash map.
@@ -24,8 +27,8 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from roots_tf.storage import files
-from roots_tf.tokenizers import alphabet, bulk, counting, marks, unspaced
-from roots_tf.tokenizers.tokenizer import Tokenizer, wordpiece
+from roots_tf.tokenizers import alphabet, bulk, counting, marks, single_characters, unspaced
+from roots_tf.tokenizers.tokenizer import END_OF_TEXT, Tokenizer, wordpiece
 from roots_tf.tokenizers.vocabulary import SPECIAL_TOKENS, SUFFIX_PREFIX
 
 MAX_WORD_CHARS = 100  # `max_input_chars_per_word` of google-research/bert
@@ -41,9 +44,16 @@ _RULES = {
     "wordpiece": unspaced.Rules(inside=SUFFIX_PREFIX, longest=MAX_WORD_CHARS),
     "bpe": unspaced.Rules(lead=" ", in_bytes=True),
     "unigram": unspaced.Rules(lead=SPACE),
+    "character": None,
+}
+_SPECIAL_TOKENS = {
+    "wordpiece": SPECIAL_TOKENS,
+    "bpe": (*SPECIAL_TOKENS, END_OF_TEXT),
+    "unigram": SPECIAL_TOKENS,
+    "character": (*SPECIAL_TOKENS, END_OF_TEXT),
 }
 
-Model = Literal["wordpiece", "bpe", "unigram"]
+Model = Literal["wordpiece", "bpe", "unigram", "character"]
 
 
 def count(
@@ -101,8 +111,8 @@ def train(
         multiple_of: the number of ids is rounded up to a multiple of this, with [unused...] tokens
             where the corpus does not give as many; matrices of round sizes are faster.
         min_frequency: occurrences that a pair needs to be merged (WordPiece and BPE).
-        character_coverage: share of the text that the characters make up that WordPiece and
-            Unigram keep at least, see `alphabet`; byte-level BPE spells all.
+        character_coverage: share of the text that the characters make up that WordPiece, Unigram
+            and characters keep at least, see `alphabet`; byte-level BPE spells all.
         limit_alphabet: characters, at most, that they keep.
 
     Returns:
@@ -121,7 +131,7 @@ def train(
         raise files.InputError("found no text in the input; wanted documents to train on")
     kept = (character_coverage, limit_alphabet)
     backend.model = _LEARN[model](words, vocab_size, min_frequency, kept)
-    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    backend.add_special_tokens(list(_SPECIAL_TOKENS[model]))
     if missing := -backend.get_vocab_size() % multiple_of:
         backend = _with_unused(backend, missing)
     tokenizer = Tokenizer(backend)
@@ -200,13 +210,19 @@ def _learn_wordpiece(
 
 def _bpe(lowercase: bool, strips: bool):
     backend = tokenizers.Tokenizer(models.BPE())
-    if lowercase or strips:
-        backend.normalizer = normalizers.BertNormalizer(
-            clean_text=False, handle_chinese_chars=False, strip_accents=strips, lowercase=lowercase
-        )
+    backend.normalizer = _of_all_text(lowercase, strips)
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     return backend, counting.before_spaces
+
+
+def _of_all_text(lowercase: bool, strips: bool) -> normalizers.BertNormalizer | None:
+    """A normaliser that keeps spaces and control characters; None where nothing is changed."""
+    if not (lowercase or strips):
+        return None
+    return normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=False, strip_accents=strips, lowercase=lowercase
+    )
 
 
 def _learn_bpe(
@@ -216,7 +232,7 @@ def _learn_bpe(
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=list(_SPECIAL_TOKENS["bpe"]),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -257,8 +273,30 @@ def _learn_unigram(
     return _trained(models.Unigram(), spelled, trainer).model
 
 
-_PREPARE = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram}
-_LEARN = {"wordpiece": _learn_wordpiece, "bpe": _learn_bpe, "unigram": _learn_unigram}
+def _character(lowercase: bool, strips: bool):
+    backend = tokenizers.Tokenizer(single_characters.model(SPECIAL_TOKENS, ()))
+    backend.normalizer = _of_all_text(lowercase, strips)
+    single_characters.prepare(backend)
+    return backend, counting.behind_spaces
+
+
+def _learn_character(
+    words: Counter[str], vocab_size: int, min_frequency: int, kept: tuple[float, int]
+) -> models.WordLevel:
+    del min_frequency  # a character is no pair
+    special = _SPECIAL_TOKENS["character"]
+    return single_characters.model(
+        special, sorted(alphabet.choose(words, vocab_size - len(special), (), *kept))
+    )
+
+
+_PREPARE = {"wordpiece": _wordpiece, "bpe": _bpe, "unigram": _unigram, "character": _character}
+_LEARN = {
+    "wordpiece": _learn_wordpiece,
+    "bpe": _learn_bpe,
+    "unigram": _learn_unigram,
+    "character": _learn_character,
+}
 
 
 def _with_unused(backend: tokenizers.Tokenizer, missing: int) -> tokenizers.Tokenizer:

@@ -19,6 +19,7 @@ from tokenizers import normalizers
 from roots_tf.storage import files, schema
 
 CONFIG_NAME = "tokenizer_config.json"
+VOCAB_JSON, MERGES = "vocab.json", "merges.txt"  # of GPT-2
 ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
 # Classes whose text is cut as BERT's is; of the others each has rules of its own, such as MeCab's
 # words of BertJapaneseTokenizer.
@@ -27,6 +28,8 @@ _AS_BERT = {
     for name in ("Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "Lxmert", "Splinter")
     for speed in ("", "Fast")
 }
+# Classes whose `vocab.json` and `merges.txt` are read as GPT-2's.
+_AS_GPT2 = {"GPT2Tokenizer", "GPT2TokenizerFast"}
 _AS_IN_JSON = {"PreTrainedTokenizerFast", "TokenizersBackend", "PreTrainedTokenizer"}
 _OF_NORMALIZER = ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")
 _ONLY = {  # settings of which one value is done here
@@ -102,6 +105,7 @@ class TokenizerConfig(SpecialTokensMap):
     padding_side: str | None = None
     word_tokenizer_type: str | None = None
     subword_tokenizer_type: str | None = None
+    add_prefix_space: bool | None = None
     added_tokens_decoder: dict[str, AddedToken] | None = None
     model_input_names: tuple[str, ...] | None = None
 
@@ -183,10 +187,11 @@ class Settings:
 
 
 def check_class(name: str | None, vocabulary: Path, source: Path) -> None:
-    """Refuses a vocabulary of another tokenizer than BERT's, or a `.model` of a named one.
+    """Refuses a vocabulary that its file does not tell of, such as BertJapaneseTokenizer's.
 
-    A `tokenizer.json` tells all; a `vocab.txt` does not tell of MeCab's words, nor does a `.model`
-    tell by how much a class of transformers shifts its ids.
+    A `tokenizer.json` tells all; a `vocab.txt` does not tell of MeCab's words, a `vocab.json` not
+    of the rows of RobertaTokenizer, nor a `.model` by how much a class of transformers shifts its
+    ids.
 
     Args:
         name: class of transformers, or None where none is named.
@@ -196,8 +201,10 @@ def check_class(name: str | None, vocabulary: Path, source: Path) -> None:
     Raises:
         InputError: it is one of these.
     """
-    known = _AS_IN_JSON if vocabulary.suffix == ".model" else _AS_IN_JSON | _AS_BERT
-    if name and vocabulary.suffix != ".json" and name not in known:
+    known = {VOCAB_JSON: _AS_GPT2, ".model": set()}
+    as_it_is = known.get(vocabulary.name, known.get(vocabulary.suffix, _AS_BERT)) | _AS_IN_JSON
+    tells_all = vocabulary.suffix == ".json" and vocabulary.name != VOCAB_JSON
+    if name and not tells_all and name not in as_it_is:
         raise files.InputError(
             f"found tokenizer_class={name!r} in {source}, which has rules that {vocabulary.name} "
             "alone does not tell; wanted a tokenizer.json beside it: in transformers, "
@@ -218,7 +225,11 @@ def check_rows(path: Path, settings: Settings, backend: tokenizers.Tokenizer) ->
     Raises:
         InputError: a model that was trained with other rows would be asked with these.
     """
-    if path.suffix != ".json" or settings.config.tokenizer_class not in _AS_IN_JSON:
+    if (
+        path.suffix != ".json"
+        or path.name == VOCAB_JSON
+        or settings.config.tokenizer_class not in _AS_IN_JSON
+    ):
         return
     theirs = tokenizers.Tokenizer.from_file(str(path))
     theirs.no_truncation()

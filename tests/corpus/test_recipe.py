@@ -22,6 +22,10 @@ def test_the_recipes_of_the_package(name):
     assert "exact_duplicates" in [step.name for step in steps]
 
 
+def test_a_recipe_that_changes_no_text():
+    assert [step.name for step in recipe.load("verbatim")] == ["exact_duplicates"]
+
+
 def test_every_step_is_a_frozen_dataclass_with_defaults():
     required = {"sample": {"keep": 0.5}, "decontaminate": {"evaluation_files": [__file__]}}
     for name in recipe.DOCUMENT_STEPS | recipe.CORPUS_STEPS:
@@ -88,5 +92,7 @@ def test_mistakes(tmp_path, text, message):
 
 
 def test_a_recipe_that_is_not_there():
-    with pytest.raises(InputError, match=r"could not read the recipe no/such.*'books', 'web'"):
+    with pytest.raises(
+        InputError, match=r"could not read the recipe no/such.*'books', 'verbatim', 'web'"
+    ):
         recipe.load("no/such.toml")

@@ -17,7 +17,7 @@ TEXTS = ["Unaffable [MASK], isn't it?", "", "日本 über\u0301 \0 \U0001d16d\U0
 TEXT_OPS = {"FastWordpieceTokenizeWithOffsets"}
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "character"])
 def test_mapped_batched_and_eager(vocabulary, model):
     tokenizer = tokenizers.load(vocabulary(model))
     graph = tokenizer.graph()
@@ -28,7 +28,7 @@ def test_mapped_batched_and_eager(vocabulary, model):
     assert eager == [ids[a:b].tolist() for a, b in zip(splits[:-1], splits[1:], strict=True)]
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "character"])
 def test_texts_in_parts(vocabulary, model, monkeypatch):
     graph = tokenizers.load(vocabulary(model)).graph()
     texts = tf.constant([*TEXTS, "\u00e9" * 40, ""])
@@ -48,7 +48,7 @@ def test_saved_model_in_another_process(vocabulary, tmp_path):
     module = tf.Module()
     module.tokenizers = {}
     signatures = {}
-    for model in ("wordpiece", "bpe", "unigram"):
+    for model in ("wordpiece", "bpe", "unigram", "character"):
         graph = module.tokenizers[model] = tokenizers.load(vocabulary(model)).graph()
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
@@ -82,7 +82,7 @@ print(json.dumps({n: {k: v.numpy().tolist() for k, v in o.items()} for n, o in o
         assert outputs == {name: value.numpy().tolist() for name, value in expected.items()}
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "character"])
 def test_a_served_graph_needs_no_trust(vocabulary, model):
     graph = tokenizers.load(vocabulary(model)).graph()
     signature = tf.TensorSpec([None], tf.string)
@@ -113,7 +113,7 @@ ONE_WORD = {
 }
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "character"])
 @pytest.mark.parametrize("unit", ONE_WORD.values(), ids=ONE_WORD)
 def test_a_long_word_costs_linear_time(parities, model, unit):
     """1 MB of it takes at most some tens of times as long as 100 kB; quadratic would be 100."""

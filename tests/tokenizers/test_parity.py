@@ -52,6 +52,9 @@ MODELS = [
     ("unigram", {"strip_accents": True}),
     ("unigram", {}),
     ("unigram", {"lowercase": False}),
+    ("character", {"strip_accents": True}),
+    ("character", {"lowercase": False}),
+    ("character", {}),
 ]
 MODEL_IDS = [f"{model}{list(kwargs.items())}" for model, kwargs in MODELS]
 ALL_CHARACTERS = st.characters(exclude_categories=())  # surrogates, too
@@ -87,14 +90,14 @@ def test_hostile_strings(parities, model, kwargs):
     parity.check(["", "", ""])
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "character"])
 @given(texts=TEXTS)
 @QUICK
 def test_drawn_strings(parities, model, texts):
     parities(model).check(texts)
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "character"])
 @given(texts=TEXTS)
 @QUICK
 def test_drawn_strings_cased(parities, model, texts):
@@ -107,7 +110,7 @@ def test_drawn_strings_with_the_published_vocabulary(minilm_parity, texts):
     minilm_parity.check(texts)
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "unigram", "character"])
 @pytest.mark.parametrize("planes", [range(1), pytest.param(range(1, 17), marks=pytest.mark.slow)])
 def test_every_code_point(parities, model, planes):
     """Also those planes of which `characters` asks the normaliser about one character only."""
@@ -131,7 +134,8 @@ EVERYTHING = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize(
-    ("model", "kwargs"), [("wordpiece", {}), ("bpe", {"lowercase": False}), ("unigram", {})]
+    ("model", "kwargs"),
+    [("wordpiece", {}), ("bpe", {"lowercase": False}), ("unigram", {}), ("character", {})],
 )
 @EVERYTHING
 def test_real_text(languages, tmp_path, model, kwargs, everything):

@@ -9,7 +9,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import bulk, counting, extending, training
 from tests.tokenizers.conftest import TEXT
 
-MODELS = ["wordpiece", "bpe", "unigram"]
+MODELS = ["wordpiece", "bpe", "unigram", "character"]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -19,7 +19,10 @@ def test_interface(vocabulary, tmp_path, model):
     assert tokenizer.vocabulary[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     ids = [getattr(tokenizer, f"{role}_id") for role in ("pad", "unk", "cls", "sep", "mask")]
     assert ids == [0, 1, 2, 3, 4]
-    assert tokenizer.special_ids == (0, 1, 2, 3, 4)
+    ends_texts = model in ("bpe", "character")  # with a token of its own, as GPT-2
+    assert tokenizer.special_ids == (0, 1, 2, 3, 4, 5)[: 5 + ends_texts]
+    assert tokenizer.vocabulary[tokenizer.eos_id] == ("<|endoftext|>" if ends_texts else "[SEP]")
+    assert (tokenizer.bos_id, tokenizer.causal_pad_id) == (5 if ends_texts else 2, 0)
     assert tokenizer.size == len(tokenizer.vocabulary)
     ids, splits = tokenizer.encode(["", "the lazy dog", b"\xff", "[MASK]"])
     assert (ids.dtype, splits.dtype) == (np.int32, np.int64)
@@ -60,7 +63,7 @@ def test_the_cache_starts_anew_when_it_is_full(vocabulary, model, monkeypatch):
             assert tokenizer.encode([line])[0].tolist() == expected.ids.tolist()
 
 
-@pytest.mark.parametrize("model", ["wordpiece", "bpe"])
+@pytest.mark.parametrize("model", ["wordpiece", "bpe", "character"])
 def test_training_gives_the_same_bytes_again(vocabulary, tmp_path, model):
     texts = [line for line in TEXT.splitlines() for _ in range(5)]
     training.train(iter(texts), tmp_path, model=model, vocab_size=600)
@@ -97,7 +100,7 @@ def test_transformers_loads_the_folder(vocabulary, model):
         assert theirs(line)["input_ids"] == [2, *ids.tolist(), 3]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MODELS[:3])
 def test_new_words_get_one_id_and_old_ids_stay(vocabulary, model):
     old = tokenizers.load(vocabulary(model))
     words = ["Electroencephalogram", "people", "unaffableness", "électron"]
@@ -182,7 +185,8 @@ def test_words_are_counted_as_the_trainer_would(vocabulary, model):
         "x\x1cy \x85 z \u2260 !\u0301b",
         " \u201chm\u201d  - ",
     ]
-    cut = counting.before_spaces if model == "bpe" else bulk.stretches
+    cuts = {"bpe": counting.before_spaces, "character": counting.behind_spaces}
+    cut = cuts.get(model, bulk.stretches)
     counted = counting.count_words(texts, kept, cut, stripping)
     for strips, backend in ((False, kept), (True, stripping)):
         expected = Counter(

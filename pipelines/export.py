@@ -55,6 +55,12 @@ class Config:
         help="tokens of a row at most; 0: as in training, or as the folder says. litert: of all",
         **program.TOKENS,
     )
+    max_new_tokens: int = program.flag(
+        256,
+        help="saved_model: tokens behind a prompt that a request to a causal model may ask for",
+        minimum=1,
+        maximum=1 << 20,
+    )
     pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
         None,
         help="which vector of an encoder's tokens is the text's; not given: as the folder says",
@@ -127,7 +133,7 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
 
 def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:
     """Writes a SavedModel, once its answers are checked, and returns its path."""
-    from roots_tf.export import card, embedding, requests, saved_model
+    from roots_tf.export import card, embedding, generation, requests, saved_model
     from roots_tf.models import pooling
 
     requests.check_name(Path(config.output).resolve().name)
@@ -137,7 +143,11 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     kind = tasks.kind_of(described)
     usual = kind.max_seq_length if kind else settings.length(longest)
     length = 16 if config.debug else min(config.max_seq_length or usual, longest)
-    if kind is None:
+    if kind is None and described["kind"] == "causal_lm":
+        served = generation.Generation(model, tokenizer, config.max_new_tokens, length)
+        served.add_stream()
+        answer = served.python_answers
+    elif kind is None:
         pooling.check(settings.pooling, model, described, config.model)
         served = embedding.Embedding(model, tokenizer, settings, length)
         answer = functools.partial(embedding.embeddings, served)

@@ -46,9 +46,7 @@ class Config:
     output: str = program.flag(
         "", help="file of answers, JSON lines; none: they are printed", role="output_file"
     )
-    num_samples: int = program.flag(
-        1, help="answers to each prompt", minimum=1, maximum=1_000_000
-    )
+    num_samples: int = program.flag(1, help="answers to each prompt", minimum=1, maximum=1_000_000)
     seed: int = program.flag(0, help="of the draws", **program.SEED)
     choose: Settings = program.group(Settings(), "how tokens are chosen")
     stream: bool = program.flag(False, help="print text as it comes, one prompt at a time")

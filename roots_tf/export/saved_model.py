@@ -70,6 +70,8 @@ class Expected(NamedTuple):
 
 def checked_texts(served: ServedGraph) -> dict[str, list]:
     """Columns of texts to check a model with, by the names of its inputs."""
+    if own := served.checked_texts():
+        return own
     columns = {}
     for place, (name, shape) in enumerate(served.inputs.items()):
         texts = list(CHECKED_TEXTS[place:] + CHECKED_TEXTS[:place])  # another one in each column
@@ -238,8 +240,8 @@ def _requests(served: ServedGraph, texts: dict[str, list], ids: dict) -> dict[st
         "examples": {"examples": [_serialised(few, i) for i in range(2)]},
         "ids": {name: value[1:3, ..., :length] * inside for name, value in ids.items()},
     }
-    further = served.signatures().keys() - sent.keys()
-    return sent | {name: {"text": few["text"]} for name in sorted(further)}
+    further = sorted(served.signatures().keys() - sent.keys())
+    return sent | {name: served.example(name, few["text"]) for name in further}
 
 
 def _serialised(texts: dict[str, list], row: int) -> bytes:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.generation import loop, window
+from roots_tf.generation import loop
 from roots_tf.generation.settings import Settings
 from roots_tf.generation.stops import Stops, Stream
+from roots_tf.generation.window import Windowed, run, seeds
 from roots_tf.storage.files import InputError
 
 MULTIPLE = 16  # of tokens: prompts are padded to one, so that batches are of few shapes
@@ -48,16 +49,19 @@ class Texts:
         pieces: bytes of each id, as `tokenizers.piece_bytes` gives them.
         settings: what is asked for.
         batch_size: rows computed at once.
+        window: tokens of prompt and text at most; 0: as many as the model reads.
 
     Raises:
         InputError: see `allowed` and `Stops`.
     """
 
-    def __init__(self, model, tokenizer, pieces, settings: Settings, batch_size: int = 32):
+    def __init__(
+        self, model, tokenizer, pieces, settings: Settings, batch_size: int = 32, window: int = 0
+    ):
         self.tokenizer, self._pieces, self._batch_size = tokenizer, pieces, batch_size
         self._stops = Stops(settings.stop)
-        self._model = window.Windowed(model, allowed(tokenizer, model.config.vocabulary_size))
-        self.window = self._model.window
+        self._model = Windowed(model, allowed(tokenizer, model.config.vocabulary_size))
+        self.window = min(window, self._model.window) or self._model.window
         most = min(settings.max_new_tokens, self.window - 1)
         self._settings = dataclasses.replace(
             settings, max_new_tokens=most, min_new_tokens=min(settings.min_new_tokens, most)
@@ -66,8 +70,12 @@ class Texts:
         # GPT-2 has no padding token; what stands on padding does not count.
         self._pad_id = tokenizer.eos_id if tokenizer.pad_id is None else tokenizer.pad_id
         self._ends = {"eos_id": tokenizer.eos_id, "pad_id": self._pad_id}
-        self._begin = tf.function(self._begin_rows, reduce_retracing=True, autograph=False)
-        self._run = tf.function(self._run_rows, reduce_retracing=True, autograph=False)
+        rows = [tf.TensorSpec(shape, tf.int32) for shape in ([None, None], [None], [None, 2])]
+        self._begin = tf.function(self._begin_rows, rows, autograph=False)
+        state = self._begin.get_concrete_function().structured_outputs
+        state = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), state)
+        counts = [tf.TensorSpec(shape, tf.int32) for shape in ([None], [])]
+        self._run = tf.function(self._run_rows, [state, *counts], autograph=False)
         self._beams = tf.function(self._search, reduce_retracing=True, autograph=False)
 
     def ids(self, prompts: Sequence[str]) -> list[np.ndarray]:
@@ -162,9 +170,9 @@ class Texts:
             row[: len(ids)] = ids
         lengths = np.array([len(ids) for _, ids, _ in rows], np.int32)
         samples = tf.constant([sample for _, _, sample in rows], tf.int64)
-        seeds = window.seeds(tf.constant([_bytes(p) for p, _, _ in rows]), seed, samples)
+        drawn = seeds(tf.constant([_bytes(p) for p, _, _ in rows]), seed, samples)
         most = np.minimum(self._settings.max_new_tokens, self.window - lengths)
-        state = self._begin(tf.constant(prompts), tf.constant(lengths), seeds)
+        state = self._begin(tf.constant(prompts), tf.constant(lengths), drawn)
         return state, tf.constant(most.astype(np.int32))
 
     def _batch(self, rows, seed: int, width: int) -> list[Answer]:
@@ -233,9 +241,8 @@ class Texts:
         return loop.begin(*arguments, pad_id=self._pad_id)
 
     def _run_rows(self, state, most, steps):
-        advance = loop.advance
         arguments = (self._model, state, most, steps, self._settings)
-        return window.run(*arguments, **self._ends, advance=advance)
+        return run(*arguments, **self._ends, advance=loop.advance)
 
     def _search(self, prompts, lengths, seeds):
         room = self.window - prompts.shape[1]

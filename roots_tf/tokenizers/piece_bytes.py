@@ -2,7 +2,7 @@
 
 import re
 
-from roots_tf.tokenizers.shown import is_byte_level, byte_letters
+from roots_tf.tokenizers.shown import byte_letters, is_byte_level
 from roots_tf.tokenizers.tokenizer import Tokenizer
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")  # a byte that SentencePiece has no piece for

@@ -184,7 +184,8 @@ def _of_file(path: str, encoding: str) -> Iterator[str]:
     """
     text, count = text_files.read_text(path, encoding), 0
     is_json = text_files.suffix_of(path) in (".jsonl", ".ndjson", ".json")
-    for count, (number, line) in enumerate(text_files.lines_of(text), 1):
+    for number, line in text_files.lines_of(text):
+        count += 1
         if not is_json:
             yield line
             continue

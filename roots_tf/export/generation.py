@@ -80,14 +80,13 @@ class Generation(ServedGraph):
         begin: `text` and what `Asked` has, [1] each -> a list of tensors, the state
         advance: such a list -> the list after one more token, and what `serving_default` gives of
             the text so far; `ended` is "" while it goes on
+        places: () -> tokens that the caches in a state have room for, at most
         """
-        text = tf.TensorSpec([1], tf.string, "text")
-        asked = [tf.TensorSpec([1], t.dtype, n) for n, t in self._usual()._asdict().items()]
 
-        def begin(text, *asked):
-            structure = self._begun(self._rows(text, Asked(*asked)))
-            made.append(structure)
-            return tf.nest.flatten(structure)
+        def begin(text, max_new_tokens, temperature, top_k, top_p, seed):
+            asked = Asked(max_new_tokens, temperature, top_k, top_p, seed)
+            made.append(self._begun(self._rows(text, asked)))
+            return tf.nest.flatten(made[-1])
 
         def advance(tensors):
             state, rows = tf.nest.pack_sequence_as(made[0], tensors)
@@ -95,10 +94,12 @@ class Generation(ServedGraph):
             return tf.nest.flatten((state, rows)), self._told(state, rows)
 
         made: list = []
-        self.begin = tf.function(begin, [text, *asked], autograph=False)
+        self.begin = tf.function(begin, _specs(self._usual(), 1), autograph=False)
         outputs = self.begin.get_concrete_function().structured_outputs
         specs = [tf.TensorSpec(t.shape, t.dtype) for t in outputs]
         self.advance = tf.function(advance, [specs], autograph=False)
+        places = self.length + self.settings.max_new_tokens
+        self.places = tf.function(lambda: tf.constant(places), [])
 
     def answers(self, inputs):
         """What follows texts, asked as `usual` says."""
@@ -127,12 +128,12 @@ class Generation(ServedGraph):
 
         In bfloat16 another text may come, and with it other numbers, which are left out.
         """
-        rows = zip(*(outputs[n] for n in ("text", "tokens", "log_probability", "ended")))
+        columns = [outputs[n] for n in ("text", "tokens", "log_probability", "ended")]
         precise = self.model.dtype_policy.name == "float32"
         return [
             {"text": text.decode("utf-8", "replace"), "ended": ended.decode()}
             | ({"tokens": int(tokens), "log_probability": float(chance)} if precise else {})
-            for text, tokens, chance, ended in rows
+            for text, tokens, chance, ended in zip(*columns, strict=True)
         ]
 
     def example(self, signature, texts):
@@ -171,26 +172,25 @@ class Generation(ServedGraph):
         )
 
     def _with_defaults(self):
-        """The signature `generate`; what a request leaves out is as usual in each row."""
-        defaults = self._usual()
+        """The signature `generate`; what a request leaves out is as usual in each row.
 
-        @tf.autograph.experimental.do_not_convert
+        The defaults stand in the signature, for servers that fill in what a request leaves out.
+        """
+        usual = self._usual()
+
         def generate(
             text,
-            max_new_tokens=defaults.max_new_tokens,
-            temperature=defaults.temperature,
-            top_k=defaults.top_k,
-            top_p=defaults.top_p,
-            seed=defaults.seed,
+            max_new_tokens=usual.max_new_tokens,
+            temperature=usual.temperature,
+            top_k=usual.top_k,
+            top_p=usual.top_p,
+            seed=usual.seed,
         ):
             asked = Asked(max_new_tokens, temperature, top_k, top_p, seed)
             rows = tf.shape(text)
-            asked = Asked(*(tf.broadcast_to(value, rows) for value in asked))
-            return self._continued(text, asked)
+            return self._continued(text, Asked(*(tf.broadcast_to(v, rows) for v in asked)))
 
-        specs = {n: tf.TensorSpec([None], t.dtype, n) for n, t in defaults._asdict().items()}
-        specs = {"text": tf.TensorSpec([None], tf.string, "text")} | specs
-        return tf.function(generate, autograph=False).get_concrete_function(**specs)
+        return tf.function(generate, _specs(usual, None), autograph=False)
 
     def _ids(self, texts) -> tf.RaggedTensor:
         """Ids of texts behind the begin of text, int32 [B, None]."""
@@ -257,6 +257,12 @@ class Generation(ServedGraph):
             "log_probability": tf.reduce_sum(state.log_probabilities, 1),
             "ended": tf.where(state.finished, reason, ""),
         }
+
+
+def _specs(usual: Asked, rows: int | None) -> list[tf.TensorSpec]:
+    """Inputs of `generate` in their order, of so many rows."""
+    asked = [tf.TensorSpec([rows], value.dtype, name) for name, value in usual._asdict().items()]
+    return [tf.TensorSpec([rows], tf.string, "text"), *asked]
 
 
 def _advance_with(rows, model, state, settings, **ends):

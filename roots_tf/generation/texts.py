@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from roots_tf.generation import loop
 from roots_tf.generation.settings import Settings
-from roots_tf.generation.stops import Stops, Stream
 from roots_tf.generation.window import Windowed, run, seeds
+from roots_tf.stops import Stops, Stream
 from roots_tf.storage.files import InputError
 
 MULTIPLE = 16  # of tokens: prompts are padded to one, so that batches are of few shapes
@@ -59,7 +59,10 @@ class Texts:
         self, model, tokenizer, pieces, settings: Settings, batch_size: int = 32, window: int = 0
     ):
         self.tokenizer, self._pieces, self._batch_size = tokenizer, pieces, batch_size
-        self._stops = Stops(settings.stop)
+        try:
+            self._stops = Stops(settings.stop)
+        except ValueError as error:
+            raise InputError(f"{error}: mend --stop") from error
         self._model = Windowed(model, allowed(tokenizer, model.config.vocabulary_size))
         self.window = min(window, self._model.window) or self._model.window
         most = min(settings.max_new_tokens, self.window - 1)
@@ -193,7 +196,9 @@ class Texts:
     def _stopped(self, state, width: int) -> tf.Tensor:
         """Which rows have ended, those with a stop in them among them."""
         lengths, ids = state.lengths.numpy(), state.token_ids[:, width:].numpy()
-        texts = (b"".join(self._pieces[i] for i in row[:n]) for row, n in zip(ids, lengths))
+        texts = (
+            b"".join(self._pieces[i] for i in row[:n]) for row, n in zip(ids, lengths, strict=True)
+        )
         found = np.array([self._stops.find(text) is not None for text in texts])
         return state.finished | tf.constant(found)
 
@@ -231,7 +236,7 @@ class Texts:
             prompt=prompt,
             text=text.decode("utf-8", "replace"),
             tokens=tuple(tokens[:count]),
-            log_probability=float(np.sum(chances[place][:scored], dtype=np.float64)),
+            log_probability=round(float(np.sum(chances[place][:scored], dtype=np.float64)), 4),
             ended=ended,
             sample=sample,
         )

@@ -3,8 +3,6 @@
 import codecs
 from collections.abc import Sequence
 
-from roots_tf.storage.files import InputError
-
 
 class Stops:
     """Texts at which to end.
@@ -13,12 +11,12 @@ class Stops:
         texts: none of them empty.
 
     Raises:
-        InputError: one is empty.
+        ValueError: one is empty.
     """
 
     def __init__(self, texts: Sequence[str] = ()):
         if "" in texts:
-            raise InputError("found an empty --stop; wanted texts of one character or more")
+            raise ValueError("found an empty text to stop at; wanted one character or more")
         self._stops = [text.encode("utf-8") for text in texts]
 
     def __bool__(self) -> bool:

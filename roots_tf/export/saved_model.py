@@ -112,11 +112,13 @@ def export(
     try:
         with files.writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            tf.saved_model.save(served, str(temporary), signatures=served.signatures())
+            signatures = served.signatures()
+            tf.saved_model.save(served, str(temporary), signatures=signatures)
             operations.write(temporary)
             ids = _ids(served, expected.texts)
             check(served, temporary, expected, ids)
-            requests.write(temporary, target.parent.name, _requests(served, expected.texts, ids))
+            examples = _requests(served, signatures, expected.texts, ids)
+            requests.write(temporary, target.parent.name, examples)
             write_beside(temporary)
             temporary.rename(target)
     finally:
@@ -229,7 +231,7 @@ def _features(ids: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
     }
 
 
-def _requests(served: ServedGraph, texts: dict[str, list], ids: dict) -> dict[str, dict]:
+def _requests(served: ServedGraph, signatures, texts: dict[str, list], ids: dict) -> dict:
     """An example of a request to each signature: the second and third text."""
     few = {name: column[1:3] for name, column in texts.items()}
     rows = ids["padding_mask"][1:3]
@@ -240,7 +242,7 @@ def _requests(served: ServedGraph, texts: dict[str, list], ids: dict) -> dict[st
         "examples": {"examples": [_serialised(few, i) for i in range(2)]},
         "ids": {name: value[1:3, ..., :length] * inside for name, value in ids.items()},
     }
-    further = sorted(served.signatures().keys() - sent.keys())
+    further = sorted(signatures.keys() - sent.keys())
     return sent | {name: served.example(name, few["text"]) for name in further}
 
 

@@ -1,6 +1,7 @@
 """Write a model for other programs: a SavedModel that takes text, LiteRT, Hugging Face, keras-hub.
 
     roots export --model=work/task/model --output=work/served
+    roots export --model=work/gpt/model --output=work/served --max_new_tokens=256
     roots export --model=work/minilm --output=work/served --pooling=mean --l2_normalize
     roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
     roots export --model=work/pretrained/model --output=work/bert --format=huggingface
@@ -9,7 +10,8 @@ saved_model takes a minute, for TensorFlow Serving, `roots serve` and `tf.saved_
 `<output>/1/`, once it has given the same answers in a fresh process as `roots predict` does; on a
 difference nothing is left under that name. Its signatures take strings (`serving_default`),
 serialised tf.Example (`examples`) and token ids (`ids`); those of an encoder give a vector a text,
-`tokens` one a token, and `fill_mask` what a pretrained model believes. Beside the graph stand a
+`tokens` one a token, and `fill_mask` what a pretrained model believes; those of a causal language
+model continue texts, `generate` as each row asks for it. Beside the graph stand a
 model card, requests for warm-up, REST and gRPC, and the ops that are not TensorFlow's own.
 
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
@@ -118,6 +120,15 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     """
     given = {name: getattr(config, name) for name in ("pooling", "l2_normalize", "prompt_name")}
     kind = tasks.kind_of(described)
+    is_causal = kind is None and described["kind"] == "causal_lm"
+    if not is_causal and config.max_new_tokens != Config.max_new_tokens:
+        raise InputError(
+            f"found --max_new_tokens={config.max_new_tokens} and a model that writes no texts; "
+            "leave it out"
+        )
+    if is_causal:
+        _check_causal(config, given)
+        return models.EmbeddingSettings()
     if wrong := [name for name, value in given.items() if value is not None and kind]:
         raise InputError(
             f"found --{wrong[0]} and a model of the task {kind.name}, which answers as it was "
@@ -129,6 +140,24 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     if kind is None:
         logging.info("vectors of %s: %s", config.model, settings)
     return settings
+
+
+def _check_causal(config: Config, of_vectors: dict) -> None:
+    """Refuses flags that say nothing to a causal language model.
+
+    Raises:
+        InputError: one is about vectors, or the format has no loop.
+    """
+    if wrong := [name for name, value in of_vectors.items() if value is not None]:
+        raise InputError(
+            f"found --{wrong[0]} and a causal_lm, which continues texts and makes no vectors; "
+            "leave it out"
+        )
+    if config.format == "litert":
+        raise InputError(
+            "found --format=litert and a causal_lm, whose loop over tokens a LiteRT file does not "
+            "hold; wanted --format=saved_model"
+        )
 
 
 def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:

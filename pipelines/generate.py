@@ -117,6 +117,11 @@ def _check(config: Config) -> None:
     """
     if config.prompt and config.input:
         raise InputError("found --prompt and --input; wanted one of them")
+    if config.num_samples > 1 and config.choose.decoding != "sample":
+        raise InputError(
+            f"found --num_samples={config.num_samples} with --decoding={config.choose.decoding}, "
+            "which gives one answer; wanted --decoding=sample, or one"
+        )
     if config.stream and (config.output or config.json):
         other = "output" if config.output else "json"
         raise InputError(f"found --stream and --{other}; wanted one of them: a stream is printed")

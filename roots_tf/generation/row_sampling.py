@@ -50,7 +50,7 @@ def advance(model, state, settings, rows, *, eos_id: int, pad_id: int):
     )
     # The log-probability is that of the model and not of what was left to draw from.
     written = tf.gather(after.token_ids, state.prompt_length + state.step, axis=1)  # [B]
-    ids = tf.where(after.finished, eos_id, written)
+    ids = tf.where(after.lengths > state.lengths, written, eos_id)
     chance = tf.gather(tf.nn.log_softmax(state.logits), ids, batch_dims=1)
     now = tf.range(tf.shape(state.log_probabilities)[1]) == state.step  # [T]
     chance = tf.where(state.finished, 0.0, chance)[:, None]

@@ -219,7 +219,7 @@ class Texts:
 
     def _answer(self, generated, place: int, row) -> Answer:
         """One row as it is told."""
-        (prompt, ids, sample), (tokens, lengths, chances, _) = row, generated
+        (prompt, ids, sample), (tokens, lengths, chances, *_) = row, generated
         count = int(lengths[place])
         tokens = tokens[place][:count].tolist()
         most = min(self._max_new_tokens, self.window - len(ids))

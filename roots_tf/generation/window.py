@@ -13,7 +13,7 @@ class Windowed:
     """
 
     def __init__(self, model, allowed):
-        self.model, self._allowed = model, allowed
+        self.model, self.config, self._allowed = model, model.config, allowed
         self.window = model.config.max_sequence_length
         self.caches = model.caches
 

@@ -109,6 +109,7 @@ def test_a_file_of_other_things_is_named(folder, tmp_path, content, message):
         ({"prompt": "a", "input": "b"}, "found --prompt and --input"),
         ({"prompt": "a", "stream": True, "json": True}, "found --stream and --json"),
         ({"prompt": "a", "stream": True, "choose": Settings(decoding="beam")}, "stream of --deco"),
+        ({"prompt": "a", "num_samples": 2, "choose": Settings(decoding="greedy")}, "one answer"),
         ({"prompt": "\ud800" * 60}, "wanted fewer than 48"),
     ],
 )

@@ -14,6 +14,7 @@ from roots_tf.serving import budget, rest, streaming
 from roots_tf.serving.model import Model
 from roots_tf.serving.rest import ApiError
 from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 from tests.generation import tiny
 from tests.serving.fake import Client, run, serving, until
 
@@ -242,3 +243,17 @@ def test_a_state_that_memory_has_no_room_for_is_not_made(model):
     assert refused.value.status == 413
     state = model.begin(request.inputs)
     assert sum(tensor.numpy().nbytes for tensor in state) <= model.state_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"pooling": "mean"}, "found --pooling and a causal_lm, which continues texts"),
+        ({"format": "litert"}, "found --format=litert and a causal_lm"),
+    ],
+)
+def test_flags_that_say_nothing_to_it_are_refused(folder, tmp_path, flags, message):
+    output = tmp_path / "out"
+    with pytest.raises(InputError, match=message):
+        export.main(export.Config(model=str(folder), output=str(output), **flags))
+    assert not output.exists()

@@ -30,6 +30,14 @@ BLANK = "\n\n"  # between an example and what comes after it
 
 
 @dataclasses.dataclass(frozen=True)
+class Asked(Settings):
+    """The flags of `Settings` as they were given; `main` refuses those that contradict."""
+
+    def __post_init__(self):
+        """Leaves numbers to their bounds, which are looked at first."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `generate`."""
 
@@ -48,7 +56,7 @@ class Config:
     )
     num_samples: int = program.flag(1, help="answers to each prompt", minimum=1, maximum=1_000_000)
     seed: int = program.flag(0, help="of the draws", **program.SEED)
-    choose: Settings = program.group(Settings(), "how tokens are chosen")
+    choose: Settings = program.group(Asked(), "how tokens are chosen")
     stream: bool = program.flag(False, help="print text as it comes, one prompt at a time")
     examples_file: str = program.flag(
         "",
@@ -115,6 +123,7 @@ def _check(config: Config) -> None:
     Raises:
         InputError: says which.
     """
+    _settings(config)
     if config.prompt and config.input:
         raise InputError("found --prompt and --input; wanted one of them")
     if config.num_samples > 1 and config.choose.decoding != "sample":
@@ -132,15 +141,23 @@ def _texts(config: Config, tokenizer):
     from roots_tf.generation.texts import Texts
     from roots_tf.tokenizers.piece_bytes import piece_bytes
 
-    settings = config.choose
-    stop = tuple(_unescaped(text) for text in settings.stop)
-    settings = dataclasses.replace(settings, stop=stop)
+    settings = _settings(config)
     if config.debug:
         most = min(settings.max_new_tokens, 8)
         least = min(settings.min_new_tokens, most)
         settings = dataclasses.replace(settings, max_new_tokens=most, min_new_tokens=least)
     model = models.load(config.model, config.precision)
     return Texts(model, tokenizer, piece_bytes(tokenizer), settings, config.batch_size)
+
+
+def _settings(config: Config) -> Settings:
+    """What is asked for.
+
+    Raises:
+        InputError: settings contradict.
+    """
+    given = dataclasses.asdict(config.choose)
+    return Settings(**given | {"stop": tuple(_unescaped(text) for text in given["stop"])})
 
 
 def _unescaped(stop: str) -> str:

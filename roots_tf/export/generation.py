@@ -68,6 +68,12 @@ class Generation(ServedGraph):
         object.__setattr__(self, "bounded", window.Windowed(model, may))
         self._pieces = tf.constant(piece_bytes(tokenizer))
         pad_id = tokenizer.eos_id if tokenizer.pad_id is None else tokenizer.pad_id
+        # Functions that several signatures call: traced once, and once in the file.
+        text = tf.TensorSpec([None], tf.string, "text")
+        functions = {"_ids": (self._ids_of, [text])}
+        functions["_continued"] = (self._continuation, _specs(self._usual(), None))
+        for name, (function, specs) in functions.items():
+            object.__setattr__(self, name, tf.function(function, specs, autograph=False))
         object.__setattr__(self, "_ends", {"eos_id": tokenizer.eos_id, "pad_id": pad_id})
 
     def signatures(self):
@@ -105,7 +111,7 @@ class Generation(ServedGraph):
         """What follows texts, asked as `usual` says."""
         rows = tf.shape(inputs["text"])
         usual = Asked(*(tf.broadcast_to(value, rows) for value in self._usual()))
-        return self._continued(inputs["text"], usual)
+        return self._continued(inputs["text"], *usual)
 
     def features(self, inputs):
         """Features of texts behind the begin of text, as `of_ids` takes them."""
@@ -188,11 +194,11 @@ class Generation(ServedGraph):
         ):
             asked = Asked(max_new_tokens, temperature, top_k, top_p, seed)
             rows = tf.shape(text)
-            return self._continued(text, Asked(*(tf.broadcast_to(v, rows) for v in asked)))
+            return self._continued(text, *(tf.broadcast_to(v, rows) for v in asked))
 
         return tf.function(generate, _specs(usual, None), autograph=False)
 
-    def _ids(self, texts) -> tf.RaggedTensor:
+    def _ids_of(self, texts) -> tf.RaggedTensor:
         """Ids of texts behind the begin of text, int32 [B, None]."""
         ids = self.graph.tokenize(texts).with_row_splits_dtype(tf.int64)
         first = tf.fill([ids.nrows(), 1], tf.constant(self.tokenizer.bos_id, tf.int32))
@@ -214,9 +220,9 @@ class Generation(ServedGraph):
             columns = {name: tf.identity(column)[:, None] for name, column in columns.items()}
             return columns | {"token_ids": ids.to_tensor(self._ends["pad_id"])}  # [B, P]
 
-    def _continued(self, texts, asked: Asked) -> dict[str, tf.Tensor]:
-        """Outputs of texts [B], some rows at a time."""
-        rows = self._rows(texts, asked)
+    def _continuation(self, texts, *asked) -> dict[str, tf.Tensor]:
+        """Outputs of texts [B], some rows at a time; `asked` as in `Asked`."""
+        rows = self._rows(texts, Asked(*asked))
         return graph_rows.by_length(
             self._generated,
             rows,

@@ -18,11 +18,14 @@ class Windowed:
         self.caches = model.caches
 
     def logits(self, hidden_states) -> tf.Tensor:
-        """As the model's; of a token that may not come so low that it does not."""
+        """As for `models.CausalLM.logits`; of a token that may not come so low that it does not."""
         return tf.where(self._allowed, self.model.logits(hidden_states), -1e9)
 
     def step(self, queries, keys, caches):
-        """As the model's. A row that has ended goes on beside the others, at its last place."""
+        """As for `models.CausalLM.step`.
+
+        A row that has ended goes on beside the others, at its last place.
+        """
         places = tf.minimum(queries["position_ids"], self.window - 1)
         return self.model.step(queries | {"position_ids": places}, keys, caches)
 

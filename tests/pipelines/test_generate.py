@@ -106,6 +106,8 @@ def test_a_file_of_other_things_is_named(folder, tmp_path, content, message):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ({"choose": generate.Asked(decoding="greedy", top_k=2)}, "--decoding=greedy, which does"),
+        ({"choose": generate.Asked(min_new_tokens=80)}, "--min_new_tokens=80 above"),
         ({"prompt": "a", "input": "b"}, "found --prompt and --input"),
         ({"prompt": "a", "stream": True, "json": True}, "found --stream and --json"),
         ({"prompt": "a", "stream": True, "choose": Settings(decoding="beam")}, "stream of --deco"),
@@ -125,6 +127,7 @@ def test_flags_that_contradict_are_refused(folder, flags, message):
         ({"temperature": -1.0}, "--temperature=-1.0"),
         ({"top_p": 2.0}, "--top_p=2.0; wanted a number above 0 to 1"),
         ({"num_samples": 0}, "--num_samples=0"),
+        ({"num_beams": 0}, "--num_beams=0"),
     ],
 )
 def test_numbers_have_bounds(folder, flags, message):

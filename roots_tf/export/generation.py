@@ -68,13 +68,14 @@ class Generation(ServedGraph):
         object.__setattr__(self, "bounded", window.Windowed(model, may))
         self._pieces = tf.constant(piece_bytes(tokenizer))
         pad_id = tokenizer.eos_id if tokenizer.pad_id is None else tokenizer.pad_id
+        object.__setattr__(self, "_ends", {"eos_id": tokenizer.eos_id, "pad_id": pad_id})
         # Functions that several signatures call: traced once, and once in the file.
         text = tf.TensorSpec([None], tf.string, "text")
         functions = {"_ids": (self._ids_of, [text])}
         functions["_continued"] = (self._continuation, _specs(self._usual(), None))
         for name, (function, specs) in functions.items():
-            object.__setattr__(self, name, tf.function(function, specs, autograph=False))
-        object.__setattr__(self, "_ends", {"eos_id": tokenizer.eos_id, "pad_id": pad_id})
+            traced = tf.function(function, specs, autograph=False).get_concrete_function()
+            object.__setattr__(self, name, traced)
 
     def signatures(self):
         """The usual ones, and `generate`, whose inputs but for `text` have defaults."""

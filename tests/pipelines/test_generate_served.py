@@ -164,7 +164,7 @@ def test_a_stream_is_the_text_that_python_gives(model, folder):
     body = {"text": "He said", "max_new_tokens": 10, "seed": 4}
 
     async def test():
-        async with serving(model) as served:
+        async with serving(model, max_batch_size=2) as served:
             events = await streamed(served, body | {"stream": True})
             assert len(events) == 10
             assert all(set(event) == {"text"} for event in events[:-1])
@@ -203,7 +203,7 @@ MISTAKES = [
 
 def test_a_mistake_is_answered_before_any_event(model):
     async def test():
-        async with serving(model) as served:
+        async with serving(model, max_batch_size=2) as served:
             for body, message in MISTAKES:
                 client = await Client.open(served, sent(body))
                 found, _, answer = await client.answer()
@@ -219,7 +219,7 @@ def test_a_client_that_goes_frees_its_place(model):
     body = {"text": "He said", "max_new_tokens": 24, "stream": True}
 
     async def test():
-        async with serving(model, max_streams=1) as served:
+        async with serving(model, max_batch_size=2, max_streams=1) as served:
             gone = await Client.open(served, sent(body))
             await gone.reader.readuntil(b"data: ")
             busy = await Client.open(served, sent(body))

@@ -33,6 +33,10 @@ BLANK = "\n\n"  # between an example and what comes after it
 class Asked(Settings):
     """The flags of `Settings` as they were given; `main` refuses those that contradict."""
 
+    temperature: float = program.flag(
+        1.0, help="above 0: logits are divided by it before a draw", minimum=0, maximum=100
+    )
+
     def __post_init__(self):
         """Leaves numbers to their bounds, which are looked at first."""
 
@@ -157,6 +161,11 @@ def _settings(config: Config) -> Settings:
         InputError: settings contradict.
     """
     given = dataclasses.asdict(config.choose)
+    if not given["temperature"]:
+        raise InputError(
+            "found --temperature=0; wanted a number above 0, or --decoding=greedy, which takes the "
+            "likeliest token"
+        )
     return Settings(**given | {"stop": tuple(_unescaped(text) for text in given["stop"])})
 
 

@@ -107,6 +107,7 @@ def test_a_file_of_other_things_is_named(folder, tmp_path, content, message):
     ("flags", "message"),
     [
         ({"choose": generate.Asked(decoding="greedy", top_k=2)}, "--decoding=greedy, which does"),
+        ({"choose": generate.Asked(temperature=0.0)}, "or --decoding=greedy, which takes"),
         ({"choose": generate.Asked(min_new_tokens=80)}, "--min_new_tokens=80 above"),
         ({"prompt": "a", "input": "b"}, "found --prompt and --input"),
         ({"prompt": "a", "stream": True, "json": True}, "found --stream and --json"),
@@ -123,8 +124,7 @@ def test_flags_that_contradict_are_refused(folder, flags, message):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"temperature": 0.0}, "--temperature=0.0; wanted a number above 0"),
-        ({"temperature": -1.0}, "--temperature=-1.0"),
+        ({"temperature": -1.0}, "--temperature=-1.0; wanted a number from 0"),
         ({"top_p": 2.0}, "--top_p=2.0; wanted a number above 0 to 1"),
         ({"num_samples": 0}, "--num_samples=0"),
         ({"num_beams": 0}, "--num_beams=0"),

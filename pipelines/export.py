@@ -1,6 +1,7 @@
 """Write a model for other programs: a SavedModel that takes text, LiteRT, Hugging Face, keras-hub.
 
     roots export --model=work/task/model --output=work/served
+    roots export --model=work/gpt/model --output=work/served --max_new_tokens=256
     roots export --model=work/minilm --output=work/served --pooling=mean --l2_normalize
     roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
     roots export --model=work/pretrained/model --output=work/bert --format=huggingface
@@ -9,7 +10,8 @@ saved_model takes a minute, for TensorFlow Serving, `roots serve` and `tf.saved_
 `<output>/1/`, once it has given the same answers in a fresh process as `roots predict` does; on a
 difference nothing is left under that name. Its signatures take strings (`serving_default`),
 serialised tf.Example (`examples`) and token ids (`ids`); those of an encoder give a vector a text,
-`tokens` one a token, and `fill_mask` what a pretrained model believes. Beside the graph stand a
+`tokens` one a token, and `fill_mask` what a pretrained model believes; those of a causal language
+model continue texts, `generate` as each row asks for it. Beside the graph stand a
 model card, requests for warm-up, REST and gRPC, and the ops that are not TensorFlow's own.
 
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
@@ -57,6 +59,12 @@ class Config:
         help="tokens of a row at most; 0: as in training, or as the folder says. litert: of all",
         **program.TOKENS,
     )
+    max_new_tokens: int = program.flag(
+        256,
+        help="saved_model: tokens behind a prompt that a request to a causal model may ask for",
+        minimum=1,
+        maximum=1 << 20,
+    )
     pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
         None,
         help="which vector of an encoder's tokens is the text's; not given: as the folder says",
@@ -84,8 +92,6 @@ def main(config: Config) -> str:
     from roots_tf.export import card, hugging_face, keras_hub, litert
 
     described = models.describe(config.model)
-    if described["kind"] == "causal_lm" and config.format in ("huggingface", "keras_hub"):
-        return _causal(config)
     settings = embedding_settings(config, described)
     if config.format == "saved_model":
         path = _saved_model(config, described, settings)
@@ -96,6 +102,8 @@ def main(config: Config) -> str:
         report = litert.write(config.output, config.model, config.quantize, length, settings)
         card.write(config.output, config.model, _command(config), settings)
         logging.info("%s: %s", config.output, report)
+    elif described["kind"] == "causal_lm":
+        _causal(config)
     elif config.format == "huggingface":
         hugging_face.write(config.output, config.model, settings, config.max_seq_length)
     else:
@@ -116,6 +124,15 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     """
     given = {name: getattr(config, name) for name in ("pooling", "l2_normalize", "prompt_name")}
     kind = tasks.kind_of(described)
+    is_causal = kind is None and described["kind"] == "causal_lm"
+    if not is_causal and config.max_new_tokens != Config.max_new_tokens:
+        raise InputError(
+            f"found --max_new_tokens={config.max_new_tokens} and a model that writes no texts; "
+            "leave it out"
+        )
+    if is_causal:
+        _check_causal(config, given)
+        return models.EmbeddingSettings()
     if wrong := [name for name, value in given.items() if value is not None and kind]:
         raise InputError(
             f"found --{wrong[0]} and a model of the task {kind.name}, which answers as it was "
@@ -129,26 +146,37 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     return settings
 
 
-def _causal(config: Config) -> str:
-    """Writes a causal model for transformers or keras-hub, and returns the path."""
+def _causal(config: Config) -> None:
+    """Writes a causal model for transformers or keras-hub."""
     from roots_tf.export import causal_folders, keras_hub_causal
 
-    flags = ("pooling", "l2_normalize", "prompt_name")
-    if given := [name for name in flags if getattr(config, name) is not None]:
-        raise InputError(
-            f"found --{given[0]} and a causal model, which makes no vectors of texts; leave it out"
-        )
     if config.format == "huggingface":
         causal_folders.write(config.output, config.model, config.max_seq_length)
     else:
         keras_hub_causal.write(config.output, config.model, config.approximate_gelu)
-    logging.info("%s is written", config.output)
-    return config.output
+
+
+def _check_causal(config: Config, of_vectors: dict) -> None:
+    """Refuses flags that say nothing to a causal language model.
+
+    Raises:
+        InputError: one is about vectors, or the format has no loop.
+    """
+    if wrong := [name for name, value in of_vectors.items() if value is not None]:
+        raise InputError(
+            f"found --{wrong[0]} and a causal_lm, which continues texts and makes no vectors; "
+            "leave it out"
+        )
+    if config.format == "litert":
+        raise InputError(
+            "found --format=litert and a causal_lm, whose loop over tokens a LiteRT file does not "
+            "hold; wanted --format=saved_model"
+        )
 
 
 def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:
     """Writes a SavedModel, once its answers are checked, and returns its path."""
-    from roots_tf.export import card, embedding, requests, saved_model
+    from roots_tf.export import card, embedding, generation, requests, saved_model
     from roots_tf.models import pooling
 
     requests.check_name(Path(config.output).resolve().name)
@@ -158,7 +186,11 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     kind = tasks.kind_of(described)
     usual = kind.max_seq_length if kind else settings.length(longest)
     length = 16 if config.debug else min(config.max_seq_length or usual, longest)
-    if kind is None:
+    if kind is None and described["kind"] == "causal_lm":
+        served = generation.Generation(model, tokenizer, config.max_new_tokens, length)
+        served.add_stream()
+        answer = served.python_answers
+    elif kind is None:
         pooling.check(settings.pooling, model, described, config.model)
         served = embedding.Embedding(model, tokenizer, settings, length)
         answer = functools.partial(embedding.embeddings, served)

@@ -22,7 +22,7 @@ from roots_tf import program
 from roots_tf.storage import files
 
 _LIMITS = (  # flags that are the server's as they are
-    *("max_batch_size", "max_queue", "max_body_bytes", "max_text_bytes"),
+    *("max_batch_size", "max_queue", "max_streams", "max_body_bytes", "max_text_bytes"),
     *("max_answer_bytes", "max_memory_bytes", "idle_seconds"),
 )
 
@@ -48,6 +48,12 @@ class Config:
     )
     max_queue: int = program.flag(
         1024, help="rows that may wait; beyond, requests get 503", minimum=1, maximum=10**9
+    )
+    max_streams: int = program.flag(
+        32,
+        help="texts made token by token at a time; beyond, requests get 503",
+        minimum=1,
+        maximum=1_000_000,
     )
     max_body_bytes: int = program.flag(
         1 << 20, help="bytes of a request; beyond, it gets 413", minimum=1, maximum=1 << 40

@@ -10,7 +10,7 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "words"}
+BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "stops", "words"}
 ROOM_BASE = BASE | {"program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
 MAY_IMPORT = {
@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
     "diagnosis": {"storage"},
-    "serving": {"storage"},
+    "serving": {"stops", "storage"},
 }
 WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *ROOM_BASE - {"losses", "seeds"}}
 

@@ -21,6 +21,7 @@ _TO_FILL = "**To be filled in by a person:**"
 _WITHOUT_A_TASK = {
     "pretrainer": ("fill-mask", "turns texts into vectors and guesses masked words"),
     "encoder": ("feature-extraction", "turns texts into vectors"),
+    "causal_lm": ("text-generation", "continues texts"),
 }
 
 
@@ -56,7 +57,7 @@ def write(
         "license": None,  # a name of huggingface.co/docs/hub/repositories-licenses
         "library_name": "tensorflow",
         "pipeline_tag": pipeline_tag,
-        "tags": ["bert", "tensorflow", name.replace("_", "-")],
+        "tags": [*(["bert"] * (name != "causal_lm")), "tensorflow", name.replace("_", "-")],
     }
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
     title = Path(source).resolve()
@@ -135,7 +136,10 @@ def _intended_use(described: dict, kind, settings: models.EmbeddingSettings) -> 
     rest = "longer texts are read in parts" if in_windows else "what is longer is cut off"
     lines = ["## Intended use", ""]
     lines += [f"Texts like those it learned from, of up to {longest} tokens; {rest}."]
-    if kind is None:
+    if described["kind"] == "causal_lm":
+        lines = ["## Intended use", "", f"Texts like those it learned from; it reads {positions}"]
+        lines[-1] += " tokens, those that it writes among them, and refuses what is longer."
+    elif kind is None:
         lines += ["", f"How a text becomes a vector: {settings}."]
     if described["labels"]:
         lines += ["", f"Labels: {', '.join(f'`{label}`' for label in described['labels'])}."]

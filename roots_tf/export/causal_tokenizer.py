@@ -11,8 +11,6 @@ from roots_tf.storage import files, schema
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer, loading, tokenizer, transformers_settings
 
-_VOCABULARY, _MERGES = "vocab.json", "merges.txt"
-END_OF_TEXT = "<|endoftext|>"  # GPT-2's, which begins texts too
 _GENERATION = "generation_config.json"
 _Ids = int | tuple[int, ...] | None
 
@@ -28,61 +26,9 @@ def read(folder: Path, config: Config) -> Tokenizer:
         InputError: there is none, it wants what ours cannot do, or the ends of a text are others
             than the config says.
     """
-    settings = transformers_settings.read(folder)
-    is_pair = (folder / _VOCABULARY).is_file() and (folder / _MERGES).is_file()
-    if is_pair and not (folder / tokenizer.JSON_NAME).is_file():
-        found = Tokenizer(_read_pair(folder, settings), settings.roles)
-    else:
-        found = tokenizers.load(folder)
+    found = tokenizers.load(folder)
     _check_ends(found, config, folder)
     return found
-
-
-def _read_pair(folder: Path, settings: transformers_settings.Settings) -> backends.Tokenizer:
-    """Byte-level BPE as GPT2Tokenizer of transformers makes it of its two files.
-
-    Raises:
-        InputError: they are damaged, or not of one another.
-    """
-    name = settings.config.tokenizer_class
-    if name not in (None, "GPT2Tokenizer", "GPT2TokenizerFast"):
-        raise InputError(
-            f"found tokenizer_class={name!r} beside {folder / _VOCABULARY}; wanted GPT2Tokenizer, "
-            "or a tokenizer.json, which tells all: in transformers, "
-            "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
-        )
-    path = folder / transformers_settings.CONFIG_NAME
-    said = files.read_json(path) if path.is_file() else {}
-    spaced = schema.check(said.get("add_prefix_space") or False, bool, f"{path}, add_prefix_space")
-    backend = byte_level(folder / _VOCABULARY, folder / _MERGES, spaced)
-    settings.apply(backend)
-    return backend
-
-
-def byte_level(vocabulary: Path, merges: Path, spaced: bool = False) -> backends.Tokenizer:
-    """GPT-2's BPE over bytes, with its end of text where the vocabulary has it.
-
-    Args:
-        vocabulary: JSON file of ids by token.
-        merges: file of pairs, one a line, the first merged first.
-        spaced: whether a space is put before a text.
-
-    Raises:
-        InputError: the files are damaged, or not of one another.
-    """
-    schema.check(files.read_json(vocabulary), dict[str, int], str(vocabulary))
-    try:
-        model = backends.models.BPE.from_file(str(vocabulary), str(merges))
-        backend = backends.Tokenizer(model)
-    except Exception as error:  # the Rust side raises the bare class
-        raise InputError(
-            f"could not read {merges} beside {vocabulary.name}: {error}; copy both again"
-        ) from error
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=spaced)
-    backend.decoder = decoders.ByteLevel()
-    if END_OF_TEXT in backend.get_vocab():
-        backend.add_special_tokens([END_OF_TEXT])
-    return backend
 
 
 def _check_ends(found: Tokenizer, config: Config, folder: Path) -> None:

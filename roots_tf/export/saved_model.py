@@ -70,6 +70,8 @@ class Expected(NamedTuple):
 
 def checked_texts(served: ServedGraph) -> dict[str, list]:
     """Columns of texts to check a model with, by the names of its inputs."""
+    if own := served.checked_texts():
+        return own
     columns = {}
     for place, (name, shape) in enumerate(served.inputs.items()):
         texts = list(CHECKED_TEXTS[place:] + CHECKED_TEXTS[:place])  # another one in each column
@@ -110,11 +112,13 @@ def export(
     try:
         with files.writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            tf.saved_model.save(served, str(temporary), signatures=served.signatures())
+            signatures = served.signatures()
+            tf.saved_model.save(served, str(temporary), signatures=signatures)
             operations.write(temporary)
             ids = _ids(served, expected.texts)
             check(served, temporary, expected, ids)
-            requests.write(temporary, target.parent.name, _requests(served, expected.texts, ids))
+            examples = _requests(served, signatures, expected.texts, ids)
+            requests.write(temporary, target.parent.name, examples)
             write_beside(temporary)
             temporary.rename(target)
     finally:
@@ -227,7 +231,7 @@ def _features(ids: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
     }
 
 
-def _requests(served: ServedGraph, texts: dict[str, list], ids: dict) -> dict[str, dict]:
+def _requests(served: ServedGraph, signatures, texts: dict[str, list], ids: dict) -> dict:
     """An example of a request to each signature: the second and third text."""
     few = {name: column[1:3] for name, column in texts.items()}
     rows = ids["padding_mask"][1:3]
@@ -238,8 +242,8 @@ def _requests(served: ServedGraph, texts: dict[str, list], ids: dict) -> dict[st
         "examples": {"examples": [_serialised(few, i) for i in range(2)]},
         "ids": {name: value[1:3, ..., :length] * inside for name, value in ids.items()},
     }
-    further = served.signatures().keys() - sent.keys()
-    return sent | {name: {"text": few["text"]} for name in sorted(further)}
+    further = sorted(signatures.keys() - sent.keys())
+    return sent | {name: served.example(name, few["text"]) for name in further}
 
 
 def _serialised(texts: dict[str, list], row: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The memory that requests and answers may take, all together."""
+"""What requests and answers may take, all together: memory, and places."""
 
 import contextlib
 from collections.abc import Iterator
@@ -60,3 +60,31 @@ class Budget:
             yield share
         finally:
             self.used -= share.size
+
+
+class Places:
+    """A number of places, each for one request; used by one thread.
+
+    Args:
+        limit: places.
+    """
+
+    def __init__(self, limit: int):
+        self.limit, self.used = limit, 0
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """A place, which is given back in the end.
+
+        Raises:
+            ApiError: 503, there is none.
+        """
+        if self.used >= self.limit:
+            raise ApiError(
+                503, f"found {self.used} texts in the making; wanted fewer: try again later"
+            )
+        self.used += 1
+        try:
+            yield
+        finally:
+            self.used -= 1

@@ -1,6 +1,7 @@
 """The SavedModel that is served: the highest version in a folder of versions."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from absl import logging
 from google.protobuf import json_format, message
 from tensorflow.core.protobuf import saved_model_pb2
 
-from roots_tf.serving import graph_check, rest
+from roots_tf.serving import graph_check, rest, streaming
 from roots_tf.serving.rest import ApiError, Signature
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
@@ -62,6 +63,11 @@ class Model:
                 f"found no signature in {self._path}; wanted one or more: export it again"
             )
         self.signatures = {name: _signature(self._definitions[name]) for name in names}
+        parts = ("begin", "advance", "places")
+        self.can_stream = streaming.SIGNATURE in names and all(
+            callable(getattr(self._loaded, part, None)) for part in parts
+        )
+        self._state_bytes = self._most_state_bytes() if self.can_stream else 0
 
     def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs of a signature; floating point numbers become float32 or float64.
@@ -81,8 +87,57 @@ class Model:
             raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
         return {name: _array(output) for name, output in sorted(outputs.items())}
 
+    def begin(self, inputs: dict[str, np.ndarray]) -> list[tf.Tensor]:
+        """The state of a text before its first token.
+
+        Args:
+            inputs: an array of one row by name, those of the signature `generate`.
+
+        Raises:
+            ApiError: TensorFlow refuses the inputs.
+        """
+        specs = self.signatures[streaming.SIGNATURE].inputs
+        tensors = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
+        return self._stepped(self._loaded.begin, **tensors)
+
+    def advance(self, state: list[tf.Tensor]) -> tuple[list[tf.Tensor], dict[str, np.ndarray]]:
+        """The state one token on, and what is told of the text so far, of one row.
+
+        Args:
+            state: from `begin` or `advance`.
+
+        Raises:
+            ApiError: TensorFlow refuses it.
+        """
+        state, told = self._stepped(self._loaded.advance, state)
+        return state, {name: _array(output) for name, output in told.items()}
+
+    def state_bytes(self) -> int:
+        """Bytes that the state of a text takes at most."""
+        return self._state_bytes
+
+    def _stepped(self, function, *arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except tf.errors.OpError as error:
+            raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
+
+    def _most_state_bytes(self) -> int:
+        """Bytes of the tensors that `begin` gives, where prompt and text are longest."""
+        places, total = int(self._loaded.places()), 0
+        [begin] = self._loaded.begin.concrete_functions
+        for output in tf.nest.flatten(begin.structured_outputs):
+            total += output.dtype.size * math.prod(size or places for size in output.shape)
+        return total
+
     def warm_up(self, batch_size: int) -> None:
         """Computes every signature once for one row and once for `batch_size` rows."""
+        if self.can_stream:
+            try:
+                rows = self._example(streaming.SIGNATURE).items()
+                self.advance(self.begin({name: array[:1] for name, array in rows}))
+            except (ApiError, InputError) as error:
+                logging.info("streams are not warmed up: %s", error)
         for name, signature in self.signatures.items():
             for rows in (1, batch_size)[: 1 + signature.by_rows]:
                 try:
@@ -163,7 +218,10 @@ def _signature(definition) -> Signature:
     by_rows = all(spec.shape.rank and spec.shape[0] is None for spec in inputs.values())
     # Whether an output of unknown rank has rows is checked when it is computed.
     by_rows &= all(o.shape.rank is None or o.shape[:1] == [None] for o in outputs.values())
-    return Signature(inputs, bool(by_rows), outputs)
+    defaults = {name: tf.make_ndarray(value) for name, value in definition.defaults.items()}
+    # A default of one row is that of each; any other form is not filled in.
+    defaults = {name: v[0].item() for name, v in defaults.items() if by_rows and v.shape == (1,)}
+    return Signature(inputs, bool(by_rows), outputs, defaults)
 
 
 def _written_as(dtype: int) -> tf.DType:

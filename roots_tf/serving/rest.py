@@ -42,6 +42,7 @@ class Signature:
 
     Args:
         inputs: `tf.TensorSpec` by name.
+        defaults: of inputs that a request may leave out, the value of each row.
         by_rows: whether every input and output has one entry a row, so that the rows of several
             requests can be computed together.
         outputs: `tf.TensorSpec` by name.
@@ -50,6 +51,7 @@ class Signature:
     inputs: dict
     by_rows: bool
     outputs: dict = dataclasses.field(default_factory=dict)
+    defaults: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,7 @@ def read(body: bytes | bytearray, signatures: dict[str, Signature], max_text_byt
     Raises:
         ApiError: 400, whatever is wrong with it; 501, an input of a type that JSON cannot hold.
     """
-    request = _parse(body)
+    request = parse(body)
     name = request.get("signature_name", "")
     if not isinstance(name, str) or (name or DEFAULT_SIGNATURE) not in signatures:
         raise ApiError(
@@ -95,11 +97,30 @@ def read(body: bytes | bytearray, signatures: dict[str, Signature], max_text_byt
     if row_format == ("inputs" in request):
         found = "both" if row_format else "none"
         raise ApiError(400, f"found {found} of 'instances' and 'inputs'; wanted one of them")
-    columns = (
-        _by_rows(request["instances"], list(signature.inputs))
-        if row_format
-        else _by_columns(request["inputs"], list(signature.inputs))
-    )
+    if row_format:
+        return call_of_rows(request["instances"], name, signature, max_text_bytes)
+    columns = _by_columns(request["inputs"], signature)
+    return _call(columns, name, signature, max_text_bytes, row_format=False)
+
+
+def call_of_rows(instances, name: str, signature: Signature, max_text_bytes: int) -> Call:
+    """The call of a list of rows.
+
+    Args:
+        instances: an object of inputs each, or the value of the only one without a default.
+        name: of the signature.
+        signature: that is called.
+        max_text_bytes: bytes of a string at most.
+
+    Raises:
+        ApiError: as for `read`.
+    """
+    columns = _by_rows(instances, signature)
+    return _call(columns, name, signature, max_text_bytes, row_format=True)
+
+
+def _call(columns: dict, name: str, signature: Signature, max_text_bytes: int, row_format) -> Call:
+    """The call of columns of inputs by name."""
     inputs = {
         key: _tensor(columns[key], spec, key, max_text_bytes)
         for key, spec in signature.inputs.items()
@@ -114,8 +135,12 @@ def read(body: bytes | bytearray, signatures: dict[str, Signature], max_text_byt
     return Call(name, inputs, rows, row_format)
 
 
-def _parse(body: bytes) -> dict:
-    """The JSON object in a body."""
+def parse(body: bytes | bytearray) -> dict:
+    """The JSON object in a body.
+
+    Raises:
+        ApiError: 400, it holds none.
+    """
     try:
         request = json.loads(body.decode("utf-8"), object_pairs_hook=_object)
     except RecursionError:
@@ -145,35 +170,58 @@ def _check_alike(inputs: dict[str, np.ndarray], what: str, axes: int | None) -> 
         raise ApiError(400, f"found {found}; wanted the same {what} of each")
 
 
-def _by_rows(instances, names: list[str]) -> dict[str, list]:
+def _by_rows(instances, signature: Signature) -> dict[str, list]:
     """Columns of `instances`, a list of values, or of objects with a value for each input."""
+    needed, defaults = _needed(signature), signature.defaults
     if not isinstance(instances, list) or not instances:
         raise ApiError(400, f"found {_show(instances)} as 'instances'; wanted a list of rows")
-    if len(names) == 1 and not _is_named(instances[0]):
-        return {names[0]: instances}
+    if len(needed) == 1 and not _is_named(instances[0]):
+        given = {name: [value] * len(instances) for name, value in defaults.items()}
+        return {needed[0]: instances} | given
     for row, instance in enumerate(instances):
-        if not isinstance(instance, dict) or instance.keys() != set(names):
+        if not isinstance(instance, dict) or not _fits(instance, signature):
             found = _show(sorted(instance) if isinstance(instance, dict) else instance)
             raise ApiError(
                 400,
-                f"found {found} in row {row} of 'instances'; wanted an object of {_show(names)}",
+                f"found {found} in row {row} of 'instances'; wanted an object of "
+                f"{_wanted(signature)}",
             )
-    return {name: [instance[name] for instance in instances] for name in names}
+    rows = [defaults | instance for instance in instances]
+    return {name: [row[name] for row in rows] for name in signature.inputs}
 
 
-def _by_columns(inputs, names: list[str]) -> dict:
+def _by_columns(inputs, signature: Signature) -> dict:
     """Columns of `inputs`, an object of tensors, or the tensor of the only input."""
+    needed, wanted = _needed(signature), _wanted(signature)
     if not _is_named(inputs):
-        if len(names) != 1:
-            raise ApiError(
-                400, f"found {_show(inputs)} as 'inputs'; wanted an object of {_show(names)}"
-            )
-        return {names[0]: inputs}
-    if inputs.keys() != set(names):
+        if len(needed) != 1:
+            raise ApiError(400, f"found {_show(inputs)} as 'inputs'; wanted an object of {wanted}")
+        inputs = {needed[0]: inputs}
+    if not _fits(inputs, signature):
         raise ApiError(
-            400, f"found {_show(sorted(inputs))} in 'inputs'; wanted an object of {_show(names)}"
+            400, f"found {_show(sorted(inputs))} in 'inputs'; wanted an object of {wanted}"
         )
-    return inputs
+    sizes = [len(column) for column in inputs.values() if isinstance(column, list)]
+    left_out = signature.defaults.keys() - inputs.keys()
+    return inputs | {name: [signature.defaults[name]] * max(sizes, default=1) for name in left_out}
+
+
+def _needed(signature: Signature) -> list[str]:
+    """Names of the inputs without a default."""
+    return [name for name in signature.inputs if name not in signature.defaults]
+
+
+def _fits(given: dict, signature: Signature) -> bool:
+    """Whether these are inputs of a signature, none missing that has no default."""
+    return set(_needed(signature)) <= given.keys() <= signature.inputs.keys()
+
+
+def _wanted(signature: Signature) -> str:
+    """The inputs of a signature, for a message."""
+    optional = [name for name in signature.inputs if name in signature.defaults]
+    return _show(_needed(signature)) + (
+        f" and, where they differ, {_show(optional)}" * bool(optional)
+    )
 
 
 def _is_named(value) -> bool:

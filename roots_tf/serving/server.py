@@ -1,6 +1,7 @@
 """The HTTP server: the REST API of TensorFlow Serving, health and metrics.
 
     POST /v1/models/NAME[/versions/VERSION]:predict
+    POST /v1/models/NAME[/versions/VERSION]:generate   see `streaming`
     GET  /v1/models/NAME[/versions/VERSION]            status
     GET  /v1/models/NAME[/versions/VERSION]/metadata   signatures
     GET  /healthz                                      200 once warmed up, 503 before
@@ -19,37 +20,31 @@ import signal
 import socket
 import time
 import urllib.parse
-import zlib
 
-import aiohttp
-import aiohttp.http_exceptions
 import prometheus_client
 from absl import logging
 from aiohttp import log, web
 
-from roots_tf.serving import answers, rest
+from roots_tf.serving import answers, bodies, rest
 from roots_tf.serving.batching import RequestBatcher
 from roots_tf.serving.budget import Budget, Share
 from roots_tf.serving.connections import Connections, State
 from roots_tf.serving.metrics import Metrics
 from roots_tf.serving.model import Model
 from roots_tf.serving.rest import ApiError
+from roots_tf.serving.streams import Streams
 from roots_tf.storage.files import InputError
 
 _MODEL = "/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?"
 PREDICT = re.compile(f"{_MODEL}:predict", re.IGNORECASE)
+GENERATE = re.compile(f"{_MODEL}:generate", re.IGNORECASE)
 DESCRIBE = re.compile(f"{_MODEL}(/metadata)?", re.IGNORECASE)
-PATHS = "/v1/models/NAME[/versions/VERSION][:predict or /metadata]"
-BODY_SECONDS = 30.0  # in which a body must have come
-ANSWER_SECONDS = 30.0  # in which an answer must have been taken; a large one at this rate:
-ANSWER_BYTES_A_SECOND = 64_000
+PATHS = "/v1/models/NAME[/versions/VERSION][:predict, :generate or /metadata]"
+ANSWER_BYTES_A_SECOND = 64_000  # at which a large answer must be taken
 GRACE_SECONDS = 300.0  # in which requests are finished once the server is told to stop
 RETRY_SECONDS = 1  # what a client is told to wait where there was no room
 PIECE = 1 << 16  # bytes of an answer that are written at once
 LARGE = 1 << 20  # bytes; such answers are written in a thread of their own, one after another
-# Bytes of memory that a byte of JSON takes at most while it is read: the list in "[],", of three
-# bytes, takes 64; texts and numbers take less.
-READING_FACTOR = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +60,7 @@ class Limits:
         max_answer_bytes: bytes of an answer at most; beyond, the request gets 413.
         max_memory_bytes: bytes that requests and answers take together, with their arrays; beyond,
             requests get 503.
+        max_streams: texts that are made token by token at a time; beyond, requests get 503.
         max_connections: at a time; beyond, the one that has been idle longest is closed.
         idle_seconds: how long a connection may be idle.
     """
@@ -76,6 +72,7 @@ class Limits:
     max_text_bytes: int = 100_000
     max_answer_bytes: int = 64 << 20
     max_memory_bytes: int = 1 << 30
+    max_streams: int = 32
     max_connections: int = 1000
     idle_seconds: float = 75.0
 
@@ -105,6 +102,7 @@ class Server:
             limits.idle_seconds,
             lambda reason: metrics.closed.labels(reason).inc(),
         )
+        self._streams = Streams(model, self._batcher.thread, limits, metrics)
         self._large = concurrent.futures.ThreadPoolExecutor(1, "large answers")
         metrics.queue_rows.set_function(lambda: self._batcher.waiting)
         metrics.connections.set_function(lambda: len(self._connections))
@@ -196,7 +194,7 @@ class Server:
         route = request.match_info.route.name or "other"
         self._metrics.requests.labels(route, response.status).inc()
         request.protocol.enter(State.ANSWER)
-        seconds, body = ANSWER_SECONDS + len(body) / ANSWER_BYTES_A_SECOND, memoryview(body)
+        seconds, body = bodies.ANSWER_SECONDS + len(body) / ANSWER_BYTES_A_SECOND, memoryview(body)
         try:
             async with asyncio.timeout(seconds):
                 await response.prepare(request)
@@ -212,6 +210,8 @@ class Server:
     async def _predict(self, request: web.Request) -> web.StreamResponse:
         """Answers `:predict`."""
         began = time.perf_counter()
+        if GENERATE.fullmatch(request.rel_url.raw_path):
+            return await self._generate(request)
         self._match(PREDICT, request)
         with self._budget.share() as share:
             answer = await self._compute(await self._read_call(request, share), share)
@@ -224,12 +224,21 @@ class Server:
             await self._send(request, response, answer)
         return response
 
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        """Answers `:generate`."""
+        began = time.perf_counter()
+        self._match(GENERATE, request)
+        with self._budget.share() as share:
+            response = await self._streams.answer(request, share)
+            self._metrics.seconds.observe(time.perf_counter() - began)
+        return response
+
     async def _read_call(self, request: web.Request, share: Share) -> rest.Call:
         """The call that a request makes, with room in the budget for it and for its answer."""
         request.protocol.enter(State.BODY)
-        body = await _read(request, self._limits.max_body_bytes, share)
+        body = await bodies.read(request, self._limits.max_body_bytes, share)
         request.protocol.enter(State.WORK)
-        share.resize(READING_FACTOR * len(body))
+        share.resize(bodies.READING_FACTOR * len(body))
         # Threads, so that a long request does not keep the others from being read and answered.
         call, size = await asyncio.to_thread(self._understand, body)
         share.resize(size)
@@ -298,55 +307,6 @@ class Server:
         return web.Response(
             body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
         )
-
-
-async def _read(request: web.Request, limit: int, share: Share) -> bytes | bytearray:
-    """The body of a request, which may be compressed by gzip, of at most `limit` bytes.
-
-    Raises:
-        ApiError: 408, it does not come; 400, it breaks off; 413, it is larger; 415, it is encoded
-            in another way; 503, its share of the memory cannot grow as it comes.
-        ConnectionResetError: the client has gone.
-    """
-    too_large = ApiError(413, f"found a larger body; wanted at most {limit} bytes: send fewer rows")
-    if (request.content_length or 0) > limit:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while piece := await request.content.readany():
-                body += piece
-                if len(body) > limit:
-                    raise too_large
-                share.resize(len(body))
-    except TimeoutError:
-        raise ApiError(408, f"found no end of the body in {BODY_SECONDS:.0f} s") from None
-    except (
-        web.RequestPayloadError,
-        aiohttp.ClientError,
-        aiohttp.http_exceptions.HttpProcessingError,
-        ConnectionError,
-    ) as error:
-        raise ApiError(400, f"found a body that cannot be read: {error}") from None
-    except RuntimeError:  # of aiohttp, where the connection was closed before this began
-        if request.transport is not None:
-            raise
-        raise ConnectionResetError from None
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "identity":
-        return body
-    if encoding != "gzip":
-        raise ApiError(415, f"found a body in {encoding[:20]}; wanted it plain, or in gzip")
-    gzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-    try:
-        body = await asyncio.to_thread(gzip.decompress, body, limit + 1)
-    except zlib.error as error:
-        raise ApiError(400, f"found a body that is no gzip: {error}") from None
-    if len(body) > limit:
-        raise too_large
-    if not gzip.eof:
-        raise ApiError(400, "found gzip that breaks off; wanted all of it")
-    return body
 
 
 def _error(status: int, message: str) -> web.Response:

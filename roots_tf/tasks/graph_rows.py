@@ -95,6 +95,7 @@ def by_length(
     lengths: tf.Tensor,
     tokens_at_once: int,
     by_token: tuple[str, ...] = (),
+    beside: int = 0,
 ) -> dict[str, tf.Tensor]:
     """Outputs of rows, those of similar length computed together.
 
@@ -106,6 +107,7 @@ def by_length(
         lengths: int32 [R], how much of each row is no padding.
         tokens_at_once: positions that are computed at once; a longer row is computed alone.
         by_token: names of outputs [r, l, ...].
+        beside: positions that a row takes beside its own, such as those of a text to come.
 
     Returns:
         Outputs [R, ...]; those by token [R, L, ...], with zeros where nothing was computed.
@@ -125,7 +127,7 @@ def by_length(
     def body(index, start, arrays):
         longest = tf.reduce_max(tf.gather(lengths, order[start : start + 1]))
         longest = tf.maximum(longest, 1)  # of no rows, too, which are computed once for the shapes
-        count = tf.maximum(tokens_at_once // longest, 1)
+        count = tf.maximum(tokens_at_once // (longest + beside), 1)
         chunk = order[start : start + count]
         outputs = compute({n: tf.gather(f, chunk)[:, :longest] for n, f in features.items()})
         for name in by_token:

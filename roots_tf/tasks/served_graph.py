@@ -73,6 +73,19 @@ class ServedGraph(tf.Module):
         """
         raise NotImplementedError
 
+    def checked_texts(self) -> dict[str, list]:
+        """Columns of texts to check an export with; none: those that every model can read."""
+        return {}
+
+    def example(self, signature: str, texts: list[str]) -> dict[str, list]:
+        """Inputs of a request to a further signature, by name.
+
+        Args:
+            signature: its name, none that every graph has.
+            texts: that the request is about.
+        """
+        return {"text": texts}
+
     def signatures(self) -> dict:
         """Concrete functions by name."""
         strings = {

@@ -28,7 +28,7 @@ def shown(tokenizer, ids_or_pieces: Sequence[int | str]) -> list[str]:
         piece if isinstance(piece, str) else tokenizer.vocabulary[int(piece)]
         for piece in ids_or_pieces
     ]
-    if _is_byte_level(tokenizer.settings):
+    if is_byte_level(tokenizer.settings):
         added = {token["content"] for token in tokenizer.added_tokens}
         byte_of = {letter: byte for byte, letter in enumerate(byte_letters())}
         pieces = [piece if piece in added else _text_of(piece, byte_of) for piece in pieces]
@@ -37,7 +37,7 @@ def shown(tokenizer, ids_or_pieces: Sequence[int | str]) -> list[str]:
     return [_printable(piece) for piece in pieces]
 
 
-def _is_byte_level(settings: dict) -> bool:
+def is_byte_level(settings: dict) -> bool:
     """Whether the vocabulary is spelled in the letters of bytes."""
     stages = [settings.get("pre_tokenizer"), settings.get("decoder")]
     for stage in filter(None, stages):
@@ -96,7 +96,7 @@ def characters(tokenizer) -> np.ndarray:
     Args:
         tokenizer: that the ids are of.
     """
-    if _is_byte_level(tokenizer.settings):
+    if is_byte_level(tokenizer.settings):
         continued = {byte_letters()[byte] for byte in range(0x80, 0xC0)} | {byte_letters()[0x20]}
         counts = [sum(c not in continued for c in piece) for piece in tokenizer.vocabulary]
     else:

@@ -30,7 +30,7 @@ HEAD = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n".encode
 class Fake:
     """A model without TensorFlow: a number a text, or a vector a byte; counts rows computed."""
 
-    name, version = "fake", 1
+    name, version, can_stream = "fake", 1, False
 
     def __init__(self):
         def outputs(*shape):

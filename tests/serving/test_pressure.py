@@ -12,14 +12,14 @@ import time
 
 import pytest
 
-from roots_tf.serving import connections, logs, server
+from roots_tf.serving import bodies, connections, logs, server
 from roots_tf.storage.files import InputError
 from tests.serving.fake import HEAD, Client, ask, post, run, serving, until
 
 
 @pytest.mark.parametrize("state", ["IDLE", "HEAD", "BODY"])
 def test_clients_that_wait_do_not_keep_others_out(state, monkeypatch):
-    monkeypatch.setattr(server, "BODY_SECONDS", 3.0)  # which a stop waits for
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 3.0)  # which a stop waits for
     sent = {"IDLE": b"", "HEAD": b"POST ", "BODY": HEAD + b'{"inst'}[state]
 
     async def test():
@@ -71,7 +71,7 @@ def test_those_that_are_computed_are_never_closed():
 
 def test_what_is_late_is_closed(monkeypatch):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(server, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.3)
 
     async def test():
         async with serving(idle_seconds=0.3) as served:
@@ -97,7 +97,7 @@ def test_what_is_late_is_closed(monkeypatch):
 
 
 def test_who_does_not_take_the_answer_is_left(monkeypatch):
-    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(server, "ANSWER_BYTES_A_SECOND", 1e9)
 
     async def test():
@@ -146,7 +146,7 @@ def test_room_is_what_the_limit_of_descriptors_leaves(soft, hard, room, raised, 
 SERVE = """
 import asyncio, logging, resource, sys, types
 sys.modules["roots_tf.serving.model"] = types.SimpleNamespace(Model=None)  # and no TensorFlow
-from roots_tf.serving import connections, logs, server
+from roots_tf.serving import bodies, connections, logs, server
 from tests.serving.fake import Fake
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))

@@ -1,4 +1,4 @@
-"""Fine-tune a pretrained encoder on a task, over several seeds.
+"""Fine-tune a pretrained model on a task, over several seeds.
 
     roots finetune --task=classification --init_from=work/pretrained/model \
         --train=train.tsv --dev=dev.tsv --output=work/task
@@ -12,6 +12,8 @@ Tasks and what their files hold:
     multiple_choice     text, choices (or choice_0, choice_1, ...), label: index of the right one
     tagging             CoNLL: a word and its IOB2 tag a line, an empty line between sentences
     question_answering  SQuAD JSON, version 1.1 or 2
+    completion          JSON lines: prompt, answer; or messages, a list of role and content. Of a
+                        causal language model, which stays one: `roots generate` asks it
 
 Takes minutes to hours. A run that was stopped goes on, run again, from its last checkpoint, in the
 middle of a seed, with the same files and weights, wherever they stand now. Prints a table of scores
@@ -79,6 +81,12 @@ class TaskFlags:
         "auto", help="of tags; characters: words of scripts without spaces are parted into them"
     )
     metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
+    template: str = program.flag(
+        "",
+        help="completion: JSON file of what stands around each turn of a conversation; none: "
+        "nothing around prompt and answer, `User:` and so on before messages",
+        role="input",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +167,8 @@ def main(config: Config) -> dict:
     program.check(config)
     training.keep_freed_memory()
     output = Path(config.output)
-    encoder = models.describe(config.init_from)["encoder"]
+    encoder = models.stack_config(models.describe(config.init_from))
+    tasks.check_stack(tasks.KINDS[config.objective.task], encoder.causal, config.init_from)
     tokenizer = tokenizers.load(config.init_from)
     claim = claim_of(config)
     if report := claim.finished(output):
@@ -229,6 +238,7 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     length = min(flags.max_seq_length, longest)
     kind = tasks.KINDS[flags.task](max_seq_length=length, stride=flags.stride)
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
+    kind = kind.with_template(flags.template) if flags.template else kind
     paths = {"train": config.train, "dev": config.dev}
     paths |= {"test": config.test} if config.test else {}
     examples = {split: labelled.read_examples(kind, path, flags) for split, path in paths.items()}

@@ -133,7 +133,9 @@ def check(messages: object, template: Template, where: str, *, reply: bool = Fal
     before = ""
     for number, message in enumerate(messages, 1):
         if not isinstance(message, Mapping) or {"role", "content"} - message.keys():
-            raise InputError(f"found {_short(message)} in {where}, message {number}; wanted {wanted}")
+            raise InputError(
+                f"found {_short(message)} in {where}, message {number}; wanted {wanted}"
+            )
         role, content = message["role"], message["content"]
         if role not in template.roles:
             raise InputError(
@@ -178,10 +180,7 @@ def render(
     parts = [list(_parts(template, messages, reply)) for messages in conversations]
     pieces = re.compile("|".join(map(re.escape, _contents(tokenizer))) or "(?!)")
     texts = [
-        list(_cut(part.text, pieces))
-        for of_one in parts
-        for part in of_one
-        if not part.is_special
+        list(_cut(part.text, pieces)) for of_one in parts for part in of_one if not part.is_special
     ]
     ids, splits = tokenizer.encode([piece for of_one in texts for piece in of_one])
     _check_ordinary(ids, tokenizer)
@@ -245,7 +244,9 @@ def jinja(template: Template, tokenizer: Tokenizer) -> str:
     for number, (role, turn) in enumerate(template.roles.items()):
         head = quoted(special(turn.begin), turn.before)
         tail = quoted(turn.after, special(turn.end))
-        lines.append("{% " + ("elif" if number else "if") + f" message['role'] == {quoted(role)} %}}")
+        lines.append(
+            "{% " + ("elif" if number else "if") + f" message['role'] == {quoted(role)} %}}"
+        )
         lines.append("{{ " + f"{head} + message['content'] + {tail}" + " }}")
     wrong = quoted(f"wanted the roles {', '.join(template.roles)}")
     lines.append("{% else %}{{ raise_exception(" + wrong + ") }}{% endif %}{% endfor %}")

@@ -101,6 +101,8 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
             f"found --pooling=cls and a causal model in {folder}, whose first token sees nothing of "
             "the text; wanted --pooling=mean"
         )
-    trained = getattr(model, "pooler", None) is not None and "pooler" not in described.get("untrained", ())
+    trained = getattr(model, "pooler", None) is not None and "pooler" not in described.get(
+        "untrained", ()
+    )
     if pooling == "pooler" and not trained:
         raise InputError(f"found no trained pooler in {folder}; wanted --pooling=mean or cls")

@@ -127,6 +127,7 @@ class Completion(FineTuning):
             model.encoder.embeddings.token,
             tf.reshape(labels, [-1]),
             tf.reshape(weights, [-1]),
+            most_rows=(labels.shape[0] or 1) * self.max_seq_length,
         )
         weight = tf.reduce_sum(weights)
         return {"answer_loss": (loss, weight), "answer_accuracy": (right, weight)}

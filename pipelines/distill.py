@@ -109,7 +109,7 @@ def main(config: Config) -> dict:
     training.keep_freed_memory()
     output = Path(config.output)
     for folder in filter(None, (config.teacher, config.student.init_from)):
-        refuse_causal(folder)
+        tasks.refuse_causal(folder)
     described, tokenizer = models.describe(config.teacher), tokenizers.load(config.teacher)
     encoder = described["encoder"]
     kind = kind_of(config, described)
@@ -154,22 +154,6 @@ def main(config: Config) -> dict:
         print(of_students.table(report))
         files.write_json(output / "report.json", report)
         return report
-
-
-def refuse_causal(folder: str) -> None:
-    """Refuses a model whose layers a student's cannot be compared with.
-
-    Args:
-        folder: of the model.
-
-    Raises:
-        InputError: no token of the model sees a later one.
-    """
-    if models.stack_config(models.describe(folder)).causal:
-        raise files.InputError(
-            f"found a causal model in {folder}, in which no token sees a later one; wanted an "
-            "encoder, which distill compares with one layer by layer"
-        )
 
 
 def kind_of(config: Config, described: dict):

@@ -3,10 +3,10 @@
     roots evaluate --model=work/task/model --input=test.tsv --output=scores.json
     roots evaluate --model=work/gpt/model --input=held_out.txt
 
-Takes seconds and then as long as the model does. Of a fine-tuned model it reads what finetune reads,
-and prints the scores of the task. Of a causal language model it reads text files, JSON lines and
-Parquet, and prints perplexity a token and bits a byte, over every token exactly once: a document
-that is longer than the window is read in windows that overlap. --output writes them as JSON.
+Takes seconds and then as long as the model does. Of a fine-tuned model it reads what finetune
+reads, and prints the scores of the task. Of a causal language model it reads text files, JSON
+lines and Parquet, and prints perplexity a token and bits a byte, over every token exactly once: a
+document longer than the window is read in windows that overlap. --output writes them as JSON.
 """
 
 import dataclasses

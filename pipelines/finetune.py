@@ -28,13 +28,13 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
 
 from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers, training
-from roots_tf.metrics import answer_words, over_seeds, plots
+from roots_tf.metrics import over_seeds, plots
 from roots_tf.storage import checked_json, claims, files
+from roots_tf.tasks.task_flags import TaskFlags
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 
@@ -51,41 +51,6 @@ class ModelFlags:
         help="0: embeddings stay as they are; n: so do the first n blocks; -1: all is trained",
         minimum=0,
         maximum=1000,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskFlags:
-    """What is learned, and how texts become rows."""
-
-    task: Literal[tuple(tasks.KINDS)] = program.flag("classification", help="what is learned")
-    columns: tuple[str, ...] = program.flag(
-        (),
-        help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
-    )
-    encoding: str = program.flag(
-        "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
-    )
-    max_seq_length: int = program.flag(
-        128, help="tokens of a row, [CLS] and [SEP] among them", **program.TOKENS
-    )
-    stride: int = program.flag(
-        0,
-        help="tokens between the starts of two windows of a long text; 0: classes and numbers "
-        "come from the start of a text alone, tags and answers from windows that overlap by half",
-        minimum=0,
-        maximum=1 << 20,
-    )
-    balance: bool = program.flag(False, help="weigh classes so that each counts alike")
-    word_unit: Literal["auto", "characters"] = program.flag(
-        "auto", help="of tags; characters: words of scripts without spaces are parted into them"
-    )
-    metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
-    template: str = program.flag(
-        "",
-        help="completion: JSON file of what stands around each turn of a conversation; none: "
-        "nothing around prompt and answer, `User:` and so on before messages",
-        role="input",
     )
 
 

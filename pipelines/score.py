@@ -81,8 +81,8 @@ def main(config: Config) -> dict:
     rows_of = ROWS.get(described["kind"])
     if rows_of is None:
         raise InputError(
-            f"found a model of kind {described['kind']} in {config.model}; wanted a language model: "
-            f"{' or '.join(ROWS)}, which pretrain writes"
+            f"found a model of kind {described['kind']} in {config.model}; wanted a language "
+            f"model, {' or '.join(ROWS)}, which pretrain writes"
         )
     window, stride = _window(config, described)
     columns = labelled.column_names(config.columns)
@@ -158,7 +158,7 @@ def _window(config: Config, described: dict) -> tuple[int, int]:
     return window, stride
 
 
-def _asked(tokenizer, question: scored_texts.Question, separator: str) -> list[scoring.Asked]:
+def _asked(tokenizer, question: scored_texts.Question, separator: str) -> list:
     """The texts of a row as ids."""
     try:
         if question.prompt is not None:
@@ -169,7 +169,7 @@ def _asked(tokenizer, question: scored_texts.Question, separator: str) -> list[s
         raise InputError(f"{error} (in {question.where})") from error
 
 
-def _causal(config: Config, tokenizer, texts, window: int, stride: int) -> Iterator[scoring.Row]:
+def _causal(config: Config, tokenizer, texts, window: int, stride: int) -> Iterator:
     """Rows of a causal model: a begin of text, and what is scored."""
     if tokenizer.bos_id is None or (config.end_of_text and tokenizer.eos_id is None):
         raise InputError("found a tokenizer without a begin or an end of text; wanted both")
@@ -179,7 +179,7 @@ def _causal(config: Config, tokenizer, texts, window: int, stride: int) -> Itera
         yield from scoring.causal_rows(ids, text.first + 1, window, stride, number)
 
 
-def _masked(config: Config, tokenizer, texts, window: int, stride: int) -> Iterator[scoring.Row]:
+def _masked(config: Config, tokenizer, texts, window: int, stride: int) -> Iterator:
     """Rows of a masked model: one a token that is scored."""
     special = tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id
     if None in special:

@@ -33,7 +33,8 @@ class Turn:
     """What stands around the text of a role.
 
     Attributes:
-        begin: special token before all else: "bos", "eos" or its own text, `<|im_start|>`; "": none.
+        begin: special token before all else: "bos", "eos" or its own text, such as `<|im_start|>`;
+            "": none.
         before: text before the message.
         after: text behind it.
         end: special token behind all else.

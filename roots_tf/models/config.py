@@ -80,8 +80,8 @@ class EncoderConfig:
         local_rotary_base: the same in layers that see a window.
         window: 0: a token sees its whole sequence; else it sees window / 2 tokens to each side.
         global_every: with a window, layers 0, n, 2n, ... see the whole sequence all the same.
-        causal: whether tokens see no later ones, in a model that is not one of language by its kind,
-            such as a classifier that was made of a causal language model.
+        causal: whether tokens see no later ones, in a model whose kind does not say it, such as a
+            classifier that was made of a causal language model.
         bias: False leaves out the biases of linear layers and norms, but for those of the last
             layers: vocabulary, next sentence and classes.
         layer_norm_epsilon: added to the variance.

@@ -98,8 +98,8 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
     """
     if pooling == "cls" and (model.config.causal or described.get("kind") == "causal_lm"):
         raise InputError(
-            f"found --pooling=cls and a causal model in {folder}, whose first token sees nothing of "
-            "the text; wanted --pooling=mean"
+            f"found --pooling=cls and a causal model in {folder}, whose first token sees nothing "
+            "of the text; wanted --pooling=mean"
         )
     trained = getattr(model, "pooler", None) is not None and "pooler" not in described.get(
         "untrained", ()

@@ -150,6 +150,22 @@ def check_stack(kind, is_causal: bool, folder: str) -> None:
         )
 
 
+def refuse_causal(folder: str) -> None:
+    """Refuses a model whose layers a student's cannot be compared with.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        InputError: no token of the model sees a later one.
+    """
+    if models.stack_config(models.describe(folder)).causal:
+        raise InputError(
+            f"found a causal model in {folder}, in which no token sees a later one; wanted an "
+            "encoder, which distill compares with one layer by layer"
+        )
+
+
 def kind_of(described: dict):
     """The kind of any model folder; None of one that has no task, such as an encoder.
 

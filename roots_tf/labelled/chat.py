@@ -138,7 +138,7 @@ def check(messages: object, template: Template, where: str, *, reply: bool = Fal
                 f"found {_short(message)} in {where}, message {number}; wanted {wanted}"
             )
         role, content = message["role"], message["content"]
-        if role not in template.roles:
+        if not isinstance(role, str) or role not in template.roles:
             raise InputError(
                 f"found the role {_short(role)} in {where}, message {number}; wanted one of "
                 f"{', '.join(template.roles)}, as the template has"

@@ -6,8 +6,8 @@
 The n-gram model, which neural ones replaced, is a 5-gram with interpolated Kneser-Ney smoothing
 (Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling", section
 3), counted in NumPy: exact, about 500 bytes of memory a token of training. All read the same
-documents, cut by the tokenizer of the first model; each is scored from its begin to its end of text,
-which is predicted. Prints a row a model.
+documents, cut by the tokenizer of the first model; each is scored from its begin to its end of
+text, which is predicted. Prints a row a model.
 """
 
 import dataclasses

@@ -153,7 +153,7 @@ def _window(config: Config, described: dict) -> tuple[int, int]:
     if window > longest or room < 1 or stride > room:
         raise InputError(
             f"found --window={window} and --stride={stride}; wanted a window of at most {longest}, "
-            f"which the model takes, and a stride of at most {max(room, 1)}"
+            f"which the model takes, and a stride of at most {max(min(room, longest), 1)}"
         )
     return window, stride
 

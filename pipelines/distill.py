@@ -108,6 +108,8 @@ def main(config: Config) -> dict:
     program.check(config)
     training.keep_freed_memory()
     output = Path(config.output)
+    for folder in filter(None, (config.teacher, config.student.init_from)):
+        tasks.refuse_causal(folder)
     described, tokenizer = models.describe(config.teacher), tokenizers.load(config.teacher)
     encoder = described["encoder"]
     kind = kind_of(config, described)

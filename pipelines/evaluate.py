@@ -1,25 +1,61 @@
-"""Score a fine-tuned model on a labelled file.
+"""Score a model: a fine-tuned one on a labelled file, a causal language model on texts.
 
     roots evaluate --model=work/task/model --input=test.tsv --output=scores.json
+    roots evaluate --model=work/gpt/model --input=held_out.txt
 
-Takes seconds and then as long as the model does. Reads what finetune reads; prints the scores of
-the task and writes them as JSON.
+Takes seconds and then as long as the model does. Of a fine-tuned model it reads what finetune
+reads, and prints the scores of the task. Of a causal language model it reads text files, JSON
+lines and Parquet, and prints perplexity a token and bits a byte, over every token exactly once: a
+document longer than the window is read in windows that overlap. --output writes them as JSON.
 """
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Literal
 
-from roots_tf import labelled, models, program, tasks, tokenizers
+from absl import logging
+
+from roots_tf import labelled, models, program, scoring, tasks, tokenizers
+from roots_tf.corpus import reading
 from roots_tf.metrics import answer_words
-from roots_tf.storage import files
+from roots_tf.storage import encodings, files
+
+
+@dataclasses.dataclass(frozen=True)
+class TextFlags:
+    """How a causal language model reads texts."""
+
+    window: int = program.flag(
+        0, help="tokens that are read at once; 0: as many as the model takes", **program.TOKENS
+    )
+    stride: int = program.flag(
+        0,
+        help="tokens that are new in each window of a long text after the first: fewer give each "
+        "more to look back at, and take longer; 0: half of the window",
+        minimum=1,
+        maximum=1 << 20,
+    )
+    documents: reading.Layout = program.flag(
+        "file", help="what a document is in plain text: parted by blank lines, file or line"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `evaluate`."""
 
-    model: str = program.flag(help="model folder that finetune wrote", role="input")
-    input: str = program.flag(help="labelled file", role="input")
-    output: str = program.flag(help="JSON file of scores", role="output_file")
+    model: str = program.flag(
+        help="model folder that finetune wrote, or pretrain --objective=causal_lm", role="input"
+    )
+    input: str = program.flag(
+        help="labelled file; of a causal language model a file, folder or pattern of texts",
+        role="input",
+    )
+    output: str = program.flag("", help="JSON file of scores; none: printed", role="output_file")
+    measure: Literal["auto", "answers", "perplexity"] = program.flag(
+        "auto",
+        help="what is measured of a model: auto: answers if it was fine-tuned, else perplexity",
+    )
     columns: tuple[str, ...] = program.flag(
         (),
         help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
@@ -28,13 +64,51 @@ class Config:
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
     metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
-    batch_size: int = program.flag(64, help="rows computed at once", **program.ROWS)
-    debug: bool = program.flag(False, help="256 examples only, drawn from all")
+    texts: TextFlags = program.group(TextFlags(), "texts")
+    batch_size: int = program.flag(64, help="labelled rows computed at once", **program.ROWS)
+    debug: bool = program.flag(
+        False, help="256 examples only, drawn from all, or the first 4 documents"
+    )
 
 
 def main(config: Config) -> dict:
-    """Writes and returns the scores."""
-    kind = tasks.restore(models.describe(config.model))
+    """Prints and returns the scores, and writes them where `--output` says."""
+    program.check(config)
+    described = models.describe(config.model)
+    measure = config.measure
+    if measure == "auto":
+        is_plain = described["kind"] == "causal_lm" and not described.get("task")
+        measure = "perplexity" if is_plain else "answers"
+    scores = MEASURES[measure](config, described)
+    for name, value in scores.items():
+        if isinstance(value, dict):
+            for label, parts in value.items():
+                shown = "  ".join(f"{key} {number:.3f}" for key, number in parts.items())
+                print(f"  {label:<16} {shown}")
+        else:
+            print(f"{name:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
+    if config.output:
+        files.write_json(config.output, scores)
+    return scores
+
+
+def answers(config: Config, described: dict) -> dict:
+    """Scores of a fine-tuned model on a labelled file.
+
+    Args:
+        config: of the program.
+        described: what `models.describe` gives for the model.
+
+    Raises:
+        InputError: the model was not fine-tuned, something is wrong with the file, or a flag goes
+            with texts alone.
+    """
+    if config.texts != TextFlags():
+        raise files.InputError(
+            "found --window, --stride or --documents and a labelled file; wanted them with "
+            "--measure=perplexity alone"
+        )
+    kind = tasks.restore(described)
     if config.metric_language != "auto":
         kind = kind.with_metric_language(config.metric_language)
     tokenizer = tokenizers.load(config.model)
@@ -43,18 +117,80 @@ def main(config: Config) -> dict:
         examples = labelled.sample(examples, 256, kind.labels_of(examples))
     model, size = models.load(config.model), config.batch_size
     predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=size, labelled=True)
-    scores = kind.scores(examples, predictions) | kind.conditions(examples)
-    for name, value in scores.items():
-        if isinstance(value, str):
-            print(f"{name:<24} {value}")
-        elif isinstance(value, dict):
-            for label, parts in value.items():
-                shown = "  ".join(f"{key} {number:.3f}" for key, number in parts.items())
-                print(f"  {label:<16} {shown}")
-        else:
-            print(f"{name:<24} {value:.4f}")
-    files.write_json(config.output, scores)
-    return scores
+    return kind.scores(examples, predictions) | kind.conditions(examples)
+
+
+def perplexity(config: Config, described: dict) -> dict:
+    """Perplexity and bits a byte of a causal language model.
+
+    Args:
+        config: of the program.
+        described: what `models.describe` gives for the model.
+
+    Raises:
+        InputError: the model is none, the window is longer than it takes, or a file cannot be read.
+    """
+    if described["kind"] != "causal_lm":
+        raise files.InputError(
+            f"found a model of kind {described['kind']} in {config.model}, which sees what is to "
+            "be predicted; wanted a causal_lm; of a masked model `roots score` gives "
+            "pseudo-log-likelihoods"
+        )
+    if config.metric_language != "auto":
+        raise files.InputError("found --metric_language; wanted it with labelled answers alone")
+    longest = described["encoder"].max_sequence_length
+    window = config.texts.window or longest
+    stride = config.texts.stride or max(1, window // 2)
+    if window > longest or stride > window:
+        raise files.InputError(
+            f"found --window={window} and --stride={stride}; wanted a window of at most {longest}, "
+            "which the model takes, and a stride of at most the window"
+        )
+    tokenizer = tokenizers.load(config.model)
+    texts = _texts(config)
+    scorer = scoring.Scorer(models.load(config.model), tokenizer.pad_id or 0)
+    found = scoring.of_texts(scorer, texts, tokenizer, room=window, stride=stride)
+    if found.unknown:
+        logging.warning(
+            "%d of %d tokens stand for what the vocabulary lacks: perplexity and bits a byte do "
+            "not count what they are",
+            *(found.unknown, found.tokens),
+        )
+    return found.report() | {"window": window, "stride": stride}
+
+
+MEASURES = {"answers": answers, "perplexity": perplexity}
+
+
+def _texts(config: Config) -> Iterator[str]:
+    """The texts of the input's documents; what is wrong with its names is said at once."""
+    paths = files.expand(config.input)
+    columns = labelled.column_names(config.columns)
+    if columns.keys() - {"text"} or not all(isinstance(own, str) for own in columns.values()):
+        raise files.InputError(
+            f"found --columns={','.join(config.columns)}; wanted text=ITS_NAME alone of a file of "
+            "texts"
+        )
+    encoding = encodings.python_name(config.encoding)
+    documents = reading.read_documents(
+        paths,
+        config.texts.documents,
+        text_field=columns.get("text", "text"),
+        encoding=encoding,
+    )
+
+    def read():
+        for number, document in enumerate(documents):
+            if config.debug and number == 4:
+                return
+            if document.markup:
+                raise files.InputError(
+                    f"found a page of {document.markup} in {config.input}; wanted plain text: use "
+                    "curate, which takes the text out of pages"
+                )
+            yield document.text
+
+    return read()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fine-tune a pretrained encoder on a task, over several seeds.
+"""Fine-tune a pretrained model on a task, over several seeds.
 
     roots finetune --task=classification --init_from=work/pretrained/model \
         --train=train.tsv --dev=dev.tsv --output=work/task
@@ -12,6 +12,8 @@ Tasks and what their files hold:
     multiple_choice     text, choices (or choice_0, choice_1, ...), label: index of the right one
     tagging             CoNLL: a word and its IOB2 tag a line, an empty line between sentences
     question_answering  SQuAD JSON, version 1.1 or 2
+    completion          JSON lines: prompt, answer; or messages, a list of role and content. Of a
+                        causal language model, which stays one: `roots generate` asks it
 
 Takes minutes to hours. A run that was stopped goes on, run again, from its last checkpoint, in the
 middle of a seed, with the same files and weights, wherever they stand now. Prints a table of scores
@@ -26,13 +28,13 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
 
 from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers, training
-from roots_tf.metrics import answer_words, over_seeds, plots
+from roots_tf.metrics import over_seeds, plots
 from roots_tf.storage import checked_json, claims, files
+from roots_tf.tasks.task_flags import TaskFlags
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 
@@ -50,35 +52,6 @@ class ModelFlags:
         minimum=0,
         maximum=1000,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskFlags:
-    """What is learned, and how texts become rows."""
-
-    task: Literal[tuple(tasks.KINDS)] = program.flag("classification", help="what is learned")
-    columns: tuple[str, ...] = program.flag(
-        (),
-        help="names of columns that differ: text=sentence,label=gold; or their order: label,text",
-    )
-    encoding: str = program.flag(
-        "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
-    )
-    max_seq_length: int = program.flag(
-        128, help="tokens of a row, [CLS] and [SEP] among them", **program.TOKENS
-    )
-    stride: int = program.flag(
-        0,
-        help="tokens between the starts of two windows of a long text; 0: classes and numbers "
-        "come from the start of a text alone, tags and answers from windows that overlap by half",
-        minimum=0,
-        maximum=1 << 20,
-    )
-    balance: bool = program.flag(False, help="weigh classes so that each counts alike")
-    word_unit: Literal["auto", "characters"] = program.flag(
-        "auto", help="of tags; characters: words of scripts without spaces are parted into them"
-    )
-    metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +132,8 @@ def main(config: Config) -> dict:
     program.check(config)
     training.keep_freed_memory()
     output = Path(config.output)
-    encoder = models.describe(config.init_from)["encoder"]
+    encoder = models.stack_config(models.describe(config.init_from))
+    tasks.check_stack(tasks.KINDS[config.objective.task], encoder.causal, config.init_from)
     tokenizer = tokenizers.load(config.init_from)
     claim = claim_of(config)
     if report := claim.finished(output):
@@ -229,6 +203,7 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     length = min(flags.max_seq_length, longest)
     kind = tasks.KINDS[flags.task](max_seq_length=length, stride=flags.stride)
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
+    kind = kind.with_template(flags.template) if flags.template else kind
     paths = {"train": config.train, "dev": config.dev}
     paths |= {"test": config.test} if config.test else {}
     examples = {split: labelled.read_examples(kind, path, flags) for split, path in paths.items()}

@@ -100,7 +100,11 @@ BLOCK_BYTES = 1 << 26  # of float32 logits that are there at once: 64 MB
 
 
 def projected_cross_entropy(
-    rows: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+    rows: tf.Tensor,
+    table: tf.Tensor,
+    labels: tf.Tensor,
+    weights: tf.Tensor,
+    most_rows: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Weighted sum of the cross entropy of `rows` times a table, without keeping all logits.
 
@@ -113,6 +117,7 @@ def projected_cross_entropy(
         table: output embeddings, float32 [V, H].
         labels: int32 [R].
         weights: float32 [R], through which no gradient flows.
+        most_rows: what R is at most, where the graph does not know it; None: it does.
 
     Returns:
         The sum in nats and the weighted number of rows whose label alone has the highest logit,
@@ -124,7 +129,7 @@ def projected_cross_entropy(
         compute = tf.cast(table, rows.dtype)
         loss = right = tf.constant(0.0)
         of_rows, of_table = [], tf.zeros(tf.shape(table))
-        for block in _blocks(rows.shape[0], table.shape[0]):
+        for block in _blocks(rows, table.shape[0], most_rows):
             logits = tf.cast(tf.matmul(rows[block], compute, transpose_b=True), tf.float32)
             losses, rights, log_total = _forward(logits, labels[block])
             loss += tf.reduce_sum(losses * weights[block])
@@ -144,9 +149,13 @@ def projected_cross_entropy(
     return summed(rows, tf.convert_to_tensor(table))
 
 
-def _blocks(num_rows: int, vocabulary_size: int) -> list[slice]:
+def _blocks(rows: tf.Tensor, vocabulary_size: int, most_rows: int | None) -> list[slice]:
     """Slices of as many rows as `BLOCK_BYTES` of logits hold, of about equal sizes."""
-    count = max(1, -(-4 * num_rows * vocabulary_size // BLOCK_BYTES))
+    num_rows = rows.shape[0]
+    count = max(1, -(-4 * (num_rows or most_rows) * vocabulary_size // BLOCK_BYTES))
+    if num_rows is None:  # some may be empty
+        size = tf.shape(rows)[0]
+        return [slice(size * i // count, size * (i + 1) // count) for i in range(count)]
     bounds = [num_rows * place // count for place in range(count + 1)]
     return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True) if pair[0] < pair[1]]
 

@@ -12,7 +12,7 @@ import roots_tf
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "stops", "words"}
 ROOM_BASE = BASE | {"program", "stages", "storage"}
-STRANGERS = {"tokenizers", "models", "generation", "metrics", "training"}
+STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
     "storage": {"flags"},

@@ -208,7 +208,7 @@ def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, *
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     parts = {name: defaults[name] for name in ("norm", "feed_forward", "positions", "window")}
-    parts |= {"bias": True} | wanted
+    parts |= {"bias": True, "causal": False} | wanted
     found = {name: getattr(config, name) for name in parts if getattr(config, name) != parts[name]}
     if found:
         have = ", ".join(f"{name}={value!r}" for name, value in found.items())

@@ -119,7 +119,8 @@ def read(
                 )
             table.columns[name].append(value)
     if not table.lines:
-        raise InputError(f"found no rows in {path}; wanted rows of {', '.join(required)}")
+        wanted = ", ".join(required or optional)
+        raise InputError(f"found no rows in {path}; wanted rows of {wanted}")
     for name in optional:
         if all(value is None for value in table.columns[name]):
             del table.columns[name]

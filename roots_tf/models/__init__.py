@@ -22,6 +22,7 @@ __getattr__ = lazy.attributes(
         "check_frozen": "depth",
         "describe": "folder",
         "embedding_settings": "vectors",
+        "last_token": "pooling",
         "load": "folder",
         "load_encoder": "folder",
         "load_weights": "folder",
@@ -32,6 +33,7 @@ __getattr__ = lazy.attributes(
         "preset_fields": "config",
         "rate_multipliers": "depth",
         "save": "folder",
+        "stack_config": "folder",
         "step_flops": "flops",
     },
 )

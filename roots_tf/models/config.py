@@ -80,6 +80,8 @@ class EncoderConfig:
         local_rotary_base: the same in layers that see a window.
         window: 0: a token sees its whole sequence; else it sees window / 2 tokens to each side.
         global_every: with a window, layers 0, n, 2n, ... see the whole sequence all the same.
+        causal: whether tokens see no later ones, in a model whose kind does not say it, such as a
+            classifier that was made of a causal language model.
         bias: False leaves out the biases of linear layers and norms, but for those of the last
             layers: vocabulary, next sentence and classes.
         layer_norm_epsilon: added to the variance.
@@ -108,6 +110,7 @@ class EncoderConfig:
     local_rotary_base: float = number(10_000.0, above=1, maximum=1e12)
     window: int = number(0, minimum=0, maximum=1 << 20)
     global_every: int = number(1, minimum=1, maximum=1000)
+    causal: bool = False
     bias: bool = True
     layer_norm_epsilon: float = number(1e-12, minimum=0, maximum=1)
     initializer_range: float = number(0.02, minimum=0, maximum=1e3)

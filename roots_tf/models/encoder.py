@@ -81,7 +81,7 @@ class Encoder(keras.Model):
             the backward pass: a third more work for a fraction of the memory (Chen et al. 2016,
             arXiv:1604.06174).
         name: that the paths of its weights begin with; two encoders of a model need two names.
-        causal: whether tokens see no later ones.
+        causal: whether tokens see no later ones, whatever the config says.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Encoder(keras.Model):
         place = Place(seed, name)
         with keras.name_scope(name):
             self.embeddings = Embeddings(config, place=place / "embeddings", dtype=precision)
+        causal = causal or config.causal
         self.stack = Stack(config, causal=causal, place=place, recompute=recompute, dtype=precision)
         self.built = True
 

@@ -137,6 +137,17 @@ def describe(folder: str | Path) -> dict:
     return description | {"encoder": model.encoder}
 
 
+def stack_config(described: dict) -> EncoderConfig:
+    """Sizes of a model's stack for another model that starts from it: causal where it was.
+
+    Args:
+        described: what `describe` gives for the folder.
+    """
+    config = described["encoder"]
+    is_causal = config.causal or described["kind"] == "causal_lm"
+    return dataclasses.replace(config, causal=is_causal)
+
+
 def load(folder: str | Path, precision: str = "float32") -> keras.Model:
     """The model of a folder.
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import Encoder, Pooler
 from roots_tf.models.layers import Dense, dropout, keep_mask
+from roots_tf.models.pooling import last_token
 from roots_tf.seeds import Place
 
 
@@ -36,7 +37,9 @@ class Headed(keras.Model):
         self.config, self.num_labels = config, num_labels
         self.description = {"num_labels": num_labels}  # what `model.json` says besides its sizes
         self.encoder = Encoder(config, seed, precision, recompute)
-        self.pooler = Pooler(config, seed, dtype=precision) if self.pooled else None
+        self.pooler = None
+        if self.pooled and not config.causal:
+            self.pooler = Pooler(config, seed, dtype=precision)
         self.output_layer = Dense(
             config.hidden_dim,
             num_labels,
@@ -54,16 +57,28 @@ class Headed(keras.Model):
 
 
 class Classifier(Headed):
-    """An encoder, its pooler and one linear layer over classes: one answer a sequence."""
+    """An encoder, its pooler and one linear layer over classes: one answer a sequence.
+
+    Of a causal encoder the last token is read, which alone has seen the whole text, without a
+    pooler (Radford et al. 2018, section 3.2).
+    """
 
     kind, pooled = "classifier", True
 
     def call(self, features, seed=None):
         """Logits, float32 [B, labels]; `features` and `seed` as for `Encoder.call`."""
-        return self.head(self.encoder(features, seed=seed), seed)
+        return self.head(self.encoder(features, seed=seed), seed, features["padding_mask"])
 
-    def head(self, hidden_states, seed=None):
-        """Logits, [B, labels], from `hidden_states` [B, L, H]; `seed` as for `call`."""
+    def head(self, hidden_states, seed=None, padding_mask=None):
+        """Logits, [B, labels], of an encoder's output.
+
+        Args:
+            hidden_states: [B, L, H].
+            seed: as for `call`.
+            padding_mask: bool [B, L], which a causal encoder's needs.
+        """
+        if self.config.causal:
+            return self.project(last_token(hidden_states, padding_mask), seed)
         return self.project(self.pooler(hidden_states), seed)
 
 

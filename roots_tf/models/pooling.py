@@ -23,6 +23,24 @@ def mean_pool(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:
     return total / tf.maximum(tf.reduce_sum(weights, 1), 1.0)
 
 
+def last_token(hidden_states: tf.Tensor, padding_mask: tf.Tensor) -> tf.Tensor:
+    """State of the last token that is not padding: in a causal model the one that has seen all.
+
+    Args:
+        hidden_states: [B, L, H].
+        padding_mask: bool [B, L], false on padding; of a row without tokens the first place is
+            read.
+
+    Returns:
+        [B, H], of the type of `hidden_states`.
+    """
+    place = tf.range(tf.shape(padding_mask)[1])
+    last = tf.reduce_max(tf.where(padding_mask, place, 0), 1, keepdims=True)  # [B, 1]
+    # A product with ones and zeros: LiteRT has it, and its gradient is no scatter.
+    weights = tf.cast(tf.expand_dims(tf.equal(place, last), -1), hidden_states.dtype)  # [B, L, 1]
+    return tf.reduce_sum(hidden_states * weights, 1)
+
+
 def embed(
     model: keras.Model,
     features: dict[str, tf.Tensor],
@@ -75,14 +93,20 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
         folder: for the message.
 
     Raises:
-        InputError: the model is a causal one, which makes no vectors of texts; or "pooler" is
-            wanted of a model without a pooler, or with one that was not trained.
+        InputError: the model is a causal language model, which continues texts; "pooler" is wanted
+            of a model without a pooler, or with one that was not trained; or "cls" of a causal one.
     """
     if described["kind"] == "causal_lm":
         raise InputError(
             f"found a causal language model in {folder}, which continues texts; wanted an encoder, "
             "such as pretrain --objective=masked_lm or import of a BERT writes"
         )
-    trained = model.pooler is not None and "pooler" not in described.get("untrained", ())
+    if pooling == "cls" and model.config.causal:
+        raise InputError(
+            f"found --pooling=cls and a causal model in {folder}, whose first token sees nothing "
+            "of the text; wanted --pooling=mean"
+        )
+    trained = getattr(model, "pooler", None) is not None
+    trained = trained and "pooler" not in described.get("untrained", ())
     if pooling == "pooler" and not trained:
         raise InputError(f"found no trained pooler in {folder}; wanted --pooling=mean or cls")

@@ -46,6 +46,7 @@ KINDS = Kinds(
         "question_answering": ("question_answering", "QuestionAnswering"),
         "multiple_choice": ("multiple_choice", "MultipleChoice"),
         "similarity": ("similarity", "Similarity"),
+        "completion": ("completion", "Completion"),
     }
 )
 # Kind of a model folder that was written without a task, by the name of the model.
@@ -125,8 +126,50 @@ def _check_model(kind, described: dict) -> None:
     )
 
 
+def check_stack(kind, is_causal: bool, folder: str) -> None:
+    """Refuses a kind of task that a model's stack cannot learn.
+
+    Args:
+        kind: a `FineTuning`, or its class.
+        is_causal: whether no token of the stack sees a later one.
+        folder: of the model, for messages.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if kind.generates and not is_causal:
+        raise InputError(
+            f"found a model in {folder} whose tokens see later ones, and --task={kind.name}, whose "
+            "answers are generated; wanted a causal_lm, which pretrain --objective=causal_lm writes"
+        )
+    if is_causal and not (kind.of_decoders or kind.generates):
+        able = [name for name, known in KINDS.items() if known.of_decoders or known.generates]
+        raise InputError(
+            f"found a causal model in {folder}, in which no token sees a later one, and "
+            f"--task={kind.name}; wanted {', '.join(able)}, or a masked model"
+        )
+
+
+def refuse_causal(folder: str) -> None:
+    """Refuses a model whose layers a student's cannot be compared with.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        InputError: no token of the model sees a later one.
+    """
+    if models.stack_config(models.describe(folder)).causal:
+        raise InputError(
+            f"found a causal model in {folder}, in which no token sees a later one; wanted an "
+            "encoder, which distill compares with one layer by layer"
+        )
+
+
 def kind_of(described: dict):
     """The kind of any model folder; None of one that has no task, such as an encoder.
+
+    A causal language model that learned to answer prompts is one like any other: None too.
 
     A classifier that was saved without a task answers with the labels of the folder, which may
     lack them.
@@ -138,7 +181,8 @@ def kind_of(described: dict):
         InputError: the model was fine-tuned for no kind of this version.
     """
     if described.get("task"):
-        return restore(described)
+        kind = restore(described)
+        return None if kind.generates else kind
     if described["kind"] not in _USUAL:
         return None
     longest = described["encoder"].max_sequence_length

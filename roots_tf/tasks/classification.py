@@ -48,6 +48,7 @@ class Classification(PerText):
         Scalar("classification_loss", "loss", is_loss=True),
         Scalar("classification_accuracy", "accuracy"),
     )
+    of_decoders = True
     agrees_on = "label"
     pipeline_tag = "text-classification"
     use = "gives a text, or a pair of texts, one of {labels}"

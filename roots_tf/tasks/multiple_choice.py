@@ -44,6 +44,7 @@ class MultipleChoice(FineTuning):
     )
     grouped = True
     num_outputs = 1
+    of_decoders = True
     agrees_on = "choice"
     pipeline_tag = "multiple-choice"
     use = "chooses among texts the one that follows another"

@@ -55,6 +55,7 @@ class Regression(Valued, PerText):
     name = "regression"
     scalars = (Scalar("regression_loss", "loss", is_loss=True),)
     num_outputs = 1
+    of_decoders = True
     pipeline_tag = "text-classification"
     use = "gives a text, or a pair of texts, a number"
     transformers = TransformersHead("BertForSequenceClassification", ("regression",))

@@ -106,7 +106,7 @@ class ServedGraph(tf.Module):
     @property
     def has_segments(self) -> bool:
         """Whether rows have two segments."""
-        return len(self.inputs) > 1
+        return len(self.inputs) > 1 and self.model.config.num_segments > 0
 
     def rows(self, inputs: dict[str, tf.Tensor]) -> graph_rows.GraphRows:
         """Rows of texts, or of pairs of texts."""

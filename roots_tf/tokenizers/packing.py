@@ -24,7 +24,8 @@ def pack(
         first: ids [B, None].
         second: ids [B, None], or None.
         length: tokens a row, special tokens counted.
-        tokenizer: has `cls_id`, `sep_id` and `pad_id`.
+        tokenizer: has `cls_id`, `sep_id` and `pad_id`; one of a causal model, which lacks the
+            first two, has `bos_id` and `eos_id`, what begins and ends a text.
 
     Returns:
         "token_ids" int32, "segment_ids" int32 and "padding_mask" bool, each [B, length].
@@ -32,16 +33,17 @@ def pack(
     Raises:
         InputError: the tokenizer lacks one of the special tokens, or `length` has no room for them.
     """
-    for role in ("cls_id", "sep_id", "pad_id"):
-        if getattr(tokenizer, role) is None:
-            raise files.InputError(f"found a tokenizer without {role}; packing needs that token")
+    cls_id = tokenizer.bos_id if tokenizer.cls_id is None else tokenizer.cls_id
+    sep_id = tokenizer.eos_id if tokenizer.sep_id is None else tokenizer.sep_id
+    for role, token_id in (("cls", cls_id), ("sep", sep_id), ("pad", tokenizer.pad_id)):
+        if token_id is None:
+            raise files.InputError(f"found a tokenizer without {role}_id; packing needs that token")
     room = length - (2 if second is None else 3)
     if room < 1:
         raise files.InputError(f"found a length of {length}; wanted room for tokens besides [SEP]")
     batch = first.nrows(out_type=tf.int32)
     cls, sep = (
-        tf.fill([batch, 1], tf.constant(token_id, tf.int32))
-        for token_id in (tokenizer.cls_id, tokenizer.sep_id)
+        tf.fill([batch, 1], tf.constant(token_id, tf.int32)) for token_id in (cls_id, sep_id)
     )
     if second is None:
         parts = [cls, _head(first, tf.fill([batch], room)), sep]

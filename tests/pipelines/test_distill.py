@@ -12,7 +12,7 @@ from roots_tf import models, program, tasks, tokenizers
 from roots_tf.storage import claims
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
-from tests.tasks.test_finetuning import write
+from tests.tasks.test_finetuning import OF_ENCODERS, write
 
 FAST = ("tagging", "similarity")  # their shapes compile fast
 
@@ -123,7 +123,7 @@ def test_a_student_of_real_texts_answers_as_its_teacher(work, topics, tmp_path, 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in tasks.KINDS],
+    [pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in OF_ENCODERS],
 )
 def test_every_kind_of_task_has_students(name, work, tmp_path):
     teacher_folder(tmp_path, work, name, num_layers=2, dropout=0.0)

@@ -17,9 +17,9 @@ from roots_tf.tasks.texts import Texts
 from roots_tf.training import optimizers, step
 from tests.batches import pretraining_batch
 from tests.models.test_encoder import model_and_weights, of_variants
-from tests.tasks.test_finetuning import write
+from tests.tasks.test_finetuning import OF_ENCODERS, write
 
-KINDS = (*tasks.KINDS, "texts")
+KINDS = (*OF_ENCODERS, "texts")
 ALL = Parts(soft=1.0, hidden=1.0, embedding=1.0, attention=1.0, cosine=1.0)
 IDS = ("token_ids", "segment_ids")
 ONE = dict.fromkeys(("soft", "hard", "hidden", "embedding", "attention", "cosine"), 0.0)
@@ -150,7 +150,7 @@ def test_a_copy_of_the_teacher_has_no_loss(name, tmp_path, tokenizer, encoder):
             assert float(right) == float(count) > 0
 
 
-@pytest.mark.parametrize("name", tasks.KINDS)
+@pytest.mark.parametrize("name", OF_ENCODERS)
 def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, encoder):
     sizes = wide(encoder, 2), wide(encoder, 1, hidden_dim=8)
     parts = dataclasses.replace(ALL, hard=0.5)

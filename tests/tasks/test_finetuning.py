@@ -12,6 +12,7 @@ from roots_tf.losses import names_of_losses
 from roots_tf.storage.files import InputError
 from roots_tf.tasks import classification, per_text
 
+OF_ENCODERS = tuple(name for name in tasks.KINDS if name != "completion")
 REVIEWS = [
     ("a fine film in the end", "good"),
     ("what was that", "bad"),
@@ -32,6 +33,8 @@ def write(folder, name: str):
             {"text": t, "choices": [t[:3], "dull", "end"], "label": i % 3}
             for i, (t, _) in enumerate(REVIEWS)
         ]
+    elif name == "completion":
+        rows = [{"prompt": text, "answer": label} for text, label in REVIEWS]
     elif name == "tagging":
         (folder / "tagging.conll").write_text(CONLL)
         return folder / "tagging.conll"

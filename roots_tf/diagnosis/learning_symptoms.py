@@ -34,7 +34,7 @@ def warmup(run: RunRecord) -> Finding | None:
     )
 
 
-def usual_rate(batch: int, width: int, modern: bool = False) -> float:
+def usual_rate(batch: int, width: int, pre_norm: bool = False) -> float:
     """The learning rate of AdamW that runs of such a batch and model have been made with.
 
     With the root of the batch (Malladi et al. 2022, arXiv:2205.10330) and the inverse square of the
@@ -53,10 +53,10 @@ def usual_rate(batch: int, width: int, modern: bool = False) -> float:
     Args:
         batch: rows of a global batch.
         width: hidden size.
-        modern: whether the model has the parts of the preset "modern", which bear more.
+        pre_norm: whether its blocks are pre-norm, which bear more; measured of "modern".
     """
     of_width = (768 / max(width, 128)) ** 2
-    return 1e-4 * math.sqrt(batch / 256) * of_width * (2.5 if modern else 1.0)
+    return 1e-4 * math.sqrt(batch / 256) * of_width * (2.5 if pre_norm else 1.0)
 
 
 def learning_rate(run: RunRecord) -> Finding | None:
@@ -66,15 +66,15 @@ def learning_rate(run: RunRecord) -> Finding | None:
         if not rate or not batch or phase.settings.get("optimizer", "adamw") != "adamw":
             continue
         # Of an unknown width the narrowest model bears the highest rate, the widest the lowest.
-        lowest = usual_rate(batch, phase.width or 1024, phase.modern) / 10
-        highest = usual_rate(batch, phase.width or 128, phase.modern) * 5
+        lowest = usual_rate(batch, phase.width or 1024, phase.pre_norm) / 10
+        highest = usual_rate(batch, phase.width or 128, phase.pre_norm) * 5
         # To go on with a trained model, a lower rate than to begin with is right.
         goes_on = number > 0 or phase.settings.get("init_from")
         if rate <= highest and (rate >= lowest or goes_on):
             continue
-        high, usual = rate > highest, usual_rate(batch, phase.width or 768, phase.modern)
+        high, usual = rate > highest, usual_rate(batch, phase.width or 768, phase.pre_norm)
         model = f" and a model {phase.width} wide" if phase.width else ""
-        model += " of the preset modern" if phase.modern else ""
+        model += " with pre-norm blocks" if phase.pre_norm else ""
         return Finding(
             "learning_rate_high" if high else "learning_rate_low",
             "notice",

@@ -259,15 +259,16 @@ class Attention(Weights):
         super().__init__(scale=config.initializer_range, **kwargs)
         self.config = config
 
-    def add_product(self, name: str, parts: int):
+    def add_product(self, name: str, parts: int, scale: float | None = None):
         """The weights of a product: kernel [H, parts*H], and bias [parts*H] or None.
 
         Args:
             name: of the product, with which the names of the two weights begin.
             parts: what it makes of a row: 3 for query, key and value.
+            scale: as for `Weights.matrix`.
         """
         hidden = self.config.hidden_dim
-        kernel = self.matrix(f"{name}_kernel", hidden, parts * hidden)
+        kernel = self.matrix(f"{name}_kernel", hidden, parts * hidden, scale=scale)
         bias = self.vector(f"{name}_bias", parts * hidden) if self.config.bias else None
         return kernel, bias
 
@@ -329,7 +330,7 @@ class SelfAttention(Attention):
     def __init__(self, config: EncoderConfig, **kwargs):
         super().__init__(config, **kwargs)
         self.query_key_value = self.add_product("query_key_value", 3)
-        self.output_product = self.add_product("output", 1)
+        self.output_product = self.add_product("output", 1, config.residual_range)
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
         """Attends within each row; to the tokens of the cache too, if there is one.
@@ -361,7 +362,7 @@ class CrossAttention(Attention):
         super().__init__(config, **kwargs)
         self.query = self.add_product("query", 1)
         self.key_value = self.add_product("key_value", 2)
-        self.output_product = self.add_product("output", 1)
+        self.output_product = self.add_product("output", 1, config.residual_range)
 
     def call(self, x, context: Context, seed=None, cache: Cache | None = None):
         """Attends to a context, whose keys and values a cache keeps from its first call on.

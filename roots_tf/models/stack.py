@@ -73,8 +73,7 @@ class Block(Weights):
         def norm(name):
             return Norm(config, **common(name))
 
-        def dense(name, inputs, outputs):
-            scale = config.initializer_range
+        def dense(name, inputs, outputs, scale=config.initializer_range):
             return Dense(inputs, outputs, config.bias, scale=scale, **common(name))
 
         with keras.name_scope(self.name):
@@ -86,7 +85,7 @@ class Block(Weights):
                 self.cross_attention_norm = norm("cross_attention_norm")
             # The two matrices of a gated layer are one, W then V.
             self.expand = dense("expand", hidden, 2 * wide if gated else wide)
-            self.contract = dense("contract", wide, hidden)
+            self.contract = dense("contract", wide, hidden, config.residual_range)
             self.output_norm = norm("output_norm")
 
     def call(

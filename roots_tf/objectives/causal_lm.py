@@ -21,6 +21,7 @@ class CausalLM(Objective):
 
     name: ClassVar[str] = "causal_lm"
     of_a_phase: ClassVar[tuple[str, ...]] = ()
+    preset: ClassVar[str] = "gpt2"
 
     def check(self, manifest: dict, batch_size: int, length: int) -> None:
         """Refuses examples of another layout and rows that are too short."""

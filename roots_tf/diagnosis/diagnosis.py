@@ -2,10 +2,10 @@
 
 import statistics
 
-from roots_tf.diagnosis import data_symptoms, learning_symptoms, masked_lm
+from roots_tf.diagnosis import causal_lm, data_symptoms, learning_symptoms, masked_lm
 from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
-BY_OBJECTIVE = {"masked_lm": masked_lm.SYMPTOMS}
+BY_OBJECTIVE = {"causal_lm": causal_lm.SYMPTOMS, "masked_lm": masked_lm.SYMPTOMS}
 OF_ANY_OBJECTIVE = Symptoms(checks=(learning_symptoms.overfitting,), scores=())
 
 

@@ -202,4 +202,49 @@ def overfits(run: RunRecord, loss: str) -> Finding | None:
     )
 
 
+def on_plateau(run: RunRecord, name: str) -> Finding | None:
+    """The held-out loss `name` is no lower than that of guessing each token by its frequency."""
+    entropy, losses = run.unigram_entropy, run.values("held_out", name)
+    done = run.step - run.phase.first_step
+    if not entropy or not losses or done < max(ENOUGH_STEPS, run.phase.warmup_steps):
+        return None
+    if losses[-1] < 0.95 * entropy:
+        return None
+    late = done > run.phase.steps / 2
+    deviation = run.phase.settings.get("initializer_range", 0.02)
+    wider = " and for narrow models --initializer_range=0.06," * (deviation < 0.04)
+    return Finding(
+        "unigram_plateau",
+        "serious" if late else "notice",
+        f"held-out {name} {losses[-1]:.3f} after {done:,} updates; guessing by frequency "
+        f"alone gives {entropy:.3f}",
+        "the model makes no use of the context; every run passes through this plateau, some never "
+        "leave it",
+        f"if it lasts: a larger --batch_size or --learning_rate,{wider} a longer --duration; "
+        "well above the plateau: a lower --learning_rate",
+        {name: losses[-1], "unigram_entropy": entropy, "steps": done},
+    )
+
+
+def times_seen(run: RunRecord) -> float:
+    """How often a run sees the examples that it sees most often; 0 where nothing is known."""
+    seen = {}
+    for phase in run.phases:
+        for name, part in phase.mixture.items():
+            if name in phase.sources:
+                build = phase.sources[name]["build"]
+                seen[build] = seen.get(build, 0.0) + part["epochs"]
+        if phase.manifest is None or phase.mixture:
+            continue
+        train, settings = phase.manifest["splits"]["train"], phase.settings
+        rows = phase.steps * settings["batch_size"]
+        share = rows / max(train["examples"], 1)
+        if phase.packed:
+            length = settings.get("max_seq_length") or phase.manifest["max_seq_length"]
+            share = rows * length / max(train["tokens"], 1)
+        build = phase.manifest["build"]
+        seen[build] = seen.get(build, 0.0) + share
+    return max(seen.values(), default=0.0)
+
+
 CHECKS = (skipped_steps, gradient_spikes, always_clipped, learning_rate, warmup)

@@ -287,8 +287,9 @@ def make_task(config: Config, sizes, tokenizer, computation):
         precision=computation.precision,
         recompute=config.hardware.recompute,
     )
-    if config.model.init_from:
-        models.load_weights(config.model.init_from, models.named_weights(model))
+    if config.model.init_from and (new := models.load_common(config.model.init_from, model)):
+        found = (config.model.init_from, ", ".join(new))
+        logging.info("%s has no %s; there the run starts from initial weights", *found)
     return config.objective.make_task(model, tokenizer)
 
 

@@ -159,12 +159,9 @@ def pretrained(folder, examples, **flags):
     """A run of the objective on a model of one small layer."""
     sizes = {"num_layers": 1, "hidden_dim": 16, "num_heads": 2, "intermediate_dim": 32}
     cadence = {"log_every": 4, "checkpoint_every": 4, "steps_per_call": 4, "evaluate_batches": 2}
-    config = program.make(
-        pretrain.Config,
-        **{"examples": str(examples), "output": str(folder), "objective": "causal_lm"},
-        **{"size": "custom", "batch_size": 4, "duration": "12", "precision": "float32"},
-        **sizes | cadence | flags,
-    )
+    usual = {"examples": str(examples), "output": str(folder), "objective": "causal_lm"}
+    usual |= {"size": "custom", "batch_size": 4, "duration": "12", "precision": "float32"}
+    config = program.make(pretrain.Config, **usual | sizes | cadence | flags)
     return pretrain.main(config)
 
 

@@ -78,14 +78,12 @@ DEBUG = {"size": "tiny", "batch_size": 8, "max_seq_length": 32, "vocab_size": 10
 def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
     training.keep_freed_memory()
-    from roots_tf.objectives.causal_lm_task import CausalLMTask
-    from roots_tf.objectives.masked_lm_task import MaskedLMTask
     from roots_tf.training import parts_of_step
     from roots_tf.training.peak import matmul_peak
 
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
-    causal, objective = config.objective == "causal_lm", objective_of(config)
+    objective = objective_of(config)
     if config.preset == "auto":
         config = dataclasses.replace(config, preset=objective.preset)
     strategy = training.strategies.make_strategy("one_device")
@@ -102,8 +100,7 @@ def main(config: Config) -> dict:
         model = objective.make_model(
             sizes, seed=config.seed, precision=config.precision, recompute=config.recompute
         )
-        pairs = not config.examples or config.sentence_objective != "none"
-        task = CausalLMTask(model) if causal else MaskedLMTask(model, pairs=pairs)
+        task = task_of(config, model)
         functions = parts_of_step.make(task, dataset, config.seed, config.jit_compile)
         peak = matmul_peak(dtype)
         for run in functions.values():
@@ -146,6 +143,16 @@ def objective_of(config: Config) -> objectives.Objective:
     return objectives.MaskedLM(
         config.sentence_objective, max_predictions_per_seq=config.max_predictions_per_seq
     )
+
+
+def task_of(config: Config, model):
+    """What is trained, of the `config`: the `model`; random batches of masked words are pairs."""
+    from roots_tf.objectives.causal_lm_task import CausalLMTask
+    from roots_tf.objectives.masked_lm_task import MaskedLMTask
+
+    if config.objective == "causal_lm":
+        return CausalLMTask(model)
+    return MaskedLMTask(model, not config.examples or config.sentence_objective != "none")
 
 
 def batches(config: Config) -> tuple:

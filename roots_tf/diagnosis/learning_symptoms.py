@@ -203,7 +203,7 @@ def overfits(run: RunRecord, loss: str) -> Finding | None:
 
 
 def on_plateau(run: RunRecord, name: str) -> Finding | None:
-    """The held-out loss `name` is no lower than that of guessing each token by its frequency."""
+    """The held-out loss `name` of a `run` is no lower than guessing each token by its frequency."""
     entropy, losses = run.unigram_entropy, run.values("held_out", name)
     done = run.step - run.phase.first_step
     if not entropy or not losses or done < max(ENOUGH_STEPS, run.phase.warmup_steps):
@@ -227,7 +227,7 @@ def on_plateau(run: RunRecord, name: str) -> Finding | None:
 
 
 def times_seen(run: RunRecord) -> float:
-    """How often a run sees the examples that it sees most often; 0 where nothing is known."""
+    """How often a `run` sees the examples that it sees most often; 0 where nothing is known."""
     seen = {}
     for phase in run.phases:
         for name, part in phase.mixture.items():

@@ -6,8 +6,8 @@ nanoGPT's settings for a CPU (its README): 4 layers of 128, 4 heads, rows of 64,
 updates, no dropout, learning rate 0.001 after 100 updates of warm-up, weight decay 0.1; the last
 tenth of the text is held out. Ours goes the road of a user, each program a process: `curate`,
 `train-tokenizer`, `build-examples`, `pretrain`. `--nanogpt` names a clone of karpathy/nanoGPT;
-its `prepare.py` and `train.py` run in a copy, in a Python with torch (`--python`). The time of each is
-that of its training process, start and evaluation included, one after the other.
+its `prepare.py` and `train.py` run in a copy, in a Python with torch (`--python`). The time of each
+is that of its training process, start and evaluation included, one after the other.
 
 How the losses compare. nanoGPT trains on random windows of 64 characters. Ours cuts records of
 4,096 characters into rows of 64, so that nearly every row is such a window, too: <bos> stands in

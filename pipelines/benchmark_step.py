@@ -26,8 +26,15 @@ from roots_tf.storage import files
 class Config:
     """Flags of `benchmark-step`."""
 
-    size: str = program.flag("mini", help="tiny, mini, small, medium, base or large")
-    preset: Literal["bert", "modern"] = program.flag("bert", help="the model's parts")
+    size: str = program.flag(
+        "mini", help="tiny, mini, small, medium, base or large; gpt2_small to gpt2_xl"
+    )
+    objective: Literal["masked_lm", "causal_lm"] = program.flag(
+        "masked_lm", help="what is learned, as in pretrain"
+    )
+    preset: Literal["auto", "bert", "modern", "gpt2", "llama"] = program.flag(
+        "auto", help="the model's parts, as in pretrain"
+    )
     batch_size: int = program.flag(32, help="sequences", **program.ROWS)
     max_seq_length: int = program.flag(
         128, help="tokens; with --examples theirs is taken", minimum=8, maximum=1 << 20
@@ -71,12 +78,14 @@ DEBUG = {"size": "tiny", "batch_size": 8, "max_seq_length": 32, "vocab_size": 10
 def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
     training.keep_freed_memory()
-    from roots_tf.objectives.masked_lm_task import MaskedLMTask
     from roots_tf.training import parts_of_step
     from roots_tf.training.peak import matmul_peak
 
     if config.debug:
         config = dataclasses.replace(config, **DEBUG)
+    objective = objective_of(config)
+    if config.preset == "auto":
+        config = dataclasses.replace(config, preset=objective.preset)
     strategy = training.strategies.make_strategy("one_device")
     dataset, length, vocabulary_size = batches(config)
     sizes = models.EncoderConfig.of_size(
@@ -88,9 +97,10 @@ def main(config: Config) -> dict:
     )
     dtype = config.precision.removeprefix("mixed_")
     with strategy.scope():
-        model = models.Pretrainer(sizes, config.seed, config.precision, config.recompute)
-        pairs = not config.examples or config.sentence_objective != "none"
-        task = MaskedLMTask(model, pairs=pairs)
+        model = objective.make_model(
+            sizes, seed=config.seed, precision=config.precision, recompute=config.recompute
+        )
+        task = task_of(config, model)
         functions = parts_of_step.make(task, dataset, config.seed, config.jit_compile)
         peak = matmul_peak(dtype)
         for run in functions.values():
@@ -99,11 +109,11 @@ def main(config: Config) -> dict:
         peak = max(peak, matmul_peak(dtype))
 
     step = parts_of_step.breakdown(took)
-    work = objective_of(config).step_flops(sizes, config.batch_size, length)
+    work = objective.step_flops(sizes, config.batch_size, length)
     reached = work / step.whole
     report = {
         "config": dataclasses.asdict(config) | {"max_seq_length": length},
-        "parameters": models.parameters(sizes),
+        "parameters": model.count_params(),
         "tokens_per_second": config.batch_size * length / step.whole,
         "flops_per_step": work,
         "flops_per_second": reached,
@@ -126,11 +136,23 @@ def main(config: Config) -> dict:
     return report
 
 
-def objective_of(config: Config) -> objectives.MaskedLM:
+def objective_of(config: Config) -> objectives.Objective:
     """What is learned."""
+    if config.objective == "causal_lm":
+        return objectives.CausalLM()
     return objectives.MaskedLM(
         config.sentence_objective, max_predictions_per_seq=config.max_predictions_per_seq
     )
+
+
+def task_of(config: Config, model):
+    """What is trained, of the `config`: the `model`; random batches of masked words are pairs."""
+    from roots_tf.objectives.causal_lm_task import CausalLMTask
+    from roots_tf.objectives.masked_lm_task import MaskedLMTask
+
+    if config.objective == "causal_lm":
+        return CausalLMTask(model)
+    return MaskedLMTask(model, not config.examples or config.sentence_objective != "none")
 
 
 def batches(config: Config) -> tuple:
@@ -140,11 +162,12 @@ def batches(config: Config) -> tuple:
 
         dataset = parts_of_step.repeated(random_batch(config))
         return dataset, config.max_seq_length, config.vocab_size
-    manifest = examples.load(config.examples)
+    manifest, objective = examples.load(config.examples), objective_of(config)
+    objective.check(manifest, config.batch_size, manifest["max_seq_length"])
     tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))
     dataset = examples.pipeline(
         config.examples,
-        objective_of(config).make_rows,
+        objective.make_rows,
         batch_size=config.batch_size,
         seed=config.seed,
     )
@@ -152,23 +175,32 @@ def batches(config: Config) -> tuple:
 
 
 def random_batch(config: Config) -> dict[str, np.ndarray]:
-    """Pairs of random ids; rows end in up to a tenth of padding.
+    """Pairs of random ids, or texts for a causal model; rows end in up to a tenth of padding.
 
     Raises:
         InputError: there are more predictions than tokens, or the vocabulary is empty.
     """
     rows, length = config.batch_size, config.max_seq_length
-    shape, predictions = (rows, length), (rows, objective_of(config).predictions(length))
+    rng, shape = np.random.default_rng(config.seed), (rows, length)
+    inside = np.arange(length) < rng.integers(length - length // 10, length + 1, (rows, 1))
+    token_ids = (inside * rng.integers(0, config.vocab_size, shape)).astype("int32")
+    if config.objective == "causal_lm":
+        return {
+            "token_ids": token_ids,
+            "segment_ids": np.zeros(shape, "int32"),
+            "padding_mask": inside,
+            "next_token_ids": np.roll(token_ids, -1, axis=1),
+            "next_token_weights": inside.astype("float32"),
+        }
+    predictions = (rows, objective_of(config).predictions(length))
     if predictions[1] > length or config.vocab_size < 1:
         raise files.InputError(
             f"found {predictions[1]} predictions, {length} tokens and a vocabulary of "
             f"{config.vocab_size}; wanted fewer predictions than tokens, and a vocabulary"
         )
-    rng = np.random.default_rng(config.seed)
-    inside = np.arange(length) < rng.integers(length - length // 10, length + 1, (rows, 1))
     chosen = [rng.permutation(length)[: predictions[1]] for _ in range(rows)]
     return {
-        "token_ids": (inside * rng.integers(0, config.vocab_size, shape)).astype("int32"),
+        "token_ids": token_ids,
         "segment_ids": (inside & (np.arange(length) > length // 2)).astype("int32"),
         "padding_mask": inside,
         "masked_lm_positions": np.sort(chosen).astype("int32").reshape(predictions),

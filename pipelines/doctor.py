@@ -86,9 +86,9 @@ def phases(plan: dict) -> list[findings.PhaseRecord]:
         plan["phases"], plan["last_steps"], mixtures, strict=True
     ):
         manifest = manifest_of(settings, bool(mixed))
-        width, modern = model_of(settings)
+        width, pre_norm = model_of(settings)
         records.append(
-            findings.PhaseRecord(settings, manifest, first_step, last_step, width, modern, mixed)
+            findings.PhaseRecord(settings, manifest, first_step, last_step, width, pre_norm, mixed)
         )
         first_step = last_step
     return records
@@ -125,21 +125,21 @@ def unspaced_percent(folder: Path) -> float:
 
 
 def model_of(settings: dict) -> tuple[int, bool]:
-    """Hidden size of the model that flags ask for, 0 if not known, and whether it is modern.
+    """Hidden size of the model that flags ask for, 0 if not known, and whether it is pre-norm.
 
     Args:
         settings: the flags of a run.
     """
-    modern = settings.get("preset") == "modern"
+    parts = models.PRESETS.get(settings.get("preset"), {})
+    pre_norm = parts.get("norm") == "pre"
     if folder := settings.get("init_from"):
         if not Path(folder, "model.json").exists():
-            return 0, modern
+            return 0, pre_norm
         sizes = models.describe(folder)["encoder"]
-        parts = models.preset_fields("modern")
-        return sizes.hidden_dim, all(getattr(sizes, name) == parts[name] for name in parts)
+        return sizes.hidden_dim, sizes.norm == "pre"
     if settings.get("size") == "custom":
-        return settings.get("hidden_dim", 0), modern
-    return models.SIZES.get(settings.get("size"), (0, 0))[1], modern
+        return settings.get("hidden_dim", 0), pre_norm
+    return models.SIZES.get(settings.get("size"), (0, 0))[1], pre_norm
 
 
 if __name__ == "__main__":

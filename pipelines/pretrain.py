@@ -32,99 +32,14 @@ phase keeps more of what the first has learned about short texts.
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Literal
 
 from absl import logging
 
 from roots_tf import examples, models, objectives, program, tokenizers, training
 from roots_tf.examples import mixture
+from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.storage import files, schema, sources
 from roots_tf.training.settings import Cadence, Hardware, Optimization
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelFlags:
-    """Which model is trained."""
-
-    init_from: str = program.flag(
-        "", help="model folder whose weights and sizes to start from", role="input"
-    )
-    size: str = program.flag("mini", help="tiny, mini, small, medium, base or large; or custom")
-    num_layers: int = program.flag(0, help="layers, for --size=custom", **program.LAYERS)
-    hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", **program.WIDTH)
-    num_heads: int = program.flag(0, help="attention heads, for --size=custom", **program.WIDTH)
-    intermediate_dim: int = program.flag(
-        0, help="feed-forward width, for --size=custom", **program.WIDTH
-    )
-    preset: Literal["bert", "modern"] = program.flag(
-        "bert", help="bert as published; modern: pre-norm, GeGLU, rotary positions, no biases"
-    )
-    dropout: float = program.flag(0.1, help="dropout rate", **program.DROPOUT)
-    initializer_range: float = program.flag(
-        0.02,
-        help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more",
-        minimum=0,
-        maximum=1,
-    )
-
-    def encoder_config(self, vocabulary_size: int, length: int) -> models.EncoderConfig:
-        """The sizes: those of `init_from`, of a name, or the four numbers of a custom one.
-
-        Args:
-            vocabulary_size: V, of the examples' tokenizer.
-            length: tokens of the longest row.
-
-        Raises:
-            InputError: they are no sizes, or not those that the examples want.
-        """
-        if self.init_from:
-            sizes = models.describe(self.init_from)["encoder"]
-            fits = sizes.vocabulary_size == vocabulary_size
-            if sizes.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
-                fits = tokenizers.load(self.init_from).size == vocabulary_size
-            if not fits or sizes.max_sequence_length < length:
-                raise files.InputError(
-                    f"found {sizes.vocabulary_size} ids and {sizes.max_sequence_length} positions "
-                    f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
-                    "positions: build the examples with that model's tokenizer and length"
-                )
-            self._check_sizes(sizes)
-            return dataclasses.replace(sizes, dropout=self.dropout)
-        fields = {
-            "vocabulary_size": vocabulary_size,
-            "max_sequence_length": length,
-            "dropout": self.dropout,
-            "initializer_range": self.initializer_range,
-        }
-        custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-        given = {name: getattr(self, name) for name in custom if getattr(self, name)}
-        if self.size != "custom":
-            sizes = models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
-            if given:
-                raise files.InputError(
-                    f"found --size={self.size} and --{next(iter(given))}; wanted one or the other, "
-                    "or --size=custom"
-                )
-            return sizes
-        if missing := [name for name in custom if name not in given]:
-            raise files.InputError(
-                f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}"
-            )
-        return models.EncoderConfig(**models.preset_fields(self.preset) | fields | given)
-
-    def _check_sizes(self, sizes: models.EncoderConfig) -> None:
-        """Refuses sizes beside `init_from` that are not those of that model."""
-        names = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-        wanted = {name: getattr(self, name) for name in names if getattr(self, name)}
-        if self.size not in ("custom", type(self).size):
-            wanted |= dict(zip(names, models.SIZES.get(self.size, (0, 0)), strict=False))
-        wanted |= models.preset_fields(self.preset)
-        for name, value in wanted.items():
-            if getattr(sizes, name) != value:
-                raise files.InputError(
-                    f"found flags of {name}={value} and {getattr(sizes, name)} in "
-                    f"{self.init_from}; wanted --init_from without sizes, which are the model's"
-                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -312,6 +227,7 @@ def stage_of(phase: training.Phase, task, tokenizer, machine):
 def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
     config = program.replace(config, **DEBUG) if config.debug else config
+    config = program.replace(config, preset=config.model.preset_for(config.objective))
     program.check(config)
     training.keep_freed_memory()
     phases, output = phases_of(config), Path(config.output)
@@ -371,8 +287,9 @@ def make_task(config: Config, sizes, tokenizer, computation):
         precision=computation.precision,
         recompute=config.hardware.recompute,
     )
-    if config.model.init_from:
-        models.load_weights(config.model.init_from, models.named_weights(model))
+    if config.model.init_from and (new := models.load_common(config.model.init_from, model)):
+        found = (config.model.init_from, ", ".join(new))
+        logging.info("%s has no %s; there the run starts from initial weights", *found)
     return config.objective.make_task(model, tokenizer)
 
 

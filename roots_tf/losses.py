@@ -56,6 +56,7 @@ def weighted(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 @functools.partial(tf.function, jit_compile=True)
 def _forward(logits, labels):
+    logits = tf.cast(logits, tf.float32)  # inside the kernel: no copy in float32 is written
     of_label = tf.gather(logits, labels, batch_dims=1)  # [R]
     is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]  # [R, V]
     of_others = tf.reduce_max(tf.where(is_label, -math.inf, logits), axis=-1)
@@ -67,9 +68,10 @@ def _forward(logits, labels):
 
 @functools.partial(tf.function, jit_compile=True)
 def _backward(logits, labels, log_total, upstream):
-    probabilities = tf.exp(logits - log_total[:, None])
+    probabilities = tf.exp(tf.cast(logits, tf.float32) - log_total[:, None])
     is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]
-    return (probabilities - tf.cast(is_label, tf.float32)) * upstream[:, None]
+    gradient = (probabilities - tf.cast(is_label, tf.float32)) * upstream[:, None]
+    return tf.cast(gradient, logits.dtype)
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -128,21 +130,20 @@ def projected_cross_entropy(
     def summed(rows, table):
         compute = tf.cast(table, rows.dtype)
         loss = right = tf.constant(0.0)
-        of_rows, of_table = [], tf.zeros(tf.shape(table))
+        of_rows, of_table = [], []
         for block in _blocks(rows, table.shape[0], most_rows):
-            logits = tf.cast(tf.matmul(rows[block], compute, transpose_b=True), tf.float32)
+            logits = tf.matmul(rows[block], compute, transpose_b=True)  # [block, V]
             losses, rights, log_total = _forward(logits, labels[block])
             loss += tf.reduce_sum(losses * weights[block])
             right += tf.reduce_sum(rights * weights[block])
             gradient = _backward(logits, labels[block], log_total, weights[block])
-            gradient = tf.cast(gradient, rows.dtype)  # [block, V]
             of_rows.append(tf.matmul(gradient, compute))
-            product = tf.matmul(gradient, rows[block], transpose_a=True)
-            of_table += tf.cast(product, tf.float32)
+            product = tf.matmul(gradient, rows[block], transpose_a=True)  # [V, H]
+            of_table = [tf.add_n([*of_table, tf.cast(product, tf.float32)])]
         of_rows = tf.concat(of_rows, 0)
 
         def backward(upstream, _):
-            return of_rows * tf.cast(upstream, rows.dtype), of_table * upstream
+            return of_rows * tf.cast(upstream, rows.dtype), of_table[0] * upstream
 
         return (loss, right), backward
 

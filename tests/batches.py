@@ -27,3 +27,26 @@ def pretraining_batch(seed: int, rows: int, length: int, vocabulary: int, predic
         name: tf.constant(value if value.dtype in (bool, np.float32) else value.astype("int32"))
         for name, value in features.items()
     }
+
+
+def causal_batch(seed: int, rows: int, length: int, vocabulary: int) -> dict:
+    """Packed rows of a causal model: two texts and padding in each, some of it not predicted."""
+    rng = np.random.default_rng(seed)
+    ends = rng.integers(length // 2, length + 1, (rows, 1))
+    begins = rng.integers(1, length // 2, (rows, 1))  # of the second text
+    column = np.arange(length)
+    inside = column < ends  # [B, L]
+    second = column >= begins
+    features = {
+        "token_ids": np.where(inside, rng.integers(5, vocabulary, inside.shape), 0),
+        "segment_ids": np.zeros(inside.shape),
+        "position_ids": np.where(inside, column - second * begins, 0),
+        "document_ids": np.where(inside, 1 + second, 0),
+        "padding_mask": inside,
+        "next_token_ids": np.where(inside, rng.integers(5, vocabulary, inside.shape), 0),
+        "next_token_weights": (inside & (rng.uniform(size=inside.shape) < 0.9)).astype("float32"),
+    }
+    return {
+        name: tf.constant(value if value.dtype in (bool, np.float32) else value.astype("int32"))
+        for name, value in features.items()
+    }

@@ -1,9 +1,11 @@
 """The compiled loss beside TensorFlow's own, and what follows from means."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from roots_tf.losses import base_rate, cross_entropy, perplexity, weighted
+from roots_tf import losses
+from roots_tf.losses import base_rate, cross_entropy, perplexity, projected_cross_entropy, weighted
 
 
 def test_loss_and_gradient_are_those_of_tensorflow():
@@ -41,3 +43,60 @@ def test_sums_and_what_follows_from_their_means():
     assert (float(total), float(weight)) == (7.0, 2.0)
     assert (perplexity(0.0), perplexity(699.0) > 1e300, perplexity(700.0)) == (1.0, True, None)
     assert (base_rate(0.25), base_rate(0.75)) == (0.75, 0.75)
+
+
+def projected(blocks, dtype, monkeypatch, compiled=False):
+    """Loss, right answers and gradients, in so many blocks; and the same by one plain product."""
+    rng = np.random.default_rng(0)
+    rows = tf.cast(tf.constant(rng.normal(size=[13, 8]), tf.float32), dtype)
+    table = tf.constant(rng.normal(size=[31, 8]), tf.float32)
+    labels = tf.constant(rng.integers(0, 31, 13), tf.int32)
+    weights = tf.constant(rng.choice([0.0, 0.5, 1.0], 13), tf.float32)
+    monkeypatch.setattr(losses, "BLOCK_BYTES", -(-4 * 13 * 31 // blocks))
+
+    def plain():
+        logits = tf.cast(tf.matmul(rows, tf.cast(table, dtype), transpose_b=True), tf.float32)
+        each, right = cross_entropy(logits, labels)
+        return tf.reduce_sum(each * weights), tf.reduce_sum(right * weights)
+
+    found = []
+    for make in (lambda: projected_cross_entropy(rows, table, labels, weights), plain):
+
+        @tf.function(jit_compile=compiled)
+        def run(make=make):
+            with tf.GradientTape() as tape:
+                tape.watch([rows, table])
+                loss, right = make()
+                scaled = loss * 3.0
+            return [loss, right, *tape.gradient(scaled, [rows, table])]
+
+        found.append(run())
+    return found
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("blocks", [1, 2, 3, 13, 100])
+def test_the_loss_of_blocks_is_that_of_one_product(blocks, compiled, monkeypatch):
+    found, wanted = projected(blocks, tf.float32, monkeypatch, compiled)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6)
+    assert float(found[0]) > 1.0
+
+
+def test_products_of_blocks_may_be_of_half_precision(monkeypatch):
+    found, wanted = projected(3, tf.bfloat16, monkeypatch)
+    assert [x.dtype for x in found] == [tf.float32, tf.float32, tf.bfloat16, tf.float32]
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-6)
+    for one, other in zip(found[2:], wanted[2:], strict=True):
+        difference = np.abs(tf.cast(one, tf.float32) - tf.cast(other, tf.float32))
+        assert difference.max() < 0.02 * np.abs(tf.cast(other, tf.float32)).max()
+
+
+def test_a_block_without_weight_gives_nothing():
+    rows, table = tf.ones([4, 3]), tf.ones([7, 3])
+    with tf.GradientTape() as tape:
+        tape.watch([rows, table])
+        loss, right = projected_cross_entropy(rows, table, tf.zeros([4], tf.int32), tf.zeros([4]))
+    assert (float(loss), float(right)) == (0.0, 0.0)
+    for gradient in tape.gradient(loss, [rows, table]):
+        assert not gradient.numpy().any()

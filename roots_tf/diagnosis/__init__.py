@@ -4,6 +4,7 @@
     learning_symptoms   of every training: rates, gradients, skipped steps
     data_symptoms       of every training: padding, unknown tokens, waiting for batches
     word_symptoms       of words that are masked as a whole
+    causal_lm           of the causal language model alone
     masked_lm           of masked words and sentence pairs alone
     diagnosis           the table from objective to symptoms, and `diagnose`
 

@@ -2,10 +2,17 @@
 
 import statistics
 
-from roots_tf.diagnosis import data_symptoms, learning_symptoms, masked_lm
+from roots_tf.diagnosis import causal_lm, data_symptoms, learning_symptoms, masked_lm
 from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
-BY_OBJECTIVE = {"masked_lm": masked_lm.SYMPTOMS}
+BY_OBJECTIVE = {
+    "causal_lm": causal_lm.SYMPTOMS,
+    "masked_and_causal": Symptoms(
+        checks=(*causal_lm.SYMPTOMS.checks, masked_lm.unigram_plateau, masked_lm.overfitting),
+        scores=("masked_lm_loss", "masked_lm_accuracy", *causal_lm.SYMPTOMS.scores),
+    ),
+    "masked_lm": masked_lm.SYMPTOMS,
+}
 OF_ANY_OBJECTIVE = Symptoms(checks=(learning_symptoms.overfitting,), scores=())
 
 

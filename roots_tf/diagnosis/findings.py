@@ -37,7 +37,7 @@ class PhaseRecord:
         first_step: where the phase begins.
         last_step: where it ends.
         width: hidden size of the model; 0 where it is not known.
-        modern: whether its parts are those of the preset "modern".
+        pre_norm: whether its blocks are pre-norm, as those of "modern", "gpt2" and "llama" are.
         mixture: by source of a mixture what it gives: `rows`, `tokens`, `epochs`, `token_share`.
     """
 
@@ -46,7 +46,7 @@ class PhaseRecord:
     first_step: int
     last_step: int
     width: int = 0
-    modern: bool = False
+    pre_norm: bool = False
     mixture: dict = dataclasses.field(default_factory=dict)
 
     @property

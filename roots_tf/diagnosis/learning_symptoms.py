@@ -34,7 +34,7 @@ def warmup(run: RunRecord) -> Finding | None:
     )
 
 
-def usual_rate(batch: int, width: int, modern: bool = False) -> float:
+def usual_rate(batch: int, width: int, pre_norm: bool = False) -> float:
     """The learning rate of AdamW that runs of such a batch and model have been made with.
 
     With the root of the batch (Malladi et al. 2022, arXiv:2205.10330) and the inverse square of the
@@ -53,10 +53,10 @@ def usual_rate(batch: int, width: int, modern: bool = False) -> float:
     Args:
         batch: rows of a global batch.
         width: hidden size.
-        modern: whether the model has the parts of the preset "modern", which bear more.
+        pre_norm: whether its blocks are pre-norm, which bear more; measured of "modern".
     """
     of_width = (768 / max(width, 128)) ** 2
-    return 1e-4 * math.sqrt(batch / 256) * of_width * (2.5 if modern else 1.0)
+    return 1e-4 * math.sqrt(batch / 256) * of_width * (2.5 if pre_norm else 1.0)
 
 
 def learning_rate(run: RunRecord) -> Finding | None:
@@ -66,15 +66,15 @@ def learning_rate(run: RunRecord) -> Finding | None:
         if not rate or not batch or phase.settings.get("optimizer", "adamw") != "adamw":
             continue
         # Of an unknown width the narrowest model bears the highest rate, the widest the lowest.
-        lowest = usual_rate(batch, phase.width or 1024, phase.modern) / 10
-        highest = usual_rate(batch, phase.width or 128, phase.modern) * 5
+        lowest = usual_rate(batch, phase.width or 1024, phase.pre_norm) / 10
+        highest = usual_rate(batch, phase.width or 128, phase.pre_norm) * 5
         # To go on with a trained model, a lower rate than to begin with is right.
         goes_on = number > 0 or phase.settings.get("init_from")
         if rate <= highest and (rate >= lowest or goes_on):
             continue
-        high, usual = rate > highest, usual_rate(batch, phase.width or 768, phase.modern)
+        high, usual = rate > highest, usual_rate(batch, phase.width or 768, phase.pre_norm)
         model = f" and a model {phase.width} wide" if phase.width else ""
-        model += " of the preset modern" if phase.modern else ""
+        model += " with pre-norm blocks" if phase.pre_norm else ""
         return Finding(
             "learning_rate_high" if high else "learning_rate_low",
             "notice",
@@ -200,6 +200,51 @@ def overfits(run: RunRecord, loss: str) -> Finding | None:
         f"add text, or stop near step {best_step:,}: a --duration of that many steps",
         {"best": best, "best_step": best_step, "last": last, "before": before, "now": now},
     )
+
+
+def on_plateau(run: RunRecord, name: str) -> Finding | None:
+    """The held-out loss `name` of a `run` is no lower than guessing each token by its frequency."""
+    entropy, losses = run.unigram_entropy, run.values("held_out", name)
+    done = run.step - run.phase.first_step
+    if not entropy or not losses or done < max(ENOUGH_STEPS, run.phase.warmup_steps):
+        return None
+    if losses[-1] < 0.95 * entropy:
+        return None
+    late = done > run.phase.steps / 2
+    deviation = run.phase.settings.get("initializer_range", 0.02)
+    wider = " and for narrow models --initializer_range=0.06," * (deviation < 0.04)
+    return Finding(
+        "unigram_plateau",
+        "serious" if late else "notice",
+        f"held-out {name} {losses[-1]:.3f} after {done:,} updates; guessing by frequency "
+        f"alone gives {entropy:.3f}",
+        "the model makes no use of the context; every run passes through this plateau, some never "
+        "leave it",
+        f"if it lasts: a larger --batch_size or --learning_rate,{wider} a longer --duration; "
+        "well above the plateau: a lower --learning_rate",
+        {name: losses[-1], "unigram_entropy": entropy, "steps": done},
+    )
+
+
+def times_seen(run: RunRecord) -> float:
+    """How often a `run` sees the examples that it sees most often; 0 where nothing is known."""
+    seen = {}
+    for phase in run.phases:
+        for name, part in phase.mixture.items():
+            if name in phase.sources:
+                build = phase.sources[name]["build"]
+                seen[build] = seen.get(build, 0.0) + part["epochs"]
+        if phase.manifest is None or phase.mixture:
+            continue
+        train, settings = phase.manifest["splits"]["train"], phase.settings
+        rows = phase.steps * settings["batch_size"]
+        share = rows / max(train["examples"], 1)
+        if phase.packed:
+            length = settings.get("max_seq_length") or phase.manifest["max_seq_length"]
+            share = rows * length / max(train["tokens"], 1)
+        build = phase.manifest["build"]
+        seen[build] = seen.get(build, 0.0) + share
+    return max(seen.values(), default=0.0)
 
 
 CHECKS = (skipped_steps, gradient_spikes, always_clipped, learning_rate, warmup)

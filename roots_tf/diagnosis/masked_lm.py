@@ -8,31 +8,8 @@ from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
 
 def unigram_plateau(run: RunRecord) -> Finding | None:
-    """The loss is no lower than that of guessing each token by its frequency."""
-    entropy, losses = run.unigram_entropy, run.values("held_out", "masked_lm_loss")
-    done = run.step - run.phase.first_step
-    if (
-        not entropy
-        or not losses
-        or done < max(learning_symptoms.ENOUGH_STEPS, run.phase.warmup_steps)
-    ):
-        return None
-    if losses[-1] < 0.95 * entropy:
-        return None
-    late = done > run.phase.steps / 2
-    deviation = run.phase.settings.get("initializer_range", 0.02)
-    wider = " and for narrow models --initializer_range=0.06," * (deviation < 0.04)
-    return Finding(
-        "unigram_plateau",
-        "serious" if late else "notice",
-        f"held-out masked_lm_loss {losses[-1]:.3f} after {done:,} updates; guessing by frequency "
-        f"alone gives {entropy:.3f}",
-        "the model makes no use of the context; every run passes through this plateau, some never "
-        "leave it",
-        f"if it lasts: a larger --batch_size or --learning_rate,{wider} a longer --duration; "
-        "well above the plateau: a lower --learning_rate",
-        {"masked_lm_loss": losses[-1], "unigram_entropy": entropy, "steps": done},
-    )
+    """The loss of masked words is no lower than that of guessing each token by its frequency."""
+    return learning_symptoms.on_plateau(run, "masked_lm_loss")
 
 
 def next_sentence_at_base_rate(run: RunRecord) -> Finding | None:
@@ -79,23 +56,7 @@ def label_imbalance(run: RunRecord) -> Finding | None:
 
 def epochs(run: RunRecord) -> Finding | None:
     """The same examples come again and again."""
-    seen = {}
-    for phase in run.phases:
-        for name, part in phase.mixture.items():
-            if name in phase.sources:
-                build = phase.sources[name]["build"]
-                seen[build] = seen.get(build, 0.0) + part["epochs"]
-        if phase.manifest is None or phase.mixture:
-            continue
-        train, settings = phase.manifest["splits"]["train"], phase.settings
-        rows = phase.steps * settings["batch_size"]
-        share = rows / max(train["examples"], 1)
-        if phase.packed:
-            length = settings.get("max_seq_length") or phase.manifest["max_seq_length"]
-            share = rows * length / max(train["tokens"], 1)
-        build = phase.manifest["build"]
-        seen[build] = seen.get(build, 0.0) + share
-    most = max(seen.values(), default=0.0)
+    most = learning_symptoms.times_seen(run)
     if most <= 40:  # of BERT: arXiv:1810.04805, A.2
         return None
     return Finding(

@@ -35,6 +35,8 @@ class ContiguousRecords(NamedTuple):
         lengths: tokens of each, int32 [B].
         document: hash of the document, int32 [B].
         place: index of the first token in its document, int32 [B].
+        ends: whether the document ends with it, bool [B]. In older builds, which have no mark, it
+            shows only where the record is shorter than the build's longest.
         starts: as in `PairRecords`.
     """
 
@@ -42,6 +44,7 @@ class ContiguousRecords(NamedTuple):
     lengths: tf.Tensor
     document: tf.Tensor
     place: tf.Tensor
+    ends: tf.Tensor
     starts: tf.Tensor | None = None
 
 
@@ -72,7 +75,9 @@ def decode_contiguous(rows: tf.Tensor, manifest: dict) -> ContiguousRecords:
     most_ids = manifest["max_seq_length"]
     head, ids, starts, lengths = _parts(rows, manifest, manifests.CONTIGUOUS, most_ids)
     document, place = _number(head, 0, dtype), _number(head, head.shape[1] // 2, dtype)
-    return ContiguousRecords(ids, lengths, document, place, starts)
+    ends = (place < 0) | (lengths < most_ids)  # the mark is the sign of 32 bits
+    place = tf.bitwise.bitwise_and(place, records.ENDS - 1)
+    return ContiguousRecords(ids, lengths, document, place, ends, starts)
 
 
 def decode_ids(rows: tf.Tensor, manifest: dict) -> tuple[tf.Tensor, tf.Tensor]:

@@ -38,6 +38,7 @@ class PairsLayout:
 
     columns = 4  # of a span: starts and ends of A and B
     of_split = ("sentences", "singles")
+    of_shard = ("singles",)  # what `measure` counts
     of_corpus = ("one_sentence_documents", "cut_sentences")
 
     @staticmethod
@@ -91,10 +92,11 @@ class PairsLayout:
 
 
 class ContiguousLayout:
-    """Records [document hash, place of the first token, ids]; only a document's last is shorter."""
+    """Records [document hash, place of the first token, ids]; a document's last may be shorter."""
 
     columns = 3  # of a span: start, length, and place in the document
     of_split = of_corpus = ()
+    of_shard = ("ends",)
 
     @staticmethod
     def pieces(text: str, language: str) -> list[str]:
@@ -110,8 +112,9 @@ class ContiguousLayout:
         """Records of one document; arguments as for `PairsLayout.cut`, but no use of `rng`."""
         del rng
         start, stop, length = int(ends[0]), int(ends[-1]), settings.max_seq_length
-        begins = range(start, stop, length)
-        return Cut([(i, min(length, stop - i), i - start) for i in begins], {}, {})
+        spans = [(i, min(length, stop - i), i - start) for i in range(start, stop, length)]
+        begin, size, place = spans[-1]
+        return Cut([*spans[:-1], (begin, size, place + records.ENDS)], {}, {})
 
     @staticmethod
     def encode(ids, spans, hashes, dtype):
@@ -121,15 +124,20 @@ class ContiguousLayout:
 
     @staticmethod
     def measure(numbers: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-        """Tokens of each record, and nothing more; arguments as for `PairsLayout.measure`."""
-        del numbers
-        return lengths, {}
+        """Tokens of each record, and how many end a document.
+
+        Args:
+            numbers: last word of each record's header, which has the bit `records.ENDS`, [n].
+            lengths: ids of each record, [n].
+        """
+        ends = numbers >> (8 * numbers.itemsize - 1) & 1
+        return lengths, {"ends": int(ends.sum())}
 
 
 class TranslationLayout(PairsLayout):
     """Records as those of pairs: A is a sentence, B its translation; both are there in each."""
 
-    of_split = ()
+    of_split = of_shard = ()
     of_corpus = ("one_sided", "cut_pairs")
 
     @staticmethod

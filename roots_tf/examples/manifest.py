@@ -29,7 +29,11 @@ LAYOUTS = PAIRS, CONTIGUOUS, TRANSLATION = "pairs", "contiguous", "translation"
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """What the manifest says of a file of records; `singles` are counted in pairs alone."""
+    """What the manifest says of a file of records.
+
+    `singles` are counted in pairs alone; `ends`, the records with which a document ends, in
+    contiguous text, and not in older builds.
+    """
 
     name: str
     sha256: str
@@ -37,8 +41,14 @@ class Shard:
     examples: int = number(minimum=0, maximum=1 << 50)
     tokens: int = number(minimum=0, maximum=1 << 50)
     singles: int | None = number(None, minimum=0, maximum=1 << 50)
+    ends: int | None = number(None, minimum=0, maximum=1 << 50)
 
     def __post_init__(self):
+        if (self.ends or 0) > self.examples:
+            raise files.InputError(
+                f"found {self.ends} ends of documents among {self.examples} examples of "
+                f"{self.name}; wanted no more"
+            )
         if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise files.InputError(f"found a shard {self.name!r}; wanted the name of a file")
         # Whoever reads makes room for as many records as this says.
@@ -297,6 +307,23 @@ def packed_rows(shard: dict, max_seq_length: int) -> int:
         max_seq_length: L.
     """
     return -(-(shard["tokens"] + 2 * shard["examples"]) // max_seq_length)
+
+
+def causal_rows(shard: dict, length: int) -> int:
+    """Rows that the records of a shard fill, packed as <bos> ids, for a causal model.
+
+    The last id of a record is a row's only where a document ends: there it predicts <eos>.
+
+    >>> causal_rows({"tokens": 100, "examples": 8, "ends": 3}, length=16)
+    7
+
+    Args:
+        shard: what the manifest says of it; without `ends`, as in older builds, every record takes
+            the room of one that ends.
+        length: L.
+    """
+    ends = shard.get("ends")
+    return -(-(shard["tokens"] + (shard["examples"] if ends is None else ends)) // length)
 
 
 def check_files(folder: str | Path, part: dict) -> None:

@@ -6,6 +6,8 @@ piece has a `document_ids` number of its own in its row, which attention compare
 that start from 0, so no piece can tell what stands beside it.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 PAD = -1  # in a stream, where no token is
@@ -38,6 +40,49 @@ def pack(ids, lengths, max_seq_length: int, cls_id: int, sep_id: int) -> dict[st
     starts = tf.concat([starts, tf.range(padding) == 0], axis=0)
     shape = [-1, max_seq_length]
     return {"tokens": tf.reshape(tokens, shape), "starts": tf.reshape(starts, shape)}
+
+
+def pack_columns(
+    columns: Mapping[str, tf.Tensor], sizes: tf.Tensor, max_seq_length: int
+) -> dict[str, tf.Tensor]:
+    """Joins records of several numbers a token and cuts the stream; whole ones stand in own rows.
+
+    Records that fill rows to their ends stand in rows of their own, so that none of them is cut
+    where a shorter one has shifted the stream; the others form the stream. The rows keep the
+    records' order, each in the place of the first record in it.
+
+    With L = 2, the tokens [7], [1, 2, 3, 4] and [8, 9, 6] become
+    tokens [[7, 8], [1, 2], [3, 4], [9, 6]] and starts [[1, 1], [1, 0], [0, 0], [0, 0]].
+
+    Args:
+        columns: numbers by name, int32 [n, W] each.
+        sizes: how many of each record count, the first ones, int32 [n].
+        max_seq_length: L.
+
+    Returns:
+        The columns int32 [rows, L], PAD after the last, rows being ceil(sum of sizes / L); and
+        `starts` bool [rows, L], True where a record starts.
+    """
+    column = tf.range(tf.shape(next(iter(columns.values())))[1])
+    inside = column < sizes[:, None]  # [n, W]
+    added = {"starts": tf.cast(column == 0, tf.int32), "record": tf.range(tf.size(sizes))[:, None]}
+    columns = {n: tf.broadcast_to(x, tf.shape(inside)) for n, x in {**columns, **added}.items()}
+    whole = sizes % max_seq_length == 0
+
+    def cut(chosen):
+        kept = tf.boolean_mask(inside, chosen)
+        flat = {n: tf.boolean_mask(tf.boolean_mask(x, chosen), kept) for n, x in columns.items()}
+        padding = [[0, -tf.size(flat["record"]) % max_seq_length]]
+        return {
+            name: tf.reshape(tf.pad(x, padding, constant_values=PAD), [-1, max_seq_length])
+            for name, x in flat.items()
+        }
+
+    first, others = cut(whole), cut(~whole)
+    rows = {name: tf.concat([first[name], others[name]], 0) for name in columns}
+    order = tf.argsort(rows.pop("record")[:, 0], stable=True)
+    rows = {name: tf.gather(x, order) for name, x in rows.items()}
+    return rows | {"starts": rows["starts"] == 1}
 
 
 def features(tokens, starts, pad_id: int) -> dict[str, tf.Tensor]:

@@ -6,6 +6,9 @@ and `int32` where it does not, of one of two layouts:
     pairs        [document hash, length of A, ids of A ..., ids of B ...]
     contiguous   [document hash, index of the first token in its document, ids ...]
 
+The highest bit of that index is set in the record with which a document ends. Older builds have no
+such mark: there only a record that is shorter than the others shows where a document ends.
+
 The document hash and the index have 32 bits, so each takes two `uint16` words (low, high) or one
 `int32`. With each id stands a bit that says whether a word of the text starts there. Where an id
 leaves room, up to 32,768 ids and above 65,536, it is bit 15 or 30 of the id's own word. Else a word
@@ -32,6 +35,7 @@ from roots_tf.storage import files
 FRAME_BYTES = 16
 LARGEST_UINT16_VOCABULARY = 1 << 16
 START = {"uint16": 1 << 15, "int32": 1 << 30}  # the bit beside an id, where there is room for it
+ENDS = 1 << 31  # beside the index of a contiguous record with which its document ends
 GROUP = 16  # ids that share a word of bits, where there is none
 
 
@@ -134,7 +138,8 @@ def encode_contiguous(
         ids: vocabulary ids, [total].
         starts, lengths: where each record's tokens lie in `ids`, [n].
         hashes: document hash of each record, below 2**32, [n].
-        places: index of each record's first token in its document, below 2**32, [n].
+        places: index of each record's first token in its document, below 2**31, and `ENDS` added
+            where the record is the last of its document, [n].
         dtype: name of the word type.
 
     Returns:

@@ -30,7 +30,10 @@ def describe(
         if key not in building.BY_LANGUAGE
     }
     layout, length = LAYOUTS[settings.layout], settings.max_seq_length
-    of_shard = ["examples", "tokens", *(k for k in layout.of_split if k in shards["train"][0])]
+    every = [shard for parts in shards.values() for shard in parts]
+    # An older version, whose build goes on here, did not count all of it.
+    counted = [k for k in layout.of_shard if all(k in shard for shard in every)]
+    of_shard = ["examples", "tokens", *counted]
     splits = {
         split: {
             "documents": totals[f"{split}_documents"],
@@ -40,7 +43,6 @@ def describe(
         }
         for split, parts in shards.items()
     }
-    every = [shard for parts in shards.values() for shard in parts]
     total = {k: sum(shard[k] for shard in every) for k in [*of_shard, "unknown", "bytes"]}
     described = {
         "format": manifest.FORMAT,

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import tokenizers as backends
-from tokenizers import decoders, pre_tokenizers, processors
+from tokenizers import processors
 
 from roots_tf import tokenizers
 from roots_tf.export.causal_config import Config

@@ -12,13 +12,14 @@ import numpy as np
 from absl import logging
 
 from roots_tf import models, tokenizers
-from roots_tf.export import causal_folders, causal_names, causal_tokenizer
+from roots_tf.export import causal_folders, causal_names
 from roots_tf.export.incoming import Incoming
 from roots_tf.export.new_folder import new_folder
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
-from roots_tf.tokenizers import Tokenizer
+from roots_tf.tokenizers import Tokenizer, byte_level_files
+from roots_tf.tokenizers.tokenizer import END_OF_TEXT
 
 BACKBONE = "keras_hub>GPT2Backbone"
 _SIZES = (
@@ -89,9 +90,7 @@ def read(folder: str | Path) -> Incoming:
     _check_size(config, folder)
     rules = schema.read(folder / "tokenizer.json", _SavedTokenizer, others_may_stand=True).config
     assets = folder / "assets" / "tokenizer"
-    backend = causal_tokenizer.byte_level(
-        assets / "vocabulary.json", assets / "merges.txt", rules.add_prefix_space
-    )
+    backend = byte_level_files.read(assets / "vocabulary.json", rules.add_prefix_space)
     import keras_hub
 
     try:
@@ -201,8 +200,8 @@ def _rules(tokenizer: Tokenizer, source: str) -> dict:
         "use_regex": (pre_tokenizer.get("use_regex", True), True),
         "byte_fallback": (bool(model.get("byte_fallback")), False),
         "ignore_merges": (bool(model.get("ignore_merges")), False),
-        "bos_token": (begin, causal_tokenizer.END_OF_TEXT),
-        "eos_token": (end, causal_tokenizer.END_OF_TEXT),
+        "bos_token": (begin, END_OF_TEXT),
+        "eos_token": (end, END_OF_TEXT),
     }
     for name, (found, only) in wanted.items():
         if found != only:
@@ -226,7 +225,7 @@ def _check_ids(ours: Tokenizer, theirs) -> None:
     Raises:
         InputError: they differ.
     """
-    texts = [*_TEXTS, f"a{causal_tokenizer.END_OF_TEXT}b"]
+    texts = [*_TEXTS, f"a{END_OF_TEXT}b"]
     ids, splits = ours.encode(texts)
     for row, text in enumerate(texts):
         wanted = ids[splits[row] : splits[row + 1]].tolist()

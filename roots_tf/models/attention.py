@@ -269,15 +269,16 @@ class Attention(Weights):
         super().__init__(scale=config.initializer_range, **kwargs)
         self.config = config
 
-    def add_product(self, name: str, num_heads: int):
+    def add_product(self, name: str, num_heads: int, scale: float | None = None):
         """The weights of a product: kernel [H, num_heads*D], and bias [num_heads*D] or None.
 
         Args:
             name: of the product, with which the names of the two weights begin.
             num_heads: that it makes of a row, of queries, keys and values together.
+            scale: as for `Weights.matrix`.
         """
         width = num_heads * self.config.head_dim
-        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width)
+        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width, scale=scale)
         bias = self.vector(f"{name}_bias", width) if self.config.bias else None
         return kernel, bias
 
@@ -340,7 +341,7 @@ class SelfAttention(Attention):
         super().__init__(config, **kwargs)
         self.counts = (config.num_heads, config.key_value_heads, config.key_value_heads)
         self.query_key_value = self.add_product("query_key_value", sum(self.counts))
-        self.output_product = self.add_product("output", config.num_heads)
+        self.output_product = self.add_product("output", config.num_heads, config.residual_range)
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
         """Attends within each row; to the tokens of the cache too, if there is one.
@@ -372,7 +373,7 @@ class CrossAttention(Attention):
         super().__init__(config, **kwargs)
         self.query = self.add_product("query", config.num_heads)
         self.key_value = self.add_product("key_value", 2 * config.key_value_heads)
-        self.output_product = self.add_product("output", config.num_heads)
+        self.output_product = self.add_product("output", config.num_heads, config.residual_range)
 
     def call(self, x, context: Context, seed=None, cache: Cache | None = None):
         """Attends to a context, whose keys and values a cache keeps from its first call on.

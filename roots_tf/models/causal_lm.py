@@ -39,6 +39,7 @@ class CausalLM(keras.Model):
         seed: of the initial weights.
         precision: as for `Encoder`.
         recompute: likewise.
+        name: of the model, a row of `folder.MODELS`.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class CausalLM(keras.Model):
         seed: int = 0,
         precision: str = "float32",
         recompute: bool = False,
+        name: str = "causal_lm",
     ):
-        super().__init__(name="causal_lm", dtype=precision)
+        super().__init__(name=name, dtype=precision)
         self.config = config
         self.encoder = Encoder(config, seed, precision, recompute, causal=True)
         self.head = None if config.tied else OutputTable(config, seed, dtype=precision)

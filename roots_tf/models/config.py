@@ -1,6 +1,7 @@
 """Sizes and parts of an encoder, as one frozen dataclass that is saved beside the weights."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from roots_tf.storage import schema
@@ -9,7 +10,8 @@ from roots_tf.storage.schema import number
 
 # Layers and hidden size; heads are H/64 and the feed-forward layer is 4H wide. Devlin et al. 2019
 # (arXiv:1810.04805) section 3 for base and large; Turc et al. 2019 (arXiv:1908.08962) table 1 and
-# the README of google-research/bert for the smaller ones.
+# the README of google-research/bert for the smaller ones. Radford et al. 2019, "Language Models are
+# Unsupervised Multitask Learners", table 2 for GPT-2, with a window of 1,024 and 50,257 ids.
 SIZES = {
     "tiny": (2, 128),
     "mini": (4, 256),
@@ -17,12 +19,18 @@ SIZES = {
     "medium": (8, 512),
     "base": (12, 768),
     "large": (24, 1024),
+    "gpt2_small": (12, 768),
+    "gpt2_medium": (24, 1024),
+    "gpt2_large": (36, 1280),
+    "gpt2_xl": (48, 1600),
 }
 
 # Parts by the paper they come from; what a preset leaves out is BERT's, the defaults of
-# `EncoderConfig`. Section and table numbers are those of Warner et al. 2024, "ModernBERT",
-# arXiv:2412.13663. Unlike that model, ours keeps the segment embedding, which next-sentence pairs
-# need, the norm before the first attention, and one dropout rate everywhere.
+# `EncoderConfig`. Sections of "modern" are those of Warner et al. 2024, "ModernBERT",
+# arXiv:2412.13663; unlike that model, ours keeps the segment embedding, which next-sentence pairs
+# need, the norm before the first attention, and one dropout rate everywhere. Those of "gpt2" are of
+# Radford et al. 2019 where nothing else is said, those of "llama" of Touvron et al. 2023a,
+# arXiv:2302.13971.
 PRESETS = {
     "bert": {},
     "modern": {
@@ -35,6 +43,25 @@ PRESETS = {
         "rotary_base": 160_000.0,  # section 2.1.2, layers that see everything
         "local_rotary_base": 10_000.0,  # section 2.1.2, layers that see a window
         "layer_norm_epsilon": 1e-5,  # `norm_eps` of the released models
+    },
+    "gpt2": {
+        "norm": "pre",  # section 2.3, with a last norm
+        "scaled_residuals": True,  # section 2.3
+        "embedding_norm": False,  # `wte` + `wpe` in the released code, src/model.py
+        "num_segments": 0,  # likewise
+        "activation": "gelu_tanh",  # likewise
+        "layer_norm_epsilon": 1e-5,  # likewise
+    },
+    "llama": {
+        "norm": "pre",  # section 2.2
+        "normalization": "rms",  # section 2.2; Zhang and Sennrich 2019 (arXiv:1910.07467)
+        "feed_forward": "glu",  # section 2.2; Shazeer 2020 (arXiv:2002.05202)
+        "activation": "silu",  # section 2.2, as SwiGLU
+        "positions": "rotary",  # section 2.2; Su et al. 2021 (arXiv:2104.09864)
+        "bias": False,  # in the released code, llama/model.py
+        "embedding_norm": False,  # likewise
+        "num_segments": 0,  # likewise
+        "layer_norm_epsilon": 1e-5,  # `norm_eps` of Llama 2 (arXiv:2307.09288)
     },
 }
 
@@ -90,6 +117,8 @@ class EncoderConfig:
             divide N. 0: N (Ainslie et al. 2023, arXiv:2305.13245, section 2.2).
         tied: whether the output embedding is the input's; if not, a causal model has one of its
             own. Other models have none.
+        scaled_residuals: whether the matrices that end a sub-layer start from one smaller by the
+            root of twice the number of layers, so that a deep stack's sum does not grow with it.
     """
 
     vocabulary_size: int = number(minimum=1, maximum=1 << 24)
@@ -116,6 +145,7 @@ class EncoderConfig:
     initializer_range: float = number(0.02, minimum=0, maximum=1e3)
     num_key_value_heads: int = number(0, minimum=0, maximum=1 << 16)
     tied: bool = True
+    scaled_residuals: bool = False
 
     def __post_init__(self):
         schema.check_fields(self)
@@ -137,6 +167,12 @@ class EncoderConfig:
             )
         if self.window % 2:
             raise InputError(f"found window={self.window}; wanted an even one, or 0 for none")
+
+    @property
+    def residual_range(self) -> float:
+        """Deviation of the initial weights of the matrices that end a sub-layer."""
+        smaller = math.sqrt(2 * self.num_layers) if self.scaled_residuals else 1.0
+        return self.initializer_range / smaller
 
     @property
     def head_dim(self) -> int:

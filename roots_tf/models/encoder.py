@@ -102,7 +102,7 @@ class Encoder(keras.Model):
         self.stack = Stack(config, causal=causal, place=place, recompute=recompute, dtype=precision)
         self.built = True
 
-    def call(self, features, seed=None):
+    def call(self, features, seed=None, causal: bool | None = None):
         """Encodes a batch.
 
         Args:
@@ -110,21 +110,25 @@ class Encoder(keras.Model):
                 `position_ids` and `document_ids` [B, L]. `token_embeddings` [B, L, H], if given,
                 stand for the rows of the token table.
             seed: int32 [2] turns dropout on and decides its masks; None is inference.
+            causal: as for `Stack.views`.
 
         Returns:
             [B, L, H] in the compute type.
         """
-        for state in self.walk(features, seed):
+        for state in self.walk(features, seed, causal=causal):
             hidden_states = state.hidden_states  # of one layer at a time; a list would keep all
         return hidden_states
 
-    def walk(self, features, seed=None, watched: bool = False) -> Iterator[State]:
+    def walk(
+        self, features, seed=None, watched: bool = False, causal: bool | None = None
+    ) -> Iterator[State]:
         """Encodes a batch layer by layer.
 
         Args:
             features: as for `Encoder.call`.
             seed: likewise.
             watched: whether each block's attention scores and weights are asked for.
+            causal: as for `Stack.views`.
 
         Yields:
             The `State` of the embedding layer and of each block; that of the last one normalised,
@@ -133,7 +137,8 @@ class Encoder(keras.Model):
         shape = tf.concat([tf.shape(features["token_ids"]), [-1]], 0)
         rows = self.embeddings(features, seed=seed)
         yield State(tf.reshape(rows, shape))
-        for state in self.stack.walk(rows, self.stack.views(features), seed, watched):
+        views = self.stack.views(features, causal=causal)
+        for state in self.stack.walk(rows, views, seed, watched):
             yield state._replace(hidden_states=tf.reshape(state.hidden_states, shape))
 
 

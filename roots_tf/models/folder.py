@@ -12,12 +12,16 @@ from roots_tf.models.causal_lm import CausalLM
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
+from roots_tf.models.masked_and_causal import MaskedAndCausalLM
 from roots_tf.storage import checksums, files, schema
 from roots_tf.storage.files import InputError
 
 # Makes a model from its sizes, what else `model.json` says, and the precision.
 MODELS = {
     "causal_lm": lambda config, description, precision: CausalLM(config, precision=precision),
+    "masked_and_causal_lm": lambda config, description, precision: MaskedAndCausalLM(
+        config, precision=precision
+    ),
     "pretrainer": lambda config, description, precision: Pretrainer(config, precision=precision),
     "encoder": lambda config, description, precision: PooledEncoder(
         config, description["pooler"], precision=precision
@@ -179,6 +183,29 @@ def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> No
     """
     weights_file.check(folder, _shapes(variables), None)
     weights_file.assign(folder, {name: variable.assign for name, variable in variables.items()})
+
+
+def load_common(folder: str | Path, model: keras.Model) -> list[str]:
+    """Assigns the encoder of a model folder, and of the other weights those that it has too.
+
+    Args:
+        folder: that `save` wrote.
+        model: of `roots_tf.models`, of the folder's sizes and of any kind.
+
+    Returns:
+        Names of the layers that keep their initial weights, such as "masked_lm".
+
+    Raises:
+        InputError: a weight of the encoder is missing, or one is of another shape.
+    """
+    variables, stored = named_weights(model), weights_file.header(folder)
+    common = {
+        name: variable
+        for name, variable in variables.items()
+        if name in stored or name.startswith("encoder/")
+    }
+    load_weights(folder, common)
+    return sorted({name.partition("/")[0] for name in variables.keys() - common.keys()})
 
 
 def load_encoder(folder: str | Path, model: keras.Model) -> bool:

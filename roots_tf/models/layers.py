@@ -213,16 +213,19 @@ class Weights(keras.layers.Layer):
         self.place, self._scale = place, scale
         self.built = True  # nothing is left to Keras' lazy building
 
-    def matrix(self, name: str, *shape: int, table: bool = False) -> keras.Variable:
+    def matrix(
+        self, name: str, *shape: int, table: bool = False, scale: float | None = None
+    ) -> keras.Variable:
         """A weight drawn from a normal truncated at two standard deviations.
 
         Args:
             name: of the weight, which its path ends with.
             *shape: its sizes.
             table: rows are looked up and not multiplied: the weight stays float32.
+            scale: another deviation than the layer's.
         """
         initializer = keras.initializers.TruncatedNormal(
-            stddev=self._scale, seed=(self.place / name).initial()
+            stddev=self._scale if scale is None else scale, seed=(self.place / name).initial()
         )
         return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=not table)
 

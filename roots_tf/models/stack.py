@@ -74,8 +74,7 @@ class Block(Weights):
         def norm(name):
             return Norm(config, **common(name))
 
-        def dense(name, inputs, outputs):
-            scale = config.initializer_range
+        def dense(name, inputs, outputs, scale=config.initializer_range):
             return Dense(inputs, outputs, config.bias, scale=scale, **common(name))
 
         with keras.name_scope(self.name):
@@ -87,7 +86,7 @@ class Block(Weights):
                 self.cross_attention_norm = norm("cross_attention_norm")
             # The two matrices of a gated layer are one, W then V.
             self.expand = dense("expand", hidden, 2 * wide if gated else wide)
-            self.contract = dense("contract", wide, hidden)
+            self.contract = dense("contract", wide, hidden, config.residual_range)
             self.output_norm = norm("output_norm")
 
     def call(
@@ -190,19 +189,25 @@ class Stack(Weights):
                 place = self.place / "final_norm"
                 self.final_norm = Norm(config, place=place, dtype=dtype)
 
-    def views(self, keys: Features, queries: Features | None = None, start=0) -> list[View]:
+    def views(
+        self,
+        keys: Features,
+        queries: Features | None = None,
+        start=0,
+        causal: bool | None = None,
+    ) -> list[View]:
         """What the tokens see in each layer; layers of one kind share it.
 
         Args:
             keys: as for `make_view`; with caches, features of their Lmax places.
             queries: likewise; None: the keys.
             start: as for `make_view`; with caches, their `start`.
+            causal: whether tokens see no later ones; None: as the stack was made.
         """
+        causal = self.causal if causal is None else causal
         local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
         views = {
-            local: make_view(
-                self.config, keys, queries, start=start, local=local, causal=self.causal
-            )
+            local: make_view(self.config, keys, queries, start=start, local=local, causal=causal)
             for local in set(local_layers)
         }
         return [views[local] for local in local_layers]

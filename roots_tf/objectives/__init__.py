@@ -5,9 +5,10 @@ room loads no TensorFlow.
 """
 
 from roots_tf.objectives.causal_lm import CausalLM
+from roots_tf.objectives.masked_and_causal import MaskedAndCausal
 from roots_tf.objectives.masked_lm import MaskedLM
 from roots_tf.objectives.objective import Objective, Proportion
 
-OBJECTIVES = {objective.name: objective for objective in (MaskedLM, CausalLM)}
+OBJECTIVES = {objective.name: objective for objective in (MaskedLM, CausalLM, MaskedAndCausal)}
 
-__all__ = ["OBJECTIVES", "CausalLM", "MaskedLM", "Objective", "Proportion"]
+__all__ = ["OBJECTIVES", "CausalLM", "MaskedAndCausal", "MaskedLM", "Objective", "Proportion"]

@@ -21,6 +21,7 @@ class CausalLM(Objective):
 
     name: ClassVar[str] = "causal_lm"
     of_a_phase: ClassVar[tuple[str, ...]] = ()
+    preset: ClassVar[str] = "gpt2"
 
     def check(self, manifest: dict, batch_size: int, length: int) -> None:
         """Refuses examples of another layout and rows that are too short."""
@@ -35,9 +36,9 @@ class CausalLM(Objective):
         manifests.check_layout(manifest, (manifests.CONTIGUOUS,), f"--objective={self.name}")
 
     def rows_an_epoch(self, manifest: dict, length: int, split: str = "train") -> int:
-        """Rows that the records fill, each with a token before it and one behind it."""
+        """Rows that the records fill; see `causal_lm_rows`."""
         shards = manifests.split_of(manifest, split)["shards"]
-        return sum(manifests.packed_rows(shard, length) for shard in shards)
+        return sum(manifests.causal_rows(shard, length) for shard in shards)
 
     def make_rows(self, manifest, split, tokenizer, length):
         """A `causal_lm_rows.CausalRows`."""

@@ -58,7 +58,7 @@ class _MaskedRows(RowMaker):
         """Rows of a shard."""
         return self.objective.rows_of(shard, self.length)
 
-    def _masked(self, features, chance: Chance, starts=None) -> dict[str, tf.Tensor]:
+    def masked(self, features, chance: Chance, starts=None) -> dict[str, tf.Tensor]:
         """The features, masked; a row that only fills the batch has no prediction.
 
         Args:
@@ -102,7 +102,7 @@ class PackedRows(_MaskedRows):
         """Features of the worker's rows."""
         rows = chance.of_worker(rows)
         features = packing.features(rows["tokens"], rows["starts"], self.tokenizer.pad_id)
-        return self._masked(features, chance, rows["starts"])
+        return self.masked(features, chance, rows["starts"])
 
 
 class PairRows(_MaskedRows):
@@ -135,7 +135,7 @@ class PairRows(_MaskedRows):
             self.length,
             *(ids.cls_id, ids.sep_id, ids.pad_id),
         )
-        return self._masked(features | {"next_sentence_labels": pairs.labels}, chance)
+        return self.masked(features | {"next_sentence_labels": pairs.labels}, chance)
 
 
 class TranslationRows(_MaskedRows):
@@ -162,4 +162,4 @@ class TranslationRows(_MaskedRows):
             self.length,
             *(ids.cls_id, ids.sep_id, ids.pad_id),
         )
-        return self._masked(features, chance)
+        return self.masked(features, chance)

@@ -57,10 +57,12 @@ class Objective(Protocol):
         of_a_phase: those of its flags that a phase of a run may set for itself. A phase's own
             objective is `dataclasses.replace(objective, **settings)`; the model and the task are
             those of the first phase.
+        preset: of `models.PRESETS`, the parts of its model where `--preset` does not say others.
     """
 
     name: ClassVar[str]
     of_a_phase: ClassVar[tuple[str, ...]]
+    preset: ClassVar[str] = "bert"
 
     @abc.abstractmethod
     def check(self, manifest: dict, batch_size: int, length: int) -> None:

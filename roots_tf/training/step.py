@@ -10,6 +10,7 @@ global batch). So N replicas draw the masks that one device draws with N micro-b
 device with a single batch draws others: without dropout all three give the same update.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -74,6 +75,22 @@ class TwoPassTask(Task, Protocol):
 
     def sums_of_vectors(self, vectors: tf.Tensor, batch: Batch) -> Sums:
         """As `sums`, from the `vectors` of the rows of the `batch`."""
+
+
+class AlternatingTask(Task, Protocol):
+    """A task whose batches are of several kinds, each with losses of its own.
+
+    A step makes the forward and backward pass of its batch's kind only.
+
+    Attributes:
+        kinds: for each kind, a function as `sums` that gives all scalars, with weight 0 those of
+            other kinds.
+    """
+
+    kinds: tuple[Callable[..., Sums], ...]
+
+    def kind(self, batch: Batch) -> tf.Tensor:
+        """Which of `kinds` a training `batch` is, int32 []."""
 
 
 def local_part(batch: Batch, parts: int, index) -> Batch:
@@ -213,8 +230,18 @@ class TrainStep:
         return total
 
     def _forward_backward(self, batch: Batch, weights, seed, scale):
+        if not hasattr(self._task, "kinds"):
+            return self._of_kind(self._task.sums, batch, weights, seed, scale)
+        # The backward pass too is inside: what a custom gradient keeps cannot leave a branch.
+        branches = [
+            functools.partial(self._of_kind, sums, batch, weights, seed, scale)
+            for sums in self._task.kinds
+        ]
+        return tf.switch_case(self._task.kind(batch), branches)
+
+    def _of_kind(self, sums_of, batch: Batch, weights, seed, scale):
         with tf.GradientTape() as tape:
-            sums = self._task.sums(batch, seed)
+            sums = sums_of(batch, seed)
             scaled = self._loss(sums, weights) * scale
         return self._dense(tape.gradient(scaled, self._variables, **_ZEROS)), sums
 

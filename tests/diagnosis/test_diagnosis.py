@@ -143,7 +143,7 @@ def test_rates_that_were_measured_are_usual(rate, batch, width, modern):
 
     def found(rate: float, **fields) -> list[str]:
         case = run({"learning_rate": rate, "batch_size": batch})
-        phase = dataclasses.replace(case.phases[0], width=width, modern=modern, manifest=None)
+        phase = dataclasses.replace(case.phases[0], width=width, pre_norm=modern, manifest=None)
         case = dataclasses.replace(case, phases=[phase])
         return [finding.name for finding in diagnosis.diagnose(case)]
 

@@ -37,7 +37,10 @@ def split_pair(words: np.ndarray, place: str | None = "words"):
 
 
 def split_contiguous(words: np.ndarray, place: str | None = "words"):
-    """The inverse of `records.encode_contiguous` for one record: document hash, place, ids."""
+    """The inverse of `records.encode_contiguous` for one record: document hash, place, ids.
+
+    The mark that a document ends there is taken off the place.
+    """
     header = records.header_words(words.dtype.name, "contiguous")
     ids, _ = taken_apart(words[header:], place)
-    return _number(words), _number(words[header // 2 :]), ids
+    return _number(words), _number(words[header // 2 :]) % 2**31, ids

@@ -185,7 +185,7 @@ def test_a_pickle_a_truncated_file_and_no_tokenizer_are_refused(gpt2):
     refused(gpt2, "tokenizer_class='PreTrainedTokenizerFast' beside .*vocab.json")
     (gpt2 / "tokenizer_config.json").unlink()
     (gpt2 / "merges.txt").write_text("#version: 0.2\nno such\n")
-    refused(gpt2, "could not read .*merges.txt")
+    refused(gpt2, "merges.txt")
     (gpt2 / "vocab.json").write_text('{"a": "b"}')
     refused(gpt2, "vocab.json; wanted a whole number")
 

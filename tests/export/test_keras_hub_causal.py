@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import models, tokenizers
-from roots_tf.export import causal_tokenizer
 from roots_tf.storage.files import InputError
 from tests.export import causal_tokenizers
 from tests.export.conftest import VOCABULARY
@@ -151,10 +150,3 @@ def test_a_preset_whose_config_lies_is_refused(preset, tmp_path, change, message
         import_checkpoint.main(
             import_checkpoint.Config(from_=str(folder), output=str(tmp_path / "taken"))
         )
-
-
-def test_merges_that_are_not_of_the_vocabulary_are_refused(tmp_path):
-    causal_tokenizers.save_pair(tmp_path)
-    (tmp_path / "merges.txt").write_text("#version: 0.2\nq zzz\n")
-    with pytest.raises(InputError, match="could not read .*merges.txt beside vocab.json"):
-        causal_tokenizer.byte_level(tmp_path / "vocab.json", tmp_path / "merges.txt")

@@ -338,5 +338,7 @@ def test_sizes_and_parts_that_do_not_fit_are_named(fields, message):
 def test_unknown_sizes_and_presets_are_named():
     with pytest.raises(InputError, match="found size 'huge'"):
         models.EncoderConfig.of_size("huge", vocabulary_size=10)
-    with pytest.raises(InputError, match="found preset 'old'; wanted one of bert, modern"):
+    with pytest.raises(
+        InputError, match="found preset 'old'; wanted one of bert, modern, gpt2, llama"
+    ):
         models.EncoderConfig.of_size("tiny", "old", vocabulary_size=10)

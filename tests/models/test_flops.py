@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.models import flops
+from roots_tf.objectives.causal_lm_task import CausalLMTask
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
-from tests.batches import pretraining_batch
+from tests.batches import causal_batch, pretraining_batch
 
 B, L, P, V = 6, 24, 5, 60
 SIZES = {
@@ -70,3 +71,20 @@ def test_bert_base_is_near_six_times_weights_and_tokens():
     tokens = 256 * 128
     found = flops.step_flops(config, 256, 128, 0)
     assert found == pytest.approx(6 * blocks * tokens, rel=0.04)  # the rest is attention scores
+
+
+def test_counts_of_a_causal_model_are_those_of_the_traced_one():
+    parts = models.preset_fields("llama") | {"num_segments": 0}
+    config = models.EncoderConfig(**SIZES | parts)
+    model = models.CausalLM(config)
+    variables = [variable.value for variable in model.trainable_variables]
+    task = CausalLMTask(model)
+    batch = causal_batch(0, B, L, V)
+
+    def forward_backward(batch):
+        with tf.GradientTape() as tape:
+            loss = task.sums(batch, tf.constant([0, 1]))["causal_lm_loss"][0]
+        return tape.gradient(loss, variables)
+
+    traced = tf.function(forward_backward).get_concrete_function(batch)
+    assert product_flops(traced.graph) == flops.causal_step_flops(config, B, L)

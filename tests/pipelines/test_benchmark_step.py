@@ -70,3 +70,15 @@ def test_parts_and_remainder_are_the_step_whatever_was_measured(seed):
     assert min(*step.parts.values(), step.remainder) >= 0
     assert sum(step.parts.values()) + step.remainder == pytest.approx(step.whole)
     assert step.whole == np.median(took["d"])
+
+
+def test_a_causal_step_is_measured_too(tmp_path):
+    output = tmp_path / "step.json"
+    config = benchmark_step.Config(objective="causal_lm", debug=True, output=str(output))
+    found = benchmark_step.main(config)
+    sizes = models.EncoderConfig.of_size(
+        "tiny", "gpt2", vocabulary_size=1000, max_sequence_length=32
+    )
+    assert found["config"]["preset"] == "gpt2"
+    assert found["flops_per_step"] == flops.causal_step_flops(sizes, batch_size=8, length=32)
+    assert found["parameters"] == models.CausalLM(sizes).count_params()

@@ -1,0 +1,106 @@
+"""The flags that say which model is pretrained."""
+
+import dataclasses
+from typing import Literal
+
+from roots_tf import models, program, tokenizers
+from roots_tf.objectives.objective import Objective
+from roots_tf.storage import files
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFlags:
+    """Which model is trained."""
+
+    init_from: str = program.flag(
+        "", help="model folder whose weights and sizes to start from", role="input"
+    )
+    size: str = program.flag(
+        "mini",
+        help="tiny, mini, small, medium, base or large; gpt2_small, gpt2_medium, gpt2_large or "
+        "gpt2_xl; or custom",
+    )
+    num_layers: int = program.flag(0, help="layers, for --size=custom", **program.LAYERS)
+    hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", **program.WIDTH)
+    num_heads: int = program.flag(0, help="attention heads, for --size=custom", **program.WIDTH)
+    intermediate_dim: int = program.flag(
+        0, help="feed-forward width, for --size=custom", **program.WIDTH
+    )
+    preset: Literal["auto", "bert", "modern", "gpt2", "llama"] = program.flag(
+        "auto",
+        help="bert and gpt2 as published; modern: pre-norm, GeGLU, rotary positions, no biases; "
+        "llama: RMS norm, SwiGLU, rotary positions, no biases; auto: gpt2 for a causal objective, "
+        "else bert",
+    )
+    dropout: float = program.flag(0.1, help="dropout rate", **program.DROPOUT)
+    initializer_range: float = program.flag(
+        0.02,
+        help="deviation of initial weights; BERT: 0.02. Narrow models learn faster from more",
+        minimum=0,
+        maximum=1,
+    )
+
+    def preset_for(self, objective: Objective) -> str:
+        """The preset that `auto` stands for; a model to start from brings parts of its own."""
+        if self.preset != "auto":
+            return self.preset
+        return "bert" if self.init_from else getattr(objective, "preset", "bert")
+
+    def encoder_config(self, vocabulary_size: int, length: int) -> models.EncoderConfig:
+        """The sizes: those of `init_from`, of a name, or the four numbers of a custom one.
+
+        Args:
+            vocabulary_size: V, of the examples' tokenizer.
+            length: tokens of the longest row.
+
+        Raises:
+            InputError: they are no sizes, or not those that the examples want.
+        """
+        if self.init_from:
+            sizes = models.describe(self.init_from)["encoder"]
+            fits = sizes.vocabulary_size == vocabulary_size
+            if sizes.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
+                fits = tokenizers.load(self.init_from).size == vocabulary_size
+            if not fits or sizes.max_sequence_length < length:
+                raise files.InputError(
+                    f"found {sizes.vocabulary_size} ids and {sizes.max_sequence_length} positions "
+                    f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
+                    "positions: build the examples with that model's tokenizer and length"
+                )
+            self._check_sizes(sizes)
+            return dataclasses.replace(sizes, dropout=self.dropout)
+        fields = {
+            "vocabulary_size": vocabulary_size,
+            "max_sequence_length": length,
+            "dropout": self.dropout,
+            "initializer_range": self.initializer_range,
+        }
+        custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+        given = {name: getattr(self, name) for name in custom if getattr(self, name)}
+        if self.size != "custom":
+            sizes = models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
+            if given:
+                raise files.InputError(
+                    f"found --size={self.size} and --{next(iter(given))}; wanted one or the other, "
+                    "or --size=custom"
+                )
+            return sizes
+        if missing := [name for name in custom if name not in given]:
+            raise files.InputError(
+                f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}"
+            )
+        return models.EncoderConfig(**models.preset_fields(self.preset) | fields | given)
+
+    def _check_sizes(self, sizes: models.EncoderConfig) -> None:
+        """Refuses sizes beside `init_from` that are not those of that model."""
+        names = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+        wanted = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if self.size not in ("custom", type(self).size):
+            wanted |= dict(zip(names, models.SIZES.get(self.size, (0, 0)), strict=False))
+        wanted |= models.preset_fields(self.preset)
+        for name, value in wanted.items():
+            if getattr(sizes, name) != value:
+                raise files.InputError(
+                    f"found flags of {name}={value} and {getattr(sizes, name)} in "
+                    f"{self.init_from}; wanted --init_from without sizes, which are the model's"
+                )

@@ -8,7 +8,7 @@ have the names that they have in an encoder, so that either can start from the o
 import keras
 import tensorflow as tf
 
-from roots_tf.models.attention import Cache
+from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import Encoder
 

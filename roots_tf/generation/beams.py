@@ -39,7 +39,7 @@ class Pool(NamedTuple):
         return Pool(*(tf.gather(part, index, batch_dims=1) for part in self))
 
     def best(self, others: "Pool", count: int) -> "Pool":
-        """The best `count` of both, best first; of equals, those of this pool."""
+        """The best `count` of this and `others`, best first; of equals, those of this pool."""
         both = Pool(*(tf.concat(parts, 1) for parts in zip(self, others, strict=True)))
         return both.chosen(tf.math.top_k(both.scores, count).indices)
 

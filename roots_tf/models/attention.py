@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import Weights, add_bias, dropout, fused, in_type_of, keep_mask
 from roots_tf.models.rotary import rotate, rotation
@@ -124,58 +125,6 @@ class Context:
 
     states: tf.Tensor | None
     view: View
-
-
-class Cache(NamedTuple):
-    """What one block remembers of the tokens so far, so that they need not run again.
-
-    Attributes:
-        keys: [B, K, Lmax, D] in the compute type; turned already, where positions are rotary.
-        values: likewise.
-        start: int32 scalar: tokens so far, and the index at which the next one is written.
-        context: keys and values of a `Context`, 2 x [B, K, Lk, D]; empty before the first call.
-    """
-
-    keys: tf.Tensor
-    values: tf.Tensor
-    start: tf.Tensor
-    context: tuple[tf.Tensor, ...] = ()  # and not None, which a loop in a graph cannot carry
-
-    def append(self, keys: tf.Tensor, values: tf.Tensor) -> "Cache":
-        """The cache with `keys` and `values` [B, K, Lq, D] written; they must fit into Lmax."""
-        length = tf.shape(keys)[2]
-        keys, values = self.write(self.keys, keys), self.write(self.values, values)
-        return self._replace(keys=keys, values=values, start=self.start + length)
-
-    def write(self, before: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-        """`before` [B, N, Lmax, D] with `new` [B, N, Lq, D] from `start` on.
-
-        TensorFlow writes in place where nobody else reads `before`, as in a loop.
-        """
-        end = self.start + tf.shape(new)[2]
-        return tf.raw_ops.TensorStridedSliceUpdate(
-            input=before,
-            begin=tf.stack([0, 0, self.start, 0]),
-            end=tf.stack([0, 0, end, 0]),
-            strides=[1, 1, 1, 1],
-            value=new,
-            begin_mask=0b1011,
-            end_mask=0b1011,
-        )
-
-
-class XlaCache(Cache):
-    """A cache in a graph that XLA compiles, where that op takes constant places only."""
-
-    __slots__ = ()
-
-    def write(self, before: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-        """As `Cache.write`."""
-        length = tf.shape(new)[2]
-        index = tf.range(tf.shape(before)[2]) - self.start  # [Lmax], among the new ones
-        inside = ((index >= 0) & (index < length))[:, None]  # [Lmax, 1]
-        index = tf.clip_by_value(index, 0, length - 1)
-        return tf.where(inside, tf.gather(new, index, axis=2), before)
 
 
 @fused

@@ -9,7 +9,7 @@ start from the other.
 import keras
 import tensorflow as tf
 
-from roots_tf.models.attention import Cache
+from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import Encoder
 from roots_tf.models.layers import Weights

@@ -8,15 +8,14 @@ import keras
 import tensorflow as tf
 
 from roots_tf.models.attention import (
-    Cache,
     Context,
     CrossAttention,
     Features,
     SelfAttention,
     View,
-    XlaCache,
     make_view,
 )
+from roots_tf.models.cache import Cache, XlaCache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Dense,

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from roots_tf.models.attention import Cache, seen_keys
+from roots_tf.models.attention import seen_keys
+from roots_tf.models.cache import Cache
 
 ROW = {
     "token_ids": tf.constant([[5, 6, 7, 0]]),

@@ -30,7 +30,8 @@ def refused(name: str, flag: str, value: float) -> bool:
     """Whether the value of one flag is refused, by its name, where all others are as they are."""
     known = program.flags_of(config_class(name))
     required = {flag: VALUES[about.hint] for flag, about in known.items() if about.is_required}
-    config = program.make(config_class(name), **required | {flag: value})
+    chooser = {"objective": "masked_and_causal"} if flag == "causal_share" else {}
+    config = program.make(config_class(name), **required | chooser | {flag: value})
     try:
         program.check(config)
     except program.FlagError as error:

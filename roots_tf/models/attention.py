@@ -12,7 +12,15 @@ import tensorflow as tf
 
 from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
-from roots_tf.models.layers import Weights, add_bias, dropout, fused, in_type_of, keep_mask
+from roots_tf.models.layers import (
+    Weights,
+    add_bias,
+    dropout,
+    fused,
+    in_type_of,
+    keep_mask,
+    share,
+)
 from roots_tf.models.rotary import rotate, rotation
 
 Features = dict[str, tf.Tensor]
@@ -153,22 +161,6 @@ def split_heads(mixed, *bias, like, counts, rotation=None):
         query, key, value = heads
         heads = [rotate(query, *rotation), rotate(key, *rotation), value]
     return heads
-
-
-def share(product, x, config: EncoderConfig):
-    """A product of every head's rows with what N / K heads share.
-
-    Args:
-        product: of [B, K, N/K * Lq, M] and keys or values [B, K, ...].
-        x: [B, N, Lq, M].
-        config: says N and K.
-    """
-    if config.key_value_heads == config.num_heads:
-        return product(x)
-    length, width = tf.shape(x)[2], x.shape[3] or tf.shape(x)[3]
-    rows = length * (config.num_heads // config.key_value_heads)
-    found = product(tf.reshape(x, [-1, config.key_value_heads, rows, width]))
-    return tf.reshape(found, [-1, config.num_heads, length, found.shape[3] or tf.shape(found)[3]])
 
 
 @fused

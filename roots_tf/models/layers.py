@@ -196,6 +196,22 @@ def add_residual_norm(residual, x, gamma, *biases, rate, keep, epsilon, rms=Fals
     return normalised(total, gamma, *beta, epsilon=epsilon, rms=rms)
 
 
+def share(product, x, config: EncoderConfig):
+    """A product of every head's rows with what N / K heads share.
+
+    Args:
+        product: of [B, K, N/K * Lq, M] and keys or values [B, K, ...].
+        x: [B, N, Lq, M].
+        config: says N and K.
+    """
+    if config.key_value_heads == config.num_heads:
+        return product(x)
+    length, width = tf.shape(x)[2], x.shape[3] or tf.shape(x)[3]
+    rows = length * (config.num_heads // config.key_value_heads)
+    found = product(tf.reshape(x, [-1, config.key_value_heads, rows, width]))
+    return tf.reshape(found, [-1, config.num_heads, length, found.shape[3] or tf.shape(found)[3]])
+
+
 class Weights(keras.layers.Layer):
     """A layer whose weights exist as soon as it does, each initialised from the seed of its path.
 

@@ -148,7 +148,7 @@ def perplexity(config: Config, described: dict) -> dict:
         )
     tokenizer = tokenizers.load(config.model)
     texts = _texts(config)
-    scorer = scoring.Scorer(models.load(config.model), tokenizer.pad_id or 0)
+    scorer = scoring.Scorer(models.load(config.model), tokenizer.causal_pad_id or 0)
     found = scoring.of_texts(scorer, texts, tokenizer, room=window, stride=stride)
     if found.unknown:
         logging.warning(

@@ -143,7 +143,7 @@ def _check(config: Config) -> None:
 def _texts(config: Config, tokenizer):
     """The model, ready to continue texts."""
     from roots_tf.generation.texts import Texts
-    from roots_tf.tokenizers.piece_bytes import piece_bytes
+    from roots_tf.tokenizers.decoding import continuing
 
     settings = _settings(config)
     if config.debug:
@@ -151,7 +151,7 @@ def _texts(config: Config, tokenizer):
         least = min(settings.min_new_tokens, most)
         settings = dataclasses.replace(settings, max_new_tokens=most, min_new_tokens=least)
     model = models.load(config.model, config.precision)
-    return Texts(model, tokenizer, piece_bytes(tokenizer), settings, config.batch_size)
+    return Texts(model, tokenizer, continuing(tokenizer), settings, config.batch_size)
 
 
 def _settings(config: Config) -> Settings:

@@ -91,7 +91,7 @@ def main(config: Config) -> dict:
     tokenizer = tokenizers.load(config.model)
     asked = [_asked(tokenizer, question, config.separator) for question in questions]
     texts = [text for of_one in asked for text in of_one]
-    scorer = scoring.Scorer(models.load(config.model), tokenizer.pad_id or 0)
+    scorer = scoring.Scorer(models.load(config.model), tokenizer.causal_pad_id or 0)
     sums, counts = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
     for row, chances in scorer.log_probabilities(rows_of(config, tokenizer, texts, window, stride)):
         sums[row.text] += chances.sum(dtype=np.float64)

@@ -91,6 +91,9 @@ def end_ids(ours: Tokenizer) -> dict[str, int]:
     Args:
         ours: of the model. Without a padding token, the end of a text pads, as is usual.
     """
-    pad_id = ours.eos_id if ours.pad_id is None else ours.pad_id
-    ids = {"bos_token_id": ours.bos_id, "eos_token_id": ours.eos_id, "pad_token_id": pad_id}
+    ids = {
+        "bos_token_id": ours.bos_id,
+        "eos_token_id": ours.eos_id,
+        "pad_token_id": ours.causal_pad_id,
+    }
     return {name: number for name, number in ids.items() if number is not None}

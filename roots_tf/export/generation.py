@@ -11,7 +11,7 @@ from roots_tf.generation.texts import Texts, allowed
 from roots_tf.tasks import graph_rows
 from roots_tf.tasks.served_graph import ServedGraph
 from roots_tf.tokenizers import Tokenizer
-from roots_tf.tokenizers.piece_bytes import piece_bytes
+from roots_tf.tokenizers.decoding import continuing
 
 TOKENS_AT_ONCE = 8192  # places of caches that are in memory at once
 CHECKED_TEXTS = (
@@ -66,9 +66,10 @@ class Generation(ServedGraph):
         object.__setattr__(self, "usual", Settings(max_new_tokens=usual))
         may = allowed(tokenizer, model.config.vocabulary_size)
         object.__setattr__(self, "bounded", window.Windowed(model, may))
-        self._pieces = tf.constant(piece_bytes(tokenizer))
-        pad_id = tokenizer.eos_id if tokenizer.pad_id is None else tokenizer.pad_id
-        object.__setattr__(self, "_ends", {"eos_id": tokenizer.eos_id, "pad_id": pad_id})
+        self._pieces = tf.constant(continuing(tokenizer))
+        object.__setattr__(
+            self, "_ends", {"eos_id": tokenizer.eos_id, "pad_id": tokenizer.causal_pad_id}
+        )
         # Functions that several signatures call: traced once, and once in the file.
         text = tf.TensorSpec([None], tf.string, "text")
         functions = {"_ids": (self._ids_of, [text])}
@@ -155,7 +156,7 @@ class Generation(ServedGraph):
 
     def python_answers(self, texts: dict[str, list]) -> list[dict]:
         """Answers without the graph, to check it with; `texts` as `checked_texts` gives them."""
-        pieces = piece_bytes(self.tokenizer)
+        pieces = continuing(self.tokenizer)
         found = Texts(self.model, self.tokenizer, pieces, self.usual, window=self.length)
         return [
             {

@@ -46,7 +46,7 @@ class Texts:
     Args:
         model: a `models.CausalLM`.
         tokenizer: the model's.
-        pieces: bytes of each id, as `tokenizers.piece_bytes` gives them.
+        pieces: bytes of each id, as `tokenizers.decoding.continuing` gives them.
         settings: what is asked for.
         batch_size: rows computed at once.
         window: tokens of prompt and text at most; 0: as many as the model reads.
@@ -70,8 +70,7 @@ class Texts:
             settings, max_new_tokens=most, min_new_tokens=min(settings.min_new_tokens, most)
         )
         self._max_new_tokens = settings.max_new_tokens
-        # GPT-2 has no padding token; what stands on padding does not count.
-        self._pad_id = tokenizer.eos_id if tokenizer.pad_id is None else tokenizer.pad_id
+        self._pad_id = tokenizer.causal_pad_id
         self._ends = {"eos_id": tokenizer.eos_id, "pad_id": self._pad_id}
         rows = [tf.TensorSpec(shape, tf.int32) for shape in ([None, None], [None], [None, 2])]
         self._begin = tf.function(self._begin_rows, rows, autograph=False)

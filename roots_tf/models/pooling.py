@@ -96,7 +96,7 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
         InputError: the model is a causal language model, which continues texts; "pooler" is wanted
             of a model without a pooler, or with one that was not trained; or "cls" of a causal one.
     """
-    if described["kind"] == "causal_lm":
+    if described.get("kind") == "causal_lm":
         raise InputError(
             f"found a causal language model in {folder}, which continues texts; wanted an encoder, "
             "such as pretrain --objective=masked_lm or import of a BERT writes"

@@ -124,7 +124,7 @@ class Completion(FineTuning):
         labels, weights = _next(batch)
         loss, right = projected_cross_entropy(
             tf.reshape(states, [-1, model.config.hidden_dim]),
-            model.encoder.embeddings.token,
+            model.output_table,
             tf.reshape(labels, [-1]),
             tf.reshape(weights, [-1]),
             most_rows=(labels.shape[0] or 1) * self.max_seq_length,

@@ -1,4 +1,4 @@
-"""What each id says when a text is decoded: tables for the graph and for streams.
+"""What each id says when a text is decoded: tables for the graph and for texts that come id by id.
 
 A decoder of Hugging Face `tokenizers` looks at one token at a time, but for three things: the first
 token of a text has no space before it, bytes of several tokens make one character, and a space may
@@ -72,6 +72,21 @@ def table(tokenizer) -> Table:
     is_special[list(tokenizer.special_ids)] = True
     content, count = (strip["content"], strip["start"]) if strip else ("", 0)
     return Table(first, later, is_special, is_byte, "ByteLevel" in kinds, content, count)
+
+
+def continuing(tokenizer) -> list[bytes]:
+    """What each id adds to a text that goes on, so that it can be shown id by id.
+
+    Special tokens add nothing.
+
+    Args:
+        tokenizer: `roots_tf.tokenizers.Tokenizer`.
+
+    Raises:
+        InputError: as `table`.
+    """
+    found = table(tokenizer)
+    return [b"" if s else text for s, text in zip(found.is_special, found.later, strict=True)]
 
 
 def _parts(decoder: dict | None) -> list[dict]:

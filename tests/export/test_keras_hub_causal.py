@@ -85,7 +85,7 @@ def test_a_preset_comes_back_bit_for_bit(preset, tmp_path):
         ({"tied": False}, {}, "tied=False"),
         ({"num_key_value_heads": 2}, {}, "num_key_value_heads=2"),
         ({"normalization": "rms", "bias": False}, {}, "normalization='rms', bias=False"),
-        ({}, {"pooling": "mean"}, "--pooling and a causal model"),
+        ({}, {"pooling": "mean"}, "--pooling and a causal_lm"),
     ],
 )
 def test_what_it_cannot_hold_is_refused(tmp_path, fields, flags, message):

@@ -11,7 +11,7 @@ from roots_tf.generation import Settings, row_sampling
 from roots_tf.generation.texts import Answer, Texts
 from roots_tf.generation.window import seeds
 from roots_tf.storage.files import InputError
-from roots_tf.tokenizers.piece_bytes import piece_bytes
+from roots_tf.tokenizers.decoding import continuing
 from tests.generation import tiny
 
 PROMPTS = ["She opened the", "Ü", "He said that the captain would come", "She opened the"]
@@ -20,7 +20,7 @@ PROMPTS = ["She opened the", "Ü", "He said that the captain would come", "She o
 @pytest.fixture(scope="module")
 def parts(tiny_model):
     tokenizer = tokenizers.load(tiny_model)
-    return models.load(tiny_model), tokenizer, piece_bytes(tokenizer)
+    return models.load(tiny_model), tokenizer, continuing(tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_each_row_keeps_what_its_own_settings_say():
 @pytest.mark.parametrize("model", ["wordpiece", "unigram", "bpe"])
 def test_pieces_spell_a_text(model, tmp_path):
     tokenizer = tokenizers.load(tiny.write(tmp_path, model))
-    pieces = piece_bytes(tokenizer)
+    pieces = continuing(tokenizer)
     text = "she opened the door and looked"
     spelled = b"".join(pieces[i] for i in tokenizer.encode([text])[0]).decode()
     assert spelled.removeprefix(" ") == text

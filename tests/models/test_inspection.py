@@ -33,15 +33,16 @@ def normalised(x, weights, name, config):
 def encode_with(maps, x, weights, config):
     """A row's hidden states from its embeddings [L, H], with attention weights that are given."""
     pre, hidden = config.norm == "pre", config.hidden_dim
-    size = hidden // config.num_heads
+    size, shared = hidden // config.num_heads, config.num_heads // config.key_value_heads
+    first = hidden + size * config.key_value_heads  # of the columns that make values
     for layer, heads in enumerate(maps):
         name = f"encoder/layer_{layer}"
         normal = normalised(x, weights, f"{name}/attention_norm", config) if pre else x
-        kernel = weights[f"{name}/attention/query_key_value_kernel"][:, 2 * hidden :]
+        kernel = weights[f"{name}/attention/query_key_value_kernel"][:, first:]
         bias = weights.get(f"{name}/attention/query_key_value_bias", np.zeros(3 * hidden))
-        value = normal @ kernel + bias[2 * hidden :]
+        value = np.split(normal @ kernel + bias[first:], config.key_value_heads, -1)
         context = np.concatenate(
-            [heads[n] @ value[:, n * size : (n + 1) * size] for n in range(config.num_heads)], -1
+            [heads[n] @ value[n // shared] for n in range(config.num_heads)], -1
         )
         x = x + context @ weights[f"{name}/attention/output_kernel"]
         x = x + weights.get(f"{name}/attention/output_bias", 0.0)

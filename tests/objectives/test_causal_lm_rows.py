@@ -13,7 +13,7 @@ from roots_tf.objectives import causal_lm_rows
 from roots_tf.storage import files
 
 PAD, BOS, EOS = 0, 1, 2
-TOKENIZER = types.SimpleNamespace(pad_id=PAD, bos_id=BOS, eos_id=EOS)
+TOKENIZER = types.SimpleNamespace(pad_id=PAD, causal_pad_id=PAD, bos_id=BOS, eos_id=EOS)
 BUILD_LENGTH = 8
 
 

@@ -1,4 +1,4 @@
-"""Ids to text: the graph and the streams say what `Tokenizer.decode` says, on any ids."""
+"""Ids to text: the graph says what `Tokenizer.decode` says, on any ids."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from tokenizers import decoders, models
 from roots_tf import tokenizers
 from roots_tf.serving import allowed_ops
 from roots_tf.storage.files import InputError
-from roots_tf.tokenizers import streams
+from roots_tf.tokenizers import decoding
 from tests.tokenizers.conftest import TEXT
 
 KINDS = ["wordpiece", "bpe", "unigram", "character", "fallback", "added"]
@@ -68,30 +68,21 @@ def decoded(vocabulary):
                 tf.function(lambda ids, s=skips: decode(ids, s), input_signature=signature)
                 for skips in (False, True)
             ]
-            made[kind] = tokenizer, traced, streams.Decoding(tokenizer)
+            made[kind] = tokenizer, traced
         return made[kind]
 
     return make
 
 
-def check(decoded, kind: str, rows: list[list[int]], sizes: list[int]) -> None:
-    """Asserts that graph and streams say what `Tokenizer.decode` says."""
-    tokenizer, traced, shared = decoded(kind)
+def check(decoded, kind: str, rows: list[list[int]]) -> None:
+    """Asserts that the graph says what `Tokenizer.decode` says."""
+    tokenizer, traced = decoded(kind)
     width = max(map(len, rows), default=0)
     padded = tf.constant([row + [-1] * (width - len(row)) for row in rows], tf.int32)
     padded = tf.reshape(padded, [len(rows), width])
     for skips in (False, True):
         wanted = [tokenizer.decode(row, skip_special_tokens=skips) for row in rows]
-        got = [text.decode() for text in traced[skips](padded).numpy()]
-        assert got == wanted
-        for row, text in zip(rows, wanted, strict=True):
-            stream, rest, cuts = shared.stream(skips), list(row), itertools.cycle(sizes)
-            said = ""
-            while rest:
-                size = next(cuts)
-                said, rest = said + stream.push(rest[:size]), rest[size:]
-                assert text.startswith(said)
-            assert said + stream.close() == text
+        assert [text.decode() for text in traced[skips](padded).numpy()] == wanted
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,8 +91,7 @@ def check(decoded, kind: str, rows: list[list[int]], sizes: list[int]) -> None:
 def test_any_ids(decoded, kind, data):
     size = decoded(kind)[0].size
     row = st.lists(st.integers(-3, size + 3) | st.integers(0, min(size, 270)), max_size=12)
-    sizes = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-    check(decoded, kind, data.draw(st.lists(row, max_size=5)), sizes)
+    check(decoded, kind, data.draw(st.lists(row, max_size=5)))
 
 
 BYTES = st.sampled_from([0x20, 0x41, 0x80, 0xA0, 0xBF, 0xC0, 0xC3, 0xE0, 0xE4, 0xED, 0xEF, 0xF0])
@@ -109,9 +99,9 @@ PARTS = st.binary(max_size=3) | st.text(max_size=2).map(str.encode) | st.lists(B
 
 
 @pytest.mark.parametrize("kind", ["bpe", "fallback"])
-@given(parts=st.lists(PARTS, max_size=6), sizes=st.lists(st.integers(1, 3), min_size=1, max_size=2))
+@given(parts=st.lists(PARTS, max_size=6))
 @QUICK
-def test_any_bytes(decoded, kind, parts, sizes):
+def test_any_bytes(decoded, kind, parts):
     """Overlong, cut and misplaced UTF-8, a byte a token, with pieces of text between."""
     tokenizer = decoded(kind)[0]
     if kind == "bpe":
@@ -122,7 +112,7 @@ def test_any_bytes(decoded, kind, parts, sizes):
         ids = list(range(3, 259))
     piece = tokenizer.vocabulary.index("[MASK]" if kind == "bpe" else "▁the")
     row = [i for part in parts for i in [*(ids[byte] for byte in part), piece]][:-1]
-    check(decoded, kind, [row], sizes)
+    check(decoded, kind, [row])
 
 
 @pytest.mark.parametrize("kind", KINDS[:4])
@@ -130,7 +120,7 @@ def test_texts_come_back(decoded, kind):
     tokenizer = decoded(kind)[0]
     ids, splits = tokenizer.encode(TEXT.splitlines())
     rows = [ids[a:b].tolist() for a, b in itertools.pairwise(splits)]
-    check(decoded, kind, rows, [1])
+    check(decoded, kind, rows)
     ragged = tf.RaggedTensor.from_row_splits(ids, splits)
     texts = [text.decode() for text in tokenizer.graph().decode(ragged).numpy()]
     assert texts == [tokenizer.decode(row) for row in rows]
@@ -147,17 +137,15 @@ def test_a_served_graph_needs_no_trust(decoded, kind):
     assert all(hasattr(tf.raw_ops, node.op) for node in nodes)  # of core TensorFlow, all of them
 
 
-def test_what_is_held_back(decoded):
-    tokenizer = decoded("bpe")[0]
-    stream = streams.TextStream(tokenizer)
-    ids = tokenizer.encode(["日x"])[0].tolist()
-    assert [stream.push([i]) for i in ids][-2:] == ["日", "x"]
-    assert stream.push(ids[:1]) == "" and stream.close() == "\ufffd"
-    fallback = streams.TextStream(decoded("fallback")[0])
-    # E4 B8 AD is one character; with one byte too many each of the four is U+FFFD.
-    ids = [3 + byte for byte in (0xE4, 0xB8, 0xAD)]
-    assert fallback.push(ids) == "" and fallback.push([260]) == "中 the"
-    assert fallback.push([*ids, 3 + 0xE4, 260]) == "\ufffd" * 4 + " the"
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "character"])
+def test_what_an_id_adds_to_a_text_that_goes_on(decoded, kind):
+    tokenizer = decoded(kind)[0]
+    pieces = decoding.continuing(tokenizer)
+    ids = tokenizer.encode(["the sea, the ship"])[0]
+    first, *rest = ids.tolist()
+    whole = tokenizer.decode(ids)
+    assert tokenizer.decode([first]) + b"".join(pieces[i] for i in rest).decode() == whole
+    assert {pieces[i] for i in tokenizer.special_ids} == {b""}
 
 
 def test_another_decoder_is_refused(vocabulary, tmp_path):
@@ -165,34 +153,4 @@ def test_another_decoder_is_refused(vocabulary, tmp_path):
     content["decoder"] = {"type": "BPEDecoder", "suffix": "</w>"}
     (tmp_path / "tokenizer.json").write_text(json.dumps(content), "utf-8")
     with pytest.raises(InputError, match="decoder is BPEDecoder; wanted WordPiece"):
-        streams.TextStream(tokenizers.load(tmp_path))
-
-
-def slow_stop(text: str, stops: list[str]) -> tuple[str, str | None]:
-    """The text before the string that is complete first, the longest of those; and the string."""
-    for end in range(1, len(text) + 1):
-        found = [stop for stop in stops if text[:end].endswith(stop)]
-        if found:
-            return text[: end - len(max(found, key=len))], max(found, key=len)
-    return text, None
-
-
-@given(
-    text=st.text("ab\n", max_size=30),
-    stops=st.lists(st.text("ab\n", min_size=1, max_size=5), max_size=4),
-    cuts=st.lists(st.integers(0, 30), max_size=6),
-)
-@settings(deadline=None, derandomize=True)
-def test_stop_strings_however_the_text_is_cut(text, stops, cuts):
-    scanner, said = streams.StopScanner(stops), ""
-    for start, end in itertools.pairwise([0, *sorted(cuts), len(text) + 30]):
-        said += scanner.push(text[start:end])
-        if scanner.found is None:  # nothing is held back but what may begin a stop
-            held = text[len(said) : end]
-            assert held == "" or any(stop.startswith(held) for stop in stops)
-    assert (said + scanner.close(), scanner.found) == slow_stop(text, stops)
-
-
-def test_an_empty_stop_string_is_refused():
-    with pytest.raises(InputError, match="stop string"):
-        streams.StopScanner(["a", ""])
+        decoding.table(tokenizers.load(tmp_path))

@@ -77,7 +77,7 @@ def main(config: Config) -> dict:
     described = models.describe(config.model)
     measure = config.measure
     if measure == "auto":
-        is_plain = described["kind"] == "causal_lm" and not described.get("task")
+        is_plain = models.is_causal(described) and not described.get("task")
         measure = "perplexity" if is_plain else "answers"
     scores = MEASURES[measure](config, described)
     for name, value in scores.items():
@@ -130,7 +130,7 @@ def perplexity(config: Config, described: dict) -> dict:
     Raises:
         InputError: the model is none, the window is longer than it takes, or a file cannot be read.
     """
-    if described["kind"] != "causal_lm":
+    if not models.is_causal(described):
         raise files.InputError(
             f"found a model of kind {described['kind']} in {config.model}, which sees what is to "
             "be predicted; wanted a causal_lm; of a masked model `roots score` gives "

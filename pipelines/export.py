@@ -102,7 +102,7 @@ def main(config: Config) -> str:
         report = litert.write(config.output, config.model, config.quantize, length, settings)
         card.write(config.output, config.model, _command(config), settings)
         logging.info("%s: %s", config.output, report)
-    elif described["kind"] == "causal_lm":
+    elif models.is_causal(described):
         _causal(config)
     elif config.format == "huggingface":
         hugging_face.write(config.output, config.model, settings, config.max_seq_length)
@@ -124,7 +124,7 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     """
     given = {name: getattr(config, name) for name in ("pooling", "l2_normalize", "prompt_name")}
     kind = tasks.kind_of(described)
-    is_causal = kind is None and described["kind"] == "causal_lm"
+    is_causal = kind is None and models.is_causal(described)
     if not is_causal and config.max_new_tokens != Config.max_new_tokens:
         raise InputError(
             f"found --max_new_tokens={config.max_new_tokens} and a model that writes no texts; "
@@ -186,7 +186,7 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     kind = tasks.kind_of(described)
     usual = kind.max_seq_length if kind else settings.length(longest)
     length = 16 if config.debug else min(config.max_seq_length or usual, longest)
-    if kind is None and described["kind"] == "causal_lm":
+    if kind is None and models.is_causal(described):
         served = generation.Generation(model, tokenizer, config.max_new_tokens, length)
         served.add_stream()
         answer = served.python_answers

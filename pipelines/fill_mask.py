@@ -29,8 +29,9 @@ class Config:
 def main(config: Config) -> list[dict]:
     """Prints and returns, for each text, the likeliest pieces of each [MASK]."""
     tokenizer = tokenizers.load(config.model)
-    if (kind := models.describe(config.model)["kind"]) != "pretrainer":
-        found = "causal language" if kind == "causal_lm" else "fine-tuned"
+    described = models.describe(config.model)
+    if not models.fills_masks(described):
+        found = "causal language" if models.is_causal(described) else "fine-tuned"
         raise files.InputError(
             f"found a {found} model in {config.model}; wanted one that pretrain wrote to fill "
             "masks, which has the vocabulary head"

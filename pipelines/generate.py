@@ -86,11 +86,12 @@ def main(config: Config) -> list[dict]:
     """Prints or writes, and returns, the answers: an object a sample, in the order of prompts."""
     program.check(config)
     _check(config)
-    kind = models.describe(config.model)["kind"]
-    if kind != "causal_lm":
+    described = models.describe(config.model)
+    if not models.is_causal(described):
         raise InputError(
-            f"found a model of kind {kind} in {config.model}; wanted a causal_lm, which pretrain "
-            "--objective=causal_lm writes; a masked model fills gaps: use fill-mask"
+            f"found a model of kind {described['kind']} in {config.model}; wanted a "
+            "causal_lm, which pretrain --objective=causal_lm writes; a masked model fills gaps: use "
+            "fill-mask"
         )
     tokenizer = tokenizers.load(config.model)
     prompts = _prompts(config)[: 4 if config.debug else None]

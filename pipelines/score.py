@@ -198,7 +198,7 @@ def _masked(config: Config, tokenizer, texts, window: int, stride: int) -> Itera
         )
 
 
-ROWS = {"causal_lm": _causal, "pretrainer": _masked}
+ROWS = {"causal_lm": _causal, "masked_and_causal_lm": _causal, "pretrainer": _masked}
 
 
 def _answer(question: scored_texts.Question, form: str, scores: list[dict]) -> dict:

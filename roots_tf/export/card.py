@@ -22,6 +22,7 @@ _WITHOUT_A_TASK = {
     "pretrainer": ("fill-mask", "turns texts into vectors and guesses masked words"),
     "encoder": ("feature-extraction", "turns texts into vectors"),
     "causal_lm": ("text-generation", "continues texts"),
+    "masked_and_causal_lm": ("text-generation", "continues texts and guesses masked words"),
 }
 
 
@@ -57,7 +58,11 @@ def write(
         "license": None,  # a name of huggingface.co/docs/hub/repositories-licenses
         "library_name": "tensorflow",
         "pipeline_tag": pipeline_tag,
-        "tags": [*(["bert"] * (name != "causal_lm")), "tensorflow", name.replace("_", "-")],
+        "tags": [
+            *(["bert"] * (not models.is_causal(described))),
+            "tensorflow",
+            name.replace("_", "-"),
+        ],
     }
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
     title = Path(source).resolve()
@@ -136,7 +141,7 @@ def _intended_use(described: dict, kind, settings: models.EmbeddingSettings) -> 
     rest = "longer texts are read in parts" if in_windows else "what is longer is cut off"
     lines = ["## Intended use", ""]
     lines += [f"Texts like those it learned from, of up to {longest} tokens; {rest}."]
-    if described["kind"] == "causal_lm":
+    if models.is_causal(described):
         lines = ["## Intended use", "", f"Texts like those it learned from; it reads {positions}"]
         lines[-1] += " tokens, those that it writes among them, and refuses what is longer."
     elif kind is None:

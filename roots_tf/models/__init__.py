@@ -23,6 +23,8 @@ __getattr__ = lazy.attributes(
         "check_frozen": "depth",
         "describe": "folder",
         "embedding_settings": "vectors",
+        "fills_masks": "kinds",
+        "is_causal": "kinds",
         "last_token": "pooling",
         "load": "folder",
         "load_common": "folder",

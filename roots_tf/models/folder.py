@@ -12,6 +12,7 @@ from roots_tf.models.causal_lm import CausalLM
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
+from roots_tf.models.kinds import is_causal
 from roots_tf.models.masked_and_causal import MaskedAndCausalLM
 from roots_tf.storage import checksums, files, schema
 from roots_tf.storage.files import InputError
@@ -132,7 +133,7 @@ def describe(folder: str | Path) -> dict:
     checksums.check(folder, (checksums.MODEL,))
     shapes = weight_shapes.encoder(model.encoder)
     weights_file.check(folder, shapes, "encoder/")
-    if model.kind == "causal_lm":
+    if is_causal(description):
         weights_file.check(folder, weight_shapes.output_table(model.encoder), "head/")
     if model.num_labels:
         weights_file.check(
@@ -148,8 +149,7 @@ def stack_config(described: dict) -> EncoderConfig:
         described: what `describe` gives for the folder.
     """
     config = described["encoder"]
-    is_causal = config.causal or described["kind"] == "causal_lm"
-    return dataclasses.replace(config, causal=is_causal)
+    return dataclasses.replace(config, causal=config.causal or is_causal(described))
 
 
 def load(folder: str | Path, precision: str = "float32") -> keras.Model:

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from roots_tf.models.kinds import is_causal
 from roots_tf.models.vectors import Pooling
 from roots_tf.storage.files import InputError
 
@@ -96,7 +97,7 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
         InputError: the model is a causal language model, which continues texts; "pooler" is wanted
             of a model without a pooler, or with one that was not trained; or "cls" of a causal one.
     """
-    if described.get("kind") == "causal_lm":
+    if is_causal(described):
         raise InputError(
             f"found a causal language model in {folder}, which continues texts; wanted an encoder, "
             "such as pretrain --objective=masked_lm or import of a BERT writes"

@@ -90,8 +90,8 @@ def main(config: Config) -> list[dict]:
     if not models.is_causal(described):
         raise InputError(
             f"found a model of kind {described['kind']} in {config.model}; wanted a "
-            "causal_lm, which pretrain --objective=causal_lm writes; a masked model fills gaps: use "
-            "fill-mask"
+            "causal_lm, which pretrain --objective=causal_lm writes; a masked model fills gaps: "
+            "use fill-mask"
         )
     tokenizer = tokenizers.load(config.model)
     prompts = _prompts(config)[: 4 if config.debug else None]

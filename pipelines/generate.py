@@ -8,21 +8,21 @@ Takes seconds and then as long as the model does. Reads one prompt, or a file of
 of JSON lines with `prompt`, or standard input. Prints prompts with what follows them; --output
 writes JSON lines: prompt, text, tokens, log_probability and why the text ended. The same seed gives
 the same text, whatever other prompts there are. --examples_file puts examples of the task before
-each prompt: JSON lines with `prompt` and `answer`, or with `messages`.
+each prompt: JSON lines with `prompt` and `answer`, or with `messages`. A model that was fine-tuned
+on conversations answers those of JSON lines with `messages`, written as its template says.
 """
 
 import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator
 from typing import Literal
 
 from absl import logging
 
 from roots_tf import models, program, tokenizers
 from roots_tf.generation import Settings
-from roots_tf.labelled import text_files
+from roots_tf.labelled import chat, text_files
 from roots_tf.storage import encodings, files
 from roots_tf.storage.files import InputError
 
@@ -51,8 +51,8 @@ class Config:
     prompt: str = program.flag("", help="a text to continue; several: --input")
     input: str = program.flag(
         "",
-        help="file of a prompt a line, or of JSON lines with `prompt` (.jsonl); none, and no "
-        "--prompt: lines of standard input",
+        help="file of a prompt a line, or of JSON lines with `prompt` or `messages` (.jsonl); "
+        "none, and no --prompt: lines of standard input",
         role="input",
     )
     output: str = program.flag(
@@ -94,17 +94,23 @@ def main(config: Config) -> list[dict]:
             "use fill-mask"
         )
     tokenizer = tokenizers.load(config.model)
-    prompts = _prompts(config)[: 4 if config.debug else None]
-    texts = _texts(config, tokenizer)
+    template = chat.of(described)
+    prompts = _prompts(config, template)[: 4 if config.debug else None]
+    ids = end_id = None
+    if isinstance(prompts[0], list):
+        ids = [found.ids for found in chat.render(template, prompts, tokenizer, reply=True)]
+        prompts = [tokenizer.decode(row, skip_special_tokens=False) for row in ids]
+        end_id = chat.end_id(template, tokenizer)
+    texts = _texts(config, tokenizer, end_id)
     shown = _with_examples(config, texts, prompts)
     if config.stream:
         return [
-            _streamed(config, texts, prompt, asked, sample)
-            for prompt, asked in zip(prompts, shown, strict=True)
+            _streamed(config, texts, prompts[i], shown[i], sample, ids and ids[i])
+            for i in range(len(prompts))
             for sample in range(config.num_samples)
         ]
     start = time.monotonic()
-    found = texts.answers(shown, config.seed, config.num_samples)
+    found = texts.answers(shown, config.seed, config.num_samples, ids)
     seconds, tokens = time.monotonic() - start, sum(len(answer.tokens) for answer in found)
     logging.info("%d tokens in %.1f s, %.0f a second", tokens, seconds, tokens / seconds)
     answers = [
@@ -141,7 +147,7 @@ def _check(config: Config) -> None:
         raise InputError(f"found --stream and --{other}; wanted one of them: a stream is printed")
 
 
-def _texts(config: Config, tokenizer):
+def _texts(config: Config, tokenizer, end_id: int | None):
     """The model, ready to continue texts."""
     from roots_tf.generation.texts import Texts
     from roots_tf.tokenizers.decoding import continuing
@@ -152,7 +158,8 @@ def _texts(config: Config, tokenizer):
         least = min(settings.min_new_tokens, most)
         settings = dataclasses.replace(settings, max_new_tokens=most, min_new_tokens=least)
     model = models.load(config.model, config.precision)
-    return Texts(model, tokenizer, continuing(tokenizer), settings, config.batch_size)
+    pieces = continuing(tokenizer)
+    return Texts(model, tokenizer, pieces, settings, config.batch_size, end_id=end_id)
 
 
 def _settings(config: Config) -> Settings:
@@ -180,8 +187,8 @@ def _unescaped(stop: str) -> str:
     return "\\".join(parts)
 
 
-def _prompts(config: Config) -> list[str]:
-    """Texts to continue.
+def _prompts(config: Config, template: chat.Template | None) -> list[str] | list[list]:
+    """Texts to continue, or conversations to answer.
 
     Raises:
         InputError: there are none, a file cannot be read, or a line of it is no prompt.
@@ -189,7 +196,7 @@ def _prompts(config: Config) -> list[str]:
     if config.prompt:
         return [config.prompt]
     if config.input:
-        return list(_of_file(config.input, config.encoding))
+        return _of_file(config, template)
     if sys.stdin.isatty():
         logging.info("reading prompts from the terminal, one a line, until Ctrl-D")
     try:
@@ -208,30 +215,52 @@ def _prompts(config: Config) -> list[str]:
     return prompts
 
 
-def _of_file(path: str, encoding: str) -> Iterator[str]:
-    """Prompts of a file, one a line.
+def _of_file(config: Config, template: chat.Template | None) -> list[str] | list[list]:
+    """Prompts of a file, one a line, or its conversations.
 
     Raises:
-        InputError: it holds none, or a JSON line without `prompt`.
+        InputError: it holds none, or a JSON line without either; or the model knows no
+            conversations.
     """
-    text, count = text_files.read_text(path, encoding), 0
+    path, found = config.input, []
+    text, wanted = text_files.read_text(path, config.encoding), "a JSON object with `prompt`"
     is_json = text_files.suffix_of(path) in (".jsonl", ".ndjson", ".json")
     for number, line in text_files.lines_of(text):
-        count += 1
         if not is_json:
-            yield line
+            found.append(line)
             continue
         where = f"{path}, line {number}"
-        value = text_files.parse_json(line, where, "a JSON object with `prompt`")
-        prompt = value.get("prompt") if isinstance(value, dict) else value
-        if not isinstance(prompt, str) or not prompt:
+        value = text_files.parse_json(line, where, wanted)
+        value = value if isinstance(value, dict) else {"prompt": value}
+        if "messages" in value and "prompt" not in value:
+            found.append(value["messages"])
+            _check_conversation(config, template, value["messages"], where)
+        elif isinstance(value.get("prompt"), str) and value["prompt"]:
+            found.append(value["prompt"])
+        else:
             raise InputError(
-                f"found {text_files.short(value)} in {where}; wanted a JSON object with "
-                "a text `prompt` that is not empty"
+                f"found {text_files.short(line)} in {where}; wanted a JSON object with a text "
+                "`prompt` that is not empty"
             )
-        yield prompt
-    if not count:
+        if isinstance(found[0], str) != isinstance(found[-1], str):
+            raise InputError(f"found prompts and messages in {path}; wanted a file for each")
+    if not found:
         raise InputError(f"found no prompt in {path}; wanted one a line")
+    return found
+
+
+def _check_conversation(config: Config, template, messages, where: str) -> None:
+    """Refuses messages that the model cannot answer."""
+    if template is None:
+        raise InputError(
+            f"found messages in {where} and a model that was not fine-tuned on conversations; "
+            "wanted `prompt`, or a model of finetune --task=completion, which keeps a template"
+        )
+    if config.examples_file:
+        raise InputError(
+            f"found messages in {where} and --examples_file; wanted examples as earlier messages"
+        )
+    chat.check(messages, template, where, reply=True)
 
 
 def _with_examples(config: Config, texts, prompts: list[str]) -> list[str]:
@@ -298,10 +327,10 @@ def _are_messages(turns) -> bool:
     )
 
 
-def _streamed(config: Config, texts, prompt: str, asked: str, sample: int) -> dict:
+def _streamed(config: Config, texts, prompt: str, asked: str, sample: int, ids) -> dict:
     """Prints one answer as it comes, and returns it."""
     print(_printable(prompt), end="", flush=True)
-    for piece in texts.stream(asked, config.seed, sample):
+    for piece in texts.stream(asked, config.seed, sample, ids):
         if not isinstance(piece, str):
             print("\n---" if config.num_samples > 1 or config.input else "", flush=True)
             return _described(piece, prompt)

@@ -50,20 +50,29 @@ class Texts:
         settings: what is asked for.
         batch_size: rows computed at once.
         window: tokens of prompt and text at most; 0: as many as the model reads.
+        end_id: of the token that ends a text; None: the tokenizer's end of text.
 
     Raises:
         InputError: see `allowed` and `Stops`.
     """
 
     def __init__(
-        self, model, tokenizer, pieces, settings: Settings, batch_size: int = 32, window: int = 0
+        self,
+        model,
+        tokenizer,
+        pieces,
+        settings: Settings,
+        batch_size: int = 32,
+        window: int = 0,
+        end_id: int | None = None,
     ):
         self.tokenizer, self._pieces, self._batch_size = tokenizer, pieces, batch_size
         try:
             self._stops = Stops(settings.stop)
         except ValueError as error:
             raise InputError(f"{error}: mend --stop") from error
-        self._model = Windowed(model, allowed(tokenizer, model.config.vocabulary_size))
+        end_id = tokenizer.eos_id if end_id is None else end_id
+        self._model = Windowed(model, allowed(tokenizer, model.config.vocabulary_size, end_id))
         self.window = min(window, self._model.window) or self._model.window
         most = min(settings.max_new_tokens, self.window - 1)
         self._settings = dataclasses.replace(
@@ -71,7 +80,7 @@ class Texts:
         )
         self._max_new_tokens = settings.max_new_tokens
         self._pad_id = tokenizer.causal_pad_id
-        self._ends = {"eos_id": tokenizer.eos_id, "pad_id": self._pad_id}
+        self._ends = {"eos_id": end_id, "pad_id": self._pad_id}
         rows = [tf.TensorSpec(shape, tf.int32) for shape in ([None, None], [None], [None, 2])]
         self._begin = tf.function(self._begin_rows, rows, autograph=False)
         state = self._begin.get_concrete_function().structured_outputs
@@ -97,12 +106,8 @@ class Texts:
             np.concatenate([[self.tokenizer.bos_id], ids[start:end]]).astype(np.int32)
             for start, end in zip(splits, splits[1:], strict=False)
         ]
+        self._check_lengths(rows)
         for number, row in enumerate(rows, 1):
-            if len(row) >= self.window:
-                raise InputError(
-                    f"found prompt {number} of {len(row)} tokens with the begin of text; wanted "
-                    f"fewer than {self.window}, the window of the model: cut it at its start"
-                )
             if row.max() >= self.tokenizer.size or len(row) < 2:
                 raise InputError(
                     f"found prompt {number}, {prompts[number - 1][:40]!r}, of which the tokenizer "
@@ -110,18 +115,34 @@ class Texts:
                 )
         return rows
 
-    def answers(self, prompts: Sequence[str], seed: int = 0, num_samples: int = 1) -> list[Answer]:
+    def _check_lengths(self, rows: Sequence[np.ndarray]) -> None:
+        """Refuses ids that fill the window."""
+        for number, row in enumerate(rows, 1):
+            if len(row) >= self.window:
+                raise InputError(
+                    f"found prompt {number} of {len(row)} tokens with the begin of text; wanted "
+                    f"fewer than {self.window}, the window of the model: cut it at its start"
+                )
+
+    def answers(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        num_samples: int = 1,
+        ids: Sequence[np.ndarray] | None = None,
+    ) -> list[Answer]:
         """Answers in the order of the prompts, the samples of each together.
 
         Args:
             prompts: texts to continue.
             seed: of all draws.
             num_samples: answers a prompt.
+            ids: what the model reads of each, where the text says less, as of conversations.
 
         Raises:
             InputError: see `ids`.
         """
-        ids = self.ids(prompts)
+        ids = self._ids_of(prompts, ids)
         rows = [(i, sample) for i in range(len(prompts)) for sample in range(num_samples)]
         widths = [min(-(-len(row) // MULTIPLE) * MULTIPLE, self.window - 1) for row in ids]
         # Rows of one width together: how wide a row is computed is then its own matter.
@@ -137,13 +158,22 @@ class Texts:
                 answers[place] = answer
         return answers
 
-    def stream(self, prompt: str, seed: int = 0, sample: int = 0) -> Iterator[str | Answer]:
+    def _ids_of(self, prompts, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray]:
+        if given is None:
+            return self.ids(prompts)
+        self._check_lengths(given)
+        return given
+
+    def stream(
+        self, prompt: str, seed: int = 0, sample: int = 0, ids: np.ndarray | None = None
+    ) -> Iterator[str | Answer]:
         """The text of one answer as it comes, and then the answer.
 
         Args:
             prompt: the text to continue.
             seed: of all draws.
             sample: the number of the sample.
+            ids: as for `answers`, of this prompt.
 
         Raises:
             InputError: the settings search with beams; or see `ids`.
@@ -153,7 +183,7 @@ class Texts:
                 "found a stream of --decoding=beam, which knows its text at its end alone; wanted "
                 "--decoding=sample or greedy, or no stream"
             )
-        [ids] = self.ids([prompt])
+        [ids] = self._ids_of([prompt], None if ids is None else [ids])
         width = min(-(-len(ids) // MULTIPLE) * MULTIPLE, self.window - 1)
         state, most = self._prepared([(prompt, ids, sample)], seed, width)
         stream, shown = Stream(self._stops), 0
@@ -256,12 +286,13 @@ class Texts:
         return loop.generate(self._model, prompts, lengths, seeds, settings, **self._ends)
 
 
-def allowed(tokenizer, size: int) -> np.ndarray:
-    """Which ids a text may have: all but special ones, with the end of text.
+def allowed(tokenizer, size: int, end_id: int | None = None) -> np.ndarray:
+    """Which ids a text may have: all but special ones, with the one that ends it.
 
     Args:
         tokenizer: has ids of the special tokens.
         size: rows of the model's vocabulary.
+        end_id: as for `Texts`.
 
     Raises:
         InputError: the tokenizer has no token that begins or ends a text.
@@ -274,7 +305,7 @@ def allowed(tokenizer, size: int) -> np.ndarray:
         )
     may = np.arange(size) < tokenizer.size
     may[[i for i in tokenizer.special_ids if i < size]] = False
-    may[tokenizer.eos_id] = True
+    may[tokenizer.eos_id if end_id is None else end_id] = True
     return may
 
 

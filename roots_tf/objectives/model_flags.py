@@ -44,7 +44,7 @@ class ModelFlags:
         """The preset that `auto` stands for; a model to start from brings parts of its own."""
         if self.preset != "auto":
             return self.preset
-        return "bert" if self.init_from else getattr(objective, "preset", "bert")
+        return "bert" if self.init_from else objective.preset
 
     def encoder_config(self, vocabulary_size: int, length: int) -> models.EncoderConfig:
         """The sizes: those of `init_from`, of a name, or the four numbers of a custom one.
@@ -97,7 +97,7 @@ class ModelFlags:
         wanted = {name: getattr(self, name) for name in names if getattr(self, name)}
         if self.size not in ("custom", type(self).size):
             wanted |= dict(zip(names, models.SIZES.get(self.size, (0, 0)), strict=False))
-        wanted |= models.preset_fields(self.preset)
+        wanted |= models.preset_fields(self.preset) if self.preset != "auto" else {}
         for name, value in wanted.items():
             if getattr(sizes, name) != value:
                 raise files.InputError(

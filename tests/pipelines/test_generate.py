@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import sys
 
 import pytest
@@ -159,3 +160,31 @@ def test_a_stop_is_written_as_a_shell_can():
     assert [generate._unescaped(text) for text in (r"\n\n", r"a\tb", r"\\n")] == [
         "\n\n", "a\tb", r"\n",
     ]  # fmt: skip
+
+
+def test_a_model_of_conversations_answers_them(folder, tmp_path):
+    from roots_tf.labelled import chat
+
+    talker = shutil.copytree(folder, tmp_path / "talker")
+    described = json.loads((talker / "model.json").read_text())
+    template = dataclasses.asdict(chat.CHAT)
+    described["task"] = {"name": "completion", "template": template}
+    described.pop("sha256")
+    (talker / "model.json").write_text(json.dumps(described))
+    talk = [{"role": "user", "content": "Hi <|endoftext|>"}]
+    file = tmp_path / "talks.jsonl"
+    file.write_text(json.dumps({"messages": talk}) + "\n")
+    [answer] = make(talker, input=str(file))
+    tokenizer = tokenizers.load(talker)
+    [rendered] = chat.render(chat.CHAT, [talk], tokenizer, reply=True)
+    assert answer["prompt"] == tokenizer.decode(rendered.ids, skip_special_tokens=False)
+    assert rendered.ids[0] == tokenizer.bos_id and answer["prompt"].endswith("assistant:\n")
+    assert make(talker, input=str(file), stream=True)[0]["text"] == answer["text"]
+    with pytest.raises(InputError, match="model that was not fine-tuned on conversations"):
+        make(folder, input=str(file))
+    file.write_text(json.dumps({"messages": [*talk, {"role": "assistant", "content": "x"}]}))
+    with pytest.raises(InputError, match="line 1; wanted one that the assistant can answer"):
+        make(talker, input=str(file))
+    file.write_text(json.dumps({"messages": talk}) + '\n{"prompt": "a"}\n')
+    with pytest.raises(InputError, match="found prompts and messages"):
+        make(talker, input=str(file))

@@ -71,7 +71,7 @@ def test_no_room_and_no_token():
         packing.pack(tf.ragged.constant([[1]]), None, 2, Ids)
 
     class Without(Ids):
-        sep_id = None
+        sep_id = eos_id = None
 
     with pytest.raises(InputError, match="sep_id"):
         packing.pack(tf.ragged.constant([[1]]), None, 9, Without)

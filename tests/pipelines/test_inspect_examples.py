@@ -19,7 +19,7 @@ vocabulary, built, contiguous = conftest.vocabulary, conftest.built, conftest.co
 class Toy:
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "gar", "##den", "sea"]
     cls_id, sep_id, mask_id, size = 2, 3, 4, 9
-    settings = {"model": {"type": "WordPiece"}}
+    kind, settings = "wordpiece", {"model": {"type": "WordPiece"}}
 
 
 class ToyOfBytes(Toy):

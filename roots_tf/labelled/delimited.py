@@ -156,11 +156,10 @@ def _quoted_rows(text: str) -> list[Row] | None:
 
 
 def _csv_rows(path: str, text: str, delimiter: str) -> Iterator[Row]:
-    limit = csv.field_size_limit(len(text) + 1)  # 131,072 by default; a novel in a cell is fine
     rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     line = 1
     try:
-        for fields in rows:
+        while (fields := _next_row(rows, len(text))) is not None:
             if "".join(fields).strip():
                 yield line, fields
             line = rows.line_num + 1
@@ -169,5 +168,16 @@ def _csv_rows(path: str, text: str, delimiter: str) -> Iterator[Row]:
             f"found broken quotes in the row of {path} that begins at line {line} ({error}); "
             'wanted CSV: quotes around a field that holds commas, and "" for a quote inside'
         ) from error
+
+
+def _next_row(rows, longest: int) -> list[str] | None:
+    """The next row of a `csv.reader`, with fields of up to `longest` characters; None at the end.
+
+    The limit is the whole process's, 131,072 by default where a novel in a cell is fine: it is
+    raised for one row at a time, since files may be read in turn, and one of them not to its end.
+    """
+    limit = csv.field_size_limit(longest + 1)
+    try:
+        return next(rows, None)
     finally:
         csv.field_size_limit(limit)

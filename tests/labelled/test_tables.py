@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roots_tf.labelled import tables
+from roots_tf.labelled import delimited, tables
 from roots_tf.storage.files import InputError
 
 WANTED = ("text", "label")
@@ -83,6 +83,18 @@ def test_a_long_text_in_a_csv_cell(tmp_path):
     table = tables.read(path, WANTED)
     assert table.columns["text"] == [f"{text}\nand a line", "x"]
     assert table.lines == [1, 3]
+    assert csv.field_size_limit() == limit
+
+
+def test_tables_that_are_read_in_turn_leave_the_limit_of_csv(tmp_path):
+    limit = csv.field_size_limit()
+    first, second = (
+        delimited._csv_rows(name, "ab,c\nd,e\n" * lines, ",")
+        for name, lines in (("a", 1), ("b", 3))
+    )
+    assert next(first) == next(second) == (1, ["ab", "c"])
+    assert list(first) == [(2, ["d", "e"])]
+    assert len(list(second)) == 5
     assert csv.field_size_limit() == limit
 
 

@@ -165,6 +165,7 @@ def pretrained(folder, examples, **flags):
     return pretrain.main(config)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_same_bits(contiguous, tmp_path, monkeypatch):
     flags = {"dropout": 0.1, "max_seq_length": 32}
     report = pretrained(tmp_path / "whole", contiguous.folder, **flags)

@@ -85,6 +85,7 @@ def test_each_loss_is_that_of_its_own_and_looks_its_own_way():
     assert np.abs(before - after).max(-1).max() > 0  # the first token sees later ones
 
 
+@pytest.mark.slow
 def test_a_stack_goes_from_one_objective_to_another(contiguous, tmp_path):
     flags = {"max_seq_length": 32, "duration": "4"}
     report = pretrained(

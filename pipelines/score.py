@@ -82,7 +82,7 @@ def main(config: Config) -> dict:
     if rows_of is None:
         raise InputError(
             f"found a model of kind {described['kind']} in {config.model}; wanted a language "
-            f"model, {' or '.join(ROWS)}, which pretrain writes"
+            f"model, {', '.join(ROWS)}, which pretrain writes"
         )
     window, stride = _window(config, described)
     columns = labelled.column_names(config.columns)

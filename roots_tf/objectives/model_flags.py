@@ -44,7 +44,7 @@ class ModelFlags:
         """The preset that `auto` stands for; a model to start from brings parts of its own."""
         if self.preset != "auto":
             return self.preset
-        return "bert" if self.init_from else objective.preset
+        return "bert" if self.init_from else getattr(objective, "preset", Objective.preset)
 
     def encoder_config(self, vocabulary_size: int, length: int) -> models.EncoderConfig:
         """The sizes: those of `init_from`, of a name, or the four numbers of a custom one.

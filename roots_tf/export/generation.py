@@ -1,13 +1,13 @@
 """The graph that is served of a causal language model: a text in, what follows it out."""
 
-import functools
 from typing import ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from roots_tf.generation import Settings, loop, row_sampling, window
-from roots_tf.generation.texts import Texts, allowed
+from roots_tf.generation import Settings, loop
+from roots_tf.generation.samplers import Draws, seeds_of
+from roots_tf.generation.texts import Texts, ids_of
 from roots_tf.tasks import graph_rows
 from roots_tf.tasks.served_graph import ServedGraph
 from roots_tf.tokenizers import Tokenizer
@@ -64,12 +64,8 @@ class Generation(ServedGraph):
         object.__setattr__(self, "settings", Settings(max_new_tokens=most))
         usual = min(Settings().max_new_tokens, most)
         object.__setattr__(self, "usual", Settings(max_new_tokens=usual))
-        may = allowed(tokenizer, model.config.vocabulary_size)
-        object.__setattr__(self, "bounded", window.Windowed(model, may))
         self._pieces = tf.constant(continuing(tokenizer))
-        object.__setattr__(
-            self, "_ends", {"eos_id": tokenizer.eos_id, "pad_id": tokenizer.causal_pad_id}
-        )
+        object.__setattr__(self, "_meaning", ids_of(tokenizer))
         # Functions that several signatures call: traced once, and once in the file.
         text = tf.TensorSpec([None], tf.string, "text")
         functions = {"_ids": (self._ids_of, [text])}
@@ -211,8 +207,8 @@ class Generation(ServedGraph):
         ids = self._ids(texts)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
         most = self.settings.max_new_tokens
-        with tf.control_dependencies(row_sampling.checks(asked, lengths, most, self.length)):
-            first, second = tf.unstack(window.seeds(texts, asked.seed), num=2, axis=1)
+        with tf.control_dependencies(_checks(asked, lengths, most, self.length)):
+            first, second = tf.unstack(seeds_of(texts, asked.seed), num=2, axis=1)
             columns = asked._asdict() | {
                 "length": lengths,
                 "most": tf.minimum(asked.max_new_tokens, self.length - lengths),
@@ -220,7 +216,7 @@ class Generation(ServedGraph):
                 "second_seed": second,
             }
             columns = {name: tf.identity(column)[:, None] for name, column in columns.items()}
-            return columns | {"token_ids": ids.to_tensor(self._ends["pad_id"])}  # [B, P]
+            return columns | {"token_ids": ids.to_tensor(self._meaning["pad_id"])}  # [B, P]
 
     def _continuation(self, texts, *asked) -> dict[str, tf.Tensor]:
         """Outputs of texts [B], some rows at a time; `asked` as in `Asked`."""
@@ -241,16 +237,16 @@ class Generation(ServedGraph):
     def _begun(self, rows):
         """The loop's state before the first token; and what of rows is needed behind it."""
         lengths, seeds = rows["length"][:, 0], (rows["first_seed"], rows["second_seed"])
-        arguments = (self.bounded, rows["token_ids"], lengths, tf.concat(seeds, 1), self.settings)
-        state = loop.begin(*arguments, pad_id=self._ends["pad_id"])
+        arguments = (self.model, rows["token_ids"], lengths, tf.concat(seeds, 1), self.settings)
+        state = loop.begin(*arguments, pad_id=self._meaning["pad_id"])
         names = ("max_new_tokens", "temperature", "top_k", "top_p", "most")
         return state, {name: rows[name] for name in names}
 
     def _run(self, state, rows, steps: int):
         """The state after some more tokens."""
-        advance = functools.partial(_advance_with, rows)
-        arguments = (self.bounded, state, rows["most"][:, 0], steps, self.settings)
-        return window.run(*arguments, **self._ends, advance=advance)
+        draws = Draws(rows["temperature"], rows["top_k"], rows["top_p"])
+        arguments = (self.model, state, self.settings, steps, rows["most"][:, 0])
+        return loop.proceed(*arguments, rows=draws, **self._meaning)
 
     def _told(self, state, rows) -> dict[str, tf.Tensor]:
         """What is told of a state: outputs [R]."""
@@ -273,5 +269,37 @@ def _specs(usual: Asked, rows: int | None) -> list[tf.TensorSpec]:
     return [tf.TensorSpec([rows], tf.string, "text"), *asked]
 
 
-def _advance_with(rows, model, state, settings, **ends):
-    return row_sampling.advance(model, state, settings, rows, **ends)
+def _checks(asked, lengths, most: int, window: int) -> list[tf.Operation]:
+    """Refuses, as the graph runs, what cannot be done.
+
+    Args:
+        asked: `max_new_tokens`, `temperature`, `top_k` and `top_p` [B] as attributes.
+        lengths: int32 [B], tokens of the prompts with the begin of text.
+        most: tokens that may be asked for.
+        window: tokens of prompt and text at most.
+    """
+
+    def check(right, name, values, wanted):
+        found = tf.boolean_mask(values, ~right)[:1]
+        message = [f"found {name} of", found, f"; wanted {wanted}"]
+        return tf.debugging.Assert(tf.reduce_all(right), message)
+
+    tokens, heat = asked.max_new_tokens, asked.temperature
+    return [
+        check(lengths > 1, "a prompt", lengths - 1, "a text to continue, of one token or more"),
+        check(
+            lengths < window,
+            "a prompt",
+            lengths,
+            f"fewer tokens than {window}, the window of the model: cut it at its start",
+        ),
+        check((tokens >= 1) & (tokens <= most), "max_new_tokens", tokens, f"1 to {most} of them"),
+        check(
+            (heat > 0) & (heat <= 100),
+            "temperature",
+            heat,
+            "above 0, to 100; top_k of 1 takes the likeliest token",
+        ),
+        check(asked.top_k >= 0, "top_k", asked.top_k, "0, for all tokens, or more"),
+        check((asked.top_p > 0) & (asked.top_p <= 1), "top_p", asked.top_p, "above 0, to 1"),
+    ]

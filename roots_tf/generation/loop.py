@@ -71,6 +71,7 @@ def advance(
     pad_id: int,
     num_tokens: int | None = None,
     forbidden: tuple[int, ...] = (),
+    rows: samplers.Draws | None = None,
 ) -> State:
     """One more token of every row that has not ended.
 
@@ -82,6 +83,7 @@ def advance(
         pad_id: likewise.
         num_tokens: likewise.
         forbidden: likewise.
+        rows: as for `samplers.choose`.
 
     Raises:
         InputError: beams are asked for; or as `constraints.allow`.
@@ -91,10 +93,13 @@ def advance(
             "found --decoding=beam token by token; wanted sample or greedy: beams are not final "
             "before all of them end"
         )
-    return run(model, take(model, state, settings, Ids(eos_id, pad_id, num_tokens, forbidden)))
+    ids = Ids(eos_id, pad_id, num_tokens, forbidden)
+    return run(model, take(model, state, settings, ids, rows))
 
 
-def take(model, state: State, settings: Settings, ids: Ids) -> State:
+def take(
+    model, state: State, settings: Settings, ids: Ids, rows: samplers.Draws | None = None
+) -> State:
     """Chooses a token of every row and writes it; the caches are those of before.
 
     Args:
@@ -102,12 +107,13 @@ def take(model, state: State, settings: Settings, ids: Ids) -> State:
         state: as for `advance`.
         settings: likewise.
         ids: with a meaning.
+        rows: as for `samplers.choose`.
     """
     column = state.prompt_length + state.step
     past = Past(state.token_ids, state.padding_mask, column, state.step)
     scores = constraints.penalise(state.logits, past, settings)
     scores = constraints.allow(scores, past, settings, ids)
-    chosen = samplers.choose(scores, state.seeds, state.step, settings)  # [B]
+    chosen = samplers.choose(scores, state.seeds, state.step, settings, rows)  # [B]
     ended = state.finished | (chosen == ids.eos)
     written = tf.where(ended, ids.pad, chosen)
     chance = tf.gather(state.logits, chosen, batch_dims=1) - tf.reduce_logsumexp(state.logits, 1)
@@ -128,7 +134,7 @@ def take(model, state: State, settings: Settings, ids: Ids) -> State:
     )
 
 
-def proceed(model, state: State, settings: Settings, tokens: int, **ids) -> State:
+def proceed(model, state: State, settings: Settings, tokens, most=None, **ids) -> State:
     """Several tokens more of every row, in the graph: fewer where all rows end, or at T.
 
     Args:
@@ -136,12 +142,20 @@ def proceed(model, state: State, settings: Settings, tokens: int, **ids) -> Stat
         state: as for `advance`.
         settings: likewise.
         tokens: at most.
+        most: int32 [B], tokens after which a row ends; None: T.
         **ids: `eos_id` and the other keywords of `advance`.
     """
     last = tf.shape(state.log_probabilities)[1]
+
+    def body(state):
+        state = advance(model, state, settings, **ids)
+        if most is not None:
+            state = state._replace(finished=state.finished | (state.lengths >= most))
+        return (state,)
+
     (state,) = tf.while_loop(
         lambda state: ~tf.reduce_all(state.finished) & (state.step < last),
-        lambda state: (advance(model, state, settings, **ids),),
+        body,
         (state,),
         maximum_iterations=tokens,
     )

@@ -6,6 +6,9 @@ as if that alone had been there: temperature, `top_k`, `top_p`, `min_p`, `typica
 one token at least; of equals, those of lower ids stay.
 """
 
+from typing import NamedTuple
+
+import numpy as np
 import tensorflow as tf
 
 from roots_tf.generation.settings import Settings
@@ -16,7 +19,23 @@ _BLOCK = 256  # ids that are summed at once
 _FEW = 256  # candidates that are sorted first, before all of them
 
 
-def choose(logits: tf.Tensor, seeds: tf.Tensor, step, settings: Settings) -> tf.Tensor:
+class Draws(NamedTuple):
+    """Settings of each row, [B, 1] each, which stand for those of all rows, as in a served graph.
+
+    Attributes:
+        temperature: float32, above 0.
+        top_k: int32; 0: all.
+        top_p: float32, above 0; 1: all.
+    """
+
+    temperature: tf.Tensor
+    top_k: tf.Tensor
+    top_p: tf.Tensor
+
+
+def choose(
+    logits: tf.Tensor, seeds: tf.Tensor, step, settings: Settings, rows: Draws | None = None
+) -> tf.Tensor:
     """The next token of every row, int32 [B].
 
     Args:
@@ -24,27 +43,43 @@ def choose(logits: tf.Tensor, seeds: tf.Tensor, step, settings: Settings) -> tf.
         seeds: int32 [B, 2], of each row.
         step: int32 [], tokens generated before: each draws another number.
         settings: what is asked for.
+        rows: what each row is asked for instead.
     """
     if settings.decoding == "greedy":
         return tf.argmax(logits, -1, tf.int32)
-    return draw(filtered(logits, settings), uniforms(seeds, step))
+    return draw(filtered(logits, settings, rows), uniforms(seeds, step))
 
 
-def filtered(logits: tf.Tensor, settings: Settings) -> tf.Tensor:
+def filtered(logits: tf.Tensor, settings: Settings, rows: Draws | None = None) -> tf.Tensor:
     """Weights, int64 [B, V], in proportion to the probabilities; 0 of what the filters leave out.
 
     Args:
         logits: float32 [B, V].
         settings: temperature and filters are read.
+        rows: as for `choose`; the same numbers give the same weights either way.
     """
     highest = tf.reduce_max(logits, -1, keepdims=True)
-    below = (logits - highest) / max(settings.temperature, 1e-30)  # 0 for the likeliest
-    weights = tf.cast(tf.exp(below) * _FULL, tf.int64)
-    if 0 < settings.top_k < logits.shape[-1]:
-        keys, ids = tf.math.top_k(logits, settings.top_k)
-        weights = _kept(weights, logits, keys[:, -1:], ids[:, -1:])
-    if settings.top_p < 1:
-        weights = _kept(weights, weights, *_last(weights, weights, settings.top_p))
+    temperature = max(settings.temperature, 1e-30) if rows is None else rows.temperature
+    weights = tf.cast(tf.exp((logits - highest) / temperature) * _FULL, tf.int64)
+    if rows is None:
+        if 0 < settings.top_k < logits.shape[-1]:
+            weights = _likeliest(weights, logits, settings.top_k, settings.top_k - 1)
+        if settings.top_p < 1:
+            weights = _kept(weights, weights, *_last(weights, weights, settings.top_p))
+    else:
+        size = logits.shape[-1]
+        index = tf.where((rows.top_k > 0) & (rows.top_k < size), rows.top_k, size) - 1
+        weights = tf.cond(
+            tf.reduce_any(index < size - 1),
+            lambda: _likeliest(weights, logits, size, index),
+            lambda: weights,
+        )
+        found = weights
+        weights = tf.cond(
+            tf.reduce_any(rows.top_p < 1),
+            lambda: _kept(found, found, *_last(found, found, rows.top_p)),
+            lambda: found,
+        )
     if settings.min_p > 0:
         weights = tf.where(weights >= int(settings.min_p * _FULL), weights, 0)
     if settings.typical_p < 1:
@@ -93,6 +128,23 @@ def uniforms(seeds: tf.Tensor, step) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(bits, _unsigned(11)), tf.float64) * 2.0**-53
 
 
+def seeds_of(texts: tf.Tensor, seed, sample=0) -> tf.Tensor:
+    """Seeds of rows, int32 [B, 2]: of the text, the seed and the sample, and of no other text.
+
+    Equal texts get equal seeds, so that the answer to a prompt is the same alone and among others;
+    texts that differ get others, or they would all be drawn with the same luck.
+
+    Args:
+        texts: strings [B].
+        seed: a whole number, or int64 [B].
+        sample: the number of the sample, from 0.
+    """
+    numbers = [tf.strings.as_string(tf.cast(n, tf.int64)) for n in (seed, sample)]
+    keys = tf.strings.join([*numbers, texts], "\n")
+    halves = [tf.strings.to_hash_bucket_strong(keys, 2**31 - 1, [key, 19]) for key in (1, 2)]
+    return tf.cast(tf.stack(halves, 1), tf.int32)
+
+
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -108,6 +160,14 @@ def _unsigned(number: int) -> tf.Tensor:
     return tf.constant(number, tf.uint64)
 
 
+def _likeliest(weights, logits, count: int, index) -> tf.Tensor:
+    """Weights [B, V] of the ids up to the one at an index, [B, 1] or int, of the `count` best."""
+    keys, ids = tf.math.top_k(logits, count)
+    index = tf.broadcast_to(index, [tf.shape(logits)[0], 1])
+    last = (tf.gather(tensor, index, batch_dims=1) for tensor in (keys, ids))
+    return _kept(weights, logits, *last)
+
+
 def _kept(weights, keys, last_key, last_id) -> tf.Tensor:
     """Weights [B, V] of ids up to the last one, [B, 1], in order of falling keys."""
     ids = tf.range(tf.shape(keys)[-1])
@@ -115,13 +175,15 @@ def _kept(weights, keys, last_key, last_id) -> tf.Tensor:
     return tf.where(kept, weights, 0)
 
 
-def _last(weights, keys, share: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _last(weights, keys, share) -> tuple[tf.Tensor, tf.Tensor]:
     """Key and id, [B, 1], of the last of the fewest that reach a share, in order of falling keys.
 
+    The share, a number or float32 [B, 1], is one of float32 either way.
     A few are sorted first: TensorFlow takes seven times as long for all of a vocabulary of 50,000.
     Sums are exact, so that both ways give the same.
     """
     total = tf.reduce_sum(weights, -1, keepdims=True)
+    share = tf.cast(np.float32(share) if isinstance(share, float) else share, tf.float64)
     wanted = tf.cast(tf.math.ceil(tf.cast(total, tf.float64) * share), tf.int64)  # [B, 1]
 
     def among(count):

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.generation import loop
+from roots_tf.generation.prompts import check_prompts
+from roots_tf.generation.samplers import seeds_of
 from roots_tf.generation.settings import Settings
-from roots_tf.generation.window import Windowed, run, seeds
 from roots_tf.stops import Stops, Stream
 from roots_tf.storage.files import InputError
 
@@ -53,7 +54,7 @@ class Texts:
         end_id: of the token that ends a text; None: the tokenizer's end of text.
 
     Raises:
-        InputError: see `allowed` and `Stops`.
+        InputError: see `ids_of` and `Stops`.
     """
 
     def __init__(
@@ -71,16 +72,14 @@ class Texts:
             self._stops = Stops(settings.stop)
         except ValueError as error:
             raise InputError(f"{error}: mend --stop") from error
-        end_id = tokenizer.eos_id if end_id is None else end_id
-        self._model = Windowed(model, allowed(tokenizer, model.config.vocabulary_size, end_id))
-        self.window = min(window, self._model.window) or self._model.window
+        self._model, self._ids = model, ids_of(tokenizer, end_id)
+        longest = model.config.max_sequence_length
+        self.window = min(window, longest) or longest
         most = min(settings.max_new_tokens, self.window - 1)
         self._settings = dataclasses.replace(
             settings, max_new_tokens=most, min_new_tokens=min(settings.min_new_tokens, most)
         )
         self._max_new_tokens = settings.max_new_tokens
-        self._pad_id = tokenizer.causal_pad_id
-        self._ends = {"eos_id": end_id, "pad_id": self._pad_id}
         rows = [tf.TensorSpec(shape, tf.int32) for shape in ([None, None], [None], [None, 2])]
         self._begin = tf.function(self._begin_rows, rows, autograph=False)
         state = self._begin.get_concrete_function().structured_outputs
@@ -106,23 +105,14 @@ class Texts:
             np.concatenate([[self.tokenizer.bos_id], ids[start:end]]).astype(np.int32)
             for start, end in zip(splits, splits[1:], strict=False)
         ]
-        self._check_lengths(rows)
+        check_prompts(rows, self.window, self.tokenizer.size)
         for number, row in enumerate(rows, 1):
-            if row.max() >= self.tokenizer.size or len(row) < 2:
+            if len(row) < 2:
                 raise InputError(
                     f"found prompt {number}, {prompts[number - 1][:40]!r}, of which the tokenizer "
                     "leaves nothing; wanted a text of its characters"
                 )
         return rows
-
-    def _check_lengths(self, rows: Sequence[np.ndarray]) -> None:
-        """Refuses ids that fill the window."""
-        for number, row in enumerate(rows, 1):
-            if len(row) >= self.window:
-                raise InputError(
-                    f"found prompt {number} of {len(row)} tokens with the begin of text; wanted "
-                    f"fewer than {self.window}, the window of the model: cut it at its start"
-                )
 
     def answers(
         self,
@@ -161,7 +151,7 @@ class Texts:
     def _ids_of(self, prompts, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray]:
         if given is None:
             return self.ids(prompts)
-        self._check_lengths(given)
+        check_prompts(given, self.window, self.tokenizer.size)
         return given
 
     def stream(
@@ -197,12 +187,12 @@ class Texts:
 
     def _prepared(self, rows, seed: int, width: int):
         """The state before the first token, and how many each row may have, int32 [B]."""
-        prompts = np.full([len(rows), width], self._pad_id, np.int32)
+        prompts = np.full([len(rows), width], self._ids["pad_id"], np.int32)
         for row, (_, ids, _) in zip(prompts, rows, strict=True):
             row[: len(ids)] = ids
         lengths = np.array([len(ids) for _, ids, _ in rows], np.int32)
         samples = tf.constant([sample for _, _, sample in rows], tf.int64)
-        drawn = seeds(tf.constant([_bytes(p) for p, _, _ in rows]), seed, samples)
+        drawn = seeds_of(tf.constant([_bytes(p) for p, _, _ in rows]), seed, samples)
         most = np.minimum(self._settings.max_new_tokens, self.window - lengths)
         state = self._begin(tf.constant(prompts), tf.constant(lengths), drawn)
         return state, tf.constant(most.astype(np.int32))
@@ -233,7 +223,7 @@ class Texts:
 
     def _searched(self, rows, seed: int, width: int) -> list[Answer]:
         """As `_batch`, with beams; all rows of a width may have as many tokens."""
-        prompts = np.full([len(rows), width], self._pad_id, np.int32)
+        prompts = np.full([len(rows), width], self._ids["pad_id"], np.int32)
         for row, (_, ids, _) in zip(prompts, rows, strict=True):
             row[: len(ids)] = ids
         lengths = tf.constant([len(ids) for _, ids, _ in rows], tf.int32)
@@ -272,26 +262,24 @@ class Texts:
 
     def _begin_rows(self, prompts, lengths, seeds):
         arguments = (self._model, prompts, lengths, seeds, self._settings)
-        return loop.begin(*arguments, pad_id=self._pad_id)
+        return loop.begin(*arguments, pad_id=self._ids["pad_id"])
 
     def _run_rows(self, state, most, steps):
-        arguments = (self._model, state, most, steps, self._settings)
-        return run(*arguments, **self._ends, advance=loop.advance)
+        return loop.proceed(self._model, state, self._settings, steps, most, **self._ids)
 
     def _search(self, prompts, lengths, seeds):
         room = self.window - prompts.shape[1]
         most = min(self._settings.max_new_tokens, room)
         least = min(self._settings.min_new_tokens, most)
         settings = dataclasses.replace(self._settings, max_new_tokens=most, min_new_tokens=least)
-        return loop.generate(self._model, prompts, lengths, seeds, settings, **self._ends)
+        return loop.generate(self._model, prompts, lengths, seeds, settings, **self._ids)
 
 
-def allowed(tokenizer, size: int, end_id: int | None = None) -> np.ndarray:
-    """Which ids a text may have: all but special ones, with the one that ends it.
+def ids_of(tokenizer, end_id: int | None = None) -> dict:
+    """Ids with a meaning, as the loop's keywords: a text has no special token but its end.
 
     Args:
         tokenizer: has ids of the special tokens.
-        size: rows of the model's vocabulary.
         end_id: as for `Texts`.
 
     Raises:
@@ -303,10 +291,13 @@ def allowed(tokenizer, size: int, end_id: int | None = None) -> np.ndarray:
             f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: train "
             "one with train-tokenizer"
         )
-    may = np.arange(size) < tokenizer.size
-    may[[i for i in tokenizer.special_ids if i < size]] = False
-    may[tokenizer.eos_id if end_id is None else end_id] = True
-    return may
+    end_id = tokenizer.eos_id if end_id is None else end_id
+    return {
+        "eos_id": end_id,
+        "pad_id": tokenizer.causal_pad_id,
+        "num_tokens": tokenizer.size,
+        "forbidden": tuple(i for i in tokenizer.special_ids if i != end_id),
+    }
 
 
 def _bytes(text: str) -> bytes:

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models, tokenizers
-from roots_tf.generation import Settings, row_sampling
+from roots_tf.generation import Settings, samplers
+from roots_tf.generation.samplers import seeds_of as seeds
 from roots_tf.generation.texts import Answer, Texts
-from roots_tf.generation.window import seeds
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.decoding import continuing
 from tests.generation import tiny
@@ -61,9 +61,9 @@ def test_greedy_is_the_likeliest_token_of_full_passes(parts):
     for token in answer.tokens:
         features = {"token_ids": tf.constant([ids]), "padding_mask": tf.ones([1, len(ids)], bool)}
         logits = model.logits(model(features))[0, -1].numpy()
+        chance += float(tf.nn.log_softmax(logits)[token])  # of the model, whatever may come
         logits[hidden] = logits[tokenizer.size :] = -1e9
         assert np.argmax(logits) == token
-        chance += float(tf.nn.log_softmax(logits)[token])
         ids.append(token)
     assert answer.log_probability == pytest.approx(chance, abs=1e-3)
     assert answer.text == b"".join(pieces[i] for i in answer.tokens).decode("utf-8", "replace")
@@ -101,7 +101,7 @@ def test_stops_cut_text_and_tokens(parts, drawn):
     ("prompt", "message"),
     [
         ("", r"empty prompt, number 2; wanted a text to continue"),
-        ("word " * 30, r"found prompt 2 of \d+ tokens .* wanted fewer than 48, the window"),
+        ("word " * 30, r"found prompt 2 of \d+ tokens; wanted at most 47: the model's window"),
     ],
 )
 def test_a_prompt_that_cannot_be_continued_is_named(drawn, prompt, message):
@@ -141,12 +141,14 @@ def test_each_row_keeps_what_its_own_settings_say():
         tf.constant([row[i] for row in rows], dtype)[:, None]
         for i, dtype in enumerate((tf.float32, tf.int32, tf.float32))
     ]
-    filtered = row_sampling.filtered(tf.constant(logits), *columns).numpy()
-    for row, settings in enumerate(rows):
-        assert np.flatnonzero(filtered[row] > -1e8).tolist() == oracle(logits[row], *settings)
-    plain = [columns[0], tf.zeros_like(columns[1]), tf.ones_like(columns[2])]
-    expected = logits / np.array([[row[0]] for row in rows], np.float32)
-    np.testing.assert_allclose(row_sampling.filtered(tf.constant(logits), *plain), expected)
+    draws = samplers.Draws(*columns)
+    filtered = samplers.filtered(tf.constant(logits), Settings(), draws).numpy()
+    for row, (temperature, top_k, top_p) in enumerate(rows):
+        kept = oracle(logits[row], temperature, top_k, top_p)
+        assert np.flatnonzero(filtered[row]).tolist() == kept
+        settings = Settings(temperature=temperature, top_k=top_k, top_p=top_p)
+        of_all = samplers.filtered(tf.constant(logits[row : row + 1]), settings).numpy()
+        assert filtered[row].tolist() == of_all[0].tolist()
 
 
 @pytest.mark.parametrize("model", ["wordpiece", "unigram", "bpe"])

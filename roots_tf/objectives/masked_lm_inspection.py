@@ -13,6 +13,7 @@ from roots_tf.tokenizers.shown import shown as pieces
 MASKED, RANDOM, KEPT, SPECIAL, PLAIN = "masked", "random", "kept", "special", "plain"
 ANSI = {MASKED: "\x1b[30;43m", RANDOM: "\x1b[30;41m", KEPT: "\x1b[30;42m", SPECIAL: "\x1b[2m"}
 BRACKETS = {MASKED: "[{}]", RANDOM: "<{}>", KEPT: "({})", SPECIAL: "{}", PLAIN: "{}"}
+ENOUGH = 10  # predictions that are due of tokens before it is said that they are never predicted
 
 
 def render(features: dict[str, np.ndarray], row: int, tokenizer, color: bool) -> str:
@@ -199,7 +200,9 @@ def _of_words(counts: Counts, strategy: str) -> list[Proportion]:
     if strategy != "token":
         # Masking takes the tokens of a word longer than the budget one by one.
         too_long = counts.too_long / max(counts.candidates, 1)
-        never = 0.0 if counts.too_long_predicted else too_long
+        due = counts.too_long * counts.predicted / max(counts.tokens, 1)
+        is_told = due >= ENOUGH  # of fewer, that none was predicted says nothing
+        never = too_long if is_told and not counts.too_long_predicted else 0.0
         rows.append(Proportion("can be predicted", 1 - never, 1.0))
         rows.append(Proportion("  in words too long", too_long, None))
     for unit in ("tokens", "characters"):

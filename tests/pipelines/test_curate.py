@@ -173,7 +173,7 @@ def records(topics):
                 text += "\nRead more about this story on our other pages today."
             documents.append({"text": text, "source": f"story {len(documents)}"})
             if chance.random() < 0.1:
-                copy = text.replace("said", "told us", 1)
+                copy = text.replace(" the ", " our ", 1)
                 documents.append({"text": copy, "source": f"copy {len(documents)}"})
     return documents
 

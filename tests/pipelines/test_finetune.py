@@ -29,6 +29,11 @@ def config(work, topics, output, **fields) -> finetune.Config:
     return program.make(finetune.Config, **settings | fields)
 
 
+def count(topics) -> int:
+    """Texts to train on."""
+    return len((topics / "train.jsonl").read_text("utf-8").splitlines())
+
+
 def test_it_tells_topics_of_real_news(work, topics, tmp_path):
     report = finetune.main(config(work, topics, tmp_path / "a"))
     assert [run["seed"] for run in report["seeds"]] == [0, 1]
@@ -67,7 +72,8 @@ def test_it_tells_topics_of_real_news(work, topics, tmp_path):
 
 def test_killed_in_the_middle_of_a_seed_it_ends_with_the_same_bytes(work, topics, tmp_path):
     """Once in the second of two seeds: the first is not trained again."""
-    short = {"num_epochs": 1.5, "checkpoint_every": 25, "log_every": 10, "patience": 3}
+    epochs = 83 * 32 / count(topics)  # 83 steps, as many as there are texts for
+    short = {"num_epochs": epochs, "checkpoint_every": 25, "log_every": 10, "patience": 3}
     short |= {"evaluate_every": 30, "dropout": 0.1, "ema_decay": 0.9, "steps_per_call": 5}
     whole = finetune.main(config(work, topics, tmp_path / "whole", **short))
     run = tmp_path / "killed"
@@ -125,7 +131,7 @@ def test_what_pretraining_takes_fine_tuning_takes(work, topics, tmp_path, fields
         config(work, topics, tmp_path, seeds=1, num_epochs=0.5, max_seq_length=16, **fields)
     )
     rows = read_metrics(tmp_path / "seed_0")
-    assert rows[-1]["step"] == round(0.5 * 1780 / 32)
+    assert rows[-1]["step"] == round(0.5 * count(topics) / 32)
     assert report["seeds"][0]["dev"]["accuracy"] > 0.1
 
 
@@ -255,6 +261,6 @@ def test_tags_have_places_and_long_questions_are_refused(
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == answer
     scores = json.loads((tmp_path / "a" / "seed_0" / "scores.json").read_text())["dev"]
     assert scores["word_unit"] == "spaces" and 0 < scores["words_as_in_raw_text"] <= 1
-    asking = files | {name: str(questions) for name in ("train", "dev")}
-    with pytest.raises(InputError, match=r"found max_seq_length=32; wanted more than \d+"):
+    asking = files | {name: str(questions) for name in ("train", "dev")} | {"max_seq_length": 8}
+    with pytest.raises(InputError, match=r"found max_seq_length=8; wanted more than \d+"):
         finetune.main(config(work, topics, tmp_path / "b", task="question_answering", **asking))

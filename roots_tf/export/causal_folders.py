@@ -13,6 +13,7 @@ from roots_tf.export.incoming import Incoming, check_rows
 from roots_tf.export.new_folder import new_folder
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
+from roots_tf.tasks import completion
 from roots_tf.tokenizers import Tokenizer
 
 _PARTS = {"norm": "pre", "embedding_norm": False, "num_segments": 0, "window": 0}
@@ -98,7 +99,8 @@ def write(folder: str | Path, source: str | Path, max_seq_length: int = 0) -> Pa
     Raises:
         InputError: the model has parts that GPT-2 and Llama lack, or `folder` is not new.
     """
-    config, tokenizer = models.describe(source)["encoder"], tokenizers.load(source)
+    described, tokenizer = models.describe(source), tokenizers.load(source)
+    config, template = described["encoder"], completion.chat_template(described, tokenizer)
     family = family_of(config)
     refuse_other_parts(config, PARTS[family], str(source), f"transformers' {family}")
     model = models.load(source)
@@ -112,7 +114,8 @@ def write(folder: str | Path, source: str | Path, max_seq_length: int = 0) -> Pa
         path = temporary / "model.safetensors"
         safetensors.numpy.save_file(theirs, path, {"format": "pt"})
         path.chmod(0o644)  # safetensors writes for its owner only
-        causal_tokenizer.write(temporary, tokenizer, min(max_seq_length or longest, longest))
+        length = min(max_seq_length or longest, longest)
+        causal_tokenizer.write(temporary, tokenizer, length, template)
         files.write_json(temporary / "generation_config.json", ends)
         # transformers has ids of its own for ends that are not said.
         said = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")) | ends

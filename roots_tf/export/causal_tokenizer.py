@@ -56,13 +56,14 @@ def _check_ends(found: Tokenizer, config: Config, folder: Path) -> None:
             )
 
 
-def write(folder: Path, ours: Tokenizer, length: int) -> None:
+def write(folder: Path, ours: Tokenizer, length: int, chat_template: str | None = None) -> None:
     """Writes what `AutoTokenizer` loads; it puts the begin of text before a text.
 
     Args:
         folder: where to.
         ours: of the model.
         length: tokens of a text at most.
+        chat_template: of a model of conversations, in the language of transformers.
     """
     ours.save(folder)
     path = folder / tokenizer.JSON_NAME
@@ -82,6 +83,7 @@ def write(folder: Path, ours: Tokenizer, length: int) -> None:
         "model_input_names": ["input_ids", "attention_mask"],
     }
     said |= {f"{role}_token": ours.vocabulary[i] for role, i in ends.items() if i is not None}
+    said |= {"chat_template": chat_template} if chat_template else {}
     files.write_json(path, said)
 
 

@@ -211,6 +211,20 @@ class Completion(FineTuning):
 _SCORES = ("log_likelihood", "perplexity", "token_accuracy", "exact_match")
 
 
+def chat_template(described: dict, tokenizer) -> str | None:
+    """The template of a model of conversations, as transformers writes one; None of another model.
+
+    Args:
+        described: what `models.describe` gives for the folder.
+        tokenizer: the model's.
+
+    Raises:
+        InputError: the folder's template is none, or wants tokens that the tokenizer lacks.
+    """
+    template = chat.of(described)
+    return None if template in (None, chat.PLAIN) else chat.jinja(template, tokenizer)
+
+
 def _next(batch) -> tuple[tf.Tensor, tf.Tensor]:
     """The token that follows each, int32 [B, L], and 1 where it is of an answer, float32."""
     labels = tf.pad(batch["token_ids"][:, 1:], [[0, 0], [0, 1]])

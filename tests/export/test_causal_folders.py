@@ -1,5 +1,6 @@
 """GPT-2 and Llama of transformers, in and out: logits, greedy text, weights bit for bit."""
 
+import dataclasses
 import importlib
 import json
 
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import generation, models, tokenizers
+from roots_tf.labelled import chat
+from roots_tf.storage import files
 from tests.export import causal_tokenizers
 from tests.export.numpy_causal import NumpyGpt2, NumpyLlama
 
@@ -163,3 +166,27 @@ def test_rows_of_no_token_are_left_out_of_both_tables(tmp_path):
     found = model.logits(model(features([5, 6, 7])))[0].numpy()
     np.testing.assert_allclose(found, theirs.logits([5, 6, 7])[:, :size], atol=1e-4)
     assert json.loads((taken / "model.json").read_text())["kind"] == "causal_lm"
+
+
+def test_a_template_of_conversations_is_that_of_transformers(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("jinja2")
+    save_theirs(tmp_path / "theirs", "gpt2")
+    taken = take_in(tmp_path / "theirs")
+    described = files.read_json(taken / "model.json")
+    described.pop("sha256")
+    template = chat.Template(
+        {"user": chat.Turn(before="Q: ", after="\n"), "assistant": chat.Turn("", "A: ", "", "eos")}
+    )
+    described["task"] = {"name": "completion", "template": dataclasses.asdict(template)}
+    files.write_json(taken / "model.json", described)
+    theirs = transformers.AutoTokenizer.from_pretrained(str(give_out(taken)))
+    talk = [
+        {"role": "user", "content": "the ship"},
+        {"role": "assistant", "content": "yes"},
+        {"role": "user", "content": "and then"},
+    ]
+    found = theirs.apply_chat_template(talk, add_generation_prompt=True, tokenize=False)
+    [wanted] = chat.render(template, [talk], tokenizers.load(taken), reply=True)
+    assert found == theirs.decode(wanted.ids)
+    assert found.endswith("Q: and then\nA: ")

@@ -79,7 +79,8 @@ def allow(scores: tf.Tensor, past: Past, settings: Settings, ids: Ids) -> tf.Ten
     """
     size = scores.shape[-1]
     never = _never(ids, size)
-    scores = tf.where(never, FORBIDDEN, scores) if never.any() else scores
+    if never.any():  # a sum, which takes a third of the time of a choice; no score is left of it
+        scores = tf.nn.bias_add(scores, np.where(never, np.float32(FORBIDDEN), np.float32(0)))
     others = ~never
     if 0 <= ids.eos < size:
         others[ids.eos] = False

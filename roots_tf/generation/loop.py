@@ -23,7 +23,7 @@ def begin(
     """Runs the prompts through the model.
 
     Args:
-        model: has `config.max_sequence_length`, `caches(B, Lmax, xla)`, `step(queries, keys,
+        model: has `config.max_sequence_length`, `caches(Lmax, xla)`, `step(queries, keys,
             caches)` and `logits(hidden_states)`, as `models.CausalLM`.
         prompts: int32 [B, P], padded behind; each with its begin of text, at least one token, and
             shorter than the window (`check_room`). Others stop the graph, but for XLA.
@@ -45,7 +45,7 @@ def begin(
     padding_mask = tf.pad(inside, [[0, 0], [0, steps]])
     keys = {"token_ids": token_ids, "padding_mask": padding_mask}
     queries = {"token_ids": ids, "position_ids": tf.maximum(places, 0)}
-    caches = model.caches(batch_size, width + steps, xla)
+    caches = model.caches(width + steps, xla)
     hidden_states, caches = model.step(queries, keys, caches)
     return State(
         token_ids=token_ids,
@@ -116,7 +116,7 @@ def take(
     chosen = samplers.choose(scores, state.seeds, state.step, settings, rows)  # [B]
     ended = state.finished | (chosen == ids.eos)
     written = tf.where(ended, ids.pad, chosen)
-    chance = tf.gather(state.logits, chosen, batch_dims=1) - tf.reduce_logsumexp(state.logits, 1)
+    chance = tf.gather(tf.nn.log_softmax(state.logits), chosen, batch_dims=1)
     chance = tf.where(state.finished, 0.0, chance)
     here = tf.range(tf.shape(state.token_ids)[1]) == column  # [Lmax]
     now = tf.range(tf.shape(state.log_probabilities)[1]) == state.step  # [T]

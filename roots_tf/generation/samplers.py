@@ -16,7 +16,8 @@ from roots_tf.generation.settings import Settings
 # The likeliest token weighs 2^38: 2^24 of them, the largest vocabulary, still fit into 63 bits.
 _FULL = 2.0**38
 _BLOCK = 256  # ids that are summed at once
-_FEW = 256  # candidates that are sorted first, before all of them
+_FEW = 256  # candidates that are sorted, before all of them are counted
+_LOW = 14  # bits of a rank that are counted after the others
 
 
 class Draws(NamedTuple):
@@ -95,19 +96,9 @@ def draw(weights: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         weights: int64 [B, V], not negative, one above 0 in each row.
         numbers: float64 [B] in [0, 1).
     """
-    blocks = tf.pad(weights, [[0, 0], [0, -weights.shape[-1] % _BLOCK]])
-    blocks = tf.reshape(blocks, [tf.shape(weights)[0], -1, _BLOCK])
-    reached = tf.cumsum(tf.reduce_sum(blocks, -1), 1)  # [B, V/256]
-    total = reached[:, -1]
+    total = tf.reduce_sum(weights, -1)
     target = tf.cast(tf.cast(total, tf.float64) * numbers, tf.int64)
-    target = tf.minimum(target, total - 1)[:, None]
-    block = tf.reduce_sum(tf.cast(reached <= target, tf.int32), 1)  # [B]
-    inside = tf.gather(blocks, block, batch_dims=1)  # [B, 256]
-    before = tf.gather(reached, block, batch_dims=1)[:, None] - tf.reduce_sum(
-        inside, 1, keepdims=True
-    )
-    index = tf.reduce_sum(tf.cast(before + tf.cumsum(inside, 1) <= target, tf.int32), 1)
-    return block * _BLOCK + index
+    return _first_above(weights, tf.minimum(target, total - 1))[0]
 
 
 def uniforms(seeds: tf.Tensor, step) -> tf.Tensor:
@@ -172,33 +163,77 @@ def _kept(weights, keys, last_key, last_id) -> tf.Tensor:
     """Weights [B, V] of ids up to the last one, [B, 1], in order of falling keys."""
     ids = tf.range(tf.shape(keys)[-1])
     kept = (keys > last_key) | ((keys == last_key) & (ids <= last_id))
-    return tf.where(kept, weights, 0)
+    return weights * tf.cast(kept, tf.int64)  # a choice of 64 bits takes twice as long
 
 
 def _last(weights, keys, share) -> tuple[tf.Tensor, tf.Tensor]:
     """Key and id, [B, 1], of the last of the fewest that reach a share, in order of falling keys.
 
-    The share, a number or float32 [B, 1], is one of float32 either way.
-    A few are sorted first: TensorFlow takes seven times as long for all of a vocabulary of 50,000.
-    Sums are exact, so that both ways give the same.
+    Args:
+        weights: int64 [B, V].
+        keys: [B, V]: the weights, or float32 and not above 0.
+        share: a number or float32 [B, 1]; of float32 either way.
+
+    A few are sorted first, which is enough where a model knows what it wants; or else all are
+    counted by key. Sums are exact, so that both ways give the same.
     """
     total = tf.reduce_sum(weights, -1, keepdims=True)
     share = tf.cast(np.float32(share) if isinstance(share, float) else share, tf.float64)
     wanted = tf.cast(tf.math.ceil(tf.cast(total, tf.float64) * share), tf.int64)  # [B, 1]
+    few = min(weights.shape[-1], _FEW)
+    best, ids = tf.math.top_k(keys, few)
+    reached = tf.cumsum(tf.gather(weights, ids, batch_dims=1), 1)
+    missing = tf.reduce_sum(tf.cast(reached < wanted, tf.int32), 1, keepdims=True)
+    index = tf.minimum(missing, few - 1)
+    last = tf.gather(ids, index, batch_dims=1)
+    if few < weights.shape[-1]:
+        enough = tf.reduce_all(missing < few)
+        last = tf.cond(enough, lambda: last, lambda: _counted(weights, keys, wanted[:, 0])[:, None])
+    return tf.gather(keys, last, batch_dims=1), last
 
-    def among(count):
-        best, ids = tf.math.top_k(keys, count)
-        reached = tf.cumsum(tf.gather(weights, ids, batch_dims=1), 1)
-        missing = tf.reduce_sum(tf.cast(reached < wanted, tf.int32), 1, keepdims=True)
-        index = tf.minimum(missing, count - 1)
-        last = tf.gather(best, index, batch_dims=1), tf.gather(ids, index, batch_dims=1)
-        return last, tf.reduce_all(missing < count)
 
-    size = weights.shape[-1]
-    last, enough = among(min(size, _FEW))
-    if size <= _FEW:
-        return last
-    return tf.cond(enough, lambda: last, lambda: among(size)[0])
+def _counted(weights, keys, wanted) -> tf.Tensor:
+    """The id, [B], at which weights reach what is wanted, int64 [B], in order of falling keys.
+
+    Weights are summed by the high bits of a key and then, among those that share the last of them,
+    by the low ones: six times as fast as sorting a vocabulary of 50,000.
+    """
+    if keys.dtype == tf.int64:  # whole numbers that float32 holds, for they were made of it
+        highest = int(np.float32(_FULL).view(np.int32))
+        ranks = highest - tf.bitcast(tf.cast(keys, tf.float32), tf.int32)  # of floats in order
+    else:
+        highest = int(np.finfo("f").max.view(np.int32))
+        ranks = tf.bitcast(tf.abs(keys), tf.int32)
+
+    def summed(ranks, size):  # ranks of that size or above are not counted
+        return tf.raw_ops.DenseBincount(
+            input=ranks, size=size, weights=weights, binary_output=False
+        )
+
+    high = tf.bitwise.right_shift(ranks, _LOW)
+    first, _ = _first_above(summed(high, (highest >> _LOW) + 1), wanted - 1)
+    start = tf.bitwise.left_shift(first, _LOW)[:, None]
+    low = tf.maximum(ranks - start, -1) + 1  # 0: of higher keys
+    index, before = _first_above(summed(low, (1 << _LOW) + 1), wanted - 1)
+    equal = weights * tf.cast(low == index[:, None], tf.int64)
+    return _first_above(equal, wanted - before - 1)[0]
+
+
+def _first_above(values, target) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first index at which the sum of values, int64 [B, N], is above a target, int64 [B].
+
+    And the sum before that index; both [B].
+    """
+    blocks = tf.pad(values, [[0, 0], [0, -values.shape[-1] % _BLOCK]])
+    blocks = tf.reshape(blocks, [tf.shape(values)[0], -1, _BLOCK])
+    reached = tf.cumsum(tf.reduce_sum(blocks, -1), 1)  # [B, N/256]
+    block = tf.reduce_sum(tf.cast(reached <= target[:, None], tf.int32), 1)  # [B]
+    inside = tf.gather(blocks, block, batch_dims=1)  # [B, 256]
+    start = tf.gather(reached, block, batch_dims=1) - tf.reduce_sum(inside, 1)
+    reached = start[:, None] + tf.cumsum(inside, 1)
+    below = reached <= target[:, None]
+    index = block * _BLOCK + tf.reduce_sum(tf.cast(below, tf.int32), 1)
+    return index, tf.reduce_max(tf.where(below, reached, start[:, None]), 1)
 
 
 def _nearness(weights: tf.Tensor) -> tf.Tensor:

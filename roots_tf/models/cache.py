@@ -29,18 +29,20 @@ class Cache(NamedTuple):
     def write(self, before: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
         """`before` [B, K, Lmax, D] with `new` [B, K, Lq, D] from `start` on.
 
-        TensorFlow writes in place where nobody else reads `before`, as in a loop.
+        TensorFlow writes in place where nobody else reads `before`, as in a loop; and twice as fast
+        where each head's tokens are one row.
         """
-        end = self.start + tf.shape(new)[2]
-        return tf.raw_ops.TensorStridedSliceUpdate(
-            input=before,
-            begin=tf.stack([0, 0, self.start, 0]),
-            end=tf.stack([0, 0, end, 0]),
-            strides=[1, 1, 1, 1],
-            value=new,
-            begin_mask=0b1011,
-            end_mask=0b1011,
+        shape, size, length = tf.shape(before), before.shape[3], tf.shape(new)[2]
+        written = tf.raw_ops.TensorStridedSliceUpdate(
+            input=tf.reshape(before, [-1, shape[2] * size]),
+            begin=tf.stack([0, self.start * size]),
+            end=tf.stack([0, (self.start + length) * size]),
+            strides=[1, 1],
+            value=tf.reshape(new, [-1, length * size]),
+            begin_mask=0b01,
+            end_mask=0b01,
         )
+        return tf.ensure_shape(tf.reshape(written, shape), before.shape)
 
 
 class XlaCache(Cache):
@@ -55,3 +57,32 @@ class XlaCache(Cache):
         inside = ((index >= 0) & (index < length))[:, None]  # [Lmax, 1]
         index = tf.clip_by_value(index, 0, length - 1)
         return tf.where(inside, tf.gather(new, index, axis=2), before)
+
+
+class EmptyCache(NamedTuple):
+    """What a block remembers before the first tokens, which then need no room to be copied into.
+
+    Attributes:
+        length: int32 scalar, Lmax.
+        start: as of a `Cache`.
+        context: likewise.
+    """
+
+    length: tf.Tensor
+    start: tf.Tensor
+    context: tuple[tf.Tensor, ...] = ()
+
+    def append(self, keys: tf.Tensor, values: tf.Tensor) -> Cache:
+        """The cache that begins with `keys` and `values` [B, K, Lq, D]; they must fit into Lmax."""
+        new = tf.shape(keys)[2]
+        room = [[0, 0], [0, 0], [0, self.length - new], [0, 0]]
+        return self.filled(tf.pad(keys, room), tf.pad(values, room), new)
+
+    filled = Cache
+
+
+class EmptyXlaCache(EmptyCache):
+    """What an `XlaCache` is before the first tokens."""
+
+    __slots__ = ()
+    filled = XlaCache

@@ -9,7 +9,7 @@ start from the other.
 import keras
 import tensorflow as tf
 
-from roots_tf.models.cache import Cache
+from roots_tf.models.cache import Cache, EmptyCache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import Encoder
 from roots_tf.models.layers import Weights
@@ -73,11 +73,13 @@ class CausalLM(keras.Model):
         shape = tf.concat([tf.shape(hidden_states)[:-1], [self.config.vocabulary_size]], 0)
         return tf.reshape(logits, shape)
 
-    def caches(self, batch_size: int, length: int, xla: bool = False) -> list[Cache]:
+    def caches(self, length: int, xla: bool = False) -> list[EmptyCache]:
         """Empty caches, one a block; arguments as for `Stack.caches`."""
-        return self.encoder.stack.caches(batch_size, length, xla)
+        return self.encoder.stack.caches(length, xla)
 
-    def step(self, queries, keys, caches: list[Cache]) -> tuple[tf.Tensor, list[Cache]]:
+    def step(
+        self, queries, keys, caches: list[Cache | EmptyCache]
+    ) -> tuple[tf.Tensor, list[Cache]]:
         """The states of some new tokens, given the caches of those before them.
 
         Args:

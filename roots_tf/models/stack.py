@@ -15,7 +15,7 @@ from roots_tf.models.attention import (
     View,
     make_view,
 )
-from roots_tf.models.cache import Cache, XlaCache
+from roots_tf.models.cache import Cache, EmptyCache, EmptyXlaCache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Dense,
@@ -211,16 +211,13 @@ class Stack(Weights):
         }
         return [views[local] for local in local_layers]
 
-    def caches(self, batch_size: int, length: int, xla: bool = False) -> list[Cache]:
-        """Empty caches, one a block, for `batch_size` (B) rows of `length` (Lmax) tokens.
+    def caches(self, length: int, xla: bool = False) -> list[EmptyCache]:
+        """Empty caches, one a block, for rows of `length` (Lmax) tokens.
 
         With `xla` they are for a graph that XLA compiles.
         """
-        config = self.config
-        shape = [batch_size, config.key_value_heads, length, config.head_dim]
-        empty = tf.zeros(shape, self.compute_dtype)
-        kind = XlaCache if xla else Cache
-        return [kind(empty, empty, tf.constant(0)) for _ in self.blocks]
+        kind = EmptyXlaCache if xla else EmptyCache
+        return [kind(tf.convert_to_tensor(length), tf.constant(0)) for _ in self.blocks]
 
     def walk(
         self,
@@ -228,7 +225,7 @@ class Stack(Weights):
         views: list[View],
         seed=None,
         watched: bool = False,
-        caches: list[Cache] | None = None,
+        caches: list[Cache | EmptyCache] | None = None,
         context: Context | None = None,
     ) -> Iterator[State]:
         """Goes through the blocks.

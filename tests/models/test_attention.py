@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf.models.attention import seen_keys
-from roots_tf.models.cache import Cache
+from roots_tf.models.cache import Cache, EmptyCache
 
 ROW = {
     "token_ids": tf.constant([[5, 6, 7, 0]]),
@@ -52,3 +52,13 @@ def test_a_cache_is_written_from_its_start():
     assert cache.keys[0, 0, :, 0].numpy().tolist() == [1.0, 2.0, 3.0, 9.0]
     assert cache.values[0, 0, :, 0].numpy().tolist() == [-1.0, -2.0, -3.0, 9.0]
     assert int(cache.start) == 3
+
+
+def test_the_first_tokens_of_an_empty_cache_are_its_beginning():
+    new, next_one = tf.reshape(tf.range(1.0, 13.0), [1, 2, 3, 2]), tf.fill([1, 2, 1, 2], 20.0)
+    cache = EmptyCache(tf.constant(5), tf.constant(0)).append(new, -new)
+    assert type(cache) is Cache and int(cache.start) == 3
+    cache = cache.append(next_one, -next_one)
+    wanted = tf.concat([new, next_one, tf.zeros_like(next_one)], 2).numpy().tolist()
+    assert cache.keys.numpy().tolist() == wanted
+    assert (-cache.values).numpy().tolist() == wanted

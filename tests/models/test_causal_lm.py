@@ -35,7 +35,7 @@ def decoded(model, token_ids, lengths):
     mask = tf.concat([places >= 0, tf.ones([3, L - P], tf.bool)], 1)
     positions = tf.concat([tf.maximum(places, 0), lengths + tf.range(L - P)], 1)
     columns = tf.concat([first, rest], 1)
-    caches, found, at = model.caches(3, L), [], 0
+    caches, found, at = model.caches(L), [], 0
     for count in (P, *[1] * (L - P)):
         keys = {"token_ids": columns, "padding_mask": mask & (tf.range(L) < at + count)}
         queries = {"token_ids": columns, "position_ids": positions}
@@ -73,7 +73,9 @@ def test_bfloat16_only_rounds():
     config = EncoderConfig(**SIZES | GPT)
     token_ids = tf.constant(np.random.default_rng(0).integers(0, 40, [3, L]), tf.int32)
     model = CausalLM(config, seed=3, precision="mixed_bfloat16")
-    assert model.caches(1, 2)[0].keys.dtype == tf.bfloat16
+    begun = {"token_ids": token_ids[:, :1], "position_ids": tf.zeros([3, 1], tf.int32)}
+    keys = {"token_ids": token_ids, "padding_mask": token_ids >= 0}
+    assert model.step(begun, keys, model.caches(L))[1][0].keys.dtype == tf.bfloat16
     found, wanted = decoded(model, token_ids, [P] * 3), whole(CausalLM(config, seed=3), token_ids)
     scale = np.abs(wanted).max()
     assert 0 < np.abs(found - wanted).max() < 0.05 * scale

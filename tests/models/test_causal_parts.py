@@ -32,7 +32,9 @@ def test_weights_have_the_names_and_shapes_that_are_counted():
 
 def test_caches_hold_the_shared_heads_alone():
     model = models.CausalLM(LLAMA)
-    (cache, *_) = model.caches(3, 7)
+    keys = {"token_ids": tf.zeros([3, 7], tf.int32), "padding_mask": tf.ones([3, 7], tf.bool)}
+    queries = {"token_ids": tf.zeros([3, 2], tf.int32)}
+    (cache, *_) = model.step(queries, keys, model.caches(7))[1]
     assert cache.keys.shape == cache.values.shape == (3, 2, 7, 4)
 
 

@@ -74,7 +74,7 @@ def context_of(features, queries, length=9, seed=5):
 def stepwise(decoder, features, context=None, step=None, xla=False):
     """The states of all tokens, [B, L, H], from a few tokens at a time."""
     step, found, at = step or decoder.step, [], 0
-    caches = decoder.stack.caches(B, L, xla)
+    caches = decoder.stack.caches(L, xla)
     for count in STEPS:
         queries = {name: value[:, at : at + count] for name, value in features.items()}
         if context is not None:  # its states are needed once, its view for each number of queries

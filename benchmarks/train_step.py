@@ -2,12 +2,16 @@
 
     python -m benchmarks.train_step --sizes=mini,base --lengths=128,512 \
         --hugging_face=/path/to/python --keras_hub=/path/to/python --tf_models=/path/to/python
+    python -m benchmarks.train_step --objective=causal_lm --sizes=mini --vocab_size=50257 \
+        --hugging_face=/path/to/python --keras_hub=/path/to/python --nanogpt=/path/to/clone
 
 The step: BERT with both heads, dropout 0.1, forward and backward, gradients clipped to norm 1,
 AdamW. All see the same batches in the same order. A peer runs where its flag names a Python that
 has it (`torch` and `transformers`; `keras-hub`; `tf-models-official`), in float32 and bfloat16,
 plain and compiled. Hugging Face computes the vocabulary for every position, as
 `BertForPreTraining` does; "predictions only" gathers the predicted ones first, as the others do.
+With `--objective=causal_lm` it is GPT-2, which predicts every token; nanoGPT, a clone of which
+`--nanogpt` names, runs in Hugging Face's Python.
 
 Every contender is a process that stays alive and takes turns of `--seconds`, so that drift of the
 machine hits all alike; tokens/s (positions, padding included) are medians over `--rounds`. What
@@ -31,11 +35,12 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from absl import logging
 
+from benchmarks import causal_step_scripts
 from benchmarks import train_step_scripts as scripts
 from roots_tf import models, program
 from roots_tf.models import flops
@@ -46,12 +51,14 @@ BATCHES = {
     128: {"tiny": 32, "mini": 32, "small": 16, "medium": 8, "base": 8, "large": 4},
     512: {"tiny": 8, "mini": 8, "small": 4, "medium": 4, "base": 2, "large": 1},
 }
+SCRIPTS = {"masked_lm": scripts.SCRIPTS, "causal_lm": causal_step_scripts.SCRIPTS}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of the benchmark."""
 
+    objective: Literal["masked_lm", "causal_lm"] = program.flag("masked_lm", help="of the step")
     sizes: tuple[str, ...] = program.flag(("tiny", "mini", "small", "base"), help="model sizes")
     lengths: tuple[str, ...] = program.flag(("128", "512"), help="sequence lengths")
     batch_size: int = program.flag(0, help="sequences; 0: by size and length, as two cores bear")
@@ -60,6 +67,7 @@ class Config:
     hugging_face: str = program.flag("", help="Python with torch and transformers")
     keras_hub: str = program.flag("", help="Python with keras-hub")
     tf_models: str = program.flag("", help="Python with tf-models-official")
+    nanogpt: str = program.flag("", help="clone of karpathy/nanoGPT")
     only: tuple[str, ...] = program.flag(
         (), help="comma-separated; only peers with one of these in their name; ours is always there"
     )
@@ -90,17 +98,20 @@ class Contender(NamedTuple):
 
 def contenders(config: Config) -> dict[Contender, str]:
     """Every contender with its Python, ours first."""
+    causal = config.objective == "causal_lm"
     pythons = {
         scripts.OURS: sys.executable,
         "hugging_face": config.hugging_face,
         "keras_hub": config.keras_hub,
-        "tf_models": config.tf_models,
+        "tf_models": "" if causal else config.tf_models,
+        "nanogpt": config.hugging_face if causal and config.nanogpt else "",
     }
+    gathers = {"hugging_face": (False, True)} if not causal else {}
     found = {
         Contender(library, precision, compiled, gathered): python
         for library, python in pythons.items()
         if python
-        for gathered in ((False, True) if library == "hugging_face" else (False,))
+        for gathered in gathers.get(library, (False,))
         for compiled in (False, True)
         for precision in ("float32", "bfloat16")
     }
@@ -171,33 +182,47 @@ def main(config: Config) -> None:
     """Runs ours and the peers named, for every size and length."""
     found = []
     for length, size in itertools.product(map(int, config.lengths), config.sizes):
-        encoder = models.EncoderConfig.of_size(
-            size, vocabulary_size=config.vocab_size, max_sequence_length=length
-        )
-        batch_size = config.batch_size or BATCHES.get(length, BATCHES[512])[size]
-        predictions = config.max_predictions_per_seq
-        work = flops.step_flops(encoder, batch_size, length, predictions)
-        print(
-            f"\n{size}, {batch_size} sequences of {length} tokens with {predictions} predictions: "
-            f"{work / 1e9:,.0f} GFLOP a step\n"
-            f"{'':<46}{'tokens/s':>10}{'spread':>8}{'of ours':>9}{'of peak':>9}",
-            flush=True,
-        )
-        spec = {"size": size, "length": length, "batch_size": batch_size}
-        spec |= {"predictions": predictions, "vocab_size": config.vocab_size}
-        spec |= {k: v for k, v in dataclasses.asdict(encoder).items() if k not in spec}
+        spec, work = asked(config, size, length)
         every = contenders(config)
         ours = [c for c in every if is_reference(c)]
         peers = [c for c in every if not is_reference(c)]
         for first in range(0, max(len(peers), 1), config.together):
             group = {c: every[c] for c in ours + peers[first : first + config.together]}
             with tempfile.TemporaryDirectory() as scratch:
-                rows = measure(config, spec, group, work / (batch_size * length), Path(scratch))
+                rows = measure(config, spec, group, work, Path(scratch))
             for row in rows:
                 print(line(row), flush=True)
             found += [row | {"group": first // config.together} for row in rows]
             if config.output:
                 files.write_json(config.output, found)
+
+
+def asked(config: Config, size: str, length: int) -> tuple[dict, float]:
+    """What the scripts are told, and the FLOPs of a token; prints the head of the table."""
+    causal, batch_size = config.objective == "causal_lm", config.batch_size
+    encoder = models.EncoderConfig.of_size(
+        size,
+        preset="gpt2" if causal else "bert",
+        vocabulary_size=config.vocab_size,
+        max_sequence_length=length,
+    )
+    batch_size = batch_size or BATCHES.get(length, BATCHES[512])[size]
+    predictions = length if causal else config.max_predictions_per_seq
+    if causal:
+        work = flops.causal_step_flops(encoder, batch_size, length)
+    else:
+        work = flops.step_flops(encoder, batch_size, length, predictions)
+    print(
+        f"\n{size}, {batch_size} sequences of {length} tokens with {predictions} predictions: "
+        f"{work / 1e9:,.0f} GFLOP a step\n"
+        f"{'':<46}{'tokens/s':>10}{'spread':>8}{'of ours':>9}{'of peak':>9}",
+        flush=True,
+    )
+    spec = {"size": size, "length": length, "batch_size": batch_size}
+    spec |= {"predictions": predictions, "vocab_size": config.vocab_size}
+    spec |= {"nanogpt": config.nanogpt, "objective": config.objective}
+    spec |= {k: v for k, v in dataclasses.asdict(encoder).items() if k not in spec}
+    return spec, work / (batch_size * length)
 
 
 def measure(config: Config, spec: dict, group: dict, flops_a_token: float, scratch: Path) -> list:
@@ -209,7 +234,7 @@ def measure(config: Config, spec: dict, group: dict, flops_a_token: float, scrat
     processes, failed = {}, {}
     for number, (contender, python) in enumerate(group.items()):
         arguments = json.dumps(spec | contender._asdict() | {"batches": batches})
-        script = scripts.HARNESS + scripts.SCRIPTS[contender.library]
+        script = scripts.HARNESS + SCRIPTS[spec["objective"]][contender.library]
         process = Process([python, "-c", script, arguments], scratch / f"{number}.txt")
         began = time.monotonic()
         reason = process.start(config.patience)
@@ -258,6 +283,11 @@ def write_batches(spec: dict, seed: int, scratch: Path, count: int = 4) -> list[
     rows, length, predictions = spec["batch_size"], spec["length"], spec["predictions"]
     paths = []
     for number in range(count):
+        if spec["objective"] == "causal_lm":  # the ids and, one further, what each predicts
+            ids = rng.integers(1000, spec["vocab_size"], [rows, length + 1]).astype("int32")
+            paths.append(str(scratch / f"batch-{number}.npz"))
+            np.savez(paths[-1], token_ids=ids)
+            continue
         tokens = rng.integers(length - length // 10, length, rows)
         tokens[0] = length - 1
         inside = np.arange(length) < tokens[:, None]  # [B, L]

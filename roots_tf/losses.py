@@ -98,7 +98,7 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return compiled(logits)
 
 
-BLOCK_BYTES = 1 << 26  # of float32 logits that are there at once: 64 MB
+BLOCK_BYTES = 1 << 27  # of float32 logits that are there at once: 128 MB
 
 
 def projected_cross_entropy(

@@ -92,6 +92,26 @@ def allow(scores: tf.Tensor, past: Past, settings: Settings, ids: Ids) -> tf.Ten
     return scores
 
 
+def likeliest(
+    logits: tf.Tensor, settings: Settings, ids: Ids
+) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """The likeliest tokens of all, int32 [B], and whether each of them may come, bool [].
+
+    Where they may, greedy decoding needs no pass over all scores that forbids a few.
+
+    Args:
+        logits: float32 [B, V].
+        settings: for those that draw, or that look at tokens before, there is no such answer: None.
+        ids: as for `allow`.
+    """
+    past = settings.repetition_penalty, settings.min_new_tokens, settings.no_repeat_ngram
+    if settings.decoding != "greedy" or past != (1, 0, 0):
+        return None
+    found = tf.argmax(logits, -1, tf.int32)
+    may_come = tf.constant(~_never(ids, logits.shape[-1]))
+    return found, tf.reduce_all(tf.gather(may_come, found))
+
+
 def _never(ids: Ids, size: int) -> np.ndarray:
     """Bool [V]: ids that come at no step."""
     num_tokens = size if ids.num_tokens is None else ids.num_tokens

@@ -111,13 +111,20 @@ def take(
     """
     column = state.prompt_length + state.step
     past = Past(state.token_ids, state.padding_mask, column, state.step)
-    scores = constraints.penalise(state.logits, past, settings)
-    scores = constraints.allow(scores, past, settings, ids)
-    chosen = samplers.choose(scores, state.seeds, state.step, settings, rows)  # [B]
+
+    def choose():
+        scores = constraints.penalise(state.logits, past, settings)
+        scores = constraints.allow(scores, past, settings, ids)
+        return samplers.choose(scores, state.seeds, state.step, settings, rows)
+
+    likeliest = constraints.likeliest(state.logits, settings, ids)
+    if likeliest is None:
+        chosen = choose()  # [B]
+    else:
+        chosen = tf.cond(likeliest[1], lambda: likeliest[0], choose)
     ended = state.finished | (chosen == ids.eos)
     written = tf.where(ended, ids.pad, chosen)
-    chance = tf.gather(tf.nn.log_softmax(state.logits), chosen, batch_dims=1)
-    chance = tf.where(state.finished, 0.0, chance)
+    chance = tf.where(state.finished, 0.0, _log_probability(state.logits, chosen))
     here = tf.range(tf.shape(state.token_ids)[1]) == column  # [Lmax]
     now = tf.range(tf.shape(state.log_probabilities)[1]) == state.step  # [T]
     padding_mask = state.padding_mask | (here & ~ended[:, None])
@@ -131,6 +138,20 @@ def take(
         lengths=state.lengths + tf.cast(~ended, tf.int32),
         log_probabilities=tf.where(now, chance[:, None], state.log_probabilities),
         full=state.full | full,
+    )
+
+
+def _log_probability(logits: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """Of ids [B], by logits [B, V]: float32 [B].
+
+    The probability itself takes one pass where its logarithm takes four; only an id that the model
+    all but excludes, as a constraint may leave, has a probability that float32 has no number for.
+    """
+    chances = tf.gather(tf.nn.softmax(logits), chosen, batch_dims=1)
+    return tf.cond(
+        tf.reduce_all(chances > 1e-30),
+        lambda: tf.math.log(chances),
+        lambda: tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=1),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import generation
-from roots_tf.generation import Settings
+from roots_tf.generation import Settings, loop
 from roots_tf.models import CausalLM, EncoderConfig
 from roots_tf.serving.allowed_ops import ALLOWED
 from roots_tf.storage.files import InputError
@@ -143,3 +143,9 @@ def test_prompts_are_checked_by_number():
     ):
         with pytest.raises(InputError, match=message):
             generation.check_prompts(prompts, 12, 2)
+
+
+def test_what_is_all_but_excluded_has_a_log_probability_too():
+    logits = tf.constant([[0.0, -200.0], [0.0, 0.0]])
+    found = loop._log_probability(logits, tf.constant([1, 0]))
+    np.testing.assert_allclose(found, [-200.0, -np.log(2)], rtol=1e-6)

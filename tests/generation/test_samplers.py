@@ -74,6 +74,24 @@ def test_the_nucleus_of_many_ids_is_that_of_a_full_sort(seed, share, spread):
         assert len(difference) <= 1  # a rounding at the very edge
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.floats(0.02, 1), st.sampled_from([3, 40, 10**6]))
+def test_counting_by_keys_ends_where_a_sort_does(seed, share, levels):
+    """To the id, also where many weigh the same: 3 or 40 different logits among 900 ids."""
+    rng = np.random.default_rng(seed)
+    logits = (rng.integers(0, levels, [4, 900]) * [[0.1], [3 / levels], [0.0], [60 / levels]]) % 70
+    weights = samplers.filtered(tf.constant(logits, tf.float32), Settings())
+    for keys in (weights, samplers._nearness(weights)):
+        wanted = [max(1, round(share * int(row.sum()))) for row in weights.numpy()]
+        found = samplers._counted(weights, keys, tf.constant(wanted, tf.int64)).numpy()
+        for row, of_row, least, last in zip(
+            weights.numpy(), keys.numpy(), wanted, found, strict=True
+        ):
+            order = np.argsort(-of_row, kind="stable")
+            reached = np.cumsum(row[order])
+            assert last == order[np.searchsorted(reached, least)]
+
+
 def drawn(logits, count, **filters):
     """Ids that `count` rows of the same logits draw, each from a seed of its own."""
     rows = tf.repeat(tf.constant(logits, tf.float32), count, 0)

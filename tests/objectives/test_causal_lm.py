@@ -78,15 +78,18 @@ def test_a_window_holds_earlier_tokens_only():
 SHALLOW = models.EncoderConfig(**{**vars(GPT2), "num_layers": 1})
 
 
-def train(strategy=None, accumulate_steps=1, whole=False, config=SHALLOW, scaled=False):
+def train(
+    strategy=None, accumulate_steps=1, whole=False, config=SHALLOW, scaled=False,
+    model_of=models.CausalLM, task_of=CausalLMTask, batch_of=causal_batch,
+):  # fmt: skip
     """Weights and sums after a few steps."""
     strategy = strategy or strategies.make_strategy("one_device")
     with strategy.scope():
-        model = models.CausalLM(config, seed=3)
+        model = model_of(config, seed=3)
         variables = [v.value for v in model.trainable_variables]
         loss_scale = optimizers.LossScale() if scaled else None
         train_step = TrainStep(
-            CausalLMTask(model),
+            task_of(model),
             optimizers.AdamW(variables, 0.01),
             lambda step: tf.constant(1e-3),
             seed=1,
@@ -96,7 +99,7 @@ def train(strategy=None, accumulate_steps=1, whole=False, config=SHALLOW, scaled
         )
         call = tf.function(train_step, jit_compile=True if whole else None)
         sums = [
-            call(local_part(causal_batch(step, 8, L, V), 1, 0), tf.constant(step, tf.int64))
+            call(local_part(batch_of(step, 8, L, V), 1, 0), tf.constant(step, tf.int64))
             for step in range(2)
         ]
     flat = np.concatenate([v.numpy().ravel() for v in model.trainable_variables])
@@ -166,8 +169,9 @@ def pretrained(folder, examples, **flags):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_to_the_same_bits(contiguous, tmp_path, monkeypatch):
-    flags = {"dropout": 0.1, "max_seq_length": 32}
+@pytest.mark.parametrize("asked", [{}, {"objective": "masked_and_causal", "causal_share": 0.4}])
+def test_a_run_goes_on_to_the_same_bits(contiguous, tmp_path, monkeypatch, asked):
+    flags = {"dropout": 0.1, "max_seq_length": 32} | asked
     report = pretrained(tmp_path / "whole", contiguous.folder, **flags)
     assert report["causal_lm_loss"] < 9 and "causal_lm_accuracy" in report
     saved = json.loads((tmp_path / "whole/config.json").read_text())

@@ -10,8 +10,9 @@ from roots_tf import examples, models, objectives
 from roots_tf.objectives.causal_lm_task import CausalLMTask
 from roots_tf.objectives.masked_and_causal_rows import is_causal
 from roots_tf.objectives.masked_and_causal_task import MaskedAndCausalTask
+from roots_tf.training import strategies
 from tests.batches import causal_batch
-from tests.objectives.test_causal_lm import GPT2, L, V, pretrained
+from tests.objectives.test_causal_lm import GPT2, L, V, pretrained, train
 
 OBJECTIVE = objectives.MaskedAndCausal(causal_share=0.25)
 
@@ -83,6 +84,43 @@ def test_each_loss_is_that_of_its_own_and_looks_its_own_way():
     ids = tf.concat([batch["token_ids"][:, :1], tf.zeros([4, L - 1], tf.int32)], 1)
     after = model.masked_lm_logits(first | {"token_ids": ids}).numpy()
     assert np.abs(before - after).max(-1).max() > 0  # the first token sees later ones
+
+
+def turns(step, rows, length, vocabulary):
+    """A batch of one kind, as a run has it: even steps are masked ones."""
+    batch, rng = causal_batch(step, rows, length, vocabulary), np.random.default_rng(step)
+    batch["next_token_weights"] *= step % 2
+    chosen = rng.integers(0, length // 2, [rows, 3]).astype("int32")  # these are never padding
+    return batch | {
+        "masked_token_ids": batch["token_ids"],
+        "masked_lm_positions": tf.constant(chosen),
+        "masked_lm_ids": tf.gather(batch["token_ids"], chosen, batch_dims=1),
+        "masked_lm_weights": tf.fill([rows, 3], float(1 - step % 2)),
+    }
+
+
+BOTH = {
+    "model_of": models.MaskedAndCausalLM, "task_of": MaskedAndCausalTask, "batch_of": turns,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    return train(**BOTH)
+
+
+@pytest.mark.parametrize(
+    "devices, how", [(2, {}), (2, {"accumulate_steps": 2}), (1, {"whole": True})]
+)
+def test_the_update_does_not_depend_on_how_the_batch_is_cut(one_device, devices, how):
+    name = "mirrored" if devices > 1 else "one_device"
+    weights, sums = train(strategies.make_strategy(name, devices), **how, **BOTH)
+    assert np.linalg.norm(weights - one_device[0]) < 1e-6 * np.linalg.norm(weights)
+    for expected, found in zip(one_device[1], sums, strict=True):
+        for name in ("causal_lm_loss", "masked_lm_loss", "gradient_norm"):
+            assert found[name] == pytest.approx(expected[name], rel=1e-5), name
+    assert [step["masked_lm_loss"][1] for step in sums] == [24, 0]
+    assert sums[0]["causal_lm_loss"][1] == 0 < sums[1]["causal_lm_loss"][1]
 
 
 @pytest.mark.slow

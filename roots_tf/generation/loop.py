@@ -117,11 +117,8 @@ def take(
         scores = constraints.allow(scores, past, settings, ids)
         return samplers.choose(scores, state.seeds, state.step, settings, rows)
 
-    likeliest = constraints.likeliest(state.logits, settings, ids)
-    if likeliest is None:
-        chosen = choose()  # [B]
-    else:
-        chosen = tf.cond(likeliest[1], lambda: likeliest[0], choose)
+    plain = constraints.likeliest(state.logits, settings, ids)
+    chosen = choose() if plain is None else tf.cond(plain[1], lambda: plain[0], choose)  # [B]
     ended = state.finished | (chosen == ids.eos)
     written = tf.where(ended, ids.pad, chosen)
     chance = tf.where(state.finished, 0.0, _log_probability(state.logits, chosen))

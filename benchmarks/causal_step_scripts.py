@@ -4,6 +4,8 @@ All train GPT-2 with dropout 0.1 and predict every token. Ours gets rows as `pre
 document a token is of, its place in it and what it predicts; the others get ids alone.
 """
 
+from benchmarks.train_step_scripts import KERAS_RUN
+
 OURS = """
 import tensorflow as tf
 from roots_tf import models
@@ -108,7 +110,8 @@ def loss_of(ids):
     + TORCH_RUN
 )
 
-KERAS_HUB = """
+KERAS_HUB = (
+    """
 os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras, keras_hub
 import tensorflow as tf
@@ -126,20 +129,9 @@ model.compile(optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_lo
 ids = np.stack([batch["token_ids"] for batch in batches])
 inputs = {"token_ids": ids[:, :, :-1], "padding_mask": np.ones_like(ids[:, :, :-1])}
 data = tf.data.Dataset.from_tensor_slices((inputs, ids[:, :, 1:])).repeat().prefetch(1)
-
-class Clock(keras.callbacks.Callback):  # leaves the start of fit() out
-    def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds = time.perf_counter() - self.began
-
-def run(steps):
-    clock = Clock()
-    model.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[clock])
-    return clock.seconds
-
-serve(run)
 """
+    + KERAS_RUN
+)
+
 
 SCRIPTS = {"roots": OURS, "hugging_face": HUGGING_FACE, "keras_hub": KERAS_HUB, "nanogpt": NANOGPT}

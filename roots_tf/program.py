@@ -6,19 +6,15 @@ notebooks call `main(Config(...))`. What declares flags stands in `roots_tf.flag
 under the same names: `program.flag`, `program.group`, `program.make` and the others.
 """
 
-import ast
 import contextlib
-import importlib
-import importlib.util
 import os
-import pkgutil
 import select
 import signal
 import sys
 import textwrap
 import time
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import app, logging
@@ -69,11 +65,13 @@ __all__ = [
     "from_text",
     "group",
     "help_page",
+    "leave",
     "make",
     "progress",
+    "read",
     "replace",
-    "roots",
     "run",
+    "stop_in_one_line",
     "to_json",
 ]
 
@@ -128,40 +126,34 @@ def run(main, config_class: type) -> typing.NoReturn:
     if _HELP & set(sys.argv[1:]):
         print(help_page(docstring, known), end="")
         sys.exit(0)
-    for name, about in known.items():
-        _define(name, about)
+    _define(known, absl_flags.FLAGS)
 
     stop_in_one_line()
 
     def call_main(arguments):
         if rest := arguments[1:]:
-            _leave(f"found {rest} beside the flags; wanted --flag=value (quote patterns)", 2)
-        given = {name: absl_flags.FLAGS[name] for name in known if absl_flags.FLAGS[name].present}
-        values = {
-            name: tuple(f.value) if isinstance(f.value, list) else f.value
-            for name, f in given.items()
-        }
+            leave(_beside(rest), 2)
         try:
-            config = make(config_class, **values)
+            config = _config(config_class, known, absl_flags.FLAGS)
             check(config)
             main(config)
             _flush()
         except (Exception, Stopped) as error:
             if isinstance(error, MemoryError):
-                _leave("found no more memory; give less input at once, or take a larger machine", 2)
+                leave("found no more memory; give less input at once, or take a larger machine", 2)
             status = getattr(error, "exit_status", None)
             if status is not None:
-                _leave(error, status)
+                leave(error, status)
             if isinstance(error, BrokenPipeError) and not _is_read():
                 _flush()
                 sys.exit(0)
             if full := files.full_disk(error):
                 name = getattr(error, "filename", None)
                 where = f" writing {name}" if name else ""
-                _leave(f"{full}{where}: make room, then run the same command again", 2)
+                leave(f"{full}{where}: make room, then run the same command again", 2)
             raise
         except KeyboardInterrupt:
-            _leave("interrupted", 128 + signal.SIGINT)
+            leave("interrupted", 128 + signal.SIGINT)
 
     logging.set_verbosity(logging.INFO)
     # TensorFlow writes its notices to the same log, and they are not for the user of a program.
@@ -174,6 +166,39 @@ def run(main, config_class: type) -> typing.NoReturn:
     )
     sys.modules["__main__"].__doc__ = docstring  # absl shows it where it refuses a flag
     app.run(call_main, flags_parser=_parse)
+
+
+def read(config_class: type, arguments: Sequence[str]):
+    """The config that a command line means, in a process that goes on to others.
+
+    Args:
+        config_class: of the program.
+        arguments: what stands behind the program's name; `--flagfile=FILE` may be among them.
+
+    Raises:
+        FlagError: absl refuses a flag, something stands beside the flags, or see `make`.
+    """
+    known, values = flags_of(config_class), absl_flags.FlagValues()
+    absl_flags.DEFINE_string("flagfile", "", "a file of flags", flag_values=values)
+    _define(known, values)
+    try:
+        rest = values(["", *arguments])[1:]
+    except absl_flags.Error as error:
+        raise FlagError(f"{error}; --help shows the flags") from error
+    if rest:
+        raise FlagError(_beside(rest))
+    return _config(config_class, known, values)
+
+
+def _config(config_class: type, known: Mapping[str, Flag], values: absl_flags.FlagValues):
+    given = {name: values[name].value for name in known if values[name].present}
+    return make(
+        config_class, **{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+    )
+
+
+def _beside(rest: list[str]) -> str:
+    return f"found {rest} beside the flags; wanted --flag=value (quote patterns)"
 
 
 def stop_in_one_line() -> None:
@@ -241,8 +266,13 @@ def progress(stage: str):
     return report
 
 
-def _leave(message, status: int) -> typing.NoReturn:
-    """Prints one line for the user and exits."""
+def leave(message, status: int) -> typing.NoReturn:
+    """Prints one line for the user and exits.
+
+    Args:
+        message: an exception or a text.
+        status: of the process.
+    """
     logging.flush()
     line = " ".join(str(message).split())
     print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
@@ -273,7 +303,7 @@ def _parse(arguments: list[str]) -> list[str]:
     try:
         return absl_flags.FLAGS(arguments)
     except absl_flags.Error as error:
-        _leave(f"{error}; --help shows the flags", 2)
+        leave(f"{error}; --help shows the flags", 2)
 
 
 class _Names(absl_flags.ArgumentParser):
@@ -288,52 +318,23 @@ class _Names(absl_flags.ArgumentParser):
         return "comma separated list of strings"
 
 
-def _define(name: str, about: Flag) -> None:
-    """Defines the absl flag; what it is where it is not given is the config's to say."""
-    if about.choices:
-        absl_flags.DEFINE_enum(name, None, about.choices, about.help)
-    elif about.hint == tuple[str, ...]:
-        serializer = absl_flags.CsvListSerializer(",")
-        absl_flags.DEFINE(_Names(), name, None, about.help, serializer=serializer)
-    else:
-        define = {
-            str: absl_flags.DEFINE_string,
-            int: absl_flags.DEFINE_integer,
-            float: absl_flags.DEFINE_float,
-            bool: absl_flags.DEFINE_bool,
-        }[about.hint]
-        define(name, None, about.help)
-    if about.is_required:
-        absl_flags.mark_flag_as_required(name)
-
-
-def programs() -> dict[str, str]:
-    """Name of every program and the first line of its docstring, without importing any."""
-    package = importlib.util.find_spec("pipelines").submodule_search_locations
-    first_lines = {}
-    for module in sorted(pkgutil.iter_modules(package), key=lambda module: module.name):
-        source = Path(module.module_finder.path, f"{module.name}.py").read_text("utf-8")
-        first_lines[module.name] = ast.get_docstring(ast.parse(source)).splitlines()[0]
-    return first_lines
-
-
-def roots() -> None:
-    """The console script `roots`: `roots` lists the programs, `roots NAME --flags` runs one."""
-    known = programs()
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if name in ("-h", "--help", "help"):
-        print("usage: roots PROGRAM [--flags]     (roots PROGRAM --help shows the flags)\n")
-        for program, line in known.items():
-            print(f"  {program.replace('_', '-'):<18} {line}")
-        return
-    if name.replace("-", "_") not in known:
-        names = ", ".join(program.replace("_", "-") for program in known)
-        print(f"roots: found no program {name!r}; there are: {names}", file=sys.stderr)
-        sys.exit(2)
-    sys.argv[:2] = [f"roots {name}"]
-    try:
-        stop_in_one_line()
-        module = importlib.import_module(f"pipelines.{name.replace('-', '_')}")
-    except Stopped as stopped:
-        _leave(stopped, stopped.exit_status)
-    run(module.main, module.Config)
+def _define(known: Mapping[str, Flag], values: absl_flags.FlagValues) -> None:
+    """Defines absl flags; what one is where it is not given is the config's to say."""
+    define = {
+        str: absl_flags.DEFINE_string,
+        int: absl_flags.DEFINE_integer,
+        float: absl_flags.DEFINE_float,
+        bool: absl_flags.DEFINE_bool,
+    }
+    for name, about in known.items():
+        if about.choices:
+            absl_flags.DEFINE_enum(name, None, about.choices, about.help, flag_values=values)
+        elif about.hint == tuple[str, ...]:
+            commas = absl_flags.CsvListSerializer(",")
+            absl_flags.DEFINE(
+                _Names(), name, None, about.help, flag_values=values, serializer=commas
+            )
+        else:
+            define[about.hint](name, None, about.help, flag_values=values)
+        if about.is_required:
+            absl_flags.mark_flag_as_required(name, flag_values=values)

@@ -1,15 +1,13 @@
 """README and docs: links lead somewhere, and the flags that commands show exist."""
 
-import functools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import roots_tf
 from roots_tf import program
+from roots_tf.commands import load, programs
 
 ROOT = Path(roots_tf.__file__).parents[1]
 PAGES = [
@@ -65,19 +63,11 @@ def test_commands():
     ]
 
 
-@functools.cache
-def flags_of(name: str) -> set[str]:
-    """Flags that `roots NAME --help` shows."""
-    code = "from roots_tf import program; program.roots()"
-    command = [sys.executable, "-c", code, name, "--help"]
-    printed = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
-    return set(re.findall(r"^ +(?:-\w,)?--(?:\[no\])?(\w+)", printed, re.MULTILINE))
-
-
 @each_page
 def test_flags_of_commands_exist(page):
-    programs = {name.replace("_", "-") for name in program.programs()}
+    known = {name.replace("_", "-") for name in programs()}
     for name, arguments in commands(page.read_text("utf-8")):
-        assert name in programs, name
+        assert name in known, name
         shown = set(re.findall(r"(?:^|[\s`])--(\w+)", arguments)) - {"help", "flagfile"}
-        assert shown <= flags_of(name), f"{name} has no {sorted(shown - flags_of(name))}"
+        flags = set(program.flags_of(load(name).Config))
+        assert shown <= flags, f"{name} has no {sorted(shown - flags)}"

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     **{module: set() for module in BASE},
     "storage": {"flags"},
     "program": {"flags", "storage"},
+    "commands": {"program"},
     "stages": {"storage"},
     "corpus": {"features", "lazy", "memory", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
@@ -120,7 +121,7 @@ def loaded_by(code: str, modules: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(
     "code",
-    ["import roots_tf.program", "sys.argv[1:] = []; import roots_tf.program as p; p.roots()"],
+    ["import roots_tf.program", "sys.argv[1:] = []; import roots_tf.commands as p; p.roots()"],
     ids=["import", "roots"],
 )
 def test_the_package_and_the_list_of_programs_load_nothing_heavy(code):

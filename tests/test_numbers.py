@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from pipelines import pretrain
-from roots_tf import program
+from roots_tf import commands, program
 from roots_tf.storage import files
 from roots_tf.training.durations import steps_of
 
-PROGRAMS = sorted(program.programs())
+PROGRAMS = sorted(commands.programs())
 VALUES = {str: "x", tuple[str, ...]: ("x",)}  # of flags that are required
 
 
@@ -75,7 +75,7 @@ def test_what_is_beyond_the_bounds_is_refused(name):
 def test_a_program_refuses_before_it_reads_or_writes(program_name, number, tmp_path):
     arguments = [number, f"--input={tmp_path}/none", f"--output={tmp_path}/out", "--tokenizer=t"]
     arguments = arguments if program_name == "build-examples" else arguments[:-1]
-    code = "from roots_tf.program import roots; roots()"
+    code = "from roots_tf.commands import roots; roots()"
     done = subprocess.run(
         [sys.executable, "-c", code, program_name, *arguments], capture_output=True, text=True
     )

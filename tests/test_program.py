@@ -10,10 +10,10 @@ from typing import Literal
 import pytest
 
 import roots_tf
-from roots_tf import program
+from roots_tf import commands, program
 
 ROOT = Path(roots_tf.__file__).parents[1]
-ROOTS = [sys.executable, "-c", "from roots_tf.program import roots; roots()"]
+ROOTS = [sys.executable, "-c", "from roots_tf.commands import roots; roots()"]
 
 SCRIPT = '''"""Sails to a place.
 
@@ -333,13 +333,13 @@ def test_roots_lists_the_programs_with_a_line_each():
         done = run(*ROOTS, *arguments)
         assert done.returncode == 0
         listed = {line.split()[0]: line for line in done.stdout.splitlines()[2:]}
-        assert sorted(listed) == sorted(name.replace("_", "-") for name in program.programs())
-        assert listed["curate"].endswith(program.programs()["curate"])
+        assert sorted(listed) == sorted(name.replace("_", "-") for name in commands.programs())
+        assert listed["curate"].endswith(commands.programs()["curate"])
         assert all(len(line.split()) > 3 for line in listed.values())
 
 
 def test_roots_does_not_import_the_programs():
-    code = "import sys; from roots_tf.program import roots; roots(); print(sys.modules.keys())"
+    code = "import sys; from roots_tf.commands import roots; roots(); print(sys.modules.keys())"
     modules = run(sys.executable, "-c", code).stdout
     assert "'pipelines.curate'" not in modules
     assert "'tensorflow'" not in modules

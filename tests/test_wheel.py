@@ -40,10 +40,10 @@ def test_programs_run_from_the_wheel_alone(site, tmp_path):
                 assert str(path.relative_to(ROOT)) in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
     metadata = next(site.glob(f"roots_tf-{roots_tf.__version__}.dist-info"))
-    assert "roots = roots_tf.program:roots" in (metadata / "entry_points.txt").read_text()
+    assert "roots = roots_tf.commands:roots" in (metadata / "entry_points.txt").read_text()
     code = (
-        "import sys; sys.argv = ['roots']; from roots_tf import program; program.roots();"
-        "print(program.__file__)"
+        "import sys; sys.argv = ['roots']; from roots_tf import commands; commands.roots();"
+        "print(commands.__file__)"
     )
     listed = run("-c", code, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(site)})
     assert str(site) in listed

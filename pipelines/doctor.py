@@ -59,8 +59,9 @@ def read(config: Config) -> findings.RunRecord:
     path, report = folder / "plan.json", folder / "report.json"
     if not path.exists() or not (plan := schema.read_object(path)).get("phases"):
         raise files.InputError(
+            "wrong-folder",
             f"found no {path} with the phases of a run; wanted the output folder of pretrain: give "
-            "the folder that its --output named"
+            "the folder that its --output named",
         )
     schema.read(path, training.Phases, others_may_stand=True)
     if report.exists():

@@ -10,13 +10,14 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "stops", "words"}
+BASE = {"features", "flags", "lazy", "losses", "memory", "mistakes", "seeds", "stops", "words"}
 ROOM_BASE = BASE | {"program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "storage": {"flags"},
-    "program": {"flags", "storage"},
+    "flags": {"mistakes"},
+    "storage": {"flags", "mistakes"},
+    "program": {"flags", "mistakes", "storage"},
     "commands": {"program"},
     "stages": {"storage"},
     "corpus": {"features", "lazy", "memory", "stages", "storage", "words"},

@@ -41,7 +41,7 @@ class Config:
 
 def main(config):
     if config.crew < 0:
-        raise files.InputError("found a crew of\\n-1; wanted 0 or more")
+        raise files.InputError("number-out-of-range", "found a crew of\\n-1; wanted 0 or more")
     if config.crew == 13:
         raise RuntimeError("a bug")
     if config.crew == 99:
@@ -133,7 +133,7 @@ def test_a_flag_file(script, tmp_path):
 def test_a_mistake_of_the_user_is_one_line(script):
     done = sail(script, "--to=Lima", "--crew=-1")
     assert done.returncode == 2
-    assert done.stderr == "sail.py: found a crew of -1; wanted 0 or more\n"
+    assert done.stderr == "sail.py: found a crew of -1; wanted 0 or more [number-out-of-range]\n"
 
 
 def test_a_bug_keeps_its_traceback(script):

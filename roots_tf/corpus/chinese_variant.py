@@ -29,7 +29,9 @@ def _converter(configuration: str):
         import opencc
     except ImportError as error:
         raise InputError(
-            "found no opencc, which the step chinese_variant needs; pip install 'roots-tf[chinese]'"
+            "missing-extra",
+            "found no opencc, which the step chinese_variant needs; pip install "
+            "'roots-tf[chinese]'",
         ) from error
     return opencc.OpenCC(configuration).convert
 
@@ -52,8 +54,9 @@ class ChineseVariant:
     def __post_init__(self):
         if self.to not in VARIANTS:
             raise InputError(
+                "no-such-choice",
                 f"found to = {self.to!r} in the step chinese_variant; wanted one of "
-                f"{list(VARIANTS)}"
+                f"{list(VARIANTS)}",
             )
         _converter("t2s")  # what is not installed is missed before anything is read
 

@@ -29,8 +29,9 @@ def _detector() -> types.ModuleType:
         import pycld2
     except ImportError as error:
         raise InputError(
+            "missing-extra",
             "found no pycld2, which identifies languages; wanted for the step 'language': "
-            "pip install 'roots-tf[curation]'"
+            "pip install 'roots-tf[curation]'",
         ) from error
     return pycld2
 

@@ -93,7 +93,9 @@ class Markup:
     def __post_init__(self):
         wrong = {name: value for name, value in vars(self).items() if value not in ACTIONS}
         if wrong:
-            raise InputError(f"found {wrong} in the step markup; wanted one of {list(ACTIONS)}")
+            raise InputError(
+                "no-such-choice", f"found {wrong} in the step markup; wanted one of {list(ACTIONS)}"
+            )
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """See `documents.DocumentStep`."""

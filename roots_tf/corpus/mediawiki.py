@@ -182,8 +182,9 @@ def _article(page: dict[str, str], base: str, max_chars: int, tally: Tally) -> I
 
 def _no_dump(path: str, found: str) -> InputError:
     return InputError(
+        "wrong-format",
         f"found no MediaWiki dump in {path} ({found}); wanted the XML that Special:Export or "
-        "dumps.wikimedia.org gives: convert it to text, or leave it out"
+        "dumps.wikimedia.org gives: convert it to text, or leave it out",
     )
 
 

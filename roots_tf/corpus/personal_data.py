@@ -345,8 +345,9 @@ class PersonalData:
     def __post_init__(self):
         if unknown := sorted(set(self.kinds) - set(KINDS)):
             raise InputError(
+                "no-such-choice",
                 f"found {unknown} in the kinds of the step personal_data; wanted some of "
-                f"{list(KINDS)}"
+                f"{list(KINDS)}",
             )
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:

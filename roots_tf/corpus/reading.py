@@ -208,9 +208,10 @@ def _json_lines(
         yield _from_record(text, record.get(source_field), record, name)
     if first_problem and not good and first_problem[0] != "too_long":
         raise InputError(
+            "no-such-column",
             f"found no JSON object with a string {text_field!r} on any line of {span.path} "
             f"(first: {first_problem[1]!r}); wanted JSON lines, one object a line; "
-            "name the field with --text_field, or give a plain text file another suffix"
+            "name the field with --text_field, or give a plain text file another suffix",
         )
 
 
@@ -221,8 +222,9 @@ def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Docu
         columns = file.schema_arrow.names
         if text_field not in columns:
             raise InputError(
+                "no-such-column",
                 f"found no column {text_field!r} in {span.path}, which has {columns}; "
-                "name the column of the text with --text_field"
+                "name the column of the text with --text_field",
             )
         end = file.num_row_groups if span.end < 0 else span.end
         wanted = {text_field, source_field, "language", "markup", "metadata", *_METADATA}
@@ -276,8 +278,9 @@ def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
     marked = encodings.byte_order_mark(data[:4])[0]
     if data.startswith(_BINARY) or (b"\0" in data[:1024] and not marked):
         raise InputError(
+            "wrong-format",
             f"found a binary file in {path} ({data[:8]!r}); wanted HTML: leave it out, or give it "
-            "the suffix of what it is"
+            "the suffix of what it is",
         )
     if data and not data.isspace():
         yield Document(web_pages.decode(data), name, markup="html")
@@ -325,7 +328,9 @@ def plan(
         try:
             spans = list(_spans(path, layout, task_bytes, encodings.python_name(encoding)))
         except OSError as error:
-            raise InputError(f"could not read {path}: {error.strerror}; leave it out") from error
+            raise InputError(
+                "unreadable-file", f"could not read {path}: {error.strerror}; leave it out"
+            ) from error
         for span, size in spans:
             if not tasks or size > room:
                 tasks.append([])

@@ -46,8 +46,9 @@ class RepeatedParagraphs:
     def __post_init__(self):
         if self.documents < 1 or self.min_chars < 0:
             raise files.InputError(
+                "wrong-recipe",
                 f"found {self}; wanted documents of 1 or more and min_chars of 0 or more; correct "
-                "the step repeated_paragraphs of the recipe"
+                "the step repeated_paragraphs of the recipe",
             )
 
 

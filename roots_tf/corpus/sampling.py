@@ -48,7 +48,8 @@ class Sample:
     def __post_init__(self):
         def correct(found, wanted):
             return files.InputError(
-                f"found {found}; wanted {wanted}; correct the step sample of the recipe"
+                "wrong-recipe",
+                f"found {found}; wanted {wanted}; correct the step sample of the recipe",
             )
 
         if not 0 < self.keep <= 1 or self.documents < 0 or not 0 <= self.alpha <= 1:

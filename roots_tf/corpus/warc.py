@@ -88,7 +88,8 @@ class _Bytes:
         self.damaged += 1
         if self.damaged > MAX_DAMAGED:
             raise compression.DamagedFileError(
-                f"found {self.damaged} damaged records in {self.path}; the rest was left out"
+                "file-damaged",
+                f"found {self.damaged} damaged records in {self.path}; the rest was left out",
             )
         while data := self.peek(compression.BLOCK_BYTES):
             if (at := data.find(line)) >= 0:
@@ -119,8 +120,9 @@ def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Itera
         source = _Bytes(path, start, end)
         if source.peek(1) and not source.peek(len(_MARK)) == _MARK:
             raise InputError(
+                "wrong-format",
                 f"found no WARC record at the beginning of {path} ({source.peek(20)!r}); wanted a "
-                "web archive: give the file the suffix of what it is, or leave it out"
+                "web archive: give the file the suffix of what it is, or leave it out",
             )
         while source.peek(1):
             yield from _record(source, name, max_bytes, tally)

@@ -57,10 +57,11 @@ def read(
         line += skipped
         if len(fields) != len(header):
             raise InputError(
+                "wrong-row",
                 f"found {len(fields)} fields in {path}, line {line}: {short(fields)}; wanted "
                 f"{len(header)} ({', '.join(header)}), parted by {_DELIMITERS[delimiter]}; a file "
                 "of other columns starts with a line of their names, or say their order, - for one "
-                "that is not needed: --columns=label,-,text"
+                "that is not needed: --columns=label,-,text",
             )
         own = dict(zip(header, fields, strict=True))
         yield line, {name: own.get(names[name]) for name in names}
@@ -94,7 +95,9 @@ def _header(fields, names, expected, columns: dict, where: str) -> list[str] | N
     if all(names[name] in header for name in expected):
         asked = [field for field in header if field in names.values()]
         if twice := sorted({field for field in asked if header.count(field) > 1}):
-            raise InputError(f"found column {twice[0]!r} twice in {where}; rename one of them")
+            raise InputError(
+                "named-twice", f"found column {twice[0]!r} twice in {where}; rename one of them"
+            )
         return header
     folded = {field.casefold() for field in header}
     if columns or any(name.casefold() in folded for name in names.values()):
@@ -165,8 +168,9 @@ def _csv_rows(path: str, text: str, delimiter: str) -> Iterator[Row]:
             line = rows.line_num + 1
     except csv.Error as error:
         raise InputError(
+            "wrong-row",
             f"found broken quotes in the row of {path} that begins at line {line} ({error}); "
-            'wanted CSV: quotes around a field that holds commas, and "" for a quote inside'
+            'wanted CSV: quotes around a field that holds commas, and "" for a quote inside',
         ) from error
 
 

@@ -40,9 +40,10 @@ class Room:
         """
         if num_bytes > self._free:
             raise InputError(
+                "no-memory",
                 f"found {what} in {self._path}, which take {num_bytes >> 20} MiB of memory; "
                 f"wanted no more than the {self._free >> 20} MiB that are free: divide the file, "
-                "or take a machine with more memory"
+                "or take a machine with more memory",
             )
 
     def check_rows(self, rows: int, columns: int) -> None:
@@ -95,13 +96,15 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
         near = max(0, start - encodings.GUESSED_BYTES // 2)
         around = content[content.rfind(b"\n", 0, near) + 1 :]
         raise InputError(
+            "not-text",
             f"found bytes that are not {encodings.shown_name(encoding)} in {path}, line {line}, at "
-            f"offset {start} of the file; {encodings.advice(str(path), around)}"
+            f"offset {start} of the file; {encodings.advice(str(path), around)}",
         ) from error
     if "\0" in text and (encodings.guess(content) or "").startswith("utf-16"):
         raise InputError(
+            "not-text",
             f"found a NUL byte in {path}, line {text.count(chr(10), 0, text.find(chr(0))) + 1}; "
-            f"wanted text; {encodings.advice(str(path), content)}"
+            f"wanted text; {encodings.advice(str(path), content)}",
         )
     # Excel for the old Macintosh ends lines with CR alone.
     return text.replace("\r", "\n") if "\r" in text and "\n" not in text else text
@@ -116,10 +119,13 @@ def _content(path: str | Path) -> bytes:
                 room.check_text(Path(path).stat().st_size)
                 return file.read()
     except FileNotFoundError as error:
-        raise InputError(f"found no file {path}; wanted labelled examples") from error
+        raise InputError(
+            "no-such-file", f"found no file {path}; wanted labelled examples"
+        ) from error
     except OSError as error:
         raise InputError(
-            f"could not read {path}: {error.strerror}; wanted a file of labelled examples"
+            "unreadable-file",
+            f"could not read {path}: {error.strerror}; wanted a file of labelled examples",
         ) from error
     for part in compression.chunks(str(path)):
         parts.append(part)
@@ -150,13 +156,15 @@ def parse_json(text: str, where: str, wanted: str = "JSON"):
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"found {short(text)} in {where}, which is no JSON ({error}); wanted {wanted}"
+            "not-json",
+            f"found {short(text)} in {where}, which is no JSON ({error}); wanted {wanted}",
         ) from error
     if "\\ud" in text.lower() and (
         found := _SURROGATE.search(json.dumps(value, ensure_ascii=False))
     ):
         raise InputError(
-            f"found half a surrogate pair, \\u{ord(found[0]):04x}, in {where}; wanted Unicode text"
+            "not-text",
+            f"found half a surrogate pair, \\u{ord(found[0]):04x}, in {where}; wanted Unicode text",
         )
     return value
 
@@ -178,7 +186,8 @@ def no_column(names: dict[str, str], expected, found, where: str) -> InputError:
     """
     missing = next(name for name in expected if names[name] not in found)
     return InputError(
+        "no-such-column",
         f"found no column {names[missing]!r} in {where}, which has: "
         f"{', '.join(map(str, list(found)[:20])) or 'none'}; rename it there, or say which it is: "
-        f"--columns={missing}=ITS_NAME"
+        f"--columns={missing}=ITS_NAME",
     )

@@ -43,7 +43,9 @@ class EmbeddingSettings:
         name = self.default_prompt_name
         if name is not None and name not in self.prompts:
             known = ", ".join(self.prompts) or "none, as the model folder has no prompts"
-            raise InputError(f"found the prompt name {name!r}; wanted one of {known}")
+            raise InputError(
+                "no-such-choice", f"found the prompt name {name!r}; wanted one of {known}"
+            )
 
     @property
     def prompt(self) -> str:

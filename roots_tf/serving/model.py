@@ -43,7 +43,9 @@ class Model:
     def __init__(self, folder: str, name: str = "", trust: bool = False):
         self.name = name or Path(folder).resolve().name
         if not re.fullmatch(r"[^/:]+", self.name):
-            raise InputError(f"found the name {self.name!r}; wanted one without '/' and ':'")
+            raise InputError(
+                "wrong-value", f"found the name {self.name!r}; wanted one without '/' and ':'"
+            )
         self.version, self._path = highest_version(folder)
         try:
             stored = _stored(self._path)
@@ -55,12 +57,14 @@ class Model:
             raise
         except Exception as error:  # a damaged file shows itself in many ways
             raise InputError(
-                f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again"
+                "file-damaged",
+                f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again",
             ) from error
         names = sorted(set(self._definitions) & set(self._loaded.signatures))
         if not names:
             raise InputError(
-                f"found no signature in {self._path}; wanted one or more: export it again"
+                "wrong-format",
+                f"found no signature in {self._path}; wanted one or more: export it again",
             )
         self.signatures = {name: _signature(self._definitions[name]) for name in names}
         parts = ("begin", "advance", "places")
@@ -180,15 +184,17 @@ def highest_version(folder: str) -> tuple[int, Path]:
     """
     if Path(folder, "saved_model.pb").exists():
         raise InputError(
+            "wrong-folder",
             f"found a SavedModel itself in {folder}; wanted the folder of its versions, "
-            f"{Path(folder).resolve().parent}"
+            f"{Path(folder).resolve().parent}",
         )
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
     versions = {int(path.name): path for path in folders if re.fullmatch("[0-9]{1,18}", path.name)}
     if not versions:
         raise InputError(
+            "wrong-folder",
             f"found no version of a model in {folder}; wanted a folder that export wrote, with "
-            "the folder 1 in it"
+            "the folder 1 in it",
         )
     return max(versions.items())
 

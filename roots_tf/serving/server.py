@@ -327,6 +327,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
+            "cannot-listen",
             f"could not listen at {host}, port {port}: {reason}; wanted a free port of this "
-            "machine: choose another --port or --host"
+            "machine: choose another --port or --host",
         ) from error

@@ -129,8 +129,9 @@ def python_name(name: str) -> str:
 
 def _unknown(name: str) -> InputError:
     return InputError(
+        "not-text",
         f"found --encoding={name}; wanted the name of an encoding, such as GB18030, Big5, "
-        "Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R"
+        "Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R",
     )
 
 
@@ -175,8 +176,9 @@ def check_not_utf8(path: str, data: bytes, encoding: str) -> None:
     lost = len(data[:GUESSED_BYTES]) - len(text.encode())
     if beyond >= _CERTAINLY_UTF8 and lost <= 3 and "\0" not in text:  # a letter cut by the end
         raise InputError(
+            "not-text",
             f"found UTF-8 in {path}; wanted {shown_name(encoding)}, which --encoding gives: read "
-            "it in a command of its own, without --encoding"
+            "it in a command of its own, without --encoding",
         )
 
 

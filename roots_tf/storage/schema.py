@@ -158,22 +158,24 @@ class _Check:
                 given[field.name] = self.value(rest.pop(key), hints[field.name], at + key, bounds)
             elif (field.default, field.default_factory) == (dataclasses.MISSING,) * 2:
                 raise files.InputError(
-                    f"found no {at}{key} in {self.source}; wanted {_name(hints[field.name])}"
+                    "wrong-json",
+                    f"found no {at}{key} in {self.source}; wanted {_name(hints[field.name])}",
                 )
         if rest and not self.others_may_stand:
             known = ", ".join(f.name.removesuffix("_") for f in dataclasses.fields(shape))
             raise files.InputError(
-                f"found {at}{_short(sorted(rest)[0])} in {self.source}; wanted no keys but {known}"
+                "wrong-json",
+                f"found {at}{_short(sorted(rest)[0])} in {self.source}; wanted no keys but {known}",
             )
         try:
             return shape(**given)
         except files.InputError as error:  # of __post_init__, which does not know the file
-            raise files.InputError(f"{error} (in {self.source})") from error
+            raise files.InputError(error.id, f"{error} (in {self.source})") from error
 
     def _error(self, value, wanted: str, place: str) -> files.InputError:
         at = f"{place}=" if place else ""
         where = f" in {self.source}" if self.source else ""
-        return files.InputError(f"found {at}{_short(value)}{where}; wanted {wanted}")
+        return files.InputError("wrong-json", f"found {at}{_short(value)}{where}; wanted {wanted}")
 
 
 def _is_of_kind(value, hint) -> bool:

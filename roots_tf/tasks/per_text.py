@@ -47,8 +47,9 @@ class PerText(FineTuning):
         """Rows [CLS] text [SEP], or [CLS] text [SEP] text_pair [SEP], with `targets`."""
         if self.pairs and "text_pair" not in examples.columns:
             raise InputError(
+                "no-such-column",
                 f"found no text_pair in {examples.path}, and pairs in the training file; wanted "
-                "the column, which may have blank cells, in both or in neither"
+                "the column, which may have blank cells, in both or in neither",
             )
         encoded = tokenizer.encode(tables.strings(examples, "text"))
         first = None
@@ -97,7 +98,7 @@ def read_unlabelled(path: str | Path, columns: dict[str, str], encoding: str = "
         return tables.read(path, ("text",), (), columns, encoding=encoding)
     tables.refuse_columns(columns, path)
     if not lines:
-        raise InputError(f"found no text in {path}; wanted a text a line")
+        raise InputError("empty-input", f"found no text in {path}; wanted a text a line")
     return Table({"text": [line for _, line in lines]}, [n for n, _ in lines], str(path))
 
 
@@ -127,8 +128,9 @@ def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarra
     for row, label in enumerate(labels):
         if label not in index:
             raise InputError(
+                "no-such-label",
                 f"found label {label!r} in {examples.where(row)}; wanted one of the {len(names)} "
-                f"labels of the training file: {', '.join(names[:10])}"
+                f"labels of the training file: {', '.join(names[:10])}",
             )
     return np.array([index[label] for label in labels], np.int32)
 

@@ -72,6 +72,7 @@ def roots() -> None:
         return
     if name.replace("-", "_") not in known:
         names = ", ".join(listed.replace("_", "-") for listed in known)
+        sys.argv[0] = "roots"
         program.leave(f"found no program {name!r}; there are: {names}", 2, "no-such-program")
     sys.argv[:2] = [f"roots {name}"]
     try:

@@ -193,7 +193,7 @@ def _minhash():
     except ImportError as error:
         raise files.InputError(
             "missing-extra",
-            "the step near_duplicates needs the package rensa, which is not installed; "
+            "found no rensa, which the step near_duplicates needs; "
             "pip install 'roots-tf[curation]'",
         ) from error
     return rensa.RMinHash

@@ -156,7 +156,9 @@ def check(served: ServedGraph, saved_model: Path, expected: Expected, ids: dict)
         given, right = outputs["ids"][name].tolist(), value.numpy().tolist()
         if where := difference(given, right, tolerance, precise):
             raise InputError(
-                "export-differs", f"the saved model's ids give another {name} than Python ({where})"
+                "export-differs",
+                f"the saved model's ids give another {name} than Python ({where}): nothing was "
+                "exported",
             )
 
 
@@ -180,7 +182,8 @@ def _outputs(saved_model: Path, texts: dict[str, list], ids: dict) -> dict[str, 
         if run.returncode:
             last = "".join(run.stderr.strip().splitlines()[-1:]) or f"status {run.returncode}"
             raise InputError(
-                "export-differs", f"the saved model does not load in a fresh process: {last}"
+                "export-differs",
+                f"the saved model does not load in a fresh process ({last}): nothing was exported",
             )
         for name, values in np.load(paths[2], allow_pickle=True).items():
             signature, _, output = name.partition("/")

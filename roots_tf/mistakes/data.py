@@ -14,7 +14,8 @@ MISTAKES = {
     "no-such-step": Mistake(
         "A recipe names a step that there is not",
         'The `name` of a step is misspelt: `name = "near_duplicate"` for `near_duplicates`.',
-        "`docs/curate.md` lists the steps and what each does.",
+        "`docs/curate.md` lists the steps and what each does. A step of your own is a line in the "
+        "code.",
     ),
     "nothing-kept": Mistake(
         "Curation dropped every document",
@@ -58,7 +59,7 @@ MISTAKES = {
         "A name stands twice where each may stand once",
         "Two columns, labels, tokens, questions or weights have one name, and one of them would "
         "be lost in silence.",
-        "Rename or remove one of the two.",
+        "Rename or remove one of the two; `sort FILE | uniq -d` finds lines that stand twice.",
     ),
     "wrong-conversation": Mistake(
         "A conversation, or the template that writes it, is not in order",

@@ -81,7 +81,7 @@ MISTAKES = {
         "The suffix of a file says nothing that is known",
         "How a file is read follows from its suffix: `.tsv`, `.csv`, `.jsonl`, `.parquet`, `.txt` "
         "and others, each also compressed (`.gz`). `train.tvs` or `train.xlsx` has none of them.",
-        "Rename a misspelt file. Save a spreadsheet as CSV in UTF-8.",
+        "Rename a file whose suffix is misspelt. Save a spreadsheet as CSV in UTF-8.",
     ),
     "empty-input": Mistake(
         "The input holds nothing to work on",

@@ -98,4 +98,11 @@ MISTAKES = {
         "Send it again after the seconds that `Retry-After` names; serve on more processes if it "
         "happens often.",
     ),
+    "server-failed": Mistake(
+        "The model failed to answer a request",
+        "Something went wrong that no check of the request has seen: the device ran out of "
+        "memory, or there is a bug.",
+        "The log of the server has the reason at that time. Other requests are answered as "
+        "before; please report what is no lack of memory, with the request.",
+    ),
 }

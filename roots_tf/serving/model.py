@@ -88,7 +88,11 @@ class Model:
         try:
             outputs = self._loaded.signatures[signature](**tensors)
         except tf.errors.OpError as error:
-            raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
+            raise ApiError(
+                "wrong-request" if error.error_code in HTTP_STATUS else "server-failed",
+                _reason(error),
+                HTTP_STATUS.get(error.error_code, 0),
+            ) from error
         return {name: _array(output) for name, output in sorted(outputs.items())}
 
     def begin(self, inputs: dict[str, np.ndarray]) -> list[tf.Tensor]:
@@ -124,7 +128,11 @@ class Model:
         try:
             return function(*arguments, **named)
         except tf.errors.OpError as error:
-            raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
+            raise ApiError(
+                "wrong-request" if error.error_code in HTTP_STATUS else "server-failed",
+                _reason(error),
+                HTTP_STATUS.get(error.error_code, 0),
+            ) from error
 
     def _most_state_bytes(self) -> int:
         """Bytes of the tensors that `begin` gives, where prompt and text are longest."""

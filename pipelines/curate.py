@@ -256,7 +256,8 @@ def _refuse_other_folders(output: Path) -> None:
     if "config.json" not in names and names - {claims.LOCK}:
         raise files.InputError(
             "folder-taken",
-            f"{output} holds files, but no config.json of curate; choose a new folder as --output",
+            f"found files in {output}, but no config.json of curate; wanted a new folder: choose "
+            "another --output",
         )
 
 

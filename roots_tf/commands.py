@@ -73,7 +73,10 @@ def roots() -> None:
     if name.replace("-", "_") not in known:
         names = ", ".join(listed.replace("_", "-") for listed in known)
         sys.argv[0] = "roots"
-        program.leave(f"found no program {name!r}; there are: {names}", 2, "no-such-program")
+        program.leave(
+            program.FlagError("no-such-program", f"found no program {name!r}; there are: {names}"),
+            2,
+        )
     sys.argv[:2] = [f"roots {name}"]
     try:
         program.stop_in_one_line()

@@ -134,7 +134,7 @@ def run(main, config_class: type) -> typing.NoReturn:
 
     def call_main(arguments):
         if rest := arguments[1:]:
-            leave(_beside(rest), 2, "stray-argument")
+            leave(_beside(rest), 2)
         try:
             config = _config(config_class, known, absl_flags.FLAGS)
             check(config)
@@ -142,8 +142,8 @@ def run(main, config_class: type) -> typing.NoReturn:
             _flush()
         except (Exception, Stopped) as error:
             if isinstance(error, MemoryError):
-                wanted = "give less input at once, or take a larger machine"
-                leave(f"found no more memory; {wanted}", 2, "no-memory")
+                advice = "give less input at once, or take a larger machine"
+                leave(files.InputError("no-memory", f"found no more memory; {advice}"), 2)
             status = getattr(error, "exit_status", None)
             if status is not None:
                 leave(error, status)
@@ -153,11 +153,11 @@ def run(main, config_class: type) -> typing.NoReturn:
             if full := files.full_disk(error):
                 name = getattr(error, "filename", None)
                 where = f" writing {name}" if name else ""
-                again = "make room, then run the same command again"
-                leave(f"{full}{where}: {again}", 2, "no-room")
+                advice = "make room, then run the same command again"
+                leave(files.InputError("no-room", f"{full}{where}: {advice}"), 2)
             raise
         except KeyboardInterrupt:
-            leave("interrupted", 128 + signal.SIGINT, "stopped")
+            leave(files.InputError("stopped", "interrupted"), 128 + signal.SIGINT)
 
     logging.set_verbosity(logging.INFO)
     # TensorFlow writes its notices to the same log, and they are not for the user of a program.
@@ -190,7 +190,7 @@ def read(config_class: type, arguments: Sequence[str]):
     except absl_flags.Error as error:
         raise _refused(error) from error
     if rest:
-        raise FlagError("stray-argument", _beside(rest))
+        raise _beside(rest)
     return _config(config_class, known, values)
 
 
@@ -201,8 +201,10 @@ def _config(config_class: type, known: Mapping[str, Flag], values: absl_flags.Fl
     )
 
 
-def _beside(rest: list[str]) -> str:
-    return f"found {rest} beside the flags; wanted --flag=value (quote patterns)"
+def _beside(rest: list[str]) -> FlagError:
+    return FlagError(
+        "stray-argument", f"found {rest} beside the flags; wanted --flag=value (quote patterns)"
+    )
 
 
 def stop_in_one_line() -> None:
@@ -270,18 +272,17 @@ def progress(stage: str):
     return report
 
 
-def leave(message, status: int, id: str = "") -> typing.NoReturn:
-    """Prints one line for the user, which ends in the id of the mistake, and exits.
+def leave(message, status: int) -> typing.NoReturn:
+    """Prints one line for the user and exits.
 
     Args:
-        message: an exception or a text.
+        message: an exception, whose `id` stands at the end of the line if it has one, or a text.
         status: of the process.
-        id: of the kind of mistake, see `mistakes.MISTAKES`; "": the one of the exception.
     """
     logging.flush()
     line = " ".join(str(message).split())
-    if id := id or getattr(message, "id", ""):
-        line += f" [{id}]"
+    if kind := getattr(message, "id", ""):
+        line += f" [{kind}]"
     print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
         _flush()

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from roots_tf import spelling
 from roots_tf.corpus.documents import Document
 from roots_tf.storage.files import InputError
 from roots_tf.words import language_of
@@ -56,7 +57,7 @@ class ChineseVariant:
             raise InputError(
                 "no-such-choice",
                 f"found to = {self.to!r} in the step chinese_variant; wanted one of "
-                f"{list(VARIANTS)}",
+                f"{', '.join(VARIANTS)}{spelling.suggestion(str(self.to), VARIANTS)}",
             )
         _converter("t2s")  # what is not installed is missed before anything is read
 

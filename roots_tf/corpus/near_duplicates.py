@@ -72,7 +72,8 @@ class NearDuplicates:
         if min(self.ngram, self.bands, self.rows) < 1 or not 0 < self.min_jaccard <= 1:
             raise files.InputError(
                 "wrong-recipe",
-                f"found {self}; wanted ngram, bands and rows of 1 or more and a min_jaccard above "
+                f"found ngram = {self.ngram}, bands = {self.bands}, rows = {self.rows} and "
+                f"min_jaccard = {self.min_jaccard}; wanted ngram, bands and rows of 1 or more and a min_jaccard above "
                 "0, at most 1; correct the step near_duplicates of the recipe",
             )
 

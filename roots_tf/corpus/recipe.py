@@ -21,7 +21,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from roots_tf.storage import files
+from roots_tf import spelling
+from roots_tf.storage import files, neighbours
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import Bounds
 
@@ -91,8 +92,9 @@ def load(name: str) -> list[Step]:
         names = sorted(path.stem for path in FOLDER.glob("*.toml"))
         raise InputError(
             "wrong-recipe",
-            f"could not read the recipe {name} ({error.strerror}); wanted one of {names} or the "
-            f"path of a TOML file; copy one of {FOLDER} to begin",
+            f"could not read the recipe {name} ({error.strerror}); wanted one of "
+            f"{', '.join(names)} or the path of a TOML file: copy one of {FOLDER} to begin"
+            f"{spelling.suggestion(name, names) or neighbours.suggestion(name)}",
         ) from error
     except ValueError as error:
         raise InputError(
@@ -101,7 +103,9 @@ def load(name: str) -> list[Step]:
     entries = content.get("steps")
     if list(content) != ["steps"] or not isinstance(entries, list):
         raise InputError(
-            "wrong-recipe", f"found {sorted(content)} in the recipe {path}; wanted [[steps]] tables"
+            "wrong-recipe",
+            f"found {', '.join(sorted(content)) or 'nothing'} in the recipe {path}; wanted [[steps]] "
+            "tables",
         )
     try:
         steps = [_step(entry) for entry in entries]
@@ -138,7 +142,7 @@ def _build(name: str, parameters: str):
             raise InputError(
                 "wrong-recipe",
                 f"found the parameter {parameter!r} of the step {name}; wanted one of "
-                f"{sorted(fields)}",
+                f"{', '.join(sorted(fields)) or 'none'}{spelling.suggestion(parameter, fields)}",
             )
         field = fields[parameter]
         factory = field.default_factory
@@ -179,7 +183,9 @@ def _step(entry) -> Step:
     name, languages = entry.pop("name", None), entry.pop("languages", [])
     if name not in _STEPS:
         raise InputError(
-            "no-such-step", f"found a step of name {name!r}; wanted one of {sorted(_STEPS)}"
+            "no-such-step",
+            f"found a step of name {name!r}; wanted one of {', '.join(sorted(_STEPS))}"
+            f"{spelling.suggestion(str(name), _STEPS)}",
         )
     strings = isinstance(languages, list) and all(isinstance(code, str) for code in languages)
     if not strings or (languages and name in CORPUS_STEPS):
@@ -207,8 +213,8 @@ def _check_order(names: list[str]) -> None:
     if ranks != sorted(ranks) or len(corpus) != len(set(corpus)):
         raise InputError(
             "wrong-recipe",
-            f"found the steps in the order {names}; wanted document steps before "
-            f"{list(CORPUS_STEPS)}, each of these at most once and in this order,",
+            f"found the steps in the order {', '.join(names)}; wanted document steps before "
+            f"{', '.join(CORPUS_STEPS)}, each of these at most once and in this order,",
         )
 
 

@@ -157,7 +157,8 @@ def _tensors(known: Mapping, signature: str, inputs: Mapping) -> dict[str, tenso
             tensors[name] = tf.make_tensor_proto(values, wanted[name].dtype)
         except (TypeError, ValueError) as error:
             raise InputError(
-                "wrong-request", f"the example for {name} of {signature} is wrong: {error}"
+                "wrong-request",
+                f"found an example for {name} of {signature} that is no tensor of it: {error}",
             ) from error
         shape = tf.TensorShape(wanted[name].tensor_shape)
         if not shape.is_compatible_with(tf.TensorShape(tensors[name].tensor_shape)):

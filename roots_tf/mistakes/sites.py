@@ -31,13 +31,14 @@ def sites() -> dict[str, list[str]]:
     messages: dict[str, list[str]] = {}
     for site in walk():
         for id in site.ids:
-            if site.message not in messages.setdefault(id, []):
+            messages.setdefault(id, [])
+            if any(map(str.isalpha, site.message)) and site.message not in messages[id]:
                 messages[id].append(site.message)
     return messages
 
 
 def walk(*folders: str) -> Iterator[Site]:
-    """Every place that makes an error for the user, or ends a program with a line of its own.
+    """Every place that makes an error for the user.
 
     Args:
         *folders: of this repository; none: the programs, and what they use.
@@ -77,10 +78,7 @@ def _calls(tree: ast.Module, classes: set[str]) -> Iterator[ast.Call]:
         if not isinstance(node, ast.Call):
             continue
         made = _last(node.func.body if isinstance(node.func, ast.IfExp) else node.func)
-        if made == "leave" and len(node.args) > 2:
-            message, _, kind = node.args
-            yield ast.Call(node.func, [kind, message], [], lineno=node.lineno)
-        elif made in classes - {"Stopped"}:  # which has its message itself
+        if made in classes - {"Stopped"}:  # which has its message itself
             yield node
 
 
@@ -121,4 +119,6 @@ def _text(message: ast.expr) -> str:
         return "".join(_text(part) for part in message.values)
     if isinstance(message, ast.BinOp) and isinstance(message.op, ast.Add):
         return _text(message.left) + _text(message.right)
+    if isinstance(message, ast.Call) and isinstance(message.func, ast.Attribute):
+        return _text(message.func.value)  # of `.rstrip()`
     return LEFT_OUT

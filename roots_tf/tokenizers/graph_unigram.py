@@ -39,7 +39,7 @@ class GraphUnigram(graph_words.GraphWords):
             raise files.InputError(
                 "unsupported-tokenizer",
                 "found a Unigram model with byte_fallback or without an unknown token, which has "
-                "no counterpart in the graph",
+                "no counterpart in the graph; wanted one without bytes and with an unknown token",
             )
         self._unk_id = model["unk_id"]
         self._load_trie([piece for piece, _ in model["vocab"]])

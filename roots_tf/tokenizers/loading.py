@@ -163,7 +163,7 @@ def _read_json(path: Path) -> tokenizers.Tokenizer:
             raise
         raise files.InputError(
             "not-a-tokenizer",
-            f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}",
+            f"found no tokenizer in {path} ({error}); wanted the JSON of Hugging Face `tokenizers`",
         ) from error
     for name in ("truncation", "padding"):
         if ((getattr(backend, name) or {}).get("direction") or "right") != "right":

@@ -140,8 +140,8 @@ def train(
     if tokenizer.size > vocab_size:
         raise files.InputError(
             "vocabulary-too-small",
-            f"the {'bytes' if model == 'bpe' else 'characters of the corpus'} alone give "
-            f"{tokenizer.size} ids; wanted at most {vocab_size}: raise --vocab_size",
+            f"found {tokenizer.size} ids of the "
+            f"{'bytes' if model == 'bpe' else 'characters of the corpus'} alone; wanted at most {vocab_size}: raise --vocab_size",
         )
     tokenizer.save(folder)
     return tokenizer

@@ -19,7 +19,7 @@ from roots_tf import models, program, tokenizers, training
 from roots_tf.diagnosis import diagnosis, findings
 from roots_tf.examples import manifest as examples_manifest
 from roots_tf.examples import mixture, word_starts
-from roots_tf.storage import files, schema, sources
+from roots_tf.storage import files, neighbours, schema, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read(config: Config) -> findings.RunRecord:
         raise files.InputError(
             "wrong-folder",
             f"found no {path} with the phases of a run; wanted the output folder of pretrain: give "
-            "the folder that its --output named",
+            f"the folder that its --output named{neighbours.instead(folder, path.name)}",
         )
     schema.read(path, training.Phases, others_may_stand=True)
     if report.exists():

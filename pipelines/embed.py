@@ -25,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import labelled, models, program, tasks, tokenizers
+from roots_tf import labelled, models, program, spelling, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
 from roots_tf.storage import files
@@ -76,7 +76,9 @@ def main(config: Config) -> dict:
     writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
     if writer is None:
         raise files.InputError(
-            "cannot-write", f"found --output={config.output}; wanted a .parquet or a .npy"
+            "cannot-write",
+            f"found --output={config.output}; wanted a .parquet or a .npy"
+            f"{spelling.suggestion(Path(config.output).suffix, ('.parquet', '.npy'))}",
         )
     tokenizer = tokenizers.load(config.model)
     model = models.load(config.model, config.precision)

@@ -24,7 +24,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import models, program
-from roots_tf.storage import files
+from roots_tf.storage import files, neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,8 @@ def recognise(folder: str):
     path = Path(folder)
     if not path.is_dir():
         raise files.InputError(
-            "no-such-file", f"found no folder {folder}; wanted that of a checkpoint"
+            "no-such-file",
+            f"found no folder {folder}; wanted that of a checkpoint{neighbours.suggestion(folder)}",
         )
     if (path / "model.json").exists():
         raise files.InputError(

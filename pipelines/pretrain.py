@@ -35,7 +35,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import examples, models, objectives, program, tokenizers, training
+from roots_tf import examples, models, objectives, program, spelling, tokenizers, training
 from roots_tf.examples import mixture
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.storage import files, schema, sources
@@ -129,7 +129,8 @@ def phase_configs(config: Config) -> list[Config]:
         if wrong := sorted(set(names) - set(known)):
             raise files.InputError(
                 "wrong-value",
-                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(known)}",
+                f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(known)}"
+                f"{spelling.suggestion(wrong[0], known)}",
             )
         if len(names) > len(set(names)):
             raise files.InputError(

@@ -60,8 +60,9 @@ class Decontaminate:
         if not self.evaluation_files or self.action not in ("drop", "cut") or min(sizes) < 1:
             raise files.InputError(
                 "wrong-recipe",
-                f"found action = {self.action!r}, {len(self.evaluation_files)} evaluation_files and "
-                f"a least size of {min(sizes)}; wanted evaluation_files, an action drop or cut, "
+                f"found action = {self.action!r}, {len(self.evaluation_files)} evaluation_files "
+                f"and a least size of {min(sizes)}; wanted evaluation_files, an action drop "
+                "or cut, "
                 "and sizes of 1 or more; correct the step decontaminate of the recipe",
             )
 

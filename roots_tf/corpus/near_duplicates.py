@@ -73,8 +73,9 @@ class NearDuplicates:
             raise files.InputError(
                 "wrong-recipe",
                 f"found ngram = {self.ngram}, bands = {self.bands}, rows = {self.rows} and "
-                f"min_jaccard = {self.min_jaccard}; wanted ngram, bands and rows of 1 or more and a min_jaccard above "
-                "0, at most 1; correct the step near_duplicates of the recipe",
+                f"min_jaccard = {self.min_jaccard}; wanted ngram, bands and rows of 1 or "
+                "more and a min_jaccard above 0, at most 1; correct the step near_duplicates of "
+                "the recipe",
             )
 
     def recall(self, jaccard: float) -> float:

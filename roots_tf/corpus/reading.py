@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from roots_tf import spelling
 from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
@@ -223,8 +224,9 @@ def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Docu
         if text_field not in columns:
             raise InputError(
                 "no-such-column",
-                f"found no column {text_field!r} in {span.path}, which has {columns}; "
-                "name the column of the text with --text_field",
+                f"found no column {text_field!r} in {span.path}, which has {', '.join(columns)}; "
+                "name the column of the text with --text_field"
+                f"{spelling.suggestion(text_field, columns)}",
             )
         end = file.num_row_groups if span.end < 0 else span.end
         wanted = {text_field, source_field, "language", "markup", "metadata", *_METADATA}

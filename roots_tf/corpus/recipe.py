@@ -104,8 +104,8 @@ def load(name: str) -> list[Step]:
     if list(content) != ["steps"] or not isinstance(entries, list):
         raise InputError(
             "wrong-recipe",
-            f"found {', '.join(sorted(content)) or 'nothing'} in the recipe {path}; wanted [[steps]] "
-            "tables",
+            f"found {', '.join(sorted(content)) or 'nothing'} in the recipe {path}; wanted "
+            "[[steps]] tables",
         )
     try:
         steps = [_step(entry) for entry in entries]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from roots_tf.examples import google_records, records
-from roots_tf.storage import files, schema
+from roots_tf.storage import files, neighbours, schema
 from roots_tf.storage.schema import number
 
 NAME = "manifest.json"
@@ -196,7 +196,8 @@ def load(folder: str | Path) -> dict:
         google_records.refuse(folder)
         raise files.InputError(
             "not-examples",
-            f"found no {path}; wanted a folder that build-examples has finished: run it (again)",
+            f"found no {path}; wanted a folder that build-examples has finished: run it (again)"
+            f"{neighbours.instead(folder, NAME)}",
         )
     manifest = files.read_json(path)
     found = manifest.get("format") if isinstance(manifest, dict) else None

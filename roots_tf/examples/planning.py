@@ -183,8 +183,8 @@ def open_documents(path: str) -> pq.ParquetFile:
     if missing := {"id", "text"} - set(file.schema_arrow.names):
         raise files.InputError(
             "wrong-folder",
-            f"found columns {file.schema_arrow.names} in {path}; wanted {sorted(missing)} too: "
-            "run curate on this input first",
+            f"found the columns {', '.join(file.schema_arrow.names)} in {path}; wanted "
+            f"{' and '.join(sorted(missing))} too: run curate on this input first",
         )
     return file
 

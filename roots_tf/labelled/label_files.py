@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from absl import logging
 
-from roots_tf.labelled.text_files import TABLES, lines_of, read_text, short, suffix_of
+from roots_tf import spelling
+from roots_tf.labelled.text_files import TABLES, lines_of, no_file, read_text, short, suffix_of
 from roots_tf.storage import compression, paths
 from roots_tf.storage.files import InputError
 
@@ -101,7 +102,7 @@ def rows_of_parts(parts: list[str], encoding: str) -> Iterator[tuple[str, dict]]
         InputError: a part is missing, cannot be read, or is a table.
     """
     if missing := [part for part in parts if not os.path.exists(part)]:
-        raise InputError("no-such-file", f"found no file {missing[0]}; wanted labelled examples")
+        raise no_file(missing[0])
     if any(map(os.path.isdir, parts)):
         for label, folder in _labelled_folders(parts):
             for file in _files_under(folder):
@@ -169,4 +170,7 @@ def _files_under(folder: str) -> list[str]:
 
 def other_format(path: str, suffix: str) -> InputError:
     """What to say of a file of no format that is known; `path` and `suffix` are named."""
-    return InputError("unknown-suffix", f"found {path}, with suffix {suffix!r}; wanted {_WAYS}")
+    meant = spelling.suggestion(suffix, (*TABLES, LABEL_FIRST, ".txt")) if suffix else ""
+    return InputError(
+        "unknown-suffix", f"found {path}, with suffix {suffix!r}; wanted {_WAYS}{meant}"
+    )

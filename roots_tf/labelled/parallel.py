@@ -116,7 +116,8 @@ def _rows(path: str) -> Iterator[tuple[str, object]]:
             if names != sorted(COLUMNS):
                 raise files.InputError(
                     "no-such-column",
-                    f"found columns {file.schema_arrow.names} in {path}; wanted source and target",
+                    f"found the columns {', '.join(file.schema_arrow.names)} in {path}; wanted "
+                    "source and target",
                 )
             rows = parquet.rows(file, path, names, range(file.num_row_groups))
             yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))

@@ -12,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from roots_tf import spelling
 from roots_tf.labelled import delimited, label_files
 from roots_tf.labelled.text_files import (
     Room,
     lines_of,
     no_column,
+    no_file,
     parse_json,
     read_text,
     short,
@@ -102,7 +104,8 @@ def read(
         raise InputError(
             "no-such-column",
             f"found a name for column {unknown[0]!r}; wanted names for: "
-            f"{', '.join((*required, *optional))}",
+            f"{', '.join((*required, *optional))}"
+            f"{spelling.suggestion(unknown[0], (*required, *optional))}",
         )
     names = {name: name if is_order else columns.get(name, name) for name in required + optional}
     expected = tuple(name for name in names if name in required or name in columns)
@@ -378,7 +381,7 @@ def _json_values(path: str, text: str, wanted: str) -> Iterator[tuple[int | str,
 
 def _parquet(path: str, names, expected) -> Iterator[tuple[int, dict]]:
     if not os.path.isfile(path):
-        raise InputError("no-such-file", f"found no file {path}; wanted labelled examples")
+        raise no_file(path)
     with parquet.opened(path) as file:
         there = file.schema_arrow.names
         if any(names[name] not in there for name in expected):

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from roots_tf import memory
-from roots_tf.storage import compression, encodings
+from roots_tf import memory, spelling
+from roots_tf.storage import compression, encodings, neighbours
 from roots_tf.storage.files import InputError
 
 TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -119,9 +119,7 @@ def _content(path: str | Path) -> bytes:
                 room.check_text(Path(path).stat().st_size)
                 return file.read()
     except FileNotFoundError as error:
-        raise InputError(
-            "no-such-file", f"found no file {path}; wanted labelled examples"
-        ) from error
+        raise no_file(path) from error
     except OSError as error:
         raise InputError(
             "unreadable-file",
@@ -175,6 +173,12 @@ def short(value) -> str:
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
+def no_file(path: str | Path) -> InputError:
+    """What to say where a labelled file is not there."""
+    meant = neighbours.suggestion(path)
+    return InputError("no-such-file", f"found no file {path}; wanted labelled examples{meant}")
+
+
 def no_column(names: dict[str, str], expected, found, where: str) -> InputError:
     """What to say where the expected columns are not all there.
 
@@ -185,9 +189,11 @@ def no_column(names: dict[str, str], expected, found, where: str) -> InputError:
         where: it is, for the message.
     """
     missing = next(name for name in expected if names[name] not in found)
+    near = spelling.nearest(names[missing], map(str, found))
+    own = near[0] if len(near) == 1 else "ITS_NAME"
     return InputError(
         "no-such-column",
         f"found no column {names[missing]!r} in {where}, which has: "
         f"{', '.join(map(str, list(found)[:20])) or 'none'}; rename it there, or say which it is: "
-        f"--columns={missing}=ITS_NAME",
+        f"--columns={missing}={own}",
     )

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
+from roots_tf import spelling
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
@@ -74,7 +75,9 @@ def preset_fields(name: str) -> dict:
     """
     if name not in PRESETS:
         raise InputError(
-            "no-such-choice", f"found preset {name!r}; wanted one of {', '.join(PRESETS)}"
+            "no-such-choice",
+            f"found preset {name!r}; wanted one of {', '.join(PRESETS)}"
+            f"{spelling.suggestion(name, PRESETS)}",
         )
     return PRESETS[name]
 
@@ -212,7 +215,9 @@ class EncoderConfig:
         """
         if size not in SIZES:
             raise InputError(
-                "no-such-choice", f"found size {size!r}; wanted one of {', '.join(SIZES)}"
+                "no-such-choice",
+                f"found size {size!r}; wanted one of {', '.join(SIZES)}"
+                f"{spelling.suggestion(size, SIZES)}",
             )
         num_layers, hidden_dim = SIZES[size]
         fields = preset_fields(preset) | fields

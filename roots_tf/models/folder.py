@@ -14,7 +14,7 @@ from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
 from roots_tf.models.kinds import is_causal
 from roots_tf.models.masked_and_causal import MaskedAndCausalLM
-from roots_tf.storage import checksums, files, schema
+from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.storage.files import InputError
 
 # Makes a model from its sizes, what else `model.json` says, and the precision.
@@ -131,7 +131,8 @@ def describe(folder: str | Path) -> dict:
         raise InputError(
             "not-a-model",
             f"found no model.json in {folder}; wanted a model folder, such as the `model` folder "
-            "that pretrain or finetune writes when it ends",
+            "that pretrain or finetune writes when it ends"
+            f"{neighbours.instead(folder, checksums.MODEL)}",
         )
     description = files.read_json(path)
     model = schema.check(description, ModelFile, str(path))

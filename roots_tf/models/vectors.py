@@ -10,6 +10,7 @@ from typing import Literal
 
 from absl import logging
 
+from roots_tf import spelling
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 
@@ -44,7 +45,9 @@ class EmbeddingSettings:
         if name is not None and name not in self.prompts:
             known = ", ".join(self.prompts) or "none, as the model folder has no prompts"
             raise InputError(
-                "no-such-choice", f"found the prompt name {name!r}; wanted one of {known}"
+                "no-such-choice",
+                f"found the prompt name {name!r}; wanted one of {known}"
+                f"{spelling.suggestion(name, self.prompts)}",
             )
 
     @property

@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from roots_tf.serving import graph_check, rest, streaming
 from roots_tf.serving.rest import ApiError, Signature
-from roots_tf.storage import files
+from roots_tf.storage import files, neighbours
 from roots_tf.storage.files import InputError
 
 # tensorflow/serving, model_servers/http_server.cc, ToHTTPStatusCode. What is not here is 500.
@@ -202,9 +202,15 @@ def highest_version(folder: str) -> tuple[int, Path]:
         raise InputError(
             "wrong-folder",
             f"found no version of a model in {folder}; wanted a folder that export wrote, with "
-            "the folder 1 in it",
+            f"the folder 1 in it{_meant(folder)}",
         )
     return max(versions.items())
+
+
+def _meant(folder: str) -> str:
+    """The end of a message: what the folder is, or which one may have been meant."""
+    what = neighbours.kind(folder)
+    return f"; {folder} is {what}" if what else neighbours.suggestion(folder)
 
 
 def _stored(path: Path) -> saved_model_pb2.SavedModel:

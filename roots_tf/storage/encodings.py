@@ -11,6 +11,7 @@ import re
 import shlex
 from typing import NamedTuple
 
+from roots_tf import spelling
 from roots_tf.storage.files import InputError
 
 # The four-byte marks come first: the UTF-32 mark begins with the UTF-16 one.
@@ -127,11 +128,17 @@ def python_name(name: str) -> str:
     return LARGER.get(found.name, found.name)
 
 
+_USUAL = (
+    *("UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "ASCII", "Latin-1", "Windows-1252", "KOI8-R"),
+    *("Windows-1251", "GB18030", "GBK", "GB2312", "Big5", "Shift_JIS", "EUC-JP", "EUC-KR"),
+)
+
+
 def _unknown(name: str) -> InputError:
     return InputError(
         "not-text",
         f"found --encoding={name}; wanted the name of an encoding, such as GB18030, Big5, "
-        "Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R",
+        f"Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R{spelling.suggestion(name, _USUAL)}",
     )
 
 

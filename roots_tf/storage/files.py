@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf.mistakes import Identified
-from roots_tf.storage import leftovers, paths
+from roots_tf.storage import leftovers, neighbours, paths
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
@@ -77,7 +77,8 @@ def expand(patterns: str | Sequence[str]) -> list[str]:
             )
             raise InputError(
                 "no-such-file",
-                f"found no file that matches {pattern!r}; wanted at least one input{commas or ''}",
+                f"found no file that matches {pattern!r}; wanted at least one input{commas or ''}"
+                f"{neighbours.suggestion(pattern)}",
             )
         found += listed
     return list(paths.real_names(found).values())
@@ -292,7 +293,9 @@ def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
                 )
             return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError("no-such-file", f"found no file {path}; wanted {wanted}") from error
+        raise InputError(
+            "no-such-file", f"found no file {path}; wanted {wanted}{neighbours.suggestion(path)}"
+        ) from error
     except OSError as error:
         raise InputError(
             "unreadable-file",

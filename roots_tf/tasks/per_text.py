@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import spelling
 from roots_tf.labelled import tables, text_files
 from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import cut
@@ -130,7 +131,8 @@ def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarra
             raise InputError(
                 "no-such-label",
                 f"found label {label!r} in {examples.where(row)}; wanted one of the {len(names)} "
-                f"labels of the training file: {', '.join(names[:10])}",
+                f"labels of the training file: {', '.join(names[:10])}"
+                f"{spelling.suggestion(label, names)}",
             )
     return np.array([index[label] for label in labels], np.int32)
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import models, words
+from roots_tf import models, spelling, words
 from roots_tf.labelled import conll, tables, word_units
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
@@ -314,7 +314,8 @@ class Tagging(FineTuning):
                     raise InputError(
                         "no-such-label",
                         f"found tag {tag!r} in {examples.path}, line {line}; wanted one of "
-                        f"the training file: {', '.join(self.labels[:20])}",
+                        f"the training file: {', '.join(self.labels[:20])}"
+                        f"{spelling.suggestion(tag, self.labels)}",
                     )
         return [[index[tag] for tag in tags] for tags in examples.tags]
 

@@ -58,7 +58,8 @@ def _merges(path: Path) -> list[tuple[str, str]]:
         lines = content.decode().split("\n")
     except UnicodeDecodeError as error:
         raise files.InputError(
-            "not-text", f"found bytes that are not UTF-8 in {path} ({error}); wanted UTF-8: save it so"
+            "not-text",
+            f"found bytes that are not UTF-8 in {path} ({error}); save it as UTF-8",
         ) from error
     pairs = []
     for number, line in enumerate(lines, 1):

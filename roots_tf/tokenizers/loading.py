@@ -6,7 +6,7 @@ from pathlib import Path
 import tokenizers
 from absl import logging
 
-from roots_tf.storage import checksums, files, schema
+from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.tokenizers import byte_level_files, sentencepiece, transformers_settings, vocabulary
 from roots_tf.tokenizers.tokenizer import (
     BERT_ROLES,
@@ -74,14 +74,14 @@ def vocabulary_file(path: str | Path) -> Path:
             raise files.InputError(
                 "not-a-tokenizer",
                 f"found none of {', '.join(names)} in the folder {path}; wanted a tokenizer: "
-                "`roots train-tokenizer` writes one",
+                f"`roots train-tokenizer` writes one{neighbours.instead(path, *names)}",
             )
         path = paths[0]
     elif not path.exists():
         raise files.InputError(
             "not-a-tokenizer",
             f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME}, "
-            f"{transformers_settings.VOCAB_JSON} or .model",
+            f"{transformers_settings.VOCAB_JSON} or .model{neighbours.suggestion(path)}",
         )
     return path
 

@@ -141,7 +141,8 @@ def train(
         raise files.InputError(
             "vocabulary-too-small",
             f"found {tokenizer.size} ids of the "
-            f"{'bytes' if model == 'bpe' else 'characters of the corpus'} alone; wanted at most {vocab_size}: raise --vocab_size",
+            f"{'bytes' if model == 'bpe' else 'characters of the corpus'} alone; wanted at most "
+            f"{vocab_size}: raise --vocab_size",
         )
     tokenizer.save(folder)
     return tokenizer

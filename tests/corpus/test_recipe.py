@@ -62,7 +62,10 @@ def test_parameters_and_languages(tmp_path):
     ("text", "message"),
     [
         (entry("repiar"), "found a step of name 'repiar'; wanted one of .*did you mean repair"),
-        (entry("repair", "mojibak = true"), "parameter 'mojibak' of the step repair.*mean mojibake"),
+        (
+            entry("repair", "mojibak = true"),
+            "parameter 'mojibak' of .* repair.*mean mojibake",
+        ),
         (entry("repair", "mojibake = 1"), "mojibake = 1 .*wanted true or false such as False"),
         (entry("basic_quality", "min_chars = 'x'"), "wanted a whole number such as 100"),
         (entry("basic_quality", "min_chars = true"), "wanted a whole number"),

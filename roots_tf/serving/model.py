@@ -210,7 +210,7 @@ def highest_version(folder: str) -> tuple[int, Path]:
 def _meant(folder: str) -> str:
     """The end of a message: what the folder is, or which one may have been meant."""
     what = neighbours.kind(folder)
-    return f"; {folder} is {what}" if what else neighbours.suggestion(folder)
+    return f"; {folder} holds {what}" if what else neighbours.suggestion(folder)
 
 
 def _stored(path: Path) -> saved_model_pb2.SavedModel:

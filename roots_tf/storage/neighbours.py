@@ -15,17 +15,17 @@ from roots_tf import spelling
 _MOST_NAMES = 10_000  # of a folder that are looked at
 _MOST_FOLDERS = 200
 _DEEP = 3  # folders below one that are looked into
-# What tells a folder's kind: a file in it, what it is then, and where that goes.
+# What tells a folder's kind, and what that is for.
 _KINDS = {
-    "model.json": "a model folder, which fill-mask, predict, generate, embed and export take",
-    "manifest.json": "the examples of build-examples, which pretrain takes as --examples",
-    "documents-*.parquet": "the documents of curate, which build-examples takes as --input",
-    "*/saved_model.pb": "an exported model, which serve takes",
-    "metrics.jsonl": "a run that has not ended: run its command again until it has",
+    "model.json": "a model, for fill-mask, predict, generate, embed and export",
+    "manifest.json": "examples, for pretrain --examples",
+    "documents-*.parquet": "documents, for build-examples --input",
+    "*/saved_model.pb": "an exported model, for serve",
+    "metrics.jsonl": "the output of a training",
     "tokenizer.json": "a tokenizer",
     "vocab.txt": "a tokenizer",
 }
-_FOREIGN = "a checkpoint of another library: roots import makes a model folder of it"
+_FOREIGN = "a checkpoint of another library, for import"
 
 
 def suggestion(name: str | os.PathLike) -> str:
@@ -56,11 +56,11 @@ def instead(folder: str | os.PathLike, *names: str) -> str:
     if near := list(itertools.islice(_holding(Path(folder), names), spelling.MOST)):
         return _asked([os.path.normpath(path) for path in near])
     what = kind(folder)
-    return f"; {folder} is {what}" if what else ""
+    return f"; {folder} holds {what}" if what else ""
 
 
 def kind(folder: str | os.PathLike) -> str:
-    """What a folder is to programs here, in words; "" of one that nothing is known of."""
+    """What a folder holds that programs here know, in words; "" of one that nothing is known of."""
     folder = Path(folder)
     for pattern, what in _KINDS.items():
         if any(folder.glob(pattern)):
@@ -137,11 +137,8 @@ def _holding(folder: Path, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    try:
-        below = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
-        return sorted(path for path in below if path.is_dir() and not path.is_symlink())
-    except OSError:
-        return []
+    below = (folder / name for name in _names(str(folder)) if not name.startswith("_"))
+    return [path for path in below if path.is_dir() and not path.is_symlink()]
 
 
 def _holds(folder: Path, names: tuple[str, ...]) -> bool:

@@ -18,7 +18,6 @@ from roots_tf.corpus.tally import Tally
 from roots_tf.storage import compression
 from roots_tf.storage.files import InputError
 
-SUFFIX = ".xml"
 PAGE_BORDER = re.compile(rb"(?=<page>)")  # in a text, "<" is written "&lt;"
 HEAD_BYTES = 1 << 16  # that hold the names of the wiki and of its namespaces
 MAX_DEPTH = 20  # of elements; a dump has five: mediawiki, page, revision, contributor, id

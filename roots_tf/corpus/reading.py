@@ -27,6 +27,7 @@ from typing import Literal, NamedTuple
 from roots_tf import spelling
 from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
+from roots_tf.corpus.formats import format_of, warn_of_suffix
 from roots_tf.corpus.tally import Tally
 from roots_tf.storage import compression, encodings, parquet
 from roots_tf.storage.files import InputError
@@ -34,12 +35,6 @@ from roots_tf.storage.files import InputError
 Layout = Literal["blank_lines", "file", "line"]
 MAX_DOCUMENT_CHARS = 4_000_000  # about twice the longest novel; what a reader holds in memory
 
-_SUFFIXES = {
-    "json_lines": (".jsonl", ".json", ".ndjson"),
-    "html": (".html", ".htm", ".xhtml"),
-    "warc": warc.SUFFIXES,
-    "mediawiki": mediawiki.SUFFIX,
-}
 _FIRST_FILES = 64
 _METADATA = ("url", "date", "title")  # fields of a record that are kept beside its text
 _BINARY = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"%PDF", b"PK\3\4")  # gzip, zstd, PDF, zip
@@ -62,19 +57,6 @@ class Span(NamedTuple):
     start: int = 0
     end: int = -1
     source: str = ""
-
-
-def format_of(path: str) -> Literal["parquet", "json_lines", "html", "warc", "mediawiki", "text"]:
-    """Format of a file, by its suffix.
-
-    >>> format_of("CC-MAIN-00000.warc.gz"), format_of("notes.2024")
-    ('warc', 'text')
-    """
-    path = path.lower()
-    if path.endswith(".parquet"):
-        return "parquet"
-    plain = compression.without_compression(path)
-    return next((name for name, suffixes in _SUFFIXES.items() if plain.endswith(suffixes)), "text")
 
 
 def read_documents(
@@ -346,6 +328,8 @@ def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterato
     """Spans of one file and their sizes in bytes."""
     size = os.path.getsize(path)
     form = format_of(path)
+    if form == "text":
+        warn_of_suffix(path)
     if form == "parquet":
         with parquet.opened(path) as file:
             start = held = 0

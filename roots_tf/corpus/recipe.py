@@ -17,11 +17,13 @@ import functools
 import importlib
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 from roots_tf import spelling
+from roots_tf.corpus import language
 from roots_tf.storage import files, neighbours
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import Bounds
@@ -111,7 +113,7 @@ def load(name: str) -> list[Step]:
         steps = [_step(entry) for entry in entries]
         _check_order([step.name for step in steps])
     except InputError as error:
-        raise InputError(error.id, f"{error} in the recipe {path}") from error
+        raise InputError(error.id, f"{error} (in the recipe {path})") from error
     return steps
 
 
@@ -194,6 +196,13 @@ def _step(entry) -> Step:
             f"found languages = {languages!r} in the step {name}; wanted a list of codes, in "
             "document steps only",
         )
+    for code in languages:
+        if not re.fullmatch("[a-z]{2,3}", code):
+            raise InputError(
+                "no-such-choice",
+                f"found {code!r} in languages of the step {name}; wanted codes such as en, de or zh"
+                f"{language.meant(code)}",
+            )
     step = Step(name, entry, languages)
     build(step)
     if patterns := entry.get("evaluation_files"):  # workers of a cluster stand in another folder
@@ -214,7 +223,7 @@ def _check_order(names: list[str]) -> None:
         raise InputError(
             "wrong-recipe",
             f"found the steps in the order {', '.join(names)}; wanted document steps before "
-            f"{', '.join(CORPUS_STEPS)}, each of these at most once and in this order,",
+            f"{', '.join(CORPUS_STEPS)}, each of these at most once and in this order",
         )
 
 

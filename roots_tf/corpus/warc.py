@@ -17,7 +17,6 @@ from roots_tf.corpus.tally import Tally
 from roots_tf.storage import compression
 from roots_tf.storage.files import InputError
 
-SUFFIXES = (".warc", ".wet")
 HEADER_BYTES = 1 << 16  # of a record or an HTTP answer; servers refuse 8 to 16 KB
 SEPARATOR_BYTES = 64  # newlines between records; the standard has four
 # A file with more records of a wrong length is read no further: the content that such a record

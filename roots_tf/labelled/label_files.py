@@ -170,6 +170,8 @@ def _files_under(folder: str) -> list[str]:
 
 def other_format(path: str, suffix: str) -> InputError:
     """What to say of a file of no format that is known; `path` and `suffix` are named."""
+    if not os.path.exists(path):
+        return no_file(path)
     meant = spelling.suggestion(suffix, (*TABLES, LABEL_FIRST, ".txt")) if suffix else ""
     return InputError(
         "unknown-suffix", f"found {path}, with suffix {suffix!r}; wanted {_WAYS}{meant}"

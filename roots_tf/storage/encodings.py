@@ -128,7 +128,7 @@ def python_name(name: str) -> str:
     return LARGER.get(found.name, found.name)
 
 
-_USUAL = (
+_FREQUENT = (
     *("UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "ASCII", "Latin-1", "Windows-1252", "KOI8-R"),
     *("Windows-1251", "GB18030", "GBK", "GB2312", "Big5", "Shift_JIS", "EUC-JP", "EUC-KR"),
 )
@@ -138,7 +138,7 @@ def _unknown(name: str) -> InputError:
     return InputError(
         "not-text",
         f"found --encoding={name}; wanted the name of an encoding, such as GB18030, Big5, "
-        f"Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R{spelling.suggestion(name, _USUAL)}",
+        f"Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R{spelling.suggestion(name, _FREQUENT)}",
     )
 
 

@@ -44,10 +44,8 @@ def test_messages_say_what_was_found_and_what_was_wanted():
     told = [site for site in told if site.ids and not EVENTS & set(site.ids)]
     assert len(told) > 450
     for site in told:
-        found = re.search("found|could not|kept none|^\\W*…|^Malformed", site.message)
-        wanted = re.search(
-            "wanted|[:;] |pip install|; …|seconds?|no (file )?…|found …", site.message
-        )
+        found = re.search(r"found|could not|kept none|^\W*…|^Malformed", site.message)
+        wanted = re.search("wanted|[:;] |pip install|^found …$", site.message)
         assert found and wanted, site
 
 

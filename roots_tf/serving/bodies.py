@@ -45,7 +45,9 @@ async def read(request: web.Request, limit: int, share: Share) -> bytes | bytear
                 share.resize(len(body))
     except TimeoutError:
         raise ApiError(
-            "wrong-request", f"found no end of the body in {BODY_SECONDS:.0f} s", 408
+            "wrong-request",
+            f"found no end of the body in {BODY_SECONDS:.0f} s; wanted all of it",
+            408,
         ) from None
     except (
         web.RequestPayloadError,

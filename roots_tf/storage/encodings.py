@@ -138,7 +138,8 @@ def _unknown(name: str) -> InputError:
     return InputError(
         "not-text",
         f"found --encoding={name}; wanted the name of an encoding, such as GB18030, Big5, "
-        f"Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R{spelling.suggestion(name, _FREQUENT)}",
+        "Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R"
+        f"{spelling.suggestion(name, _FREQUENT)}",
     )
 
 

@@ -130,6 +130,8 @@ def verify(notes: Notes, folder: Path) -> None:
     for name, checksum in notes.files.items():
         path = folder / Path(name).name
         if not path.is_file():
-            raise InputError("no-such-file", f"found no {path}")
+            raise InputError("no-such-file", f"found no {path}; wanted the notes of its checkpoint")
         if files.sha256(path) != checksum:
-            raise InputError("file-damaged", f"found {path} changed since it was written")
+            raise InputError(
+                "file-damaged", f"found {path} changed since it was written; wanted it as it was"
+            )

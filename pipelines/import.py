@@ -84,7 +84,7 @@ def recognise(folder: str):
         )
     if (path / "model.json").exists():
         raise files.InputError(
-            "flags-conflict", f"found a model folder in {folder} already; use it as it is"
+            "wrong-folder", f"found a model folder in {folder} already; use it as it is"
         )
     if (path / "bert_config.json").exists():
         return tensorflow1

@@ -37,6 +37,18 @@ def test_a_column(tmp_path):
     )
 
 
+def test_a_line_of_names_that_are_all_misspelt(tmp_path):
+    path = write(tmp_path / "a.tsv", "txt\tlable\ngood\tpos\n")
+    assert message_of(tables.read, path, ("text", "label")) == (
+        f"found no column 'text' in {path}, line 1, which has: txt, lable; rename it there, or say "
+        "which it is: --columns=text=txt"
+    )
+    path = write(tmp_path / "b.tsv", "test\tpos\nThis is a text with a label\tneg\n")
+    assert tables.read(path, ("text", "label")).columns["text"][0] == "test"
+    path = write(tmp_path / "c.tsv", "a text\ta label of many words\n")
+    assert len(tables.read(path, ("text", "label")).lines) == 1
+
+
 def test_a_suffix(tmp_path):
     for suffix, meant in ((".tvs", ".tsv"), (".jsnl", ".jsonl"), (".parqet", ".parquet")):
         path = write(tmp_path / f"train{suffix}", "text\tlabel\na\tb\n")

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
+from roots_tf import spelling
 from roots_tf.labelled.text_files import lines_of, no_column, short
 from roots_tf.storage.files import InputError
 
@@ -87,7 +88,8 @@ def _delimiter(path: str, text: str, names, expected, columns) -> str:
 def _header(fields, names, expected, columns: dict, where: str) -> list[str] | None:
     """Names of the file's columns where its first row holds them; None where that row is data.
 
-    A row with some of the names but not all is a header of other names, not data.
+    A row with some of the names but not all, or with all of them misspelt, is a header of other
+    names, not data.
     """
     header = [field.strip() for field in fields]
     if isinstance(columns, ColumnOrder):
@@ -100,9 +102,16 @@ def _header(fields, names, expected, columns: dict, where: str) -> list[str] | N
             )
         return header
     folded = {field.casefold() for field in header}
-    if columns or any(name.casefold() in folded for name in names.values()):
+    named = any(name.casefold() in folded for name in names.values())
+    if columns or named or _is_misspelt(header, [names[name] for name in expected]):
         raise no_column(names, expected, header, where)
     return None
+
+
+def _is_misspelt(header: list[str], names: list[str]) -> bool:
+    """Whether a row has a word for each of several names that is nearly it: `txt`, `lable`."""
+    words = [field for field in header if 0 < len(field) < 2 * max(map(len, names), default=0)]
+    return len(names) > 1 and all(spelling.nearest(name, words) for name in names)
 
 
 def _tsv_rows(text: str) -> Iterator[Row]:

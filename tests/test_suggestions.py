@@ -90,7 +90,7 @@ def test_a_label(tmp_path):
         ('name = "repair"\nlanguages = ["English"]', "such as en, de or zh; did you mean en?"),
         ('name = "repair"\nlanguages = ["zh-Hant"]', "; did you mean zh?"),
         ('name = "language"\nkeep = ["ger"]', "; did you mean de?"),
-        ('name = "personal_data"\nkinds = ["emial"]', "; did you mean email?"),
+        ('name = "personal_data"\nkinds = ["email"]', "; did you mean emails?"),
     ],
 )
 def test_a_word_of_a_recipe(tmp_path, text, end):

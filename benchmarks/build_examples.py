@@ -135,7 +135,9 @@ def measure(name: str, command: list, megabytes: float) -> dict:
     seconds = time.monotonic() - began
     status, cpu_seconds, peak = json.loads(printed.splitlines()[-1])
     if status:
-        raise files.InputError(f"{name} ended with status {status}; its output is above")
+        raise files.InputError(
+            "step-failed", f"{name} ended with status {status}; its output is above"
+        )
     return {
         "name": name,
         "megabytes": megabytes,

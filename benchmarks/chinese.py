@@ -88,7 +88,7 @@ def main(config: Config) -> list[dict]:
 def run(name: str, *flags: str) -> None:
     """Runs one program in a process of its own."""
     if status := subprocess.run([sys.executable, "-m", f"pipelines.{name}", *flags]).returncode:
-        raise files.InputError(f"{name} ended with status {status}; see above")
+        raise files.InputError("step-failed", f"{name} ended with status {status}; see above")
 
 
 def prepare(config: Config, work: Path, data: Path) -> None:

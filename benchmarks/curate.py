@@ -128,7 +128,9 @@ class Config:
 def main(config: Config) -> list[dict]:
     """Lets the libraries take turns on each input and prints its table."""
     if unknown := set(config.inputs) - {"novels", "html"}:
-        raise files.InputError(f"found {sorted(unknown)} in --inputs; wanted novels, html or both")
+        raise files.InputError(
+            "no-such-choice", f"found {sorted(unknown)} in --inputs; wanted novels, html or both"
+        )
     if config.debug:
         config = dataclasses.replace(config, megabytes=DEBUG_MEGABYTES, rounds=1)
     texts = make_texts(config)
@@ -162,8 +164,9 @@ def make_texts(config: Config) -> list[str]:
         size += len(text.encode())
     else:
         raise files.InputError(
+            "empty-input",
             f"found {size / 1e6:.1f} MB in {len(texts)} documents of the novels; wanted "
-            f"{config.megabytes}: give more files or lower --megabytes"
+            f"{config.megabytes}: give more files or lower --megabytes",
         )
     draw = random.Random(0)
     same, near = (draw.sample(texts, len(texts) // ONE_IN) for _ in range(2))
@@ -310,7 +313,9 @@ def run(command: list[str], scratch: Path) -> dict:
         lines = said.read().strip().splitlines() or ["nothing"]
     status, cpu_seconds, peak = json.loads(done.stdout or "[1, 0, 0]")  # nothing: no such Python
     if status:
-        raise files.InputError(f"{command[:3]} ended with {status} and said: {lines[-1][:200]}")
+        raise files.InputError(
+            "step-failed", f"{command[:3]} ended with {status} and said: {lines[-1][:200]}"
+        )
     return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_megabytes": peak}
 
 

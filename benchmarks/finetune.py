@@ -97,10 +97,13 @@ class Config:
 def main(config: Config) -> list[dict]:
     """Fine-tunes both on every data set, prints the table and returns its rows."""
     if unknown := sorted(set(config.only) - set(DATASETS)):
-        raise files.InputError(f"found --only={unknown[0]}; wanted some of {', '.join(DATASETS)}")
+        raise files.InputError(
+            "no-such-choice", f"found --only={unknown[0]}; wanted some of {', '.join(DATASETS)}"
+        )
     if config.random_init_learning_rate and config.against != "random_init":
         raise files.InputError(
-            "found --random_init_learning_rate; wanted --against=random_init beside it"
+            "flags-conflict",
+            "found --random_init_learning_rate; wanted --against=random_init beside it",
         )
     work = Path(config.work)
     imported = work / "imported"
@@ -108,8 +111,9 @@ def main(config: Config) -> list[dict]:
         imported = Path(config.init_from)
         if config.against == "hugging_face":
             raise files.InputError(
+                "wrong-model-kind",
                 f"found a model folder of ours, {config.init_from}; wanted a Hugging Face folder, "
-                "which Trainer can read, or --against=random_init"
+                "which Trainer can read, or --against=random_init",
             )
     elif not (imported / "model.json").exists():
         importer = importlib.import_module("pipelines.import")  # no name for an import statement
@@ -212,7 +216,9 @@ def theirs_on(config: Config, task: str, paths, settings, folder: Path) -> dict:
 def run(command: list) -> None:
     """Runs one side to its end."""
     if status := subprocess.run(command).returncode:
-        raise files.InputError(f"training in {command[0]} ended with status {status}; see above")
+        raise files.InputError(
+            "step-failed", f"training in {command[0]} ended with status {status}; see above"
+        )
 
 
 def examples_of(task: str, paths, count: int | None) -> tuple[dict, list[str]]:

@@ -213,7 +213,7 @@ def start(command: list[str], name: str, config: Config, scratch: Path) -> Proce
     """
     process = Process(command, scratch / f"{name}.txt")
     if reason := process.start(config.patience):
-        raise files.InputError(f"{name} did not get ready and said: {reason}")
+        raise files.InputError("step-failed", f"{name} did not get ready and said: {reason}")
     return process
 
 

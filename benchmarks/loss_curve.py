@@ -249,7 +249,8 @@ def curves(
         status = subprocess.run([python, "-c", HUGGING_FACE, folder], env=os.environ).returncode
         if status:
             raise files.InputError(
-                f"Hugging Face's training in {python} ended with status {status}; see above"
+                "step-failed",
+                f"Hugging Face's training in {python} ended with status {status}; see above",
             )
         theirs = json.loads(Path(folder, "theirs.json").read_text())
     return ours, theirs

@@ -52,7 +52,7 @@ def main(config: Config) -> dict:
     lines = Path(config.texts).read_text("utf-8").splitlines()
     texts = [text for line in lines if (text := line.partition("\t")[0].strip())]
     if not texts:
-        raise files.InputError(f"found no text in {config.texts}; wanted one a line")
+        raise files.InputError("empty-input", f"found no text in {config.texts}; wanted one a line")
     process, url = start(config)
     try:
         found = asyncio.run(load(config, url, texts))
@@ -82,7 +82,7 @@ def start(config: Config) -> tuple[subprocess.Popen, str]:
         if " is ready" in line:
             threading.Thread(target=process.stderr.read, daemon=True).start()
             return process, url
-    raise files.InputError(f"the server did not get ready and said: {line}")
+    raise files.InputError("step-failed", f"the server did not get ready and said: {line}")
 
 
 async def load(config: Config, url: str, texts: list[str]) -> dict:

@@ -137,8 +137,9 @@ def choose_texts(config: Config) -> list[str]:
     wanted = config.rounds * config.texts_a_round
     if len(texts) < wanted:
         raise files.InputError(
+            "empty-input",
             f"found {len(texts)} texts in {config.data}; wanted {config.texts_a_round} for each of "
-            f"{config.rounds} rounds: lower --rounds, --singles or --batches"
+            f"{config.rounds} rounds: lower --rounds, --singles or --batches",
         )
     order = np.random.default_rng(config.seed).permutation(len(texts))
     return [texts[i] for i in order[:wanted]]
@@ -255,7 +256,9 @@ def run(command: list[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise files.InputError(f"{command[1:3]} ended with {done.returncode} and said: {said}")
+        raise files.InputError(
+            "step-failed", f"{command[1:3]} ended with {done.returncode} and said: {said}"
+        )
 
 
 def line(row: dict) -> str:

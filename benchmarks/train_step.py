@@ -169,7 +169,9 @@ class Process:
         answer = self._process.stdout.readline()
         if not answer:
             said = self._last_words()
-            raise files.InputError(f"a contender ended during its turn and said: {said}")
+            raise files.InputError(
+                "step-failed", f"a contender ended during its turn and said: {said}"
+            )
         return float(answer)
 
     def end(self) -> None:
@@ -230,7 +232,7 @@ def measure(config: Config, spec: dict, group: dict, flops_a_token: float, scrat
     batches = write_batches(spec, config.seed, scratch)
     peak = Process([sys.executable, "-c", scripts.PEAK], scratch / "peak.txt")
     if reason := peak.start(config.patience):
-        raise files.InputError(f"the measurement of matrix products ended: {reason}")
+        raise files.InputError("step-failed", f"the measurement of matrix products ended: {reason}")
     processes, failed = {}, {}
     for number, (contender, python) in enumerate(group.items()):
         arguments = json.dumps(spec | contender._asdict() | {"batches": batches})

@@ -195,8 +195,9 @@ def random_batch(config: Config) -> dict[str, np.ndarray]:
     predictions = (rows, objective_of(config).predictions(length))
     if predictions[1] > length or config.vocab_size < 1:
         raise files.InputError(
+            "number-out-of-range",
             f"found {predictions[1]} predictions, {length} tokens and a vocabulary of "
-            f"{config.vocab_size}; wanted fewer predictions than tokens, and a vocabulary"
+            f"{config.vocab_size}; wanted fewer predictions than tokens, and a vocabulary",
         )
     chosen = [rng.permutation(length)[: predictions[1]] for _ in range(rows)]
     return {

@@ -176,15 +176,17 @@ def _mixture(config: Config, names: list[str], others: list[recipe.Step]) -> lis
     config.mixing.check(names)
     if config.mixture_bytes and not names:
         raise files.InputError(
+            "flags-conflict",
             "found --mixture_bytes without named sources; wanted it left out, or sources such as "
-            "zh=FOLDER,en=FOLDER"
+            "zh=FOLDER,en=FOLDER",
         )
     if not names:
         return []
     if any(step.name == "mixture" for step in others):
         raise files.InputError(
+            "flags-conflict",
             f"found the step mixture in the recipe {config.recipe} and named sources; wanted one "
-            "of them: the flags say the same"
+            "of them: the flags say the same",
         )
     alpha, weights = config.mixing.mixture_alpha, config.mixing.weights(names)
     parameters = {"alpha": 1.0 if alpha is None else alpha, "names": names, "weights": weights}
@@ -253,7 +255,9 @@ def _refuse_other_folders(output: Path) -> None:
     names = {path.name for path in output.iterdir()} if output.is_dir() else set()
     if "config.json" not in names and names - {claims.LOCK}:
         raise files.InputError(
-            f"{output} holds files, but no config.json of curate; choose a new folder as --output"
+            "folder-taken",
+            f"found files in {output}, but no config.json of curate; wanted a new folder: choose "
+            "another --output",
         )
 
 

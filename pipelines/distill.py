@@ -119,7 +119,9 @@ def main(config: Config) -> dict:
     kind = dataclasses.replace(kind, max_seq_length=length)
     parts = config.objective.parts()
     if config.cadence.evaluate_every and not config.dev:
-        raise files.InputError("found --evaluate_every and no --dev; wanted both, or neither")
+        raise files.InputError(
+            "missing-flag", "found --evaluate_every and no --dev; wanted both, or neither"
+        )
     claim = claims.of(config)
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
@@ -171,13 +173,15 @@ def kind_of(config: Config, described: dict):
         return tasks.restore(described)
     if config.dev:
         raise files.InputError(
+            "flags-conflict",
             f"found --dev and a teacher without a task, {config.teacher}; wanted no --dev, or a "
-            "model folder that finetune wrote"
+            "model folder that finetune wrote",
         )
     if weight := config.objective.hard_weight:
         raise files.InputError(
+            "flags-conflict",
             f"found hard_weight={weight:g} and a teacher without a task, which no labels are for; "
-            "wanted hard_weight=0, or a teacher that finetune wrote"
+            "wanted hard_weight=0, or a teacher that finetune wrote",
         )
     return tasks.Texts.of(described, config.teacher)
 
@@ -200,19 +204,22 @@ def student_sizes(
     given = {name: getattr(flags, name) for name in SIZES if getattr(flags, name)}
     if not given and not flags.init_from:
         raise files.InputError(
-            "found no sizes of the student; wanted --num_layers, --hidden_dim or --init_from"
+            "missing-flag",
+            "found no sizes of the student; wanted --num_layers, --hidden_dim or --init_from",
         )
     if flags.init_from:
         sizes = models.describe(flags.init_from)["encoder"]
         if wrong := [name for name, value in given.items() if value != getattr(sizes, name)]:
             raise files.InputError(
+                "flags-conflict",
                 f"found --{wrong[0]}={given[wrong[0]]} and {getattr(sizes, wrong[0])} in "
-                f"{flags.init_from}; wanted --init_from without sizes, which are the model's"
+                f"{flags.init_from}; wanted --init_from without sizes, which are the model's",
             )
         if tokenizers.load(flags.init_from).fingerprint != tokenizer.fingerprint:
             raise files.InputError(
+                "wrong-vocabulary",
                 f"found different tokenizers in {flags.init_from} and {config.teacher}; wanted "
-                "the same: a student reads the tokens that its teacher reads"
+                "the same: a student reads the tokens that its teacher reads",
             )
     else:
         wide = teacher.intermediate_dim
@@ -223,7 +230,8 @@ def student_sizes(
         size, most = getattr(sizes, name), getattr(teacher, name)
         if not 1 <= size <= most:
             raise files.InputError(
-                f"found a student of {name}={size}; wanted 1 to {most}, which the teacher has"
+                "wrong-sizes",
+                f"found a student of {name}={size}; wanted 1 to {most}, which the teacher has",
             )
     return sizes if flags.dropout < 0 else dataclasses.replace(sizes, dropout=flags.dropout)
 
@@ -232,8 +240,7 @@ def make_student(config: Config, kind, sizes: models.EncoderConfig, teacher, pre
     """The student with the weights that it starts from.
 
     Args:
-        config: of the run.
-        kind: of task.
+        config, kind: of the run, and of task.
         sizes: the student's.
         teacher: the model it may start from.
         precision: the Keras dtype policy that it computes in.
@@ -253,8 +260,7 @@ def read_input(config: Config, kind):
     """Examples to learn on, with answers where the hard part wants them.
 
     Args:
-        config: of the run.
-        kind: of task.
+        config, kind: of the run, and of task.
 
     Raises:
         InputError: the file is neither of texts nor of labelled examples.
@@ -271,7 +277,7 @@ def read_input(config: Config, kind):
                 examples = labelled.read_examples(kind, config.input, config.objective)
             except files.InputError as with_answers:
                 both = f"{without}; and with answers: {with_answers}"
-                raise files.InputError(both) from with_answers
+                raise files.InputError(with_answers.id, both) from with_answers
     labels = kind.labels_of(examples) if config.objective.hard_weight else ()
     return labelled.sample(examples, 256, labels, config.seed) if config.debug else examples
 
@@ -335,8 +341,7 @@ def read_dev(config: Config, kind, tokenizer) -> tuple:
     """Labelled examples of the dev file to score on, and their rows.
 
     Args:
-        config: of the run.
-        kind: of task.
+        config, kind: of the run, and of task.
         tokenizer: the teacher's.
 
     Raises:
@@ -351,8 +356,7 @@ def predict(config: Config, kind, model, examples, rows, tokenizer) -> list[dict
     """Predictions of a model.
 
     Args:
-        config: of the run.
-        kind: of task.
+        config, kind: of the run, and of task.
         model: teacher or student.
         examples: of the dev file.
         rows: the same as rows of tokens.
@@ -366,10 +370,8 @@ def compare(config: Config, kind, teacher, student, dev, tokenizer) -> dict:
     """Scores of both models on the dev file.
 
     Args:
-        config: of the run.
-        kind: of task.
-        teacher: a model.
-        student: a model.
+        config, kind: of the run, and of task.
+        teacher, student: models.
         dev: what `read_dev` gives.
         tokenizer: the teacher's.
 

@@ -19,7 +19,7 @@ from roots_tf import models, program, tokenizers, training
 from roots_tf.diagnosis import diagnosis, findings
 from roots_tf.examples import manifest as examples_manifest
 from roots_tf.examples import mixture, word_starts
-from roots_tf.storage import files, schema, sources
+from roots_tf.storage import files, neighbours, schema, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,9 @@ def read(config: Config) -> findings.RunRecord:
     path, report = folder / "plan.json", folder / "report.json"
     if not path.exists() or not (plan := schema.read_object(path)).get("phases"):
         raise files.InputError(
+            "wrong-folder",
             f"found no {path} with the phases of a run; wanted the output folder of pretrain: give "
-            "the folder that its --output named"
+            f"the folder that its --output named{neighbours.instead(folder, path.name)}",
         )
     schema.read(path, training.Phases, others_may_stand=True)
     if report.exists():

@@ -25,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import labelled, models, program, tasks, tokenizers
+from roots_tf import labelled, models, program, spelling, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
 from roots_tf.storage import files
@@ -75,7 +75,11 @@ def main(config: Config) -> dict:
 
     writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
     if writer is None:
-        raise files.InputError(f"found --output={config.output}; wanted a .parquet or a .npy")
+        raise files.InputError(
+            "cannot-write",
+            f"found --output={config.output}; wanted a .parquet or a .npy"
+            f"{spelling.suggestion(Path(config.output).suffix, ('.parquet', '.npy'))}",
+        )
     tokenizer = tokenizers.load(config.model)
     model = models.load(config.model, config.precision)
     described = models.describe(config.model)
@@ -102,7 +106,7 @@ def main(config: Config) -> dict:
                 logging.info("%d texts, %.0f a second", count, rate)
         if not count:
             raise files.InputError(
-                f"found no text in {', '.join(config.input)}; wanted at least one"
+                "empty-input", f"found no text in {', '.join(config.input)}; wanted at least one"
             )
     return {"texts": count, "hidden_dim": model.config.hidden_dim}
 
@@ -159,8 +163,9 @@ def _chunks(config: Config) -> Iterator[list[str]]:
         problems["too_long"] = tally.notes["documents_cut_at_max_chars"]
     if problems:
         raise files.InputError(
+            "empty-text",
             f"found records that have no vector: {problems}; wanted a text in each of at most "
-            f"{reading.MAX_DOCUMENT_CHARS} characters: mend or remove them"
+            f"{reading.MAX_DOCUMENT_CHARS} characters: mend or remove them",
         )
 
 

@@ -105,8 +105,9 @@ def answers(config: Config, described: dict) -> dict:
     """
     if config.texts != TextFlags():
         raise files.InputError(
+            "flags-conflict",
             "found --window, --stride or --documents and a labelled file; wanted them with "
-            "--measure=perplexity alone"
+            "--measure=perplexity alone",
         )
     kind = tasks.restore(described)
     if config.metric_language != "auto":
@@ -132,19 +133,23 @@ def perplexity(config: Config, described: dict) -> dict:
     """
     if not models.is_causal(described):
         raise files.InputError(
+            "wrong-model-kind",
             f"found a model of kind {described['kind']} in {config.model}, which sees what is to "
             "be predicted; wanted a causal_lm; of a masked model `roots score` gives "
-            "pseudo-log-likelihoods"
+            "pseudo-log-likelihoods",
         )
     if config.metric_language != "auto":
-        raise files.InputError("found --metric_language; wanted it with labelled answers alone")
+        raise files.InputError(
+            "flags-conflict", "found --metric_language; wanted it with labelled answers alone"
+        )
     longest = described["encoder"].max_sequence_length
     window = config.texts.window or longest
     stride = config.texts.stride or max(1, window // 2)
     if window > longest or stride > window:
         raise files.InputError(
+            "wrong-window",
             f"found --window={window} and --stride={stride}; wanted a window of at most {longest}, "
-            "which the model takes, and a stride of at most the window"
+            "which the model takes, and a stride of at most the window",
         )
     tokenizer = tokenizers.load(config.model)
     texts = _texts(config)
@@ -168,8 +173,9 @@ def _texts(config: Config) -> Iterator[str]:
     columns = labelled.column_names(config.columns)
     if columns.keys() - {"text"} or not all(isinstance(own, str) for own in columns.values()):
         raise files.InputError(
+            "flags-conflict",
             f"found --columns={','.join(config.columns)}; wanted text=ITS_NAME alone of a file of "
-            "texts"
+            "texts",
         )
     encoding = encodings.python_name(config.encoding)
     documents = reading.read_documents(
@@ -185,8 +191,9 @@ def _texts(config: Config) -> Iterator[str]:
                 return
             if document.markup:
                 raise files.InputError(
+                    "wrong-format",
                     f"found a page of {document.markup} in {config.input}; wanted plain text: use "
-                    "curate, which takes the text out of pages"
+                    "curate, which takes the text out of pages",
                 )
             yield document.text
 

@@ -127,16 +127,18 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     is_causal = kind is None and models.is_causal(described)
     if not is_causal and config.max_new_tokens != Config.max_new_tokens:
         raise InputError(
+            "flags-conflict",
             f"found --max_new_tokens={config.max_new_tokens} and a model that writes no texts; "
-            "leave it out"
+            "leave it out",
         )
     if is_causal:
         _check_causal(config, given)
         return models.EmbeddingSettings()
     if wrong := [name for name, value in given.items() if value is not None and kind]:
         raise InputError(
+            "flags-conflict",
             f"found --{wrong[0]} and a model of the task {kind.name}, which answers as it was "
-            "trained; leave it out"
+            "trained; leave it out",
         )
     length = 0 if kind else config.max_seq_length
     settings = tasks.embedding_settings(described, config.model)
@@ -164,13 +166,15 @@ def _check_causal(config: Config, of_vectors: dict) -> None:
     """
     if wrong := [name for name, value in of_vectors.items() if value is not None]:
         raise InputError(
+            "flags-conflict",
             f"found --{wrong[0]} and a causal_lm, which continues texts and makes no vectors; "
-            "leave it out"
+            "leave it out",
         )
     if config.format == "litert":
         raise InputError(
+            "cannot-export",
             "found --format=litert and a causal_lm, whose loop over tokens a LiteRT file does not "
-            "hold; wanted --format=saved_model"
+            "hold; wanted --format=saved_model",
         )
 
 
@@ -197,8 +201,9 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     else:
         if kind.has_labels() and not kind.labels:
             raise InputError(
+                "wrong-model-kind",
                 f"found a {described['kind']} without a task or names of labels; wanted a model "
-                "that finetune or import wrote"
+                "that finetune or import wrote",
             )
         kind = dataclasses.replace(kind, max_seq_length=length)
         served = kind.served(model, tokenizer)

@@ -53,7 +53,8 @@ def main(config: Config) -> None:
     """Gathers the words, adds them and says what became of each."""
     if bool(config.words) == bool(config.input):
         raise files.InputError(
-            "found both or neither of --words and --input; wanted one source of new words"
+            "flags-conflict",
+            "found both or neither of --words and --input; wanted one source of new words",
         )
     old = tokenizers.load(config.vocabulary)
     if config.words:

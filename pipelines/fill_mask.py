@@ -33,8 +33,9 @@ def main(config: Config) -> list[dict]:
     if not models.fills_masks(described):
         found = "causal language" if models.is_causal(described) else "fine-tuned"
         raise files.InputError(
+            "wrong-model-kind",
             f"found a {found} model in {config.model}; wanted one that pretrain wrote to fill "
-            "masks, which has the vocabulary head"
+            "masks, which has the vocabulary head",
         )
     model = models.load(config.model)
     texts = [line for line in (config.text or sys.stdin.read()).splitlines() if line.strip()]
@@ -71,8 +72,9 @@ def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
     positions = tf.where(features["token_ids"][0] == tokenizer.mask_id)[None, :, 0]
     if not positions.shape[1]:
         raise files.InputError(
+            "no-mask",
             f"found no [MASK] in the first {model.config.max_sequence_length} tokens of "
-            f"{text[:80]!r}; wanted at least one"
+            f"{text[:80]!r}; wanted at least one",
         )
     features["masked_lm_positions"] = tf.cast(positions, tf.int32)
     best = (part.numpy() for part in model.likeliest(features, top, tokenizer.size))

@@ -89,9 +89,10 @@ def main(config: Config) -> list[dict]:
     described = models.describe(config.model)
     if not models.is_causal(described):
         raise InputError(
+            "wrong-model-kind",
             f"found a model of kind {described['kind']} in {config.model}; wanted a "
             "causal_lm, which pretrain --objective=causal_lm writes; a masked model fills gaps: "
-            "use fill-mask"
+            "use fill-mask",
         )
     tokenizer = tokenizers.load(config.model)
     template = chat.of(described)
@@ -136,15 +137,19 @@ def _check(config: Config) -> None:
     """
     _settings(config)
     if config.prompt and config.input:
-        raise InputError("found --prompt and --input; wanted one of them")
+        raise InputError("flags-conflict", "found --prompt and --input; wanted one of them")
     if config.num_samples > 1 and config.choose.decoding != "sample":
         raise InputError(
+            "flags-conflict",
             f"found --num_samples={config.num_samples} with --decoding={config.choose.decoding}, "
-            "which gives one answer; wanted --decoding=sample, or one"
+            "which gives one answer; wanted --decoding=sample, or one",
         )
     if config.stream and (config.output or config.json):
         other = "output" if config.output else "json"
-        raise InputError(f"found --stream and --{other}; wanted one of them: a stream is printed")
+        raise InputError(
+            "flags-conflict",
+            f"found --stream and --{other}; wanted one of them: a stream is printed",
+        )
 
 
 def _texts(config: Config, tokenizer, end_id: int | None):
@@ -171,8 +176,9 @@ def _settings(config: Config) -> Settings:
     given = dataclasses.asdict(config.choose)
     if not given["temperature"]:
         raise InputError(
+            "number-out-of-range",
             "found --temperature=0; wanted a number above 0, or --decoding=greedy, which takes the "
-            "likeliest token"
+            "likeliest token",
         )
     return Settings(**given | {"stop": tuple(_unescaped(text) for text in given["stop"])})
 
@@ -203,14 +209,16 @@ def _prompts(config: Config, template: chat.Template | None) -> list[str] | list
         text = sys.stdin.buffer.read().decode(encodings.python_name(config.encoding))
     except UnicodeDecodeError as error:
         raise InputError(
+            "not-text",
             f"found bytes that are not {encodings.shown_name(config.encoding)} in the standard "
-            f"input; {encodings.advice('-', error.object)}"
+            f"input; {encodings.advice('-', error.object)}",
         ) from error
     prompts = [line for _, line in text_files.lines_of(text)]
     if not prompts:
         raise InputError(
+            "empty-text",
             "found an empty prompt, without --input and in the standard input; wanted a text to "
-            'continue: give --prompt="Once upon a time"'
+            'continue: give --prompt="Once upon a time"',
         )
     return prompts
 
@@ -239,13 +247,16 @@ def _of_file(config: Config, template: chat.Template | None) -> list[str] | list
             found.append(value["prompt"])
         else:
             raise InputError(
+                "wrong-row",
                 f"found {text_files.short(line)} in {where}; wanted a JSON object with a text "
-                "`prompt` that is not empty"
+                "`prompt` that is not empty",
             )
         if isinstance(found[0], str) != isinstance(found[-1], str):
-            raise InputError(f"found prompts and messages in {path}; wanted a file for each")
+            raise InputError(
+                "wrong-row", f"found prompts and messages in {path}; wanted a file for each"
+            )
     if not found:
-        raise InputError(f"found no prompt in {path}; wanted one a line")
+        raise InputError("empty-input", f"found no prompt in {path}; wanted one a line")
     return found
 
 
@@ -253,12 +264,14 @@ def _check_conversation(config: Config, template, messages, where: str) -> None:
     """Refuses messages that the model cannot answer."""
     if template is None:
         raise InputError(
+            "wrong-model-kind",
             f"found messages in {where} and a model that was not fine-tuned on conversations; "
-            "wanted `prompt`, or a model of finetune --task=completion, which keeps a template"
+            "wanted `prompt`, or a model of finetune --task=completion, which keeps a template",
         )
     if config.examples_file:
         raise InputError(
-            f"found messages in {where} and --examples_file; wanted examples as earlier messages"
+            "flags-conflict",
+            f"found messages in {where} and --examples_file; wanted examples as earlier messages",
         )
     chat.check(messages, template, where, reply=True)
 
@@ -305,11 +318,13 @@ def _examples(path: str, encoding: str) -> list[str]:
             examples.append("\n".join(f"{turn['role']}: {turn['content']}" for turn in turns))
         else:
             found = text_files.short(line)
-            raise InputError(f"found {found} in {where}; wanted {wanted}")
+            raise InputError("wrong-row", f"found {found} in {where}; wanted {wanted}")
         if not examples[-1].strip():
-            raise InputError(f"found an example without text in {where}; wanted {wanted}")
+            raise InputError(
+                "wrong-row", f"found an example without text in {where}; wanted {wanted}"
+            )
     if not examples:
-        raise InputError(f"found no example in {path}; wanted {wanted} a line")
+        raise InputError("empty-input", f"found no example in {path}; wanted {wanted} a line")
     return examples
 
 

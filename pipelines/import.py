@@ -24,7 +24,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import models, program
-from roots_tf.storage import files
+from roots_tf.storage import files, neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +78,14 @@ def recognise(folder: str):
 
     path = Path(folder)
     if not path.is_dir():
-        raise files.InputError(f"found no folder {folder}; wanted that of a checkpoint")
+        raise files.InputError(
+            "no-such-file",
+            f"found no folder {folder}; wanted that of a checkpoint{neighbours.suggestion(folder)}",
+        )
     if (path / "model.json").exists():
-        raise files.InputError(f"found a model folder in {folder} already; use it as it is")
+        raise files.InputError(
+            "wrong-folder", f"found a model folder in {folder} already; use it as it is"
+        )
     if (path / "bert_config.json").exists():
         return tensorflow1
     config = path / "config.json"
@@ -88,8 +93,9 @@ def recognise(folder: str):
         return hugging_face
     if not config.exists():
         raise files.InputError(
+            "wrong-folder",
             f"found neither config.json nor bert_config.json in {folder}; wanted a folder of "
-            "Hugging Face transformers, google-research/bert or keras-hub"
+            "Hugging Face transformers, google-research/bert or keras-hub",
         )
     described = files.read_json(config)
     if causal_config.is_causal(described):

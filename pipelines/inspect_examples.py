@@ -95,8 +95,9 @@ def _verify(folder: str, described: dict) -> None:
             records.read(path)
             if files.sha256(path) != shard["sha256"]:
                 raise files.InputError(
+                    "file-damaged",
                     f"found another SHA-256 in {path} than the manifest's; wanted this build's "
-                    "shard, whose records are whole: copy it again, or run build-examples again"
+                    "shard, whose records are whole: copy it again, or run build-examples again",
                 )
         logging.info("%d shards are whole", len(part["shards"]))
 

@@ -72,19 +72,23 @@ def read(config: Config, kind):
         return labelled.read_examples(kind, config.input, config, labelled=False)
     if kind.texts != ("text",):
         raise files.InputError(
+            "missing-flag",
             f"found no --input and a model for {kind.name}; wanted a file with "
-            f"{' and '.join(kind.texts)} of each example"
+            f"{' and '.join(kind.texts)} of each example",
         )
     try:
         text = sys.stdin.buffer.read().decode(encodings.python_name(config.encoding))
     except UnicodeDecodeError as error:
         raise files.InputError(
+            "not-text",
             f"found bytes that are not {encodings.shown_name(config.encoding)} in the standard "
-            f"input; {encodings.advice('-', error.object)}"
+            f"input; {encodings.advice('-', error.object)}",
         ) from error
     texts = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
     if not texts:
-        raise files.InputError("found no text in the standard input; wanted a text a line")
+        raise files.InputError(
+            "empty-input", "found no text in the standard input; wanted a text a line"
+        )
     return kind.unlabelled({"text": texts})
 
 

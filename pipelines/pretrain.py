@@ -35,7 +35,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import examples, models, objectives, program, tokenizers, training
+from roots_tf import examples, models, objectives, program, spelling, tokenizers, training
 from roots_tf.examples import mixture
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.storage import files, schema, sources
@@ -122,20 +122,27 @@ def phase_configs(config: Config) -> list[Config]:
         names = [name for name, _ in settings]
         if not settings:
             raise files.InputError(
+                "wrong-value",
                 "found a phase without settings in --phases; wanted 'flag=value flag=value' in "
-                "each, and commas only between phases"
+                "each, and commas only between phases",
             )
         if wrong := sorted(set(names) - set(known)):
             raise files.InputError(
+                "wrong-value",
                 f"found {wrong[0]!r} in --phases; wanted settings of {', '.join(known)}"
+                f"{spelling.suggestion(wrong[0], known)}",
             )
         if len(names) > len(set(names)):
-            raise files.InputError(f"found a setting twice in the phase {text!r}; wanted it once")
+            raise files.InputError(
+                "named-twice", f"found a setting twice in the phase {text!r}; wanted it once"
+            )
         try:
             configs.append(program.from_text(config, dict(settings)))
             program.check(configs[-1])
         except program.FlagError as error:
-            raise files.InputError(f"found the phase {text!r} in --phases: {error}") from error
+            raise files.InputError(
+                error.id, f"found the phase {text!r} in --phases: {error}"
+            ) from error
     return configs or [config]
 
 
@@ -148,7 +155,9 @@ def phases_of(config: Config) -> list[training.Phase]:
     phases, first_step = [], 0
     for number, phase in enumerate(phase_configs(config)):
         if not phase.examples:
-            raise files.InputError("found no --examples; wanted a folder that build-examples wrote")
+            raise files.InputError(
+                "missing-flag", "found no --examples; wanted a folder that build-examples wrote"
+            )
         manifest = mixture.load(phase.examples)
         length = phase.max_seq_length or manifest["max_seq_length"]
         batch_size, objective = phase.optimization.batch_size, phase.objective

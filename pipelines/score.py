@@ -81,8 +81,9 @@ def main(config: Config) -> dict:
     rows_of = ROWS.get(described["kind"])
     if rows_of is None:
         raise InputError(
+            "wrong-model-kind",
             f"found a model of kind {described['kind']} in {config.model}; wanted a language "
-            f"model, {', '.join(ROWS)}, which pretrain writes"
+            f"model, {', '.join(ROWS)}, which pretrain writes",
         )
     window, stride = _window(config, described)
     columns = labelled.column_names(config.columns)
@@ -152,8 +153,9 @@ def _window(config: Config, described: dict) -> tuple[int, int]:
     stride = config.stride or max(1, room // 2)
     if window > longest or room < 1 or stride > room:
         raise InputError(
+            "wrong-window",
             f"found --window={window} and --stride={stride}; wanted a window of at most {longest}, "
-            f"which the model takes, and a stride of at most {max(min(room, longest), 1)}"
+            f"which the model takes, and a stride of at most {max(min(room, longest), 1)}",
         )
     return window, stride
 
@@ -166,13 +168,15 @@ def _asked(tokenizer, question: scored_texts.Question, separator: str) -> list:
             return scoring.continued(tokenizer, question.prompt, texts)
         return scoring.whole(tokenizer, question.texts)
     except InputError as error:
-        raise InputError(f"{error} (in {question.where})") from error
+        raise InputError(error.id, f"{error} (in {question.where})") from error
 
 
 def _causal(config: Config, tokenizer, texts, window: int, stride: int) -> Iterator:
     """Rows of a causal model: a begin of text, and what is scored."""
     if tokenizer.bos_id is None or (config.end_of_text and tokenizer.eos_id is None):
-        raise InputError("found a tokenizer without a begin or an end of text; wanted both")
+        raise InputError(
+            "no-special-token", "found a tokenizer without a begin or an end of text; wanted both"
+        )
     begin, end = [tokenizer.bos_id], [tokenizer.eos_id] * config.end_of_text
     for number, text in enumerate(texts):
         ids = np.concatenate([begin, text.ids, end]).astype(np.int32)
@@ -183,10 +187,14 @@ def _masked(config: Config, tokenizer, texts, window: int, stride: int) -> Itera
     """Rows of a masked model: one a token that is scored."""
     special = tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id
     if None in special:
-        raise InputError("found a tokenizer without [CLS], [SEP] or [MASK]; wanted all of them")
+        raise InputError(
+            "no-special-token",
+            "found a tokenizer without [CLS], [SEP] or [MASK]; wanted all of them",
+        )
     if config.end_of_text:
         raise InputError(
-            "found --end_of_text and a masked model; wanted it with a causal one alone"
+            "flags-conflict",
+            "found --end_of_text and a masked model; wanted it with a causal one alone",
         )
     starts = tokenizer.starts_word.copy()
     starts[list(tokenizer.special_ids)] = True

@@ -94,16 +94,18 @@ def main(config: Config) -> None:
     least = 24 * config.max_body_bytes + 2 * config.max_answer_bytes
     if config.max_memory_bytes < least:
         raise files.InputError(
+            "number-out-of-range",
             f"found --max_memory_bytes={config.max_memory_bytes}; wanted {least} or more, with "
-            "these --max_body_bytes and --max_answer_bytes"
+            "these --max_body_bytes and --max_answer_bytes",
         )
     try:
         from roots_tf.serving import connections, logs, server
         from roots_tf.serving.model import Model
     except ModuleNotFoundError as error:
         raise files.InputError(
+            "missing-extra",
             f"found no package {error.name}, which serving needs; wanted the extra: "
-            "pip install 'roots-tf[serving]'"
+            "pip install 'roots-tf[serving]'",
         ) from error
     # A port that is taken shows before the model is loaded, which takes long.
     with server.listen(config.host, config.port) as listener:

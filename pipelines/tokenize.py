@@ -73,8 +73,9 @@ def _lines(paths: tuple[str, ...], encoding: str) -> Iterator[bytes]:
             yield from (line.rstrip("\r\n").encode() for line in lines)
         except UnicodeDecodeError as error:
             raise files.InputError(
+                "not-text",
                 f"found bytes that are not {encodings.shown_name(encoding)} in the standard input; "
-                f"{encodings.advice('-', error.object)}"
+                f"{encodings.advice('-', error.object)}",
             ) from error
         finally:
             lines.detach()
@@ -95,10 +96,13 @@ def _ids(line: bytes, number: int, size: int) -> list[int]:
     try:
         ids = [int(word) for word in line.replace(b",", b" ").split()]
     except ValueError as error:
-        raise files.InputError(f"line {number}: found {line!r}; wanted ids to decode") from error
+        raise files.InputError(
+            "wrong-value", f"line {number}: found {line!r}; wanted ids to decode"
+        ) from error
     if wrong := [i for i in ids if not 0 <= i < size]:
         raise files.InputError(
-            f"line {number}: found the id {wrong[0]}; wanted ids from 0 to {size - 1}"
+            "number-out-of-range",
+            f"line {number}: found the id {wrong[0]}; wanted ids from 0 to {size - 1}",
         )
     return ids
 

@@ -72,8 +72,11 @@ def roots() -> None:
         return
     if name.replace("-", "_") not in known:
         names = ", ".join(listed.replace("_", "-") for listed in known)
-        print(f"roots: found no program {name!r}; there are: {names}", file=sys.stderr)
-        sys.exit(2)
+        sys.argv[0] = "roots"
+        program.leave(
+            program.FlagError("no-such-program", f"found no program {name!r}; there are: {names}"),
+            2,
+        )
     sys.argv[:2] = [f"roots {name}"]
     try:
         program.stop_in_one_line()

@@ -16,6 +16,8 @@ import math
 import typing
 from collections.abc import Mapping
 
+from roots_tf.mistakes import Identified
+
 _COMMON = "flags"  # title of the flags of no group
 
 # Bounds that flags of several programs share: `flag(0, help="of what", **SEED)`.
@@ -30,7 +32,7 @@ DROPOUT = {"minimum": 0, "maximum": 0.99}
 WEIGHT = {"minimum": 0, "maximum": 1e6}  # of a part of a sum
 
 
-class FlagError(ValueError):
+class FlagError(Identified, ValueError):
     """A flag that there is not, or of a value that it cannot have."""
 
     exit_status = 2
@@ -224,13 +226,17 @@ def _filled(config_class: type, before, values: dict):
     if rest:
         name = sorted(rest)[0]
         if name not in known:
-            raise FlagError(f"found a flag --{name}; wanted one of {', '.join(sorted(known))}")
+            raise FlagError(
+                "no-such-flag", f"found a flag --{name}; wanted one of {', '.join(sorted(known))}"
+            )
         chosen = ", ".join(
             f"--{field.name}={getattr(config, field.name).name}"
             for field in dataclasses.fields(config)
             if "classes" in field.metadata
         )
-        raise FlagError(f"found --{name} with {chosen}, which has no such flag; leave it out")
+        raise FlagError(
+            "flags-conflict", f"found --{name} with {chosen}, which has no such flag; leave it out"
+        )
     return config
 
 
@@ -244,7 +250,9 @@ def _fill(owner: type, before, values: dict):
             if isinstance(chosen, str):
                 if chosen not in classes:
                     wanted = ", ".join(classes)
-                    raise FlagError(f"found --{name}={chosen}; wanted one of {wanted}")
+                    raise FlagError(
+                        "no-such-choice", f"found --{name}={chosen}; wanted one of {wanted}"
+                    )
                 same = default is not dataclasses.MISSING and default.name == chosen
                 chosen = default if same else classes[chosen]()
             given[field.name] = _fill(type(chosen), chosen, values)
@@ -271,16 +279,19 @@ def check(config) -> None:
     for name, about in flags_of(type(config)).items():
         value = values.get(name, about.default)
         if about.is_required and value in ("", ()):
-            raise FlagError(f"found --{name}= without a value; wanted one")
+            raise FlagError("missing-flag", f"found --{name}= without a value; wanted one")
         # An instance that Python gave to a `choice` may be of a class that no flag can name.
         if value == about.default or about.chooses:
             continue
         if about.choices:
             if value not in about.choices:
                 wanted = ", ".join(about.choices)
-                raise FlagError(f"found --{name}={value}; wanted one of {wanted}")
+                raise FlagError("no-such-choice", f"found --{name}={value}; wanted one of {wanted}")
         elif about.hint in (int, float) and not about.bounds.hold(value):
-            raise FlagError(f"found --{name}={value}; wanted a number {about.bounds}".rstrip())
+            raise FlagError(
+                "number-out-of-range",
+                f"found --{name}={value}; wanted a number {about.bounds}".rstrip(),
+            )
 
 
 def from_text(config, texts: Mapping[str, str]):
@@ -304,7 +315,9 @@ def from_text(config, texts: Mapping[str, str]):
             else:
                 values[name] = hint(text) if hint in (int, float) else text
         except (ValueError, KeyError) as error:
-            raise FlagError(f"found {name}={text!r}; wanted {_type_name(hint)}") from error
+            raise FlagError(
+                "wrong-value", f"found {name}={text!r}; wanted {_type_name(hint)}"
+            ) from error
     return replace(config, **values)
 
 

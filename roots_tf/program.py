@@ -43,6 +43,7 @@ from roots_tf.flags import (
     replace,
     to_json,
 )
+from roots_tf.mistakes import Identified
 from roots_tf.storage import files, outputs, paths
 
 __all__ = [
@@ -80,7 +81,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _HELP = {"--help", "-help", "-h", "--helpshort", "-?"}
 
 
-class Stopped(BaseException):  # noqa: N818  (no error, and no library is to handle it)
+class Stopped(Identified, BaseException):  # noqa: N818  (no error, and no library is to handle it)
     """One of `SIGNALS` came, where nothing is to be saved.
 
     Args:
@@ -89,8 +90,9 @@ class Stopped(BaseException):  # noqa: N818  (no error, and no library is to han
 
     def __init__(self, number: int):
         super().__init__(
+            "stopped",
             f"stopped by {signal.Signals(number).name}; nothing is left half-written: run the same "
-            "command again"
+            "command again",
         )
         self.exit_status = 128 + number
 
@@ -140,7 +142,8 @@ def run(main, config_class: type) -> typing.NoReturn:
             _flush()
         except (Exception, Stopped) as error:
             if isinstance(error, MemoryError):
-                leave("found no more memory; give less input at once, or take a larger machine", 2)
+                advice = "give less input at once, or take a larger machine"
+                leave(files.InputError("no-memory", f"found no more memory; {advice}"), 2)
             status = getattr(error, "exit_status", None)
             if status is not None:
                 leave(error, status)
@@ -150,10 +153,11 @@ def run(main, config_class: type) -> typing.NoReturn:
             if full := files.full_disk(error):
                 name = getattr(error, "filename", None)
                 where = f" writing {name}" if name else ""
-                leave(f"{full}{where}: make room, then run the same command again", 2)
+                advice = "make room, then run the same command again"
+                leave(files.InputError("no-room", f"{full}{where}: {advice}"), 2)
             raise
         except KeyboardInterrupt:
-            leave("interrupted", 128 + signal.SIGINT)
+            leave(files.InputError("stopped", "interrupted"), 128 + signal.SIGINT)
 
     logging.set_verbosity(logging.INFO)
     # TensorFlow writes its notices to the same log, and they are not for the user of a program.
@@ -184,9 +188,9 @@ def read(config_class: type, arguments: Sequence[str]):
     try:
         rest = values(["", *arguments])[1:]
     except absl_flags.Error as error:
-        raise FlagError(f"{error}; --help shows the flags") from error
+        raise _refused(error) from error
     if rest:
-        raise FlagError(_beside(rest))
+        raise _beside(rest)
     return _config(config_class, known, values)
 
 
@@ -197,8 +201,10 @@ def _config(config_class: type, known: Mapping[str, Flag], values: absl_flags.Fl
     )
 
 
-def _beside(rest: list[str]) -> str:
-    return f"found {rest} beside the flags; wanted --flag=value (quote patterns)"
+def _beside(rest: list[str]) -> FlagError:
+    return FlagError(
+        "stray-argument", f"found {rest} beside the flags; wanted --flag=value (quote patterns)"
+    )
 
 
 def stop_in_one_line() -> None:
@@ -270,11 +276,13 @@ def leave(message, status: int) -> typing.NoReturn:
     """Prints one line for the user and exits.
 
     Args:
-        message: an exception or a text.
+        message: an exception, whose `id` stands at the end of the line if it has one, or a text.
         status: of the process.
     """
     logging.flush()
     line = " ".join(str(message).split())
+    if kind := getattr(message, "id", ""):
+        line += f" [{kind}]"
     print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
         _flush()
@@ -303,7 +311,19 @@ def _parse(arguments: list[str]) -> list[str]:
     try:
         return absl_flags.FLAGS(arguments)
     except absl_flags.Error as error:
-        leave(f"{error}; --help shows the flags", 2)
+        leave(_refused(error), 2)
+
+
+def _refused(error: absl_flags.Error) -> FlagError:
+    """The mistake for which absl refuses a command line."""
+    text = f"{error}; --help shows the flags"
+    if isinstance(error, absl_flags.UnrecognizedFlagError):
+        return FlagError("no-such-flag", text)
+    if isinstance(error, absl_flags.CantOpenFlagFileError):
+        return FlagError("no-such-file", text)
+    if "Missing value" in text or "must have a value" in text:
+        return FlagError("missing-flag", text)
+    return FlagError("no-such-choice" if "should be one of" in text else "wrong-value", text)
 
 
 class _Names(absl_flags.ArgumentParser):

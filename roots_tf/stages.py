@@ -51,12 +51,14 @@ def executor(
     """
     if num_workers < 0:
         raise files.InputError(
-            f"found --num_workers={num_workers}; wanted 0 (one a processor) or more"
+            "number-out-of-range",
+            f"found --num_workers={num_workers}; wanted 0 (one a processor) or more",
         )
     if scheduler and num_workers:
         raise files.InputError(
+            "flags-conflict",
             f"found --num_workers={num_workers} beside --scheduler={scheduler}; wanted one of "
-            "them: a scheduler has its own workers"
+            "them: a scheduler has its own workers",
         )
     if scheduler:
         with _cluster(scheduler, folder) as cluster:
@@ -86,28 +88,33 @@ def _cluster(scheduler: str, folder: str | Path) -> Iterator[concurrent.futures.
         import distributed
     except ImportError as error:
         raise files.InputError(
-            "found no library distributed, which --scheduler wants: pip install 'roots-tf[cluster]'"
+            "missing-extra",
+            "found no library distributed, which --scheduler wants: pip install "
+            "'roots-tf[cluster]'",
         ) from error
     if "://" not in scheduler and not Path(scheduler).is_file():
         raise files.InputError(
+            "no-such-file",
             f"found no scheduler file {scheduler}; wanted tcp://host:port, tls://host:port, or the "
-            "file that `dask scheduler --scheduler-file=` writes"
+            "file that `dask scheduler --scheduler-file=` writes",
         )
     where = {"address" if "://" in scheduler else "scheduler_file": scheduler}
     try:
         client = distributed.Client(**where, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise files.InputError(
+            "cluster-unreachable",
             f"could not reach the scheduler {scheduler} ({error}); is `dask scheduler` running "
-            "there, and for tls:// are the certificates those of Dask's configuration?"
+            "there, and for tls:// are the certificates those of Dask's configuration?",
         ) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=WORKER_SECONDS)
         except TimeoutError as error:
             raise files.InputError(
+                "cluster-unreachable",
                 f"found no worker at {scheduler} in {WORKER_SECONDS} s; start some with "
-                "`dask worker ADDRESS --nworkers=N --nthreads=1`, then run the same command again"
+                "`dask worker ADDRESS --nworkers=N --nthreads=1`, then run the same command again",
             ) from error
         _check_workers(client, Path(folder).absolute())
         yield client.get_executor()
@@ -126,7 +133,8 @@ def _check_workers(client, folder: Path) -> None:
         described = client.run(_describe, str(probe))
     except ImportError as error:
         raise files.InputError(
-            f"a worker could not import roots_tf ({error}); install the same version on all"
+            "workers-differ",
+            f"a worker could not import roots_tf ({error}); install the same version on all",
         ) from error
     finally:
         probe.unlink()
@@ -134,14 +142,16 @@ def _check_workers(client, folder: Path) -> None:
     for worker, there in described.items():
         if not there.pop("sees"):
             raise files.InputError(
+                "workers-differ",
                 f"the worker {worker} does not see {folder}; wanted a file system that all workers "
-                "share, at the same path: choose an --output there"
+                "share, at the same path: choose an --output there",
             )
         for name, version in there.items():
             if version != here[name]:
                 raise files.InputError(
+                    "workers-differ",
                     f"the worker {worker} has {name} {version}; wanted {here[name]}, as here: "
-                    "install the same on all, since output must not depend on who wrote it"
+                    "install the same on all, since output must not depend on who wrote it",
                 )
 
 
@@ -223,9 +233,10 @@ def run_stage(
             keep_finished()
             cancelled = isinstance(error, concurrent.futures.CancelledError)
             raise files.InputError(
+                "worker-lost",
                 f"{'the scheduler was lost' if cancelled else 'a worker process was killed'} "
                 f"({len(results)} of {len(tasks)} tasks are finished and kept); if memory ran out "
-                "use fewer workers, then run the same command again"
+                "use fewer workers, then run the same command again",
             ) from error
         finally:
             for future in futures:
@@ -267,8 +278,9 @@ def read_result(path: str | Path):
     except files.InputError as error:
         found = str(error)
     raise files.InputError(
+        "file-damaged",
         f"{found}: it holds what a task of a run that was stopped has found; remove the folder "
-        f"{Path(path).parent} and run the same command again"
+        f"{Path(path).parent} and run the same command again",
     )
 
 

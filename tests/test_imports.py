@@ -10,16 +10,20 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "stops", "words"}
+BASE = {
+    *("features", "flags", "lazy", "losses", "memory", "mistakes", "seeds", "spelling", "stops"),
+    "words",
+}
 ROOM_BASE = BASE | {"program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "storage": {"flags"},
-    "program": {"flags", "storage"},
+    "flags": {"mistakes"},
+    "storage": {"flags", "mistakes", "spelling"},
+    "program": {"flags", "mistakes", "storage"},
     "commands": {"program"},
     "stages": {"storage"},
-    "corpus": {"features", "lazy", "memory", "stages", "storage", "words"},
+    "corpus": {"features", "lazy", "memory", "spelling", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},
@@ -27,7 +31,7 @@ MAY_IMPORT = {
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
     "diagnosis": {"storage"},
-    "serving": {"stops", "storage"},
+    "serving": {"mistakes", "stops", "storage"},
 }
 WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *ROOM_BASE - {"losses", "seeds"}}
 

@@ -41,7 +41,7 @@ class Config:
 
 def main(config):
     if config.crew < 0:
-        raise files.InputError("found a crew of\\n-1; wanted 0 or more")
+        raise files.InputError("number-out-of-range", "found a crew of\\n-1; wanted 0 or more")
     if config.crew == 13:
         raise RuntimeError("a bug")
     if config.crew == 99:
@@ -133,7 +133,7 @@ def test_a_flag_file(script, tmp_path):
 def test_a_mistake_of_the_user_is_one_line(script):
     done = sail(script, "--to=Lima", "--crew=-1")
     assert done.returncode == 2
-    assert done.stderr == "sail.py: found a crew of -1; wanted 0 or more\n"
+    assert done.stderr == "sail.py: found a crew of -1; wanted 0 or more [number-out-of-range]\n"
 
 
 def test_a_bug_keeps_its_traceback(script):
@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line(script):
     done = sail(script, "--to=Lima", "--crew=28")
     assert done.returncode == 2
     assert done.stderr == (
-        "sail.py: No space left on device: make room, then run the same command again\n"
+        "sail.py: No space left on device: make room, then run the same command again [no-room]\n"
     )
 
 
@@ -155,8 +155,8 @@ def test_what_is_printed_to_a_full_disk_or_to_nobody(script):
     command = [sys.executable, str(script), "--to=Lima", f"--name={10_000 * 'x'}"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    line = "sail.py: No space left on device: make room, then run the same command again\n"
-    assert (done.returncode, done.stderr) == (2, line)
+    line = "sail.py: No space left on device: make room, then run the same command again"
+    assert (done.returncode, done.stderr) == (2, f"{line} [no-room]\n")
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT)
@@ -166,7 +166,7 @@ def test_what_is_printed_to_a_full_disk_or_to_nobody(script):
 
 def test_an_interrupt_is_one_line(script):
     done = sail(script, "--to=Lima", "--crew=99")
-    assert (done.returncode, done.stderr) == (130, "sail.py: interrupted\n")
+    assert (done.returncode, done.stderr) == (130, "sail.py: interrupted [stopped]\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
@@ -180,7 +180,7 @@ def test_a_signal_is_one_line_and_one_that_is_ignored_stays_so(script, number):
     assert done.returncode == 128 + number
     assert done.stderr == (
         f"sail.py: stopped by {number.name}; nothing is left half-written: run the same command "
-        "again\n"
+        "again [stopped]\n"
     )
     ignoring = f"import signal, sys, os; signal.signal({int(number)}, signal.SIG_IGN); "
     ignoring += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"

@@ -26,7 +26,7 @@ def square(number, folder):
 
 def fail_on_three(number, folder):
     if number == 3:
-        raise files.InputError("three is no number")
+        raise files.InputError("wrong-value", "three is no number")
     return square(number, folder)
 
 

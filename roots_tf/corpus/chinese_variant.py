@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from roots_tf import spelling
 from roots_tf.corpus.documents import Document
 from roots_tf.storage.files import InputError
 from roots_tf.words import language_of
@@ -29,7 +30,9 @@ def _converter(configuration: str):
         import opencc
     except ImportError as error:
         raise InputError(
-            "found no opencc, which the step chinese_variant needs; pip install 'roots-tf[chinese]'"
+            "missing-extra",
+            "found no opencc, which the step chinese_variant needs; pip install "
+            "'roots-tf[chinese]'",
         ) from error
     return opencc.OpenCC(configuration).convert
 
@@ -52,8 +55,9 @@ class ChineseVariant:
     def __post_init__(self):
         if self.to not in VARIANTS:
             raise InputError(
+                "no-such-choice",
                 f"found to = {self.to!r} in the step chinese_variant; wanted one of "
-                f"{list(VARIANTS)}"
+                f"{', '.join(VARIANTS)}{spelling.suggestion(str(self.to), VARIANTS)}",
             )
         _converter("t2s")  # what is not installed is missed before anything is read
 

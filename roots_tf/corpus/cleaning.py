@@ -202,8 +202,9 @@ def _fix_encoding(text: str) -> str:
         import ftfy
     except ImportError as error:
         raise InputError(
+            "missing-extra",
             "found no ftfy, which the step repair with mojibake = true needs; "
-            "pip install 'roots-tf[curation]'"
+            "pip install 'roots-tf[curation]'",
         ) from error
     return "\n".join(
         line if line.isascii() or not ftfy.badness.is_bad(line) else ftfy.fix_encoding(line)

@@ -134,8 +134,9 @@ def _through(
         document = after
     if document.markup:
         raise files.InputError(
+            "wrong-recipe",
             f"found a document in {document.markup} ({document.source}); wanted text: put the step "
-            "extract into the recipe"
+            "extract into the recipe",
         )
     return document
 

@@ -122,8 +122,9 @@ def _count_replaced(
             else encodings.advice(path, sample)
         )
         raise InputError(
+            "not-text",
             f"found {found} among {len(data)} in {path}, the first at byte {first}; wanted {name} "
-            f"text, JSON lines or Parquet; {advice}"
+            f"text, JSON lines or Parquet; {advice}",
         )
     name = "utf8" if encoding == "utf-8" else "decoded"
     tally.note(f"bytes_not_{name}_replaced", invalid)

@@ -59,8 +59,11 @@ class Decontaminate:
         sizes = (self.ngram, self.min_words, self.max_ngrams + 1, self.window + 1, self.min_piece)
         if not self.evaluation_files or self.action not in ("drop", "cut") or min(sizes) < 1:
             raise files.InputError(
-                f"found {self}; wanted evaluation_files, an action drop or cut, and sizes "
-                "of 1 or more; correct the step decontaminate of the recipe"
+                "wrong-recipe",
+                f"found action = {self.action!r}, {len(self.evaluation_files)} evaluation_files "
+                f"and a least size of {min(sizes)}; wanted evaluation_files, an action drop "
+                "or cut, "
+                "and sizes of 1 or more; correct the step decontaminate of the recipe",
             )
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
@@ -211,14 +214,16 @@ def examples(
                         yield from line.split("\t") if suffix == ".tsv" else [line]
         except UnicodeDecodeError as error:
             raise files.InputError(
+                "not-text",
                 f"found bytes that are not {encodings.shown_name(encoding)} in {path}; "
                 f"{encodings.advice(path, Path(path).read_bytes())}; or name it in the step "
-                "decontaminate of the recipe"
+                "decontaminate of the recipe",
             ) from error
         except (ValueError, RecursionError, OSError, csv.Error) as error:
             raise files.InputError(
+                "unreadable-file",
                 f"could not read {path} ({error}); wanted an evaluation set as text, TSV, "
-                "CSV, JSON or JSON lines; correct the step decontaminate of the recipe"
+                "CSV, JSON or JSON lines; correct the step decontaminate of the recipe",
             ) from error
 
 

@@ -251,7 +251,8 @@ def _extractor():
         from resiliparse.extract.html2text import extract_plain_text
     except ImportError as error:
         raise InputError(
+            "missing-extra",
             "found no package resiliparse, which reads HTML; "
-            "install it: pip install 'roots-tf[curation]'"
+            "install it: pip install 'roots-tf[curation]'",
         ) from error
     return extract_plain_text

@@ -49,6 +49,7 @@ def texts(blocks: Iterable[str], max_chars: int, path: str) -> Iterator[str]:
     if carry.strip() or (begun and not ended):
         wanted = "nothing after it" if ended else f"JSON items of at most {max_chars} characters"
         raise InputError(
+            "not-json",
             f"found {carry.strip()[:80]!r} in the JSON array of {path}; wanted {wanted}: mend it, "
-            "or write JSON lines, an object a line"
+            "or write JSON lines, an object a line",
         )

@@ -5,6 +5,7 @@ import re
 import types
 from dataclasses import dataclass
 
+from roots_tf import spelling
 from roots_tf.corpus import markup
 from roots_tf.corpus.documents import Document, share
 from roots_tf.storage.files import InputError
@@ -29,10 +30,40 @@ def _detector() -> types.ModuleType:
         import pycld2
     except ImportError as error:
         raise InputError(
+            "missing-extra",
             "found no pycld2, which identifies languages; wanted for the step 'language': "
-            "pip install 'roots-tf[curation]'"
+            "pip install 'roots-tf[curation]'",
         ) from error
     return pycld2
+
+
+@functools.cache
+def _codes() -> dict[str, str]:
+    """Codes of the languages that can be identified, by their English names in small letters."""
+    return {
+        name.lower(): _CODES.get(code, code)
+        for name, code in _detector().LANGUAGES
+        if not _UNKNOWN.match(code)
+    }
+
+
+def meant(code: str) -> str:
+    """The end of a message about what is no code of a language: `"; did you mean en?"`.
+
+    >>> meant("English"), meant("eng"), meant("zh-Hant"), meant("12")
+    ('; did you mean en?', '; did you mean en?', '; did you mean zh?', '')
+
+    Args:
+        code: what stands in its place: a name, a code of three letters or one with a script.
+    """
+    codes, given = _codes(), code.lower()
+    if given.partition("-")[0] in codes.values():
+        return f"; did you mean {given.partition('-')[0]}?"
+    names = spelling.nearest(given, codes) if len(given) > 3 else []
+    if len(given) == 3:  # most codes of three letters begin the name
+        names = [name for name in codes if name.startswith(given)]
+    found = list(dict.fromkeys(codes[name] for name in names))
+    return f"; did you mean {' or '.join(found)}?" if 0 < len(found) <= spelling.MOST else ""
 
 
 def identify(text: str) -> tuple[str, float]:
@@ -87,6 +118,15 @@ class Language:
     keep: tuple[str, ...] = ()
     min_score: float = share(0.5)
     unidentified: bool = False
+
+    def __post_init__(self):
+        known = set(_codes().values()) if self.keep else set()
+        if unknown := [code for code in self.keep if code not in known]:
+            raise InputError(
+                "no-such-choice",
+                f"found {unknown[0]!r} in keep of the step language; wanted codes such as en, de "
+                f"or zh{meant(unknown[0])}",
+            )
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """The document with its language, or `uncertain_language` or `other_language`."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from roots_tf import spelling
 from roots_tf.corpus import latex
 from roots_tf.corpus.documents import Document
 from roots_tf.storage.files import InputError
@@ -93,7 +94,12 @@ class Markup:
     def __post_init__(self):
         wrong = {name: value for name, value in vars(self).items() if value not in ACTIONS}
         if wrong:
-            raise InputError(f"found {wrong} in the step markup; wanted one of {list(ACTIONS)}")
+            name, value = next(iter(wrong.items()))
+            raise InputError(
+                "no-such-choice",
+                f"found {name} = {value!r} in the step markup; wanted one of {', '.join(ACTIONS)}"
+                f"{spelling.suggestion(str(value), ACTIONS)}",
+            )
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:
         """See `documents.DocumentStep`."""

@@ -18,7 +18,6 @@ from roots_tf.corpus.tally import Tally
 from roots_tf.storage import compression
 from roots_tf.storage.files import InputError
 
-SUFFIX = ".xml"
 PAGE_BORDER = re.compile(rb"(?=<page>)")  # in a text, "<" is written "&lt;"
 HEAD_BYTES = 1 << 16  # that hold the names of the wiki and of its namespaces
 MAX_DEPTH = 20  # of elements; a dump has five: mediawiki, page, revision, contributor, id
@@ -182,8 +181,9 @@ def _article(page: dict[str, str], base: str, max_chars: int, tally: Tally) -> I
 
 def _no_dump(path: str, found: str) -> InputError:
     return InputError(
+        "wrong-format",
         f"found no MediaWiki dump in {path} ({found}); wanted the XML that Special:Export or "
-        "dumps.wikimedia.org gives: convert it to text, or leave it out"
+        "dumps.wikimedia.org gives: convert it to text, or leave it out",
     )
 
 

@@ -81,7 +81,8 @@ def find(
     sizes = {name: found.get(name, (0, 0))[1] for name in parameters.names or sorted(found)}
     if others := sorted(found.keys() - sizes.keys()):
         raise files.InputError(
-            f"found documents of the source {others[0]!r}; wanted those of {', '.join(sizes)}"
+            "wrong-mixture",
+            f"found documents of the source {others[0]!r}; wanted those of {', '.join(sizes)}",
         )
     shares = parameters.shares(sizes)
     total = min(sizes[name] / share for name, share in shares.items())

@@ -71,8 +71,11 @@ class NearDuplicates:
     def __post_init__(self):
         if min(self.ngram, self.bands, self.rows) < 1 or not 0 < self.min_jaccard <= 1:
             raise files.InputError(
-                f"found {self}; wanted ngram, bands and rows of 1 or more and a min_jaccard above "
-                "0, at most 1; correct the step near_duplicates of the recipe"
+                "wrong-recipe",
+                f"found ngram = {self.ngram}, bands = {self.bands}, rows = {self.rows} and "
+                f"min_jaccard = {self.min_jaccard}; wanted ngram, bands and rows of 1 or "
+                "more and a min_jaccard above 0, at most 1; correct the step near_duplicates of "
+                "the recipe",
             )
 
     def recall(self, jaccard: float) -> float:
@@ -191,8 +194,9 @@ def _minhash():
         import rensa
     except ImportError as error:
         raise files.InputError(
-            "the step near_duplicates needs the package rensa, which is not installed; "
-            "pip install 'roots-tf[curation]'"
+            "missing-extra",
+            "found no rensa, which the step near_duplicates needs; "
+            "pip install 'roots-tf[curation]'",
         ) from error
     return rensa.RMinHash
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from roots_tf import spelling
 from roots_tf.corpus import chinese_personal_data
 from roots_tf.corpus.documents import Document
 from roots_tf.storage.files import InputError
@@ -345,8 +346,9 @@ class PersonalData:
     def __post_init__(self):
         if unknown := sorted(set(self.kinds) - set(KINDS)):
             raise InputError(
-                f"found {unknown} in the kinds of the step personal_data; wanted some of "
-                f"{list(KINDS)}"
+                "no-such-choice",
+                f"found {unknown[0]!r} in the kinds of the step personal_data; wanted some of "
+                f"{', '.join(KINDS)}{spelling.suggestion(unknown[0], KINDS)}",
             )
 
     def __call__(self, document: Document, measured: dict[str, float]) -> Document | str:

@@ -24,8 +24,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from roots_tf import spelling
 from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, web_pages
 from roots_tf.corpus.documents import Document
+from roots_tf.corpus.formats import format_of, warn_of_suffix
 from roots_tf.corpus.tally import Tally
 from roots_tf.storage import compression, encodings, parquet
 from roots_tf.storage.files import InputError
@@ -33,12 +35,6 @@ from roots_tf.storage.files import InputError
 Layout = Literal["blank_lines", "file", "line"]
 MAX_DOCUMENT_CHARS = 4_000_000  # about twice the longest novel; what a reader holds in memory
 
-_SUFFIXES = {
-    "json_lines": (".jsonl", ".json", ".ndjson"),
-    "html": (".html", ".htm", ".xhtml"),
-    "warc": warc.SUFFIXES,
-    "mediawiki": mediawiki.SUFFIX,
-}
 _FIRST_FILES = 64
 _METADATA = ("url", "date", "title")  # fields of a record that are kept beside its text
 _BINARY = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"%PDF", b"PK\3\4")  # gzip, zstd, PDF, zip
@@ -61,19 +57,6 @@ class Span(NamedTuple):
     start: int = 0
     end: int = -1
     source: str = ""
-
-
-def format_of(path: str) -> Literal["parquet", "json_lines", "html", "warc", "mediawiki", "text"]:
-    """Format of a file, by its suffix.
-
-    >>> format_of("CC-MAIN-00000.warc.gz"), format_of("notes.2024")
-    ('warc', 'text')
-    """
-    path = path.lower()
-    if path.endswith(".parquet"):
-        return "parquet"
-    plain = compression.without_compression(path)
-    return next((name for name, suffixes in _SUFFIXES.items() if plain.endswith(suffixes)), "text")
 
 
 def read_documents(
@@ -208,9 +191,10 @@ def _json_lines(
         yield _from_record(text, record.get(source_field), record, name)
     if first_problem and not good and first_problem[0] != "too_long":
         raise InputError(
+            "no-such-column",
             f"found no JSON object with a string {text_field!r} on any line of {span.path} "
             f"(first: {first_problem[1]!r}); wanted JSON lines, one object a line; "
-            "name the field with --text_field, or give a plain text file another suffix"
+            "name the field with --text_field, or give a plain text file another suffix",
         )
 
 
@@ -221,8 +205,10 @@ def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Docu
         columns = file.schema_arrow.names
         if text_field not in columns:
             raise InputError(
-                f"found no column {text_field!r} in {span.path}, which has {columns}; "
+                "no-such-column",
+                f"found no column {text_field!r} in {span.path}, which has {', '.join(columns)}; "
                 "name the column of the text with --text_field"
+                f"{spelling.suggestion(text_field, columns)}",
             )
         end = file.num_row_groups if span.end < 0 else span.end
         wanted = {text_field, source_field, "language", "markup", "metadata", *_METADATA}
@@ -276,8 +262,9 @@ def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
     marked = encodings.byte_order_mark(data[:4])[0]
     if data.startswith(_BINARY) or (b"\0" in data[:1024] and not marked):
         raise InputError(
+            "wrong-format",
             f"found a binary file in {path} ({data[:8]!r}); wanted HTML: leave it out, or give it "
-            "the suffix of what it is"
+            "the suffix of what it is",
         )
     if data and not data.isspace():
         yield Document(web_pages.decode(data), name, markup="html")
@@ -325,7 +312,9 @@ def plan(
         try:
             spans = list(_spans(path, layout, task_bytes, encodings.python_name(encoding)))
         except OSError as error:
-            raise InputError(f"could not read {path}: {error.strerror}; leave it out") from error
+            raise InputError(
+                "unreadable-file", f"could not read {path}: {error.strerror}; leave it out"
+            ) from error
         for span, size in spans:
             if not tasks or size > room:
                 tasks.append([])
@@ -339,6 +328,8 @@ def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterato
     """Spans of one file and their sizes in bytes."""
     size = os.path.getsize(path)
     form = format_of(path)
+    if form == "text":
+        warn_of_suffix(path)
     if form == "parquet":
         with parquet.opened(path) as file:
             start = held = 0

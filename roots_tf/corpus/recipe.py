@@ -17,11 +17,14 @@ import functools
 import importlib
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from roots_tf.storage import files
+from roots_tf import spelling
+from roots_tf.corpus import language
+from roots_tf.storage import files, neighbours
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import Bounds
 
@@ -90,19 +93,27 @@ def load(name: str) -> list[Step]:
     except OSError as error:
         names = sorted(path.stem for path in FOLDER.glob("*.toml"))
         raise InputError(
-            f"could not read the recipe {name} ({error.strerror}); wanted one of {names} or the "
-            f"path of a TOML file; copy one of {FOLDER} to begin"
+            "wrong-recipe",
+            f"could not read the recipe {name} ({error.strerror}); wanted one of "
+            f"{', '.join(names)} or the path of a TOML file: copy one of {FOLDER} to begin"
+            f"{spelling.suggestion(name, names) or neighbours.suggestion(name)}",
         ) from error
     except ValueError as error:
-        raise InputError(f"found no TOML in the recipe {path}: {error}; correct it") from error
+        raise InputError(
+            "wrong-recipe", f"found no TOML in the recipe {path}: {error}; correct it"
+        ) from error
     entries = content.get("steps")
     if list(content) != ["steps"] or not isinstance(entries, list):
-        raise InputError(f"found {sorted(content)} in the recipe {path}; wanted [[steps]] tables")
+        raise InputError(
+            "wrong-recipe",
+            f"found {', '.join(sorted(content)) or 'nothing'} in the recipe {path}; wanted "
+            "[[steps]] tables",
+        )
     try:
         steps = [_step(entry) for entry in entries]
         _check_order([step.name for step in steps])
     except InputError as error:
-        raise InputError(f"{error} in the recipe {path}") from error
+        raise InputError(error.id, f"{error} (in the recipe {path})") from error
     return steps
 
 
@@ -131,8 +142,9 @@ def _build(name: str, parameters: str):
     for parameter, value in values.items():
         if parameter not in fields:
             raise InputError(
+                "wrong-recipe",
                 f"found the parameter {parameter!r} of the step {name}; wanted one of "
-                f"{sorted(fields)}"
+                f"{', '.join(sorted(fields)) or 'none'}{spelling.suggestion(parameter, fields)}",
             )
         field = fields[parameter]
         factory = field.default_factory
@@ -143,8 +155,9 @@ def _build(name: str, parameters: str):
             same = all(_same_type(each, of()) for each in value)
         if not same:
             raise InputError(
+                "wrong-recipe",
                 f"found {parameter} = {value!r} in the step {name}; wanted "
-                f"{_KINDS[type(default)]} such as {default!r}"
+                f"{_KINDS[type(default)]} such as {default!r}",
             )
         if value != default:
             _check_numbers(name, field, value)
@@ -162,7 +175,8 @@ def _check_numbers(step: str, field: dataclasses.Field, value) -> None:
     for number in inside:
         if type(number) in (int, float) and not bounds.hold(number):
             raise InputError(
-                f"found {field.name} = {value!r} in the step {step}; wanted a number {bounds}"
+                "number-out-of-range",
+                f"found {field.name} = {value!r} in the step {step}; wanted a number {bounds}",
             )
 
 
@@ -170,13 +184,25 @@ def _step(entry) -> Step:
     entry = dict(entry) if isinstance(entry, dict) else {}
     name, languages = entry.pop("name", None), entry.pop("languages", [])
     if name not in _STEPS:
-        raise InputError(f"found a step of name {name!r}; wanted one of {sorted(_STEPS)}")
+        raise InputError(
+            "no-such-step",
+            f"found a step of name {name!r}; wanted one of {', '.join(sorted(_STEPS))}"
+            f"{spelling.suggestion(str(name), _STEPS)}",
+        )
     strings = isinstance(languages, list) and all(isinstance(code, str) for code in languages)
     if not strings or (languages and name in CORPUS_STEPS):
         raise InputError(
+            "wrong-recipe",
             f"found languages = {languages!r} in the step {name}; wanted a list of codes, in "
-            "document steps only"
+            "document steps only",
         )
+    for code in languages:
+        if not re.fullmatch("[a-z]{2,3}", code):
+            raise InputError(
+                "no-such-choice",
+                f"found {code!r} in languages of the step {name}; wanted codes such as en, de or zh"
+                f"{language.meant(code)}",
+            )
     step = Step(name, entry, languages)
     build(step)
     if patterns := entry.get("evaluation_files"):  # workers of a cluster stand in another folder
@@ -195,8 +221,9 @@ def _check_order(names: list[str]) -> None:
     corpus = [rank for rank in ranks if rank >= 0]
     if ranks != sorted(ranks) or len(corpus) != len(set(corpus)):
         raise InputError(
-            f"found the steps in the order {names}; wanted document steps before "
-            f"{list(CORPUS_STEPS)}, each of these at most once and in this order,"
+            "wrong-recipe",
+            f"found the steps in the order {', '.join(names)}; wanted document steps before "
+            f"{', '.join(CORPUS_STEPS)}, each of these at most once and in this order",
         )
 
 

@@ -46,8 +46,10 @@ class RepeatedParagraphs:
     def __post_init__(self):
         if self.documents < 1 or self.min_chars < 0:
             raise files.InputError(
-                f"found {self}; wanted documents of 1 or more and min_chars of 0 or more; correct "
-                "the step repeated_paragraphs of the recipe"
+                "wrong-recipe",
+                f"found documents = {self.documents} and min_chars = {self.min_chars}; wanted "
+                f"documents of 1 or more and min_chars of 0 or more; correct "
+                "the step repeated_paragraphs of the recipe",
             )
 
 

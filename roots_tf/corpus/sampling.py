@@ -48,13 +48,15 @@ class Sample:
     def __post_init__(self):
         def correct(found, wanted):
             return files.InputError(
-                f"found {found}; wanted {wanted}; correct the step sample of the recipe"
+                "wrong-recipe",
+                f"found {found}; wanted {wanted}; correct the step sample of the recipe",
             )
 
         if not 0 < self.keep <= 1 or self.documents < 0 or not 0 <= self.alpha <= 1:
-            raise correct(self, "keep above 0, documents of 0 or more, alpha in 0 to 1")
+            given = f"keep = {self.keep}, documents = {self.documents}, alpha = {self.alpha}"
+            raise correct(given, "keep above 0, documents of 0 or more, alpha in 0 to 1")
         if any(weight < 0 for weight in self.sources.values()):
-            raise correct(f"sources={self.sources}", "weights of 0 or more")
+            raise correct(f"sources = {dict(self.sources)}", "weights of 0 or more")
         if self.keep == 1 and not self.documents:
             raise correct("neither keep nor documents", "how much to keep")
 

@@ -44,14 +44,16 @@ class StepTallies:
         """
         if not self._read.documents_in:
             raise files.InputError(
-                "found no document in the input: every file is empty; give files that hold text"
+                "empty-input",
+                "found no document in the input: every file is empty; give files that hold text",
             )
         if not [self._read, *self._document][-1].documents_out:
             reasons = {name: counts["documents"] for name, counts in self._dropped().items()}
             text = ", ".join(f"{reason} {documents}" for reason, documents in reasons.items())
             raise files.InputError(
+                "nothing-kept",
                 f"kept none of {self._read.documents_in} documents, dropped as {text}; look at the "
-                "input (is --documents right?) or loosen the rule in a copy of the recipe"
+                "input (is --documents right?) or loosen the rule in a copy of the recipe",
             )
 
     def _dropped(self) -> dict[str, dict[str, int]]:

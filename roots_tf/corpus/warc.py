@@ -17,7 +17,6 @@ from roots_tf.corpus.tally import Tally
 from roots_tf.storage import compression
 from roots_tf.storage.files import InputError
 
-SUFFIXES = (".warc", ".wet")
 HEADER_BYTES = 1 << 16  # of a record or an HTTP answer; servers refuse 8 to 16 KB
 SEPARATOR_BYTES = 64  # newlines between records; the standard has four
 # A file with more records of a wrong length is read no further: the content that such a record
@@ -88,7 +87,8 @@ class _Bytes:
         self.damaged += 1
         if self.damaged > MAX_DAMAGED:
             raise compression.DamagedFileError(
-                f"found {self.damaged} damaged records in {self.path}; the rest was left out"
+                "file-damaged",
+                f"found {self.damaged} damaged records in {self.path}; the rest was left out",
             )
         while data := self.peek(compression.BLOCK_BYTES):
             if (at := data.find(line)) >= 0:
@@ -119,8 +119,9 @@ def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Itera
         source = _Bytes(path, start, end)
         if source.peek(1) and not source.peek(len(_MARK)) == _MARK:
             raise InputError(
+                "wrong-format",
                 f"found no WARC record at the beginning of {path} ({source.peek(20)!r}); wanted a "
-                "web archive: give the file the suffix of what it is, or leave it out"
+                "web archive: give the file the suffix of what it is, or leave it out",
             )
         while source.peek(1):
             yield from _record(source, name, max_bytes, tally)

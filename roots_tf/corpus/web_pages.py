@@ -85,8 +85,9 @@ def _detect(data: bytes) -> str:
         from resiliparse.parse.encoding import detect_encoding
     except ImportError as error:
         raise InputError(
+            "missing-extra",
             "found no package resiliparse, which tells the encoding of a web page that does not; "
-            "install it: pip install 'roots-tf[curation]'"
+            "install it: pip install 'roots-tf[curation]'",
         ) from error
     encoding = detect_encoding(data, DETECTION_BYTES, html5_compatible=False)
     return python_name(encoding or "") or "cp1252"

@@ -27,11 +27,12 @@ def refuse(path: str | Path) -> None:
     for file in inside:
         if file.is_file() and _holds_masked_rows(file):
             raise InputError(
+                "wrong-folder",
                 f"found {file}, TFRecords of google-research/bert's create_pretraining_data.py: "
                 "rows that hold their masks already, the same in every epoch, and no text to mask "
                 "afresh; wanted a folder of build-examples: give the text that they were made of "
                 "to `roots curate --input=TEXT --output=DOCUMENTS`, and that to `roots "
-                "build-examples --input=DOCUMENTS --tokenizer=VOCAB --output=EXAMPLES`"
+                "build-examples --input=DOCUMENTS --tokenizer=VOCAB --output=EXAMPLES`",
             )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from roots_tf.examples import google_records, records
-from roots_tf.storage import files, schema
+from roots_tf.storage import files, neighbours, schema
 from roots_tf.storage.schema import number
 
 NAME = "manifest.json"
@@ -46,16 +46,20 @@ class Shard:
     def __post_init__(self):
         if (self.ends or 0) > self.examples:
             raise files.InputError(
+                "wrong-json",
                 f"found {self.ends} ends of documents among {self.examples} examples of "
-                f"{self.name}; wanted no more"
+                f"{self.name}; wanted no more",
             )
         if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise files.InputError(f"found a shard {self.name!r}; wanted the name of a file")
+            raise files.InputError(
+                "wrong-json", f"found a shard {self.name!r}; wanted the name of a file"
+            )
         # Whoever reads makes room for as many records as this says.
         if self.examples * records.FRAME_BYTES + 2 * self.tokens > self.bytes:
             raise files.InputError(
+                "wrong-json",
                 f"found {self.examples} examples of {self.tokens} tokens in {self.bytes} bytes of "
-                f"{self.name}; wanted no more than there is room for"
+                f"{self.name}; wanted no more than there is room for",
             )
 
 
@@ -78,11 +82,13 @@ class Split:
             )
             if whole != parts:
                 raise files.InputError(
-                    f"found {whole} {name} of a split and {parts} in its shards; wanted as many"
+                    "wrong-json",
+                    f"found {whole} {name} of a split and {parts} in its shards; wanted as many",
                 )
         if (self.singles or 0) > self.examples:
             raise files.InputError(
-                f"found {self.singles} singles among {self.examples} examples; wanted no more"
+                "wrong-json",
+                f"found {self.singles} singles among {self.examples} examples; wanted no more",
             )
 
 
@@ -149,19 +155,23 @@ class Manifest:
     def __post_init__(self):
         if self.word != records.word_dtype(self.tokenizer.size):
             raise files.InputError(
+                "wrong-json",
                 f"found words of {self.word} and {self.tokenizer.size} ids; wanted "
-                f"{records.word_dtype(self.tokenizer.size)}"
+                f"{records.word_dtype(self.tokenizer.size)}",
             )
         place = records.place_of_starts(self.tokenizer.size) if self.format > 1 else None
         if self.word_starts != place:
             raise files.InputError(
+                "wrong-json",
                 f"found word_starts {self.word_starts} with format {self.format} and "
-                f"{self.tokenizer.size} ids; wanted {place}"
+                f"{self.tokenizer.size} ids; wanted {place}",
             )
         if self.layout == PAIRS:
             splits = (self.splits.train, self.splits.held_out)
             if None in [count for part in splits for count in (part.sentences, part.singles)]:
-                raise files.InputError("found no sentences or no singles of a split; wanted both")
+                raise files.InputError(
+                    "wrong-json", "found no sentences or no singles of a split; wanted both"
+                )
 
 
 def shard_header(build: str, name: str, format: int = FORMAT) -> bytes:
@@ -185,14 +195,17 @@ def load(folder: str | Path) -> dict:
     if not os.path.lexists(path):
         google_records.refuse(folder)
         raise files.InputError(
+            "not-examples",
             f"found no {path}; wanted a folder that build-examples has finished: run it (again)"
+            f"{neighbours.instead(folder, NAME)}",
         )
     manifest = files.read_json(path)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found not in FORMATS or isinstance(found, bool):
         raise files.InputError(
+            "other-version",
             f"found format {found!r} in {path}; wanted {' or '.join(map(str, FORMATS))}: run "
-            "build-examples again"
+            "build-examples again",
         )
     schema.check(manifest, Manifest, str(path), others_may_stand=True)
     return manifest
@@ -209,12 +222,15 @@ def split_of(manifest: dict, split: str) -> dict:
         InputError: the build has no such split, or it holds no examples.
     """
     if split not in STEMS:
-        raise files.InputError(f"found split {split!r}; wanted one of {sorted(STEMS)}")
+        raise files.InputError(
+            "no-such-choice", f"found split {split!r}; wanted one of {sorted(STEMS)}"
+        )
     part = manifest["splits"][split]
     if not part["examples"]:
         raise files.InputError(
+            "empty-input",
             f"found no examples in split {split!r}; wanted at least one: build-examples with more "
-            "documents, or another --held_out"
+            "documents, or another --held_out",
         )
     return part
 
@@ -232,9 +248,10 @@ def check_tokenizer(manifest: dict, tokenizer) -> None:
     found, wanted = tokenizer.fingerprint, manifest["tokenizer"]["fingerprint"]
     if found != wanted:
         raise files.InputError(
+            "wrong-vocabulary",
             f"found tokenizer {found[:16]} of {tokenizer.size} entries; wanted {wanted[:16]} of "
             f"{manifest['tokenizer']['size']}, which made these examples: use the copy in their "
-            f"folder ({TOKENIZER}/), or run build-examples with this tokenizer"
+            f"folder ({TOKENIZER}/), or run build-examples with this tokenizer",
         )
 
 
@@ -262,9 +279,10 @@ def check_layout(manifest: dict, wanted: tuple[str, ...], reader: str) -> None:
     found = layout_of(manifest)
     if found not in wanted:
         raise files.InputError(
+            "wrong-layout",
             f"found examples of layout {found}; wanted {' or '.join(wanted)} for {reader}: roots "
             f"build-examples --layout={wanted[0]} --max_seq_length={manifest['max_seq_length']} "
-            "--input=DOCUMENTS --tokenizer=TOKENIZER --output=ANOTHER_FOLDER"
+            "--input=DOCUMENTS --tokenizer=TOKENIZER --output=ANOTHER_FOLDER",
         )
 
 
@@ -285,14 +303,16 @@ def check_pairs(manifest: dict, split: str) -> None:
     )
     if split == "train" and part["documents"] < 2:
         raise files.InputError(
+            "no-sentence-pairs",
             f"found {part['documents']} document for sentence pairs; wanted at least two, since a "
-            f"wrong second segment comes from another document: {remedy}"
+            f"wrong second segment comes from another document: {remedy}",
         )
     if part["sentences"] < 2 * part["documents"] or 2 * part["singles"] > part["examples"]:
         raise files.InputError(
+            "no-sentence-pairs",
             f"found {part['sentences']} sentences in {part['documents']} documents, and no second "
             f"segment for {part['singles']} of {part['examples']} examples; wanted two sentences a "
-            f"document and a true second segment for half of the examples at least: {remedy}"
+            f"document and a true second segment for half of the examples at least: {remedy}",
         )
 
 
@@ -345,7 +365,8 @@ def check_files(folder: str | Path, part: dict) -> None:
         if size != shard["bytes"]:
             records.read(path)  # names a missing file, or the offset of the damage
             raise files.InputError(
+                "file-damaged",
                 f"found {size} bytes in {path}; wanted {shard['bytes']}: its records are whole, so "
                 "it is another build's shard or has extra ones; copy it again, or run "
-                "build-examples again"
+                "build-examples again",
             )

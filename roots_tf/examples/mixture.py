@@ -201,8 +201,9 @@ def _check_alike(found: Mapping[str, dict]) -> None:
             here, there = (_part(m, what) for m in (manifest, found[first]))
             if here != there:
                 raise files.InputError(
+                    "wrong-mixture",
                     f"found {what.replace('.', ' ')} {_short(here)} in the source {name} and "
-                    f"{_short(there)} in {first}; wanted the same in all: {remedy}"
+                    f"{_short(there)} in {first}; wanted the same in all: {remedy}",
                 )
 
 
@@ -282,7 +283,7 @@ def of(
             objective.check(manifest["sources"][name], rows, length)
         except files.InputError as error:
             part = f", of which a batch of {batch_size} may hold {rows}" * (rows < batch_size)
-            raise files.InputError(f"of the source {name}{part}: {error}") from error
+            raise files.InputError(error.id, f"of the source {name}{part}: {error}") from error
 
     mixing.check(list(manifest["sources"]))
     for name in manifest["sources"]:

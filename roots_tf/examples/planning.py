@@ -56,16 +56,18 @@ class BuildSettings:
         """
         if self.layout not in manifest.LAYOUTS:
             raise files.InputError(
-                f"found layout {self.layout!r}; wanted one of {manifest.LAYOUTS}"
+                "no-such-choice", f"found layout {self.layout!r}; wanted one of {manifest.LAYOUTS}"
             )
         if self.max_seq_length < 8:
             raise files.InputError(
-                f"found max_seq_length {self.max_seq_length}; wanted 8 or more tokens"
+                "number-out-of-range",
+                f"found max_seq_length {self.max_seq_length}; wanted 8 or more tokens",
             )
         if not 0 <= self.short_seq_prob <= 1 or not 0 <= self.held_out < 1:
             raise files.InputError(
+                "number-out-of-range",
                 f"found short_seq_prob {self.short_seq_prob} and held_out {self.held_out}; wanted "
-                "shares from 0 to 1 (held_out below 1)"
+                "shares from 0 to 1 (held_out below 1)",
             )
 
     def deciding(self) -> dict:
@@ -134,15 +136,18 @@ def plan(
         documents += metadata.num_rows
         shape.append([Path(path).name, stat.st_size, metadata.num_rows])
     if not documents:
-        raise files.InputError(f"found no documents in {paths}; wanted at least one: run curate")
+        raise files.InputError(
+            "empty-input", f"found no documents in {paths}; wanted at least one: run curate"
+        )
     word_factor = np.dtype(records.word_dtype(size)).itemsize / 2
     total = text_bytes * BYTES_PER_TEXT_BYTE * word_factor
     train = settings.num_shards or max(1, math.ceil(total / SHARD_BYTES))
     if total / train > MOST_SHARD_BYTES:
         raise files.InputError(
+            "number-out-of-range",
             f"found num_shards {train} for {text_bytes / 1e6:.0f} MB of text; wanted at least "
             f"{math.ceil(total / MOST_SHARD_BYTES)}, since readers load whole shards: give more, "
-            "or 0 to let the program choose"
+            "or 0 to let the program choose",
         )
     shards = {"train": train, "held_out": max(1, math.ceil(train * settings.held_out))}
     about = [manifest.FORMAT, settings.deciding(), tokenizer_fingerprint, shape, shards]
@@ -171,13 +176,15 @@ def open_documents(path: str) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise files.InputError(
+            "wrong-folder",
             f"found no Parquet in {path} ({str(error).splitlines()[0]}); wanted the documents that "
-            "curate writes: run curate on this input first"
+            "curate writes: run curate on this input first",
         ) from error
     if missing := {"id", "text"} - set(file.schema_arrow.names):
         raise files.InputError(
-            f"found columns {file.schema_arrow.names} in {path}; wanted {sorted(missing)} too: "
-            "run curate on this input first"
+            "wrong-folder",
+            f"found the columns {', '.join(file.schema_arrow.names)} in {path}; wanted "
+            f"{' and '.join(sorted(missing))} too: run curate on this input first",
         )
     return file
 

@@ -73,8 +73,9 @@ def pipeline(
     """
     if batch_size < 1 or batch_size % num_workers or not 0 <= worker_index < num_workers:
         raise files.InputError(
+            "wrong-batch",
             f"found batch_size {batch_size}, num_workers {num_workers} and worker_index "
-            f"{worker_index}; wanted equal slices and an index below their number"
+            f"{worker_index}; wanted equal slices and an index below their number",
         )
     slice_size, first_row = batch_size // num_workers, batch_size * start_step
     worker_slice = slice(worker_index * slice_size, (worker_index + 1) * slice_size)
@@ -129,7 +130,7 @@ def damage_named():
         if not about_shards:
             raise
         _, _, message = about_shards[0].rpartition("assertion failed: ")
-        raise files.InputError(message.replace("[", "").replace("]", "")) from error
+        raise files.InputError("file-damaged", message.replace("[", "").replace("]", "")) from error
 
 
 def permutation(count, seed) -> tf.Tensor:

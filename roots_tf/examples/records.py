@@ -270,8 +270,9 @@ def read(path: str | Path) -> list[bytes]:
     """
     if not Path(path).is_file():  # of a FIFO nothing would come
         raise files.InputError(
+            "no-such-file",
             f"found no shard {path}; wanted what the manifest beside it lists: copy the missing "
-            "file there, or run build-examples again"
+            "file there, or run build-examples again",
         )
     content = Path(path).read_bytes()
     begins, end = [], 0
@@ -293,8 +294,9 @@ def read(path: str | Path) -> list[bytes]:
         end = int(begins[np.searchsorted(begins, wrong[0], side="right") - 1])
     if len(wrong) or end < len(content):
         raise files.InputError(
+            "file-damaged",
             f"found a damaged record in {path} at byte offset {end}; wanted the file as "
-            "build-examples wrote it: copy it again, or run build-examples again"
+            "build-examples wrote it: copy it again, or run build-examples again",
         )
     return [content[b + 12 : b + 12 + n] for b, n in zip(begins, lengths, strict=True)]
 

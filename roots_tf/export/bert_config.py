@@ -85,7 +85,10 @@ def read(path: str | Path) -> BertConfig:
     kind = found.get("model_type", "bert")
     if kind != "bert":
         why = _OF_OTHERS.get(str(kind), "of causal models, gpt2, llama and mistral are taken")
-        raise InputError(f"found model_type={kind!r} in {path}; wanted 'bert', as BERT has: {why}")
+        raise InputError(
+            "unsupported-model",
+            f"found model_type={kind!r} in {path}; wanted 'bert', as BERT has: {why}",
+        )
     config = schema.check(found, BertConfig, str(path), others_may_stand=True)
     wanted = {
         "position_embedding_type": ("absolute", None),
@@ -97,7 +100,10 @@ def read(path: str | Path) -> BertConfig:
         if (found := getattr(config, name)) not in values:
             names = [value for value in values if value is not None]
             names = repr(names[0]) if len(names) == 1 else f"one of {', '.join(names)}"
-            raise InputError(f"found {name}={found!r} in {path}; wanted {names}, as BERT has")
+            raise InputError(
+                "unsupported-model",
+                f"found {name}={found!r} in {path}; wanted {names}, as BERT has",
+            )
     for name in ("attention_probs_dropout_prob", "classifier_dropout"):
         if (found := getattr(config, name)) not in (None, config.hidden_dropout_prob):
             logging.warning(
@@ -125,7 +131,7 @@ def encoder_config(config: BertConfig, source: str | Path) -> models.EncoderConf
             **{ours: getattr(config, theirs) for ours, theirs in (SIZES | RATES).items()},
         )
     except InputError as error:
-        raise InputError(f"{error} (in {source})") from error
+        raise InputError(error.id, f"{error} (in {source})") from error
 
 
 def kind_of_head(
@@ -151,7 +157,8 @@ def kind_of_head(
     fitting = [kind for kind in kinds if problem in kind.transformers.problem_types]
     if not fitting:
         raise InputError(
-            f"found problem_type={problem!r} in {source}; wanted one label a text, or a number"
+            "unsupported-model",
+            f"found problem_type={problem!r} in {source}; wanted one label a text, or a number",
         )
     kind = fitting[0](max_seq_length=config.max_position_embeddings)
     if not kind.has_labels():
@@ -163,13 +170,15 @@ def _labels(names: dict[str, str | int], num_outputs: int, source: str | Path) -
     names = names or {str(i): f"LABEL_{i}" for i in range(num_outputs)}
     if set(names) != {str(i) for i in range(num_outputs)}:
         raise InputError(
+            "wrong-json",
             f"found {len(names)} names in id2label of {source}, and {num_outputs} outputs of the "
-            f"head; wanted one for each number from 0 to {num_outputs - 1}"
+            f"head; wanted one for each number from 0 to {num_outputs - 1}",
         )
     labels = tuple(str(names[str(i)]) for i in range(num_outputs))
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise InputError(
+            "named-twice",
             f"found the name {twice[0]!r} twice in id2label of {source}; wanted another name for "
-            "each label"
+            "each label",
         )
     return labels

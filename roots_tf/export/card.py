@@ -125,7 +125,9 @@ class _Score:
 
     def __post_init__(self):
         if len(self.bounds) != 2:
-            raise InputError(f"found {len(self.bounds)} bounds; wanted the lowest and the highest")
+            raise InputError(
+                "wrong-json", f"found {len(self.bounds)} bounds; wanted the lowest and the highest"
+            )
 
 
 def _scored(report: dict) -> list[str]:

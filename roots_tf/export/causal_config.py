@@ -120,11 +120,15 @@ def read(path: str | Path) -> Config:
     found = schema.read_object(path)
     kind = found.get("model_type")
     if kind not in list(FAMILIES):
-        raise InputError(f"found model_type={kind!r} in {path}; wanted one of {_names(FAMILIES)}")
+        raise InputError(
+            "unsupported-model",
+            f"found model_type={kind!r} in {path}; wanted one of {_names(FAMILIES)}",
+        )
     if found.get("quantization_config") is not None:
         raise InputError(
+            "unsupported-model",
             f"found quantization_config in {path}; wanted weights of floats: save the model without"
-            " quantisation"
+            " quantisation",
         )
     found = {k: v for k, v in found.items() if k not in _IRRELEVANT}
     shape = Gpt2Config if kind == "gpt2" else LlamaConfig
@@ -132,8 +136,9 @@ def read(path: str | Path) -> Config:
     for key in sorted(found.keys() - fields):
         if found[key] not in (None, False, [], {}):
             raise InputError(
+                "unsupported-model",
                 f"found {key}={str(found[key])[:60]} in {path}, which is not known here to leave "
-                f"a {kind}'s logits as they are; wanted none such: take the line out if it does"
+                f"a {kind}'s logits as they are; wanted none such: take the line out if it does",
             )
         del found[key]
     _check_rope(found, path)
@@ -160,8 +165,9 @@ def _check_rope(found: dict, path: str | Path) -> None:
         kind = (said.get("rope_type") or said.get("type")) if isinstance(said, dict) else None
         if kind not in (None, "default"):
             raise InputError(
+                "unsupported-model",
                 f"found {key} of the type {str(kind)[:40]!r} in {path}; wanted 'default': a model "
-                "whose positions are stretched would be asked with others than it was trained with"
+                "whose positions are stretched would be asked with others than it was trained with",
             )
 
 
@@ -169,8 +175,9 @@ def _check_architecture(config: Config, path: str | Path) -> None:
     names = ARCHITECTURES[config.model_type]
     if config.architectures and config.architectures[0] not in names:
         raise InputError(
+            "unsupported-model",
             f"found the architecture {config.architectures[0]} in {path}; wanted {names[0]}: other "
-            "heads have no place here"
+            "heads have no place here",
         )
 
 
@@ -189,7 +196,10 @@ def encoder_config(config: Config, source: str | Path) -> models.EncoderConfig:
     found = getattr(config, name)
     activations = {theirs: ours for ours, names in _ACTIVATIONS.items() for theirs in names}
     if found not in activations:
-        raise InputError(f"found {name}={found!r} in {source}; wanted one of {_names(activations)}")
+        raise InputError(
+            "unsupported-model",
+            f"found {name}={found!r} in {source}; wanted one of {_names(activations)}",
+        )
     fields = _gpt2(config, source) if is_gpt2 else _llama(config, source)
     try:
         return models.EncoderConfig(
@@ -203,7 +213,7 @@ def encoder_config(config: Config, source: str | Path) -> models.EncoderConfig:
             **fields,
         )
     except InputError as error:
-        raise InputError(f"{error} (in {source})") from error
+        raise InputError(error.id, f"{error} (in {source})") from error
 
 
 def _gpt2(config: Gpt2Config, source: str | Path) -> dict:
@@ -230,19 +240,22 @@ def _llama(config: LlamaConfig, source: str | Path) -> dict:
     shared = config.num_key_value_heads or heads
     if config.head_dim is not None and config.head_dim * heads != config.hidden_size:
         raise InputError(
+            "unsupported-model",
             f"found head_dim={config.head_dim}, {heads} heads and hidden_size={config.hidden_size} "
-            f"in {source}; wanted heads of hidden_size / num_attention_heads, as models here have"
+            f"in {source}; wanted heads of hidden_size / num_attention_heads, as models here have",
         )
     if config.attention_bias != config.mlp_bias:
         raise InputError(
+            "unsupported-model",
             f"found attention_bias={config.attention_bias} and mlp_bias={config.mlp_bias} in "
-            f"{source}; wanted the two to be the same: here all layers have biases, or none has"
+            f"{source}; wanted the two to be the same: here all layers have biases, or none has",
         )
     if config.sliding_window is not None and config.sliding_window < longest:
         raise InputError(
+            "unsupported-model",
             f"found sliding_window={config.sliding_window} and max_position_embeddings={longest} in"
             f" {source}; wanted a window of all positions, or null: here the first layer always "
-            "sees everything. Lower max_position_embeddings to the window for shorter texts"
+            "sees everything. Lower max_position_embeddings to the window for shorter texts",
         )
     if config.attention_dropout:
         logging.warning(
@@ -272,8 +285,9 @@ def _rotary_base(config: LlamaConfig, source: str | Path) -> float:
     bases = sorted({part.rope_theta for part in said if part and part.rope_theta is not None})
     if len(bases) > 1:
         raise InputError(
+            "unsupported-model",
             f"found rope_theta={bases[0]:g} and {bases[1]:g} in {source}; wanted one: correct the "
-            "wrong one"
+            "wrong one",
         )
     return bases[0] if bases else 10_000.0
 

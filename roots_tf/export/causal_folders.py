@@ -147,6 +147,7 @@ def refuse_other_parts(config: models.EncoderConfig, parts: dict, source: str, t
         have = ", ".join(f"{name}={value!r}" for name, value in found.items())
         takes = ", ".join(f"{name}={parts[name]!r}" for name in found)
         raise InputError(
+            "cannot-export",
             f"found {have} in the model of {source}; {target} has {takes} only: choose another "
-            "--format"
+            "--format",
         )

@@ -136,9 +136,10 @@ def check(
             used.add(name)
     if surplus := sorted(stored.keys() - used):
         raise InputError(
+            "wrong-weights",
             f"found the weight {surplus[0]} in {source}, which no part of a model of "
             f"{config.num_layers} layers, as its config says, takes; wanted no more weights than "
-            "those"
+            "those",
         )
 
 
@@ -199,13 +200,16 @@ def named_as_in_the_table(
         if name.endswith(_CONSTANTS):
             continue
         if name in renamed:
-            raise InputError(f"found the weight {name} twice in {source}; wanted one model there")
+            raise InputError(
+                "named-twice", f"found the weight {name} twice in {source}; wanted one model there"
+            )
         renamed[name] = array
     table = _ROWS[layout][_TOKENS[0]][0]
     if tied and _HEAD in renamed and not np.array_equal(renamed.pop(_HEAD), renamed.get(table)):
         raise InputError(
+            "wrong-weights",
             f"found {_HEAD} other than {table} in {source}, whose config has tie_word_embeddings; "
-            "wanted the two to be one, or tie_word_embeddings false"
+            "wanted the two to be one, or tie_word_embeddings false",
         )
     return renamed
 

@@ -50,9 +50,10 @@ def _check_ends(found: Tokenizer, config: Config, folder: Path) -> None:
         if ids and ours not in ids:
             token = None if ours is None else found.vocabulary[ours]
             raise InputError(
+                "settings-disagree",
                 f"found {key}={ids[0] if len(ids) == 1 else ids} in {place} and {token!r} of id "
                 f"{ours} in the tokenizer; wanted the two to agree: correct the wrong one, here or "
-                f"{role}_token in {transformers_settings.CONFIG_NAME}"
+                f"{role}_token in {transformers_settings.CONFIG_NAME}",
             )
 
 

@@ -74,7 +74,9 @@ def _named_as_in_the_table(stored: dict[str, np.ndarray], source: str) -> dict[s
         name = name.replace("LayerNorm.beta", "LayerNorm.bias")
         name = name.replace(_ANSWERS, "classifier.")
         if name in renamed:
-            raise InputError(f"found the weight {name} twice in {source}; wanted one model there")
+            raise InputError(
+                "named-twice", f"found the weight {name} twice in {source}; wanted one model there"
+            )
         if not name.endswith("embeddings.position_ids"):  # 0, 1, 2, ...
             renamed[name] = array
     return renamed
@@ -93,8 +95,9 @@ def _check_tied(stored: dict[str, np.ndarray], source: str) -> None:
     for copy, of in copies.items():
         if copy in stored and not np.array_equal(stored.pop(copy), stored.get(of)):
             raise InputError(
+                "unsupported-model",
                 f"found {copy} other than {of} in {source}; wanted the two to be one, as in BERT: "
-                "an output embedding of its own has no place here"
+                "an output embedding of its own has no place here",
             )
 
 
@@ -214,6 +217,7 @@ def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, *
         have = ", ".join(f"{name}={value!r}" for name, value in found.items())
         takes = ", ".join(f"{name}={parts[name]!r}" for name in found)
         raise InputError(
+            "cannot-export",
             f"found {have} in the model of {source}; {target} has {takes} only: choose another "
-            "--format"
+            "--format",
         )

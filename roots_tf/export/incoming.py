@@ -39,9 +39,10 @@ def check_rows(tokenizer: Tokenizer, config: models.EncoderConfig, source: str) 
     """
     if tokenizer.size > config.vocabulary_size:
         raise InputError(
+            "wrong-vocabulary",
             f"found {tokenizer.size} tokens and an embedding of {config.vocabulary_size} in "
             f"{source}, where {tokenizer.vocabulary[config.vocabulary_size]!r} has no row; wanted "
-            "no more tokens than rows: take it out, or give the tokenizer of the model"
+            "no more tokens than rows: take it out, or give the tokenizer of the model",
         )
 
 

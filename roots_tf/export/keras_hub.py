@@ -84,7 +84,9 @@ def read(folder: str | Path) -> incoming.Incoming:
     path, task_path = folder / "config.json", folder / "task.json"
     saved = _read_saved(path)
     if saved.registered_name != BACKBONE:
-        raise InputError(f"found {saved.registered_name} in {path}; wanted {BACKBONE}")
+        raise InputError(
+            "unsupported-model", f"found {saved.registered_name} in {path}; wanted {BACKBONE}"
+        )
     sizes = schema.check(saved.config, _Backbone, str(path), others_may_stand=True)
     encoder = models.EncoderConfig(activation="gelu_tanh", **dataclasses.asdict(sizes))
     _check_size(encoder, folder)
@@ -97,8 +99,9 @@ def read(folder: str | Path) -> incoming.Incoming:
             settings = _settings(saved.config, str(task_path), sizes.max_sequence_length)
     if task not in _CLASSES:
         raise InputError(
+            "unsupported-model",
             f"found {task} in {task_path}; wanted one of {', '.join(_CLASSES)}, or no task: remove "
-            "task.json to take in the encoder alone"
+            "task.json to take in the encoder alone",
         )
     import keras_hub
 
@@ -107,7 +110,7 @@ def read(folder: str | Path) -> incoming.Incoming:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"could not read the preset {folder}: {reason}; save or copy it again"
+            "file-damaged", f"could not read the preset {folder}: {reason}; save or copy it again"
         ) from error
     stored = {
         variable.path: variable.numpy()
@@ -133,9 +136,10 @@ def _check_size(encoder: models.EncoderConfig, folder: Path) -> None:
     on_disk = sum(path.stat().st_size for path in folder.glob("*.h5"))
     if models.parameters(encoder) > on_disk:
         raise InputError(
+            "wrong-weights",
             f"found the sizes of {models.parameters(encoder)} weights in "
             f"{folder / 'config.json'} and {on_disk} bytes of *.h5 files beside it; wanted the two "
-            "to be of one model: save or copy it again"
+            "to be of one model: save or copy it again",
         )
 
 
@@ -229,9 +233,10 @@ def _check(config: models.EncoderConfig, source: str, approximate_gelu: bool) ->
     )
     if config.activation == "gelu" and not approximate_gelu:
         raise InputError(
+            "cannot-export",
             f"found activation='gelu' in the model of {source}; keras-hub's BertBackbone has "
             "'gelu_tanh' only, which moves hidden states in the third or fourth digit: give "
-            "--approximate_gelu to accept that, or choose another --format"
+            "--approximate_gelu to accept that, or choose another --format",
         )
 
 
@@ -243,14 +248,16 @@ def _check_settings(settings: models.EmbeddingSettings, source: str) -> None:
     """
     if settings.pooling == "pooler":
         raise InputError(
+            "cannot-export",
             f"found pooling='pooler' in the model of {source}; keras-hub's BertTextEmbedder has "
-            "mean and cls only: give --pooling, or choose another --format"
+            "mean and cls only: give --pooling, or choose another --format",
         )
     if settings.prompt:
         raise InputError(
+            "cannot-export",
             f"found the prompt {settings.prompt!r} before every text in the model of {source}; "
             "keras-hub's presets hold none: give --prompt_name= to leave it out, and put it before "
-            "the texts there, or choose another --format"
+            "the texts there, or choose another --format",
         )
     if prompts := [name for name, text in settings.prompts.items() if text]:
         logging.warning("left out the prompts %s, which no preset holds", ", ".join(prompts))

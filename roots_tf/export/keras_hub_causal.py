@@ -98,7 +98,7 @@ def read(folder: str | Path) -> Incoming:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"could not read the preset {folder}: {reason}; save or copy it again"
+            "file-damaged", f"could not read the preset {folder}: {reason}; save or copy it again"
         ) from error
     stored = {
         variable.path: variable.numpy()
@@ -131,13 +131,16 @@ def _check_size(config: models.EncoderConfig, folder: Path) -> None:
                 file.visititems(add)
         except (OSError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"could not read {path}: {reason}; copy it again") from error
+            raise InputError(
+                "file-damaged", f"could not read {path}: {reason}; copy it again"
+            ) from error
     weights = causal_names.weights_of("keras_hub", config).values()
     wanted = sum(math.prod(weight.shape) for weight in weights)
     if found != wanted:
         raise InputError(
+            "wrong-weights",
             f"found {found} numbers in model.weights.h5 of {folder}, and sizes of {wanted} in "
-            "config.json; wanted the two to be of one model: save or copy it again"
+            "config.json; wanted the two to be of one model: save or copy it again",
         )
 
 
@@ -206,8 +209,9 @@ def _rules(tokenizer: Tokenizer, source: str) -> dict:
     for name, (found, only) in wanted.items():
         if found != only:
             raise InputError(
+                "cannot-export",
                 f"found {name}={found!r} in the tokenizer of {source}; keras-hub's GPT2Tokenizer "
-                f"has {only!r} only: choose another --format"
+                f"has {only!r} only: choose another --format",
             )
     others = [t["content"] for t in tokenizer.added_tokens if t["content"] != end]
     if others:
@@ -231,8 +235,9 @@ def _check_ids(ours: Tokenizer, theirs) -> None:
         wanted = ids[splits[row] : splits[row + 1]].tolist()
         if (found := np.asarray(theirs(text)).tolist()) != wanted:
             raise InputError(
+                "export-differs",
                 f"keras-hub's GPT2Tokenizer makes {found} of {text!r}, and the model's {wanted}; "
-                "nothing was exported: choose another --format"
+                "nothing was exported: choose another --format",
             )
 
 
@@ -253,6 +258,7 @@ def _check_logits(ours, theirs) -> None:
     difference = float(np.abs(found - wanted).max() / max(np.ptp(wanted), 1e-9))
     if not difference < 1e-4:
         raise InputError(
+            "export-differs",
             f"keras-hub's GPT2CausalLM gives logits that differ by {difference:.1e} of their range "
-            "from the model's; nothing was exported: choose another --format"
+            "from the model's; nothing was exported: choose another --format",
         )

@@ -61,8 +61,9 @@ def read(folder: Path) -> Tokenizer:
     special = (config.special_tokens or []) if config.special_tokens_in_strings else []
     if unknown := [token for token in special if token not in tokens]:
         raise InputError(
+            "broken-vocabulary",
             f"found the special token {unknown[0]!r} in {path}, which vocabulary.txt has no line "
-            "of; wanted one of its tokens"
+            "of; wanted one of its tokens",
         )
     backend.add_special_tokens(special)
     return Tokenizer(backend)
@@ -80,8 +81,9 @@ def rules(tokenizer: Tokenizer, source: str) -> dict:
     """
     if tokenizer.kind != "wordpiece":
         raise InputError(
+            "cannot-export",
             f"found a {tokenizer.kind} tokenizer in {source}; wanted WordPiece, which "
-            "keras-hub's BertTokenizer is: choose another --format"
+            "keras-hub's BertTokenizer is: choose another --format",
         )
     normalizer = tokenizer.settings["normalizer"] or {}
     pre_tokenizer = (tokenizer.settings["pre_tokenizer"] or {}).get("type")
@@ -99,8 +101,9 @@ def rules(tokenizer: Tokenizer, source: str) -> dict:
     for name, (found, only) in wanted.items():
         if found != only:
             raise InputError(
+                "cannot-export",
                 f"found {name.replace('_id', '_token')}={found!r} in the tokenizer of {source}; "
-                f"keras-hub's BertTokenizer has {only!r} only: choose another --format"
+                f"keras-hub's BertTokenizer has {only!r} only: choose another --format",
             )
     lowercase, strips = bool(normalizer.get("lowercase")), normalizer.get("strip_accents")
     return {
@@ -133,8 +136,9 @@ def _special_tokens(tokenizer: Tokenizer, source: str) -> list[str]:
         if flags or changed or covers:
             why = flags or (["letters beyond ASCII"] if changed else [f"{covers[0]} in front"])
             raise InputError(
+                "cannot-export",
                 f"found the token {content!r} with {' and '.join(why)} in the tokenizer of "
-                f"{source}, which keras-hub's BertTokenizer does not find: choose another --format"
+                f"{source}, which keras-hub's BertTokenizer does not find: choose another --format",
             )
         special += [content] * (content not in usual)
     return sorted(special, key=len, reverse=True)
@@ -153,8 +157,9 @@ def check_same(ours: Tokenizer, theirs) -> None:
     for one, other in zip(ours.vocabulary, theirs.get_vocabulary(), strict=True):
         if one != other:
             raise InputError(
+                "cannot-export",
                 f"found the token {one!r}, which a vocabulary.txt of keras-hub gives as {other!r}; "
-                "wanted tokens without spaces at their ends: choose another --format"
+                "wanted tokens without spaces at their ends: choose another --format",
             )
     tokens = [token["content"] for token in ours.added_tokens]
     texts = [*_TEXTS, *tokens, *(f"a{token}b {token}{token} c" for token in tokens)]
@@ -163,6 +168,7 @@ def check_same(ours: Tokenizer, theirs) -> None:
         text, wanted = texts[row], ids[splits[row] : splits[row + 1]].tolist()
         if (found := np.asarray(found).tolist()) != wanted:
             raise InputError(
+                "export-differs",
                 f"keras-hub's BertTokenizer makes {found} of {text!r}, and the model's {wanted}; "
-                "nothing was exported: choose another --format"
+                "nothing was exported: choose another --format",
             )

@@ -124,9 +124,14 @@ def write(
     described = models.describe(source)
     longest = described["encoder"].max_sequence_length
     if quantize not in get_args(Quantize):
-        raise InputError(f"found quantize={quantize!r}; wanted {', '.join(get_args(Quantize))}")
+        raise InputError(
+            "no-such-choice", f"found quantize={quantize!r}; wanted {', '.join(get_args(Quantize))}"
+        )
     if length and not 3 <= length <= longest:
-        raise InputError(f"found a length of {length}; wanted 3 to {longest}, or 0 for any")
+        raise InputError(
+            "number-out-of-range",
+            f"found a length of {length}; wanted 3 to {longest}, or 0 for any",
+        )
     tokenizer = tokenizers.load(source)
     model, kind = models.load(source), tasks.kind_of(described)
     settings = settings or tasks.embedding_settings(described, str(source))
@@ -145,9 +150,10 @@ def write(
         tolerance = TOLERANCE * max(1.0, report["largest_output"])
         if quantize == "none" and report["largest_difference"] > tolerance:
             raise InputError(
+                "export-differs",
                 f"the file's {report['output']} differs from the model's by "
                 f"{report['largest_difference']:.1e}; wanted at most {tolerance:.1e}. Nothing was "
-                "exported"
+                "exported",
             )
         (temporary / "model.tflite").write_bytes(content)
         tokenizer.save(temporary)

@@ -19,7 +19,9 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(folder))
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"found {folder}; wanted a new folder: remove it or choose another name")
+        raise InputError(
+            "folder-taken", f"found {folder}; wanted a new folder: remove it or choose another name"
+        )
     temporary = leftovers.temporary_path(folder)
     leftovers.sweep_once(folder.parent)
     try:

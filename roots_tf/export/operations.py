@@ -30,11 +30,15 @@ def meta_graph(saved_model: str | Path) -> meta_graph_pb2.MetaGraphDef:
     try:
         message.ParseFromString(path.read_bytes())
     except (OSError, DecodeError) as error:
-        raise InputError(f"could not read {path}: {error}; wanted that of a SavedModel") from error
+        raise InputError(
+            "unreadable-file", f"could not read {path}: {error}; wanted that of a SavedModel"
+        ) from error
     for graph in message.meta_graphs:
         if "serve" in graph.meta_info_def.tags:
             return graph
-    raise InputError(f"found no graph with the tag 'serve' in {path}; export the model again")
+    raise InputError(
+        "wrong-format", f"found no graph with the tag 'serve' in {path}; export the model again"
+    )
 
 
 def custom(saved_model: str | Path) -> list[str]:

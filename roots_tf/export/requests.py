@@ -98,7 +98,9 @@ def write(saved_model: str | Path, model: str, examples: Mapping[str, Mapping]) 
     """
     check_name(model)
     if not 1 <= len(examples) <= MAX_RECORDS:
-        raise InputError(f"found {len(examples)} examples; wanted 1 to {MAX_RECORDS}")
+        raise InputError(
+            "wrong-request", f"found {len(examples)} examples; wanted 1 to {MAX_RECORDS}"
+        )
     known = signatures(saved_model)
     tensors = {name: _tensors(known, name, inputs) for name, inputs in examples.items()}
     folder, curl = Path(saved_model, "requests"), _CURL
@@ -126,8 +128,9 @@ def check_name(model: str) -> None:
     """
     if not re.fullmatch(r"[\w.-]+", model, re.ASCII):
         raise InputError(
+            "wrong-request",
             f"found {model!r} as a model's name, which is that of its folder; wanted letters, "
-            "digits, '.', '_', '-'"
+            "digits, '.', '_', '-'",
         )
 
 
@@ -138,24 +141,31 @@ def _tensors(known: Mapping, signature: str, inputs: Mapping) -> dict[str, tenso
         InputError: they are not what it wants.
     """
     if signature not in known:
-        raise InputError(f"found no signature {signature!r}; wanted one of {', '.join(known)}")
+        raise InputError(
+            "wrong-request", f"found no signature {signature!r}; wanted one of {', '.join(known)}"
+        )
     wanted = known[signature].inputs
     if inputs.keys() != wanted.keys():
         raise InputError(
+            "wrong-request",
             f"found an example for {signature} with {', '.join(sorted(inputs))}; wanted "
-            f"{', '.join(sorted(wanted))}"
+            f"{', '.join(sorted(wanted))}",
         )
     tensors = {}
     for name, values in inputs.items():
         try:
             tensors[name] = tf.make_tensor_proto(values, wanted[name].dtype)
         except (TypeError, ValueError) as error:
-            raise InputError(f"the example for {name} of {signature} is wrong: {error}") from error
+            raise InputError(
+                "wrong-request",
+                f"found an example for {name} of {signature} that is no tensor of it: {error}",
+            ) from error
         shape = tf.TensorShape(wanted[name].tensor_shape)
         if not shape.is_compatible_with(tf.TensorShape(tensors[name].tensor_shape)):
             raise InputError(
+                "wrong-request",
                 f"found an example for {name} of {signature} of shape "
-                f"{tf.TensorShape(tensors[name].tensor_shape)}; wanted {shape}"
+                f"{tf.TensorShape(tensors[name].tensor_shape)}; wanted {shape}",
             )
     return tensors
 

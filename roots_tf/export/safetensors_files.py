@@ -41,15 +41,17 @@ def read(folder: str | Path) -> tuple[dict[str, np.ndarray], str]:
     pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
     if shards:
         raise InputError(
+            "no-such-file",
             f"found {shards[0]} in {folder} without {NAME} or {INDEX_NAME}; wanted one of the two: "
-            "copy the index that belongs to the shards, or rename a file that holds all weights"
+            "copy the index that belongs to the shards, or rename a file that holds all weights",
         )
     found = f"no {NAME}"
     if pickles:
         found = f"only {pickles[0]}, a pickle, which can run code as it is read,"
     raise InputError(
+        "wrong-format",
         f"found {found} in {folder}; wanted {NAME}: where the model comes from trusted hands, load "
-        "it in transformers and save_pretrained(..., safe_serialization=True)"
+        "it in transformers and save_pretrained(..., safe_serialization=True)",
     )
 
 
@@ -60,25 +62,30 @@ def _read_shards(index: Path) -> dict[str, np.ndarray]:
     for shard in shards:
         if Path(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
             raise InputError(
+                "wrong-json",
                 f"found the shard {shard!r} in {index}; wanted names of .safetensors files of that "
-                "folder"
+                "folder",
             )
         if not index.with_name(shard).is_file():
             raise InputError(
-                f"found no {index.with_name(shard)}, which {index.name} lists; copy it too"
+                "no-such-file",
+                f"found no {index.with_name(shard)}, which {index.name} lists; copy it too",
             )
     stored = {shard: _load(index.with_name(shard)) for shard in shards}
     found = {(name, shard) for shard, weights in stored.items() for name in weights}
     if missing := sorted(set(places.items()) - found):
         raise InputError(
+            "wrong-weights",
             f"found no weight {missing[0][0]} in {index.with_name(missing[0][1])}, where "
-            f"{index.name} has it; wanted the shards that belong to the index: copy all files again"
+            f"{index.name} has it; wanted the shards that belong to the index: copy all "
+            "files again",
         )
     if surplus := sorted(found - set(places.items())):
         raise InputError(
+            "wrong-weights",
             f"found the weight {surplus[0][0]} in {index.with_name(surplus[0][1])}, where "
             f"{index.name} does not list it; wanted the shards that belong to the index: copy all "
-            "files again"
+            "files again",
         )
     return {name: stored[shard][name] for name, shard in places.items()}
 
@@ -87,4 +94,6 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         return safetensors.numpy.load_file(path)
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"could not read {path}: {error}; copy it again") from error
+        raise InputError(
+            "file-damaged", f"could not read {path}: {error}; copy it again"
+        ) from error

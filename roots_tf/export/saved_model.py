@@ -106,7 +106,9 @@ def export(
     """
     target = Path(folder, str(version)).resolve()
     if target.exists():
-        raise InputError(f"found {target}; wanted a new version: remove it or give --version")
+        raise InputError(
+            "folder-taken", f"found {target}; wanted a new version: remove it or give --version"
+        )
     temporary = leftovers.temporary_path(target)
     leftovers.sweep_once(target.parent)
     try:
@@ -146,13 +148,18 @@ def check(served: ServedGraph, saved_model: Path, expected: Expected, ids: dict)
         for text, (a, b) in enumerate(zip(given, expected.answers, strict=True)):
             if where := difference(a, b, tolerance, precise):
                 raise InputError(
+                    "export-differs",
                     f"the saved model's {signature} answers text {text} another way than Python "
-                    f"({where}): nothing was exported"
+                    f"({where}): nothing was exported",
                 )
     for name, value in served.of_ids(_features(ids)).items():
         given, right = outputs["ids"][name].tolist(), value.numpy().tolist()
         if where := difference(given, right, tolerance, precise):
-            raise InputError(f"the saved model's ids give another {name} than Python ({where})")
+            raise InputError(
+                "export-differs",
+                f"the saved model's ids give another {name} than Python ({where}): nothing was "
+                "exported",
+            )
 
 
 def _outputs(saved_model: Path, texts: dict[str, list], ids: dict) -> dict[str, dict]:
@@ -174,7 +181,10 @@ def _outputs(saved_model: Path, texts: dict[str, list], ids: dict) -> dict[str, 
         )
         if run.returncode:
             last = "".join(run.stderr.strip().splitlines()[-1:]) or f"status {run.returncode}"
-            raise InputError(f"the saved model does not load in a fresh process: {last}")
+            raise InputError(
+                "export-differs",
+                f"the saved model does not load in a fresh process ({last}): nothing was exported",
+            )
         for name, values in np.load(paths[2], allow_pickle=True).items():
             signature, _, output = name.partition("/")
             outputs[signature][output] = values

@@ -97,8 +97,9 @@ class Found:
             return tokenizer
         if rules.get("type") != "BertNormalizer":
             raise InputError(
+                "settings-disagree",
                 f"found do_lower_case=true beside the normaliser {rules.get('type')} in "
-                f"{self.folder}; wanted BertNormalizer"
+                f"{self.folder}; wanted BertNormalizer",
             )
         tokenizer.backend.normalizer = normalizers.BertNormalizer(
             clean_text=rules["clean_text"],
@@ -123,8 +124,9 @@ def read(folder: str | Path) -> Found:
         alone = [name for name in (_SETTINGS, "1_Pooling") if (folder / name).exists()]
         if alone:
             raise InputError(
+                "no-such-file",
                 f"found {alone[0]} and no {MODULES} in {folder}; wanted both, or neither for the "
-                "encoder alone: copy the folder again"
+                "encoder alone: copy the folder again",
             )
         _warn_of_activation(folder / "config.json")
         settings = models.EmbeddingSettings(max_seq_length=_model_max_length(folder))
@@ -142,7 +144,10 @@ def read(folder: str | Path) -> Found:
     pooling, pooler = _pooling(where["Pooling"], saved), {}
     if "Dense" in where:
         if pooling != "cls":
-            raise InputError(f"found Dense after pooling of {pooling!r} in {path}; wanted 'cls'")
+            raise InputError(
+                "unsupported-model",
+                f"found Dense after pooling of {pooling!r} in {path}; wanted 'cls'",
+            )
         pooling, pooler = "pooler", _read_dense(where["Dense"])
     if "Normalize" in where and (where["Normalize"] / "config.json").exists():
         schema.read(where["Normalize"] / "config.json", files_of.Normalize)
@@ -156,7 +161,7 @@ def read(folder: str | Path) -> Found:
             similarity_fn_name=saved.similarity_fn_name,
         )
     except InputError as error:
-        raise InputError(f"{error} (in {folder / _SETTINGS})") from error
+        raise InputError(error.id, f"{error} (in {folder / _SETTINGS})") from error
     return Found(settings, where["Transformer"], True, transformer.do_lower_case, pooler)
 
 
@@ -193,9 +198,10 @@ def _check_steps(steps: list[files_of.Module], path: Path) -> None:
     if strange or once != usual:
         found = f"a module {strange[0]}" if strange else f"the modules {', '.join(names) or 'none'}"
         raise InputError(
+            "unsupported-model",
             f"found {found} in {path}; wanted Transformer, Pooling and perhaps Dense and Normalize "
             f"of {_PACKAGE}: vectors would be others. Remove {MODULES}, {_SETTINGS} and the "
-            "folders of the modules to take in the encoder alone"
+            "folders of the modules to take in the encoder alone",
         )
 
 
@@ -206,7 +212,9 @@ def _inside(folder: Path, name: str, source: Path) -> Path:
         InputError: it is elsewhere.
     """
     if name == ".." or name not in ("", Path(name).name):
-        raise InputError(f"found path={name!r} in {source}; wanted the name of a folder beside it")
+        raise InputError(
+            "wrong-json", f"found path={name!r} in {source}; wanted the name of a folder beside it"
+        )
     return folder / name
 
 
@@ -228,13 +236,15 @@ def _pooling(folder: Path, saved: files_of.Saved) -> str:
     config = schema.read(path, files_of.Pooling)
     if len(config.modes) != 1 or config.modes[0] not in ("mean", "cls"):
         raise InputError(
+            "unsupported-model",
             f"found pooling by {' and '.join(config.modes)} in {path}; wanted mean or cls alone: "
-            "vectors would be others"
+            "vectors would be others",
         )
     if not config.include_prompt and any((saved.prompts or {}).values()):
         raise InputError(
+            "unsupported-model",
             f"found include_prompt=false in {path} and prompts in {_SETTINGS}; wanted true: here "
-            "the tokens of a prompt are pooled with the others"
+            "the tokens of a prompt are pooled with the others",
         )
     return config.modes[0]
 
@@ -248,16 +258,21 @@ def _read_dense(folder: Path) -> dict[str, np.ndarray]:
     config, path = schema.read(folder / "config.json", files_of.Dense), folder / "model.safetensors"
     if config.in_features != config.out_features:
         raise InputError(
+            "unsupported-model",
             f"found a layer from {config.in_features} to {config.out_features} numbers in "
-            f"{folder}; wanted one that keeps the size, as BERT's pooler does"
+            f"{folder}; wanted one that keeps the size, as BERT's pooler does",
         )
     if not path.exists():
-        raise InputError(f"found no {path}; wanted the weights of the layer as safetensors")
+        raise InputError(
+            "no-such-file", f"found no {path}; wanted the weights of the layer as safetensors"
+        )
     try:
         stored = safetensors.numpy.load_file(path)
         return {f"pooler.dense.{name}": stored[f"linear.{name}"] for name in ("weight", "bias")}
     except (OSError, safetensors.SafetensorError, KeyError) as error:
-        raise InputError(f"could not read {path}: {error}; copy it again") from error
+        raise InputError(
+            "file-damaged", f"could not read {path}: {error}; copy it again"
+        ) from error
 
 
 def write(

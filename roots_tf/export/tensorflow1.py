@@ -51,8 +51,9 @@ def _read_weights(folder: Path) -> tuple[dict[str, np.ndarray], str]:
     indices = sorted(path for path in folder.glob("*.index") if path.is_file())
     if len(indices) != 1:
         raise InputError(
+            "wrong-folder",
             f"found {len(indices)} checkpoints (*.index) in {folder}; wanted one: move the others "
-            "elsewhere"
+            "elsewhere",
         )
     prefix = str(indices[0].with_suffix(""))
     try:
@@ -64,4 +65,6 @@ def _read_weights(folder: Path) -> tuple[dict[str, np.ndarray], str]:
         return {name: reader.get_tensor(name) for name in names}, prefix
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"could not read {prefix}: {reason}; copy all its files again") from error
+        raise InputError(
+            "file-damaged", f"could not read {prefix}: {reason}; copy all its files again"
+        ) from error

@@ -207,12 +207,15 @@ def check(
         num_layers += 1
     if num_layers < config.num_layers:
         raise InputError(
+            "wrong-weights",
             f"found no weight {first.format(i=num_layers)} in {source}; wanted "
-            f"{config.num_layers} layers, as its config says"
+            f"{config.num_layers} layers, as its config says",
         )
     if num_layers > config.num_layers:
         raise InputError(
-            f"found {num_layers} layers in {source}; wanted {config.num_layers}, as its config says"
+            "wrong-weights",
+            f"found {num_layers} layers in {source}; wanted {config.num_layers}, as its "
+            "config says",
         )
     where = weights_of(layout, num_layers)
     for ours, shape in encoder_shapes(config).items():
@@ -297,19 +300,23 @@ def checked(
         InputError: it is missing, or of another shape or type.
     """
     if name not in stored:
-        raise InputError(f"found no weight {name} in {source}; wanted one {wanted}")
+        raise InputError(
+            "wrong-weights", f"found no weight {name} in {source}; wanted one {wanted}"
+        )
     array = stored[name]
     if array.dtype.name not in _DTYPES:
         raise InputError(
+            "unsupported-model",
             f"found the weight {name} as {array.dtype.name} in {source}; wanted one of "
-            f"{', '.join(_DTYPES)}: save the model without quantisation"
+            f"{', '.join(_DTYPES)}: save the model without quantisation",
         )
     if by_head and array.size == np.prod(wanted):
         array = array.reshape(wanted)
     if array.shape != wanted:
         raise InputError(
+            "wrong-weights",
             f"found weight {name} of shape {array.shape} in {source}; wanted {wanted}, "
-            "as the sizes of its config say"
+            "as the sizes of its config say",
         )
     return array
 
@@ -328,8 +335,9 @@ def finite(array: np.ndarray, name: str, source: str) -> np.ndarray:
     array = np.asarray(array, np.float32)
     if not np.isfinite(array).all():
         raise InputError(
+            "diverged",
             f"found numbers in the weight {name} of {source} that are not finite; wanted a "
-            "model whose training went well: give an earlier checkpoint"
+            "model whose training went well: give an earlier checkpoint",
         )
     return array
 

@@ -117,16 +117,21 @@ def _never(ids: Ids, size: int) -> np.ndarray:
     num_tokens = size if ids.num_tokens is None else ids.num_tokens
     if not 1 <= num_tokens <= size:
         raise InputError(
+            "wrong-vocabulary",
             f"found a tokenizer of {num_tokens} tokens and a model of {size}; wanted at most as "
-            "many, and one at least; give the tokenizer that the model was trained with"
+            "many, and one at least; give the tokenizer that the model was trained with",
         )
     never = np.arange(size) >= num_tokens
     forbidden = set(ids.forbidden) | ({ids.pad} - {ids.eos})
     if wrong := sorted(i for i in forbidden if not 0 <= i < size and i != -1):
-        raise InputError(f"found id {wrong[0]} forbidden; wanted ids from 0 to {size - 1}")
+        raise InputError(
+            "number-out-of-range", f"found id {wrong[0]} forbidden; wanted ids from 0 to {size - 1}"
+        )
     never[[i for i in forbidden if i != -1]] = True
     if never.all():
-        raise InputError("found every id forbidden; wanted one at least that may come")
+        raise InputError(
+            "number-out-of-range", "found every id forbidden; wanted one at least that may come"
+        )
     return never
 
 

@@ -90,8 +90,9 @@ def advance(
     """
     if settings.decoding == "beam":
         raise InputError(
+            "flags-conflict",
             "found --decoding=beam token by token; wanted sample or greedy: beams are not final "
-            "before all of them end"
+            "before all of them end",
         )
     ids = Ids(eos_id, pad_id, num_tokens, forbidden)
     return run(model, take(model, state, settings, ids, rows))
@@ -215,8 +216,9 @@ def generate(
     beams_asked = settings.num_beams if settings.decoding == "beam" else 1
     if not 1 <= num_return <= beams_asked:
         raise InputError(
+            "number-out-of-range",
             f"found {num_return} texts asked of a prompt; wanted 1 to {beams_asked}, the beams of "
-            f"--decoding={settings.decoding}"
+            f"--decoding={settings.decoding}",
         )
     state = begin(model, prompts, lengths, seeds, settings, pad_id=pad_id, xla=xla)
     ids = Ids(eos_id, pad_id, num_tokens, tuple(forbidden))

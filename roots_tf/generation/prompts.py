@@ -19,11 +19,14 @@ def check_room(length: int, window: int, name: str = "a prompt") -> None:
         InputError: the prompt is empty or leaves no room.
     """
     if length < 1:
-        raise InputError(f"found {name} without tokens; wanted one at least, such as begin of text")
+        raise InputError(
+            "empty-text", f"found {name} without tokens; wanted one at least, such as begin of text"
+        )
     if length >= window:
         raise InputError(
+            "too-long",
             f"found {name} of {length:,} tokens; wanted at most {window - 1:,}: the model's window "
-            f"is {window:,} and a new token needs room; shorten it"
+            f"is {window:,} and a new token needs room; shorten it",
         )
 
 
@@ -43,5 +46,7 @@ def check_prompts(prompts: Sequence[Sequence[int]], window: int, num_tokens: int
         for token_id in ids:
             if not 0 <= token_id < num_tokens:
                 raise InputError(
-                    f"found id {token_id} in prompt {number}; wanted ids from 0 to {num_tokens - 1}"
+                    "number-out-of-range",
+                    f"found id {token_id} in prompt {number}; wanted ids from 0 to "
+                    f"{num_tokens - 1}",
                 )

@@ -83,11 +83,13 @@ class Settings:
             if getattr(self, name) != defaults[name]:
                 reader = "sample" if name in _OF_SAMPLING else "beam"
                 raise InputError(
+                    "flags-conflict",
                     f"found --{name}={getattr(self, name)} with --decoding={self.decoding}, which "
-                    f"does not read it; leave it out, or give --decoding={reader}"
+                    f"does not read it; leave it out, or give --decoding={reader}",
                 )
         if self.min_new_tokens > self.max_new_tokens:
             raise InputError(
+                "number-out-of-range",
                 f"found --min_new_tokens={self.min_new_tokens} above "
-                f"--max_new_tokens={self.max_new_tokens}; wanted at most as many"
+                f"--max_new_tokens={self.max_new_tokens}; wanted at most as many",
             )

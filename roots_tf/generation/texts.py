@@ -71,7 +71,7 @@ class Texts:
         try:
             self._stops = Stops(settings.stop)
         except ValueError as error:
-            raise InputError(f"{error}: mend --stop") from error
+            raise InputError("wrong-value", f"{error}: mend --stop") from error
         self._model, self._ids = model, ids_of(tokenizer, end_id)
         longest = model.config.max_sequence_length
         self.window = min(window, longest) or longest
@@ -97,8 +97,9 @@ class Texts:
         for number, prompt in enumerate(prompts, 1):
             if not prompt:
                 raise InputError(
+                    "empty-text",
                     f"found an empty prompt, number {number}; wanted a text to continue: give its "
-                    "first word, or a line feed to begin anywhere"
+                    "first word, or a line feed to begin anywhere",
                 )
         ids, splits = self.tokenizer.encode(prompts)
         rows = [
@@ -109,8 +110,9 @@ class Texts:
         for number, row in enumerate(rows, 1):
             if len(row) < 2:
                 raise InputError(
+                    "empty-text",
                     f"found prompt {number}, {prompts[number - 1][:40]!r}, of which the tokenizer "
-                    "leaves nothing; wanted a text of its characters"
+                    "leaves nothing; wanted a text of its characters",
                 )
         return rows
 
@@ -170,8 +172,9 @@ class Texts:
         """
         if self._settings.decoding == "beam":
             raise InputError(
+                "flags-conflict",
                 "found a stream of --decoding=beam, which knows its text at its end alone; wanted "
-                "--decoding=sample or greedy, or no stream"
+                "--decoding=sample or greedy, or no stream",
             )
         [ids] = self._ids_of([prompt], None if ids is None else [ids])
         width = min(-(-len(ids) // MULTIPLE) * MULTIPLE, self.window - 1)
@@ -288,8 +291,9 @@ def ids_of(tokenizer, end_id: int | None = None) -> dict:
     roles = ("bos", "eos")
     if missing := [role for role in roles if getattr(tokenizer, f"{role}_id") is None]:
         raise InputError(
+            "no-special-token",
             f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: train "
-            "one with train-tokenizer"
+            "one with train-tokenizer",
         )
     end_id = tokenizer.eos_id if end_id is None else end_id
     return {

@@ -63,9 +63,10 @@ class Template:
     def __post_init__(self):
         if ASSISTANT not in self.roles or not self.roles[ASSISTANT].end:
             raise InputError(
+                "wrong-conversation",
                 f"found a template of the roles {', '.join(self.roles) or 'none'}; wanted "
                 f"{ASSISTANT!r} among them, with a special token as its `end`, at which an answer "
-                "ends"
+                "ends",
             )
 
 
@@ -130,33 +131,41 @@ def check(messages: object, template: Template, where: str, *, reply: bool = Fal
     """
     wanted = "a list of objects with role and content"
     if not isinstance(messages, list | tuple) or not messages:
-        raise InputError(f"found {_short(messages)} as messages in {where}; wanted {wanted}")
+        raise InputError(
+            "wrong-conversation",
+            f"found {_short(messages)} as messages in {where}; wanted {wanted}",
+        )
     before = ""
     for number, message in enumerate(messages, 1):
         if not isinstance(message, Mapping) or {"role", "content"} - message.keys():
             raise InputError(
-                f"found {_short(message)} in {where}, message {number}; wanted {wanted}"
+                "wrong-conversation",
+                f"found {_short(message)} in {where}, message {number}; wanted {wanted}",
             )
         role, content = message["role"], message["content"]
         if not isinstance(role, str) or role not in template.roles:
             raise InputError(
+                "wrong-conversation",
                 f"found the role {_short(role)} in {where}, message {number}; wanted one of "
-                f"{', '.join(template.roles)}, as the template has"
+                f"{', '.join(template.roles)}, as the template has",
             )
         if not isinstance(content, str) or not content.strip():
             raise InputError(
-                f"found {_short(content)} as content in {where}, message {number}; wanted a text"
+                "wrong-conversation",
+                f"found {_short(content)} as content in {where}, message {number}; wanted a text",
             )
         if role == before or (role == SYSTEM and before) or (role == ASSISTANT and number == 1):
             raise InputError(
+                "wrong-conversation",
                 f"found the role {role} after {before or 'nothing'} in {where}, message {number}; "
-                "wanted turns of user and assistant, a system's before them alone"
+                "wanted turns of user and assistant, a system's before them alone",
             )
         before = role
     if (before == ASSISTANT) == reply:
         raise InputError(
+            "wrong-conversation",
             f"found a last message of the role {before} in {where}; wanted "
-            + ("one that the assistant can answer" if reply else "the assistant's")
+            + ("one that the assistant can answer" if reply else "the assistant's"),
         )
 
 
@@ -221,8 +230,9 @@ def special_id(tokenizer: Tokenizer, name: str) -> int:
     if name in names:
         return tokenizer.special_ids[names.index(name)]
     raise InputError(
+        "wrong-conversation",
         f"found the special token {name!r} in a template, which the tokenizer lacks; wanted one of "
-        f"{', '.join(names) or 'none'}, or {', '.join(_NAMED[:2])}"
+        f"{', '.join(names) or 'none'}, or {', '.join(_NAMED[:2])}",
     )
 
 
@@ -305,8 +315,9 @@ def _check_ordinary(ids: np.ndarray, tokenizer: Tokenizer) -> None:
     special = [i for i in tokenizer.special_ids if i != tokenizer.unk_id]
     if len(found := ids[np.isin(ids, special)]):
         raise InputError(
+            "wrong-conversation",
             f"found a text that gives the special token {tokenizer.vocabulary[found[0]]!r}; wanted "
-            "texts that give none: take it out of the text"
+            "texts that give none: take it out of the text",
         )
 
 

@@ -57,20 +57,26 @@ def read(path: str | Path, labelled: bool = True, encoding: str = "utf-8") -> li
         narrowest = 2 if labelled else 1
         if len(fields) != width or width < narrowest:
             raise InputError(
+                "wrong-row",
                 f"found {len(fields)} columns in {path}, line {number}: {line[:80]!r}; wanted "
-                f"{max(width, narrowest)}, parted by tabs or spaces, a word first and its tag last"
+                f"{max(width, narrowest)}, parted by tabs or spaces, a word first and its tag last",
             )
         if not fields[0].strip():
-            raise InputError(f"found no word in {path}, line {number}: {line[:80]!r}; wanted one")
+            raise InputError(
+                "wrong-row", f"found no word in {path}, line {number}: {line[:80]!r}; wanted one"
+            )
         if labelled and not _TAG.fullmatch(fields[-1]):
             raise InputError(
+                "no-such-label",
                 f"found tag {fields[-1]!r} in {path}, line {number}; wanted O, B-TYPE or I-TYPE "
-                "(IOB2, IOB1, BIOES or BILOU)"
+                "(IOB2, IOB1, BIOES or BILOU)",
             )
         blocks[-1].append((number, fields[0], fields[-1]))
     blocks = [block for block in blocks if block]
     if not blocks:
-        raise InputError(f"found no sentence in {path}; wanted a word and its tag a line")
+        raise InputError(
+            "empty-input", f"found no sentence in {path}; wanted a word and its tag a line"
+        )
     cut = _language_length([word for block in blocks for _, word, _ in block])
     return [
         Sentence(

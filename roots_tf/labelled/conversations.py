@@ -49,8 +49,9 @@ def read(
     """
     if suffix_of(path) not in FORMATS or not Path(path).is_file():
         raise InputError(
+            "unknown-suffix",
             f"found {path}; wanted a file of {', '.join(FORMATS)} with prompt and answer, or with "
-            "messages, in each row"
+            "messages, in each row",
         )
     optional = ("prompt", "answer", "messages")
     table = tables.read(path, (), optional, columns, encoding=encoding)
@@ -60,8 +61,9 @@ def read(
             for row in range(len(table.lines)):
                 if values is None or values[row] is None:
                     raise InputError(
+                        "wrong-row",
                         f"found no {name} in {table.where(row)}; wanted prompt and answer, or "
-                        "messages, in every row"
+                        "messages, in every row",
                     )
         prompts, answers = (tables.strings(table, name) for name in ("prompt", "answer"))
         found = [

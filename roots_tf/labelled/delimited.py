@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
+from roots_tf import spelling
 from roots_tf.labelled.text_files import lines_of, no_column, short
 from roots_tf.storage.files import InputError
 
@@ -57,10 +58,11 @@ def read(
         line += skipped
         if len(fields) != len(header):
             raise InputError(
+                "wrong-row",
                 f"found {len(fields)} fields in {path}, line {line}: {short(fields)}; wanted "
                 f"{len(header)} ({', '.join(header)}), parted by {_DELIMITERS[delimiter]}; a file "
                 "of other columns starts with a line of their names, or say their order, - for one "
-                "that is not needed: --columns=label,-,text"
+                "that is not needed: --columns=label,-,text",
             )
         own = dict(zip(header, fields, strict=True))
         yield line, {name: own.get(names[name]) for name in names}
@@ -86,7 +88,8 @@ def _delimiter(path: str, text: str, names, expected, columns) -> str:
 def _header(fields, names, expected, columns: dict, where: str) -> list[str] | None:
     """Names of the file's columns where its first row holds them; None where that row is data.
 
-    A row with some of the names but not all is a header of other names, not data.
+    A row with some of the names but not all, or with all of them misspelt, is a header of other
+    names, not data.
     """
     header = [field.strip() for field in fields]
     if isinstance(columns, ColumnOrder):
@@ -94,12 +97,21 @@ def _header(fields, names, expected, columns: dict, where: str) -> list[str] | N
     if all(names[name] in header for name in expected):
         asked = [field for field in header if field in names.values()]
         if twice := sorted({field for field in asked if header.count(field) > 1}):
-            raise InputError(f"found column {twice[0]!r} twice in {where}; rename one of them")
+            raise InputError(
+                "named-twice", f"found column {twice[0]!r} twice in {where}; rename one of them"
+            )
         return header
     folded = {field.casefold() for field in header}
-    if columns or any(name.casefold() in folded for name in names.values()):
+    named = any(name.casefold() in folded for name in names.values())
+    if columns or named or _is_misspelt(header, [names[name] for name in expected]):
         raise no_column(names, expected, header, where)
     return None
+
+
+def _is_misspelt(header: list[str], names: list[str]) -> bool:
+    """Whether a row has a word for each of several names that is nearly it: `txt`, `lable`."""
+    words = [field for field in header if 0 < len(field) < 2 * max(map(len, names), default=0)]
+    return len(names) > 1 and all(spelling.nearest(name, words) for name in names)
 
 
 def _tsv_rows(text: str) -> Iterator[Row]:
@@ -165,8 +177,9 @@ def _csv_rows(path: str, text: str, delimiter: str) -> Iterator[Row]:
             line = rows.line_num + 1
     except csv.Error as error:
         raise InputError(
+            "wrong-row",
             f"found broken quotes in the row of {path} that begins at line {line} ({error}); "
-            'wanted CSV: quotes around a field that holds commas, and "" for a quote inside'
+            'wanted CSV: quotes around a field that holds commas, and "" for a quote inside',
         ) from error
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from absl import logging
 
-from roots_tf.labelled.text_files import TABLES, lines_of, read_text, short, suffix_of
+from roots_tf import spelling
+from roots_tf.labelled.text_files import TABLES, lines_of, no_file, read_text, short, suffix_of
 from roots_tf.storage import compression, paths
 from roots_tf.storage.files import InputError
 
@@ -41,7 +42,9 @@ def rows_of_lines(path: str, suffix: str, text: str) -> Iterator[tuple[int, dict
         if match is None or (suffix != LABEL_FIRST and match[2].startswith("__label__")):
             wanted = "LABEL:fine" if suffix == LABEL_FIRST else "one __label__NAME"
             raise InputError(
-                f"found {short(line)} in {path}, line {number}; wanted {wanted}, a space and a text"
+                "wrong-row",
+                f"found {short(line)} in {path}, line {number}; wanted {wanted}, a space "
+                "and a text",
             )
         if suffix == LABEL_FIRST:
             fine = f"{match[1]}:{match[2]}"
@@ -59,9 +62,9 @@ def parts_of(path: str) -> list[str]:
     try:
         names = paths.named(path)
     except ValueError as error:
-        raise InputError(f"found {error}") from error
+        raise InputError("wrong-value", f"found {error}") from error
     if not names:
-        raise InputError("found no name of a file; wanted labelled examples")
+        raise InputError("missing-flag", "found no name of a file; wanted labelled examples")
     return [part for name in names for part in paths.matching(name) or [name]]
 
 
@@ -99,21 +102,23 @@ def rows_of_parts(parts: list[str], encoding: str) -> Iterator[tuple[str, dict]]
         InputError: a part is missing, cannot be read, or is a table.
     """
     if missing := [part for part in parts if not os.path.exists(part)]:
-        raise InputError(f"found no file {missing[0]}; wanted labelled examples")
+        raise no_file(missing[0])
     if any(map(os.path.isdir, parts)):
         for label, folder in _labelled_folders(parts):
             for file in _files_under(folder):
                 if suffix_of(file) in TABLES:
                     raise InputError(
+                        "wrong-folder",
                         f"found the table {file} in a folder; wanted a text a file, or the name of "
-                        "the table itself"
+                        "the table itself",
                     )
                 if text := read_text(file, encoding).strip():
                     yield file, {"label": label, "text": text}
         return
     if tables := [part for part in parts if suffix_of(part) in TABLES]:
         raise InputError(
-            f"found {tables[0]} beside other files; wanted one table: write the rows of all in it"
+            "wrong-folder",
+            f"found {tables[0]} beside other files; wanted one table: write the rows of all in it",
         )
     for label, file in zip(labels_of_files(parts), parts, strict=True):
         for number, line in lines_of(read_text(file, encoding)):
@@ -138,7 +143,9 @@ def labels_of_files(names: list[str]) -> list[str]:
 def _labelled_folders(parts: list[str]) -> list[tuple[str, str]]:
     """Labels and their folders."""
     if files := [part for part in parts if not os.path.isdir(part)]:
-        raise InputError(f"found the file {files[0]} beside folders; wanted folders alone")
+        raise InputError(
+            "wrong-folder", f"found the file {files[0]} beside folders; wanted folders alone"
+        )
     if len(parts) == 1:
         names = (name for name in sorted(os.listdir(parts[0])) if not name.startswith((".", "_")))
         there = [os.path.join(parts[0], name) for name in names]
@@ -156,10 +163,16 @@ def _files_under(folder: str) -> list[str]:
         return list(paths.real_names(paths.files_under(folder)).values())
     except OSError as error:
         raise InputError(
-            f"could not read {error.filename}: {error.strerror}; mend it or take it away"
+            "unreadable-file",
+            f"could not read {error.filename}: {error.strerror}; mend it or take it away",
         ) from error
 
 
 def other_format(path: str, suffix: str) -> InputError:
     """What to say of a file of no format that is known; `path` and `suffix` are named."""
-    return InputError(f"found {path}, with suffix {suffix!r}; wanted {_WAYS}")
+    if not os.path.exists(path):
+        return no_file(path)
+    meant = spelling.suggestion(suffix, (*TABLES, LABEL_FIRST, ".txt")) if suffix else ""
+    return InputError(
+        "unknown-suffix", f"found {path}, with suffix {suffix!r}; wanted {_WAYS}{meant}"
+    )

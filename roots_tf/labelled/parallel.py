@@ -45,7 +45,9 @@ def documents(paths: Sequence[str], folder: str | Path) -> str:
     read = pairs(paths)
     first = next(read, None)  # so that nothing is written where the first line is wrong
     if first is None:
-        raise files.InputError(f"found no pairs in {', '.join(paths)}; wanted at least one")
+        raise files.InputError(
+            "empty-input", f"found no pairs in {', '.join(paths)}; wanted at least one"
+        )
     read = itertools.chain([first], read)
     with files.atomic_path(path) as temporary, pq.ParquetWriter(temporary, SCHEMA) as writer:
         while batch := list(itertools.islice(read, BATCH)):
@@ -68,9 +70,10 @@ def pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     tables = [suffix_of(path) in TABLES for path in paths]
     if any(tables) != all(tables) or (not any(tables) and len(paths) != 2):
         raise files.InputError(
+            "unknown-suffix",
             f"found {', '.join(paths)} for parallel text; wanted two text files, a sentence a line "
             "and its translation on the same line of the second one, or JSON lines or Parquet with "
-            "source and target"
+            "source and target",
         )
     found = (_of_tables if all(tables) else _of_texts)(paths)
     for source, target in found:
@@ -86,8 +89,9 @@ def _of_texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         if missing in line:
             short_one = paths[line.index(missing)]
             raise files.InputError(
+                "not-parallel",
                 f"found {number - 1} lines in {short_one} and more in the other of "
-                f"{' and '.join(paths)}; wanted as many: line by line they are translations"
+                f"{' and '.join(paths)}; wanted as many: line by line they are translations",
             )
         yield line
 
@@ -98,8 +102,9 @@ def _of_tables(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
             texts = [row.get(name) if isinstance(row, dict) else None for name in COLUMNS]
             if not all(isinstance(text, str) for text in texts):
                 raise files.InputError(
+                    "wrong-row",
                     f"found {short(row)} in {path}, {place}; wanted a source and a target, both "
-                    "texts"
+                    "texts",
                 )
             yield tuple(texts)
 
@@ -110,7 +115,9 @@ def _rows(path: str) -> Iterator[tuple[str, object]]:
             names = sorted(set(COLUMNS) & set(file.schema_arrow.names))
             if names != sorted(COLUMNS):
                 raise files.InputError(
-                    f"found columns {file.schema_arrow.names} in {path}; wanted source and target"
+                    "no-such-column",
+                    f"found the columns {', '.join(file.schema_arrow.names)} in {path}; wanted "
+                    "source and target",
                 )
             rows = parquet.rows(file, path, names, range(file.num_row_groups))
             yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
@@ -133,7 +140,8 @@ def _lines(path: str) -> Iterator[str]:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise files.InputError(
+                    "not-text",
                     f"found bytes that are no UTF-8 in {path}, line {number}; wanted UTF-8: "
-                    "convert it with iconv"
+                    "convert it with iconv",
                 ) from error
             yield text.removesuffix("\r")

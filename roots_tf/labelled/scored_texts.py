@@ -60,7 +60,7 @@ def read(
     if text_files.suffix_of(path) == ".txt":
         lines = list(text_files.lines_of(text_files.read_text(path, encoding)))
         if not lines:
-            raise InputError(f"found no text in {path}; wanted a text a line")
+            raise InputError("empty-input", f"found no text in {path}; wanted a text a line")
         return "texts", [Question(None, (t,), None, {}, f"{path}, line {n}") for n, t in lines]
     known = {name for form in FORMS.values() for name in form}
     names = (*sorted(known), "label", *(name for name in groups if name not in known))
@@ -70,12 +70,15 @@ def read(
     if form is None:
         wanted = "; ".join(" and ".join(names) for names in FORMS.values())
         raise InputError(
-            f"found the columns {', '.join(sorted(there)) or 'none'} in {path}; wanted {wanted}"
+            "no-such-column",
+            f"found the columns {', '.join(sorted(there)) or 'none'} in {path}; wanted {wanted}",
         )
     for name in FORMS[form]:
         for row, value in enumerate(table.columns[name]):
             if value is None:
-                raise InputError(f"found no {name} in {table.where(row)}; wanted one in every row")
+                raise InputError(
+                    "wrong-row", f"found no {name} in {table.where(row)}; wanted one in every row"
+                )
     return form, [_question(table, form, row, groups) for row in range(len(table.lines))]
 
 
@@ -86,13 +89,16 @@ def _question(table: tables.Table, form: str, row: int, groups: Sequence[str]) -
     if form == "choices":
         texts, label = cells["choices"], cells.get("label")
         if not isinstance(texts, list) or not texts:
-            raise InputError(f"found {short(texts)} as choices in {where}; wanted a list of texts")
+            raise InputError(
+                "wrong-row", f"found {short(texts)} as choices in {where}; wanted a list of texts"
+            )
         if label is not None:
             right = int(label) if str(label).isdecimal() else -1
             if not 0 <= right < len(texts):
                 raise InputError(
+                    "no-such-label",
                     f"found label {short(label)} in {where}; wanted the index of the right choice, "
-                    f"0 to {len(texts) - 1}"
+                    f"0 to {len(texts) - 1}",
                 )
     else:
         texts = [cells[name] for name in FORMS[form] if name != "prompt"]
@@ -100,6 +106,6 @@ def _question(table: tables.Table, form: str, row: int, groups: Sequence[str]) -
     prompt = cells["prompt"] if form in ("choices", "answers") else None
     for text in [*texts, *([] if prompt is None else [prompt])]:
         if not isinstance(text, str) or not text.strip():
-            raise InputError(f"found {short(text)} in {where}; wanted a text")
+            raise InputError("wrong-row", f"found {short(text)} in {where}; wanted a text")
     of_row = {name: str(cells[name]) for name in groups if cells.get(name) is not None}
     return Question(prompt, tuple(texts), right, of_row, where)

@@ -56,12 +56,15 @@ def questions_of(content, path: str | Path, labelled: bool = True) -> list[Quest
                     _question(item, context, title, path, f"{where}.qas[{k}]", labelled)
                 )
     if not questions:
-        raise InputError(f"found no question in {path}; wanted SQuAD's layout with questions")
+        raise InputError(
+            "empty-input", f"found no question in {path}; wanted SQuAD's layout with questions"
+        )
     seen = set()
     for question in questions:
         if question.id in seen:
             raise InputError(
-                f"found two questions {question.id} in {path}; wanted ids of their own"
+                "named-twice",
+                f"found two questions {question.id} in {path}; wanted ids of their own",
             )
         seen.add(question.id)
     return questions
@@ -72,24 +75,28 @@ def _question(item, context: str, title: str, path, where: str, labelled: bool) 
     where = f"question {name} of {path}"
     question = _get(item, "question", str, where)
     if not question.strip():
-        raise InputError(f"found an empty question in {where}; wanted its text")
+        raise InputError("wrong-row", f"found an empty question in {where}; wanted its text")
     if not labelled:
         return Question(str(name), question, context, (), title)
     if item.get("answers") is None and not item.get("is_impossible"):
         raise InputError(
+            "wrong-row",
             f"found no answers in {where}; wanted those that are right, to learn from or to score "
-            "by: `answers` with text and answer_start, or is_impossible; predict needs none"
+            "by: `answers` with text and answer_start, or is_impossible; predict needs none",
         )
     answers = []
     for answer in [] if item.get("is_impossible") else _get(item, "answers", list, where):
         text = _get(answer, "text", str, where)
         start = _get(answer, "answer_start", int, where)
         if not text.strip():
-            raise InputError(f"found an empty answer in {where}; wanted words of its context")
+            raise InputError(
+                "wrong-row", f"found an empty answer in {where}; wanted words of its context"
+            )
         if start < 0 or not context.startswith(text, start):
             raise InputError(
+                "wrong-row",
                 f"found answer {text[:80]!r} in {where}, which is not at its answer_start {start} "
-                f"({_places(context, text)}); wanted the offset in characters of its context"
+                f"({_places(context, text)}); wanted the offset in characters of its context",
             )
         answers.append(Answer(text, start))
     return Question(str(name), question, context, tuple(answers), title)
@@ -108,8 +115,9 @@ def _get(value, name: str, json_type, where: str):
     if not isinstance(value, dict) or not isinstance(value.get(name), json_type):
         names = {list: "a list", str: "a string", int: "a whole number"}
         raise InputError(
+            "wrong-json",
             f"found no {name!r} that is {names.get(json_type, 'a string')} in {where}; wanted "
             "SQuAD's layout: data, paragraphs, context, qas, id, question, answers, text, "
-            "answer_start"
+            "answer_start",
         )
     return value[name]

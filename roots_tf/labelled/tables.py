@@ -12,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from roots_tf import spelling
 from roots_tf.labelled import delimited, label_files
 from roots_tf.labelled.text_files import (
     Room,
     lines_of,
     no_column,
+    no_file,
     parse_json,
     read_text,
     short,
@@ -100,8 +102,10 @@ def read(
     is_order = isinstance(columns, delimited.ColumnOrder)
     if (unknown := sorted(columns.keys() - {*required, *optional})) and not is_order:
         raise InputError(
+            "no-such-column",
             f"found a name for column {unknown[0]!r}; wanted names for: "
             f"{', '.join((*required, *optional))}"
+            f"{spelling.suggestion(unknown[0], (*required, *optional))}",
         )
     names = {name: name if is_order else columns.get(name, name) for name in required + optional}
     expected = tuple(name for name in names if name in required or name in columns)
@@ -114,13 +118,14 @@ def read(
             value = None if _is_empty(value) else value
             if value is None and name in required and name not in may_be_blank:
                 raise InputError(
+                    "wrong-row",
                     f"found no {name} in {table.where(-1)} (column {names[name]!r} is empty); "
-                    "wanted one in every row"
+                    "wanted one in every row",
                 )
             table.columns[name].append(value)
     if not table.lines:
         wanted = ", ".join(required or optional)
-        raise InputError(f"found no rows in {path}; wanted rows of {wanted}")
+        raise InputError("empty-input", f"found no rows in {path}; wanted rows of {wanted}")
     for name in optional:
         if all(value is None for value in table.columns[name]):
             del table.columns[name]
@@ -183,7 +188,8 @@ def column_names(texts: str | Sequence[str]) -> dict[str, str]:
             t for t, count in collections.Counter(texts).items() if count > 1 and t != "-"
         ]:
             raise InputError(
-                f"found {twice[0]!r} twice in --columns={','.join(texts)}; wanted once"
+                "named-twice",
+                f"found {twice[0]!r} twice in --columns={','.join(texts)}; wanted once",
             )
         return delimited.ColumnOrder(texts)
     names = {}
@@ -192,9 +198,10 @@ def column_names(texts: str | Sequence[str]) -> dict[str, str]:
         if not (name and equals and own) or name in names:
             twice = f", and {name!r} twice" if name in names else ""
             raise InputError(
+                "wrong-value",
                 f"found {text!r} in --columns={','.join(texts)}{twice}; wanted NAME=ITS_NAME, each "
                 "name once, such as text=sentence,label=gold, or the names of all columns in order "
-                "for a file without a line of names, such as label,text"
+                "for a file without a line of names, such as label,text",
             )
         names[name] = own
     return names
@@ -228,8 +235,9 @@ def refuse_order(columns: dict, path: str | Path) -> None:
     if isinstance(columns, delimited.ColumnOrder):
         given = ",".join(columns.names)
         raise InputError(
+            "no-such-column",
             f"found --columns={given}, an order of columns, and {path}, whose columns have names; "
-            f"wanted what it calls them: --columns={columns.names[0]}=ITS_NAME"
+            f"wanted what it calls them: --columns={columns.names[0]}=ITS_NAME",
         )
 
 
@@ -246,8 +254,9 @@ def refuse_columns(columns: dict[str, str], path: str | Path) -> None:
     if columns:
         given = ",".join(f"{name}={own}" for name, own in columns.items())
         raise InputError(
+            "flags-conflict",
             f"found --columns={given} and {path}, whose layout has no named columns; wanted it "
-            "without --columns"
+            "without --columns",
         )
 
 
@@ -266,7 +275,8 @@ def strings(table: Table, name: str) -> list[str]:
         value = "" if value is None else value
         if not isinstance(value, str | int | float):
             raise InputError(
-                f"found {short(value)} as {name} in {table.where(row)}; wanted a string"
+                "wrong-row",
+                f"found {short(value)} as {name} in {table.where(row)}; wanted a string",
             )
         texts.append(value if isinstance(value, str) else json.dumps(value))
     return texts
@@ -292,7 +302,8 @@ def numbers(table: Table, name: str) -> np.ndarray:
             values[row] = np.nan
         if not np.isfinite(values[row]):
             raise InputError(
-                f"found {short(value)} as {name} in {table.where(row)}; wanted a finite number"
+                "wrong-row",
+                f"found {short(value)} as {name} in {table.where(row)}; wanted a finite number",
             )
     return values
 
@@ -347,7 +358,7 @@ def _json_rows(path: str, text: str, names, expected) -> Iterator[tuple[int | st
     for line, value in _json_values(path, text, wanted):
         where = line if isinstance(line, str) else f"{path}, line {line}"
         if not isinstance(value, dict):
-            raise InputError(f"found {short(value)} in {where}; wanted {wanted}")
+            raise InputError("wrong-row", f"found {short(value)} in {where}; wanted {wanted}")
         if any(names[name] not in value for name in expected):
             raise no_column(names, expected, value, where)
         yield line, {name: value.get(names[name]) for name in names}
@@ -370,7 +381,7 @@ def _json_values(path: str, text: str, wanted: str) -> Iterator[tuple[int | str,
 
 def _parquet(path: str, names, expected) -> Iterator[tuple[int, dict]]:
     if not os.path.isfile(path):
-        raise InputError(f"found no file {path}; wanted labelled examples")
+        raise no_file(path)
     with parquet.opened(path) as file:
         there = file.schema_arrow.names
         if any(names[name] not in there for name in expected):

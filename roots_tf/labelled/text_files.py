@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from roots_tf import memory
-from roots_tf.storage import compression, encodings
+from roots_tf import memory, spelling
+from roots_tf.storage import compression, encodings, neighbours
 from roots_tf.storage.files import InputError
 
 TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -40,9 +40,10 @@ class Room:
         """
         if num_bytes > self._free:
             raise InputError(
+                "no-memory",
                 f"found {what} in {self._path}, which take {num_bytes >> 20} MiB of memory; "
                 f"wanted no more than the {self._free >> 20} MiB that are free: divide the file, "
-                "or take a machine with more memory"
+                "or take a machine with more memory",
             )
 
     def check_rows(self, rows: int, columns: int) -> None:
@@ -95,13 +96,15 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
         near = max(0, start - encodings.GUESSED_BYTES // 2)
         around = content[content.rfind(b"\n", 0, near) + 1 :]
         raise InputError(
+            "not-text",
             f"found bytes that are not {encodings.shown_name(encoding)} in {path}, line {line}, at "
-            f"offset {start} of the file; {encodings.advice(str(path), around)}"
+            f"offset {start} of the file; {encodings.advice(str(path), around)}",
         ) from error
     if "\0" in text and (encodings.guess(content) or "").startswith("utf-16"):
         raise InputError(
+            "not-text",
             f"found a NUL byte in {path}, line {text.count(chr(10), 0, text.find(chr(0))) + 1}; "
-            f"wanted text; {encodings.advice(str(path), content)}"
+            f"wanted text; {encodings.advice(str(path), content)}",
         )
     # Excel for the old Macintosh ends lines with CR alone.
     return text.replace("\r", "\n") if "\r" in text and "\n" not in text else text
@@ -116,10 +119,11 @@ def _content(path: str | Path) -> bytes:
                 room.check_text(Path(path).stat().st_size)
                 return file.read()
     except FileNotFoundError as error:
-        raise InputError(f"found no file {path}; wanted labelled examples") from error
+        raise no_file(path) from error
     except OSError as error:
         raise InputError(
-            f"could not read {path}: {error.strerror}; wanted a file of labelled examples"
+            "unreadable-file",
+            f"could not read {path}: {error.strerror}; wanted a file of labelled examples",
         ) from error
     for part in compression.chunks(str(path)):
         parts.append(part)
@@ -150,13 +154,15 @@ def parse_json(text: str, where: str, wanted: str = "JSON"):
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"found {short(text)} in {where}, which is no JSON ({error}); wanted {wanted}"
+            "not-json",
+            f"found {short(text)} in {where}, which is no JSON ({error}); wanted {wanted}",
         ) from error
     if "\\ud" in text.lower() and (
         found := _SURROGATE.search(json.dumps(value, ensure_ascii=False))
     ):
         raise InputError(
-            f"found half a surrogate pair, \\u{ord(found[0]):04x}, in {where}; wanted Unicode text"
+            "not-text",
+            f"found half a surrogate pair, \\u{ord(found[0]):04x}, in {where}; wanted Unicode text",
         )
     return value
 
@@ -165,6 +171,12 @@ def short(value) -> str:
     """A value for a message: at most 80 characters of it."""
     shown = repr(value)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+
+
+def no_file(path: str | Path) -> InputError:
+    """What to say where a labelled file is not there."""
+    meant = neighbours.suggestion(path)
+    return InputError("no-such-file", f"found no file {path}; wanted labelled examples{meant}")
 
 
 def no_column(names: dict[str, str], expected, found, where: str) -> InputError:
@@ -177,8 +189,11 @@ def no_column(names: dict[str, str], expected, found, where: str) -> InputError:
         where: it is, for the message.
     """
     missing = next(name for name in expected if names[name] not in found)
+    near = spelling.nearest(names[missing], map(str, found))
+    own = near[0] if len(near) == 1 else "ITS_NAME"
     return InputError(
+        "no-such-column",
         f"found no column {names[missing]!r} in {where}, which has: "
         f"{', '.join(map(str, list(found)[:20])) or 'none'}; rename it there, or say which it is: "
-        f"--columns={missing}=ITS_NAME"
+        f"--columns={missing}={own}",
     )

@@ -127,14 +127,16 @@ def cut(
     before = 2 if first is None else 3 + np.diff(first[1])
     if np.any(stride) and length <= np.max(before, initial=0):
         raise files.InputError(
+            "too-short",
             f"found max_seq_length={length}; wanted more than {np.max(before)}, which special "
-            "tokens and the longest first text take"
+            "tokens and the longest first text take",
         )
     room = length - before if np.any(stride) else max(1, np.diff(row_splits).max(initial=1))
     if np.any(stride > room):
         raise files.InputError(
+            "wrong-window",
             f"found stride={np.max(stride)} and windows of {np.min(room)} tokens; wanted a stride "
-            "of at most that, or tokens between two windows are never looked at"
+            "of at most that, or tokens between two windows are never looked at",
         )
     bounds = windows(row_splits, room, stride)
     parts = []
@@ -290,8 +292,9 @@ def train_batches(
     """
     if batch_size % num_workers:
         raise files.InputError(
+            "wrong-batch",
             f"found batches of {batch_size} examples and {num_workers} workers; wanted a multiple "
-            "of the number of workers"
+            "of the number of workers",
         )
     start, share = start_step * batch_size, batch_size // num_workers
     count = rows.num_examples

@@ -38,7 +38,9 @@ def read(output: str | Path, seed: int, baselines: dict[str, dict]) -> dict | No
                 # A score may be NaN, which no type of a schema allows.
                 wanted = dict if isinstance(value, dict) else (int, float)
                 if not isinstance((getattr(found, split) or {}).get(name), wanted):
-                    raise files.InputError(f"found no {split}.{name} in {path}")
+                    raise files.InputError(
+                        "wrong-json", f"found no {split}.{name} in {path}; wanted it"
+                    )
     except files.InputError as error:
         logging.error("%s: seed %d is trained again", error, seed)
         return None

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
+from roots_tf import spelling
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
@@ -73,7 +74,11 @@ def preset_fields(name: str) -> dict:
         InputError: there is no preset of that name.
     """
     if name not in PRESETS:
-        raise InputError(f"found preset {name!r}; wanted one of {', '.join(PRESETS)}")
+        raise InputError(
+            "no-such-choice",
+            f"found preset {name!r}; wanted one of {', '.join(PRESETS)}"
+            f"{spelling.suggestion(name, PRESETS)}",
+        )
     return PRESETS[name]
 
 
@@ -151,22 +156,27 @@ class EncoderConfig:
         schema.check_fields(self)
         if self.hidden_dim % self.num_heads:
             raise InputError(
+                "wrong-sizes",
                 f"found hidden_dim={self.hidden_dim} and num_heads={self.num_heads}; wanted a "
-                "number of heads that divides the hidden size; change one of the two"
+                "number of heads that divides the hidden size; change one of the two",
             )
         if self.num_heads % self.key_value_heads:
             raise InputError(
+                "wrong-sizes",
                 f"found num_heads={self.num_heads} and num_key_value_heads="
                 f"{self.num_key_value_heads}; wanted a number that divides that of heads, or 0 for "
-                "as many; change one of the two"
+                "as many; change one of the two",
             )
         if self.positions == "rotary" and self.head_dim % 2:
             raise InputError(
+                "wrong-sizes",
                 f"found heads of size {self.head_dim} and rotary positions, which turn pairs of "
-                "numbers; wanted an even size; change hidden_dim or num_heads"
+                "numbers; wanted an even size; change hidden_dim or num_heads",
             )
         if self.window % 2:
-            raise InputError(f"found window={self.window}; wanted an even one, or 0 for none")
+            raise InputError(
+                "wrong-sizes", f"found window={self.window}; wanted an even one, or 0 for none"
+            )
 
     @property
     def residual_range(self) -> float:
@@ -204,7 +214,11 @@ class EncoderConfig:
             InputError: there is no size or no preset of that name.
         """
         if size not in SIZES:
-            raise InputError(f"found size {size!r}; wanted one of {', '.join(SIZES)}")
+            raise InputError(
+                "no-such-choice",
+                f"found size {size!r}; wanted one of {', '.join(SIZES)}"
+                f"{spelling.suggestion(size, SIZES)}",
+            )
         num_layers, hidden_dim = SIZES[size]
         fields = preset_fields(preset) | fields
         gated = fields.get("feed_forward") == "glu"

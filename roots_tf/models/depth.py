@@ -17,7 +17,8 @@ def check_frozen(frozen: int, layers: int) -> None:
     """
     if frozen > layers:
         raise InputError(
-            f"found frozen_layers={frozen}; wanted at most {layers}, the blocks of the model"
+            "number-out-of-range",
+            f"found frozen_layers={frozen}; wanted at most {layers}, the blocks of the model",
         )
 
 

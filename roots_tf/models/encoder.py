@@ -267,8 +267,9 @@ class Pretrainer(keras.Model):
         super().__init__(name="pretrainer", dtype=precision)
         if not config.tied:
             raise InputError(
+                "wrong-value",
                 "found tied=False for a masked language model; wanted True: its output embedding "
-                "is the input's"
+                "is the input's",
             )
         self.config = config
         self.encoder = Encoder(config, seed, precision, recompute)

@@ -14,7 +14,7 @@ from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.heads import Classifier, TokenClassifier
 from roots_tf.models.kinds import is_causal
 from roots_tf.models.masked_and_causal import MaskedAndCausalLM
-from roots_tf.storage import checksums, files, schema
+from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.storage.files import InputError
 
 # Makes a model from its sizes, what else `model.json` says, and the precision.
@@ -65,15 +65,19 @@ class ModelFile:
     def __post_init__(self):
         if self.kind not in MODELS:
             raise InputError(
-                f"found a model of kind {self.kind!r}; wanted one of {', '.join(MODELS)}"
+                "wrong-json",
+                f"found a model of kind {self.kind!r}; wanted one of {', '.join(MODELS)}",
             )
         needed = {"encoder": "pooler", "classifier": "num_labels", "token_classifier": "num_labels"}
         if (name := needed.get(self.kind)) and getattr(self, name) is None:
-            raise InputError(f"found no {name} of a model of kind {self.kind!r}; wanted it")
+            raise InputError(
+                "wrong-json", f"found no {name} of a model of kind {self.kind!r}; wanted it"
+            )
         if self.labels and self.num_labels not in (None, len(self.labels)):
             raise InputError(
+                "wrong-json",
                 f"found {len(self.labels)} labels and num_labels={self.num_labels}; wanted a label "
-                "for each output"
+                "for each output",
             )
 
 
@@ -125,8 +129,10 @@ def describe(folder: str | Path) -> dict:
     path = Path(folder, checksums.MODEL)
     if not os.path.lexists(path):
         raise InputError(
+            "not-a-model",
             f"found no model.json in {folder}; wanted a model folder, such as the `model` folder "
             "that pretrain or finetune writes when it ends"
+            f"{neighbours.instead(folder, checksums.MODEL)}",
         )
     description = files.read_json(path)
     model = schema.check(description, ModelFile, str(path))

@@ -71,11 +71,12 @@ def integrated_gradients(
         InputError: there are no steps, or the model's products are not in float32.
     """
     if steps < 1:
-        raise InputError(f"found steps={steps}; wanted 1 or more")
+        raise InputError("number-out-of-range", f"found steps={steps}; wanted 1 or more")
     if model.compute_dtype != "float32":
         raise InputError(
+            "wrong-value",
             f"found a model that computes in {model.compute_dtype}, which is too coarse to sum "
-            "small gradients; wanted float32: load it with precision='float32'"
+            "small gradients; wanted float32: load it with precision='float32'",
         )
     table, token_ids = model.encoder.embeddings.token, features["token_ids"]
     start = tf.gather(table, baseline_ids(token_ids, tokenizer))  # [B, L, H]

@@ -99,15 +99,19 @@ def check(pooling: Pooling, model: keras.Model, described: dict, folder: str) ->
     """
     if is_causal(described):
         raise InputError(
+            "wrong-model-kind",
             f"found a causal language model in {folder}, which continues texts; wanted an encoder, "
-            "such as pretrain --objective=masked_lm or import of a BERT writes"
+            "such as pretrain --objective=masked_lm or import of a BERT writes",
         )
     if pooling == "cls" and model.config.causal:
         raise InputError(
+            "flags-conflict",
             f"found --pooling=cls and a causal model in {folder}, whose first token sees nothing "
-            "of the text; wanted --pooling=mean"
+            "of the text; wanted --pooling=mean",
         )
     trained = getattr(model, "pooler", None) is not None
     trained = trained and "pooler" not in described.get("untrained", ())
     if pooling == "pooler" and not trained:
-        raise InputError(f"found no trained pooler in {folder}; wanted --pooling=mean or cls")
+        raise InputError(
+            "flags-conflict", f"found no trained pooler in {folder}; wanted --pooling=mean or cls"
+        )

@@ -10,6 +10,7 @@ from typing import Literal
 
 from absl import logging
 
+from roots_tf import spelling
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 
@@ -43,7 +44,11 @@ class EmbeddingSettings:
         name = self.default_prompt_name
         if name is not None and name not in self.prompts:
             known = ", ".join(self.prompts) or "none, as the model folder has no prompts"
-            raise InputError(f"found the prompt name {name!r}; wanted one of {known}")
+            raise InputError(
+                "no-such-choice",
+                f"found the prompt name {name!r}; wanted one of {known}"
+                f"{spelling.suggestion(name, self.prompts)}",
+            )
 
     @property
     def prompt(self) -> str:

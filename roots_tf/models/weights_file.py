@@ -48,22 +48,27 @@ def check(folder: str | Path, wanted: Mapping[str, tuple[int, ...]], whole: str 
     path, stored = Path(folder, checksums.WEIGHTS), header(folder)
     for name, shape in wanted.items():
         if name not in stored:
-            raise InputError(f"found no weight {name} in {path}; wanted one {shape}")
+            raise InputError(
+                "wrong-weights", f"found no weight {name} in {path}; wanted one {shape}"
+            )
         if stored[name].shape != shape:
             raise InputError(
+                "wrong-weights",
                 f"found weight {name} of shape {stored[name].shape} in {path}; wanted {shape}: the "
-                "sizes of the two models differ"
+                "sizes of the two models differ",
             )
         if stored[name].dtype not in _FLOATS:
             raise InputError(
+                "wrong-weights",
                 f"found weight {name} of type {stored[name].dtype} in {path}; wanted F32: copy or "
-                "train the model again"
+                "train the model again",
             )
     others = sorted(stored.keys() - wanted) if whole is not None else []
     if surplus := [name for name in others if name.startswith(whole)]:
         raise InputError(
+            "wrong-weights",
             f"found {len(surplus)} weights in {path} that the model in model.json has no place "
-            f"for, such as {surplus[0]}; wanted none: the two files are of different models"
+            f"for, such as {surplus[0]}; wanted none: the two files are of different models",
         )
 
 
@@ -83,8 +88,9 @@ def assign(folder: str | Path, to: Mapping[str, Callable[[np.ndarray], object]])
             weight = np.asarray(file.get_tensor(name), np.float32)
             if not np.isfinite(weight).all():
                 raise InputError(
+                    "diverged",
                     f"found NaN or infinite numbers in weight {name} of "
-                    f"{Path(folder, checksums.WEIGHTS)}; wanted finite ones: train the model again"
+                    f"{Path(folder, checksums.WEIGHTS)}; wanted finite ones: train the model again",
                 )
             take(weight)
 
@@ -95,12 +101,13 @@ def _opened(folder: str | Path) -> Iterator:
     path = Path(folder, checksums.WEIGHTS)
     if not path.is_file():  # of a FIFO nothing would come
         raise InputError(
-            f"could not read {path}: found no file there; copy or train the model again"
+            "no-such-file",
+            f"could not read {path}: found no file there; copy or train the model again",
         )
     try:
         with safetensors.safe_open(path, "np") as file:
             yield file
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(
-            f"could not read {path}: {error}; copy or train the model again"
+            "file-damaged", f"could not read {path}: {error}; copy or train the model again"
         ) from error

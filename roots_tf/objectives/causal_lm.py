@@ -27,8 +27,9 @@ class CausalLM(Objective):
         """Refuses examples of another layout and rows that are too short."""
         if length < SHORTEST:
             raise files.InputError(
+                "too-short",
                 f"found rows of {length} tokens; wanted {SHORTEST} or more: give another "
-                "--max_seq_length"
+                "--max_seq_length",
             )
         splits = ["train", "held_out"][: 1 + bool(manifest["splits"]["held_out"]["examples"])]
         for split in splits:

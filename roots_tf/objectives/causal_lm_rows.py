@@ -56,8 +56,9 @@ class CausalRows(RowMaker):
         roles = ("bos", "eos")
         if missing := [r for r in roles if getattr(self.tokenizer, f"{r}_id") is None]:
             raise files.InputError(
+                "no-special-token",
                 f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: "
-                "train one with train-tokenizer"
+                "train one with train-tokenizer",
             )
 
     def count(self, shard):

@@ -69,8 +69,9 @@ class MaskedLM(Objective):
         self._check_flags(length)
         if batch_size < 1 + self.pairs:
             raise files.InputError(
+                "wrong-batch",
                 f"found batch_size {batch_size}; wanted at least {1 + self.pairs} rows (for pairs "
-                "two, since a wrong second segment comes from another row): give more"
+                "two, since a wrong second segment comes from another row): give more",
             )
         self._check_examples(manifest, "train", length)
         if manifest["splits"]["held_out"]["examples"]:
@@ -82,28 +83,33 @@ class MaskedLM(Objective):
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise files.InputError(
-                    f"found {name} {getattr(self, name)!r}; wanted one of {allowed}"
+                    "no-such-choice",
+                    f"found {name} {getattr(self, name)!r}; wanted one of {allowed}",
                 )
         if not 0 < self.mask_rate < 1:
             raise files.InputError(
-                f"found mask_rate {self.mask_rate}; wanted a share between 0 and 1, such as 0.15"
+                "number-out-of-range",
+                f"found mask_rate {self.mask_rate}; wanted a share between 0 and 1, such as 0.15",
             )
         if length < SHORTEST:
             raise files.InputError(
+                "too-short",
                 f"found rows of {length} tokens; wanted {SHORTEST} or more: give another "
-                "--max_seq_length"
+                "--max_seq_length",
             )
         wanted = round(self.mask_rate * length)
         if self.max_predictions_per_seq and not wanted <= self.max_predictions_per_seq <= length:
             raise files.InputError(
+                "number-out-of-range",
                 f"found max_predictions_per_seq {self.max_predictions_per_seq}, where mask_rate "
                 f"{self.mask_rate} takes {wanted} of {length} tokens; wanted at least {wanted} and "
-                f"at most {length}, or 0, which takes as many as the rate needs"
+                f"at most {length}, or 0, which takes as many as the rate needs",
             )
         if len(self.replace) != 3 or min(self.replace) < 0 or abs(sum(self.replace) - 1) > 1e-6:
             raise files.InputError(
+                "number-out-of-range",
                 f"found replace {self.replace}; wanted three shares that add up to 1: [MASK], a "
-                "random token, the same token"
+                "random token, the same token",
             )
 
     def _check_examples(self, manifest: dict, split: str, length: int) -> None:
@@ -120,9 +126,10 @@ class MaskedLM(Objective):
             manifests.check_pairs(manifest, split)
         if length < manifest["max_seq_length"]:
             raise files.InputError(
+                "too-short",
                 f"found max_seq_length {length} for sentence pairs; wanted at least "
                 f"{manifest['max_seq_length']}, the length of the build: build-examples with "
-                "another --max_seq_length, or take --sentence_objective=none"
+                "another --max_seq_length, or take --sentence_objective=none",
             )
 
     def rows_an_epoch(self, manifest: dict, length: int, split: str = "train") -> int:

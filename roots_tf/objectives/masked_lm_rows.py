@@ -50,8 +50,9 @@ class _MaskedRows(RowMaker):
         roles = ("pad", "cls", "sep", "mask")
         if missing := [r for r in roles if getattr(self.tokenizer, f"{r}_id") is None]:
             raise files.InputError(
+                "no-special-token",
                 f"found a tokenizer without special tokens for {missing}; wanted {list(roles)}: "
-                "train one with train-tokenizer"
+                "train one with train-tokenizer",
             )
 
     def count(self, shard):

@@ -63,9 +63,10 @@ class ModelFlags:
                 fits = tokenizers.load(self.init_from).size == vocabulary_size
             if not fits or sizes.max_sequence_length < length:
                 raise files.InputError(
+                    "wrong-vocabulary",
                     f"found {sizes.vocabulary_size} ids and {sizes.max_sequence_length} positions "
                     f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
-                    "positions: build the examples with that model's tokenizer and length"
+                    "positions: build the examples with that model's tokenizer and length",
                 )
             self._check_sizes(sizes)
             return dataclasses.replace(sizes, dropout=self.dropout)
@@ -81,13 +82,15 @@ class ModelFlags:
             sizes = models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
             if given:
                 raise files.InputError(
+                    "flags-conflict",
                     f"found --size={self.size} and --{next(iter(given))}; wanted one or the other, "
-                    "or --size=custom"
+                    "or --size=custom",
                 )
             return sizes
         if missing := [name for name in custom if name not in given]:
             raise files.InputError(
-                f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}"
+                "missing-flag",
+                f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}",
             )
         return models.EncoderConfig(**models.preset_fields(self.preset) | fields | given)
 
@@ -101,6 +104,7 @@ class ModelFlags:
         for name, value in wanted.items():
             if getattr(sizes, name) != value:
                 raise files.InputError(
+                    "flags-conflict",
                     f"found flags of {name}={value} and {getattr(sizes, name)} in "
-                    f"{self.init_from}; wanted --init_from without sizes, which are the model's"
+                    f"{self.init_from}; wanted --init_from without sizes, which are the model's",
                 )

@@ -64,8 +64,9 @@ def of_texts(
     """
     if tokenizer.bos_id is None or tokenizer.eos_id is None:
         raise InputError(
+            "no-special-token",
             "found a tokenizer without a begin or an end of text; wanted both, as a causal model "
-            "is trained with"
+            "is trained with",
         )
     found = Perplexity()
     ends = np.array([tokenizer.bos_id], np.int32), np.array([tokenizer.eos_id], np.int32)
@@ -85,7 +86,9 @@ def of_texts(
         found.tokens += len(chances)
         found.nats -= float(chances.sum(dtype=np.float64))
     if not found.documents:
-        raise InputError("found no text; wanted at least one document that is not empty")
+        raise InputError(
+            "empty-input", "found no text; wanted at least one document that is not empty"
+        )
     return found
 
 

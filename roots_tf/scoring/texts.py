@@ -42,7 +42,9 @@ def whole(tokenizer, texts: Sequence[str]) -> list[Asked]:
     ids, splits = tokenizer.encode(texts)
     for text, count in zip(texts, np.diff(splits), strict=True):
         if not count:
-            raise InputError(f"found the text {text[:80]!r}, which has no tokens; wanted some")
+            raise InputError(
+                "empty-text", f"found the text {text[:80]!r}, which has no tokens; wanted some"
+            )
     return [Asked(ids[splits[i] : splits[i + 1]], 0, 0, text) for i, text in enumerate(texts)]
 
 
@@ -73,7 +75,9 @@ def continued(tokenizer, prompt: str, continuations: Sequence[str]) -> list[Aske
         firsts = [int(np.searchsorted(encoded.ends[span], boundary, "right")) for span in spans]
         for text, span, first in zip(continuations, spans, firsts, strict=True):
             if first == span.stop - span.start:
-                raise InputError(f"found the text {text[:80]!r}, which has no tokens; wanted some")
+                raise InputError(
+                    "empty-text", f"found the text {text[:80]!r}, which has no tokens; wanted some"
+                )
             boundary = min(boundary, int(encoded.starts[span][first]))
     return [
         Asked(encoded.ids[span], first, int(encoded.starts[span][first]), text)

@@ -119,7 +119,8 @@ def write(
     shapes = {name: array.shape for name, array in outputs.items()}
     if row_format and (len({shape[:1] for shape in shapes.values()}) != 1 or () in shapes.values()):
         raise ApiError(
-            400, f"found outputs of shapes {shapes}; wanted one row each: ask with 'inputs'"
+            "wrong-request",
+            f"found outputs of shapes {shapes}; wanted one row each: ask with 'inputs'",
         )
     if len(outputs) == 1:
         [(name, array)] = outputs.items()
@@ -137,7 +138,7 @@ def write(
 
 def _too_large(found: str, max_bytes: int) -> ApiError:
     return ApiError(
-        413,
+        "request-too-large",
         f"found an answer {found}; wanted at most {max_bytes}: send fewer rows or shorter texts "
         "in a request, or serve with a larger --max_answer_bytes",
     )

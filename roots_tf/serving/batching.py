@@ -79,11 +79,12 @@ class RequestBatcher:
         part = self._part(call)
         if part.rows > self._max_queue:
             raise ApiError(
-                400, f"found {part.rows} rows; wanted at most {self._max_queue} in a request"
+                "wrong-request",
+                f"found {part.rows} rows; wanted at most {self._max_queue} in a request",
             )
         if part.rows + self.waiting > self._max_queue:
             raise ApiError(
-                503,
+                "server-busy",
                 f"found {self.waiting} rows waiting; wanted room for {part.rows}: try again later",
             )
         self._queue.append(part)
@@ -208,7 +209,7 @@ class RequestBatcher:
             return error
         except Exception:
             logging.exception("the signature %s failed", part.signature)
-            return ApiError(500, "the model failed; the server's log says more")
+            return ApiError("server-failed", "the model failed; the server's log says more")
 
 
 def _largest_row(inputs: Arrays) -> Arrays:

@@ -30,7 +30,9 @@ async def read(request: web.Request, limit: int, share: Share) -> bytes | bytear
             in another way; 503, its share of the memory cannot grow as it comes.
         ConnectionResetError: the client has gone.
     """
-    too_large = ApiError(413, f"found a larger body; wanted at most {limit} bytes: send fewer rows")
+    too_large = ApiError(
+        "request-too-large", f"found a larger body; wanted at most {limit} bytes: send fewer rows"
+    )
     if (request.content_length or 0) > limit:
         raise too_large
     body = bytearray()
@@ -42,14 +44,18 @@ async def read(request: web.Request, limit: int, share: Share) -> bytes | bytear
                     raise too_large
                 share.resize(len(body))
     except TimeoutError:
-        raise ApiError(408, f"found no end of the body in {BODY_SECONDS:.0f} s") from None
+        raise ApiError(
+            "wrong-request",
+            f"found no end of the body in {BODY_SECONDS:.0f} s; wanted all of it",
+            408,
+        ) from None
     except (
         web.RequestPayloadError,
         aiohttp.ClientError,
         aiohttp.http_exceptions.HttpProcessingError,
         ConnectionError,
     ) as error:
-        raise ApiError(400, f"found a body that cannot be read: {error}") from None
+        raise ApiError("wrong-request", f"found a body that cannot be read: {error}") from None
     except RuntimeError:  # of aiohttp, where the connection was closed before this began
         if request.transport is not None:
             raise
@@ -58,14 +64,16 @@ async def read(request: web.Request, limit: int, share: Share) -> bytes | bytear
     if encoding == "identity":
         return body
     if encoding != "gzip":
-        raise ApiError(415, f"found a body in {encoding[:20]}; wanted it plain, or in gzip")
+        raise ApiError(
+            "wrong-request", f"found a body in {encoding[:20]}; wanted it plain, or in gzip", 415
+        )
     gzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         body = await asyncio.to_thread(gzip.decompress, body, limit + 1)
     except zlib.error as error:
-        raise ApiError(400, f"found a body that is no gzip: {error}") from None
+        raise ApiError("wrong-request", f"found a body that is no gzip: {error}") from None
     if len(body) > limit:
         raise too_large
     if not gzip.eof:
-        raise ApiError(400, "found gzip that breaks off; wanted all of it")
+        raise ApiError("wrong-request", "found gzip that breaks off; wanted all of it")
     return body

@@ -28,13 +28,13 @@ class Share:
         budget, more = self._budget, size - self.size
         if size > budget.limit:
             raise ApiError(
-                413,
+                "request-too-large",
                 f"found a request that takes {size} bytes of memory; wanted at most "
                 f"{budget.limit}: send fewer rows",
             )
         if more > budget.limit - budget.used:
             raise ApiError(
-                503,
+                "server-busy",
                 f"found {budget.used} of {budget.limit} bytes in use by requests; wanted room for "
                 f"{more}: try again later",
             )
@@ -81,7 +81,8 @@ class Places:
         """
         if self.used >= self.limit:
             raise ApiError(
-                503, f"found {self.used} texts in the making; wanted fewer: try again later"
+                "server-busy",
+                f"found {self.used} texts in the making; wanted fewer: try again later",
             )
         self.used += 1
         try:

@@ -234,7 +234,8 @@ def room_for(wanted: int) -> int:
         wanted = min(wanted, soft - used - SPARE_DESCRIPTORS)
     if wanted < 1:
         raise InputError(
+            "cannot-listen",
             f"found a limit of {soft} open files, {used} of them open; wanted "
-            f"{used + SPARE_DESCRIPTORS + 1} or more: raise it with ulimit -n"
+            f"{used + SPARE_DESCRIPTORS + 1} or more: raise it with ulimit -n",
         )
     return wanted

@@ -36,8 +36,9 @@ def check(path: Path, model: saved_model_pb2.SavedModel) -> None:
     for graph in graphs:
         for op, place in _Graph(path, graph, has_objects).wrong():
             raise InputError(
+                "untrusted-graph",
                 f"found {op} in {place} of {path / 'saved_model.pb'}; wanted ops that compute and "
-                "reach no file, process or machine: serve only what you trust, with --trust"
+                "reach no file, process or machine: serve only what you trust, with --trust",
             )
 
 

@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from roots_tf.serving import graph_check, rest, streaming
 from roots_tf.serving.rest import ApiError, Signature
-from roots_tf.storage import files
+from roots_tf.storage import files, neighbours
 from roots_tf.storage.files import InputError
 
 # tensorflow/serving, model_servers/http_server.cc, ToHTTPStatusCode. What is not here is 500.
@@ -43,7 +43,9 @@ class Model:
     def __init__(self, folder: str, name: str = "", trust: bool = False):
         self.name = name or Path(folder).resolve().name
         if not re.fullmatch(r"[^/:]+", self.name):
-            raise InputError(f"found the name {self.name!r}; wanted one without '/' and ':'")
+            raise InputError(
+                "wrong-value", f"found the name {self.name!r}; wanted one without '/' and ':'"
+            )
         self.version, self._path = highest_version(folder)
         try:
             stored = _stored(self._path)
@@ -55,12 +57,14 @@ class Model:
             raise
         except Exception as error:  # a damaged file shows itself in many ways
             raise InputError(
-                f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again"
+                "file-damaged",
+                f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again",
             ) from error
         names = sorted(set(self._definitions) & set(self._loaded.signatures))
         if not names:
             raise InputError(
-                f"found no signature in {self._path}; wanted one or more: export it again"
+                "wrong-format",
+                f"found no signature in {self._path}; wanted one or more: export it again",
             )
         self.signatures = {name: _signature(self._definitions[name]) for name in names}
         parts = ("begin", "advance", "places")
@@ -84,7 +88,11 @@ class Model:
         try:
             outputs = self._loaded.signatures[signature](**tensors)
         except tf.errors.OpError as error:
-            raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
+            raise ApiError(
+                "wrong-request" if error.error_code in HTTP_STATUS else "server-failed",
+                _reason(error),
+                HTTP_STATUS.get(error.error_code, 0),
+            ) from error
         return {name: _array(output) for name, output in sorted(outputs.items())}
 
     def begin(self, inputs: dict[str, np.ndarray]) -> list[tf.Tensor]:
@@ -120,7 +128,11 @@ class Model:
         try:
             return function(*arguments, **named)
         except tf.errors.OpError as error:
-            raise ApiError(HTTP_STATUS.get(error.error_code, 500), _reason(error)) from error
+            raise ApiError(
+                "wrong-request" if error.error_code in HTTP_STATUS else "server-failed",
+                _reason(error),
+                HTTP_STATUS.get(error.error_code, 0),
+            ) from error
 
     def _most_state_bytes(self) -> int:
         """Bytes of the tensors that `begin` gives, where prompt and text are longest."""
@@ -180,17 +192,25 @@ def highest_version(folder: str) -> tuple[int, Path]:
     """
     if Path(folder, "saved_model.pb").exists():
         raise InputError(
+            "wrong-folder",
             f"found a SavedModel itself in {folder}; wanted the folder of its versions, "
-            f"{Path(folder).resolve().parent}"
+            f"{Path(folder).resolve().parent}",
         )
     folders = Path(folder).iterdir() if Path(folder).is_dir() else ()
     versions = {int(path.name): path for path in folders if re.fullmatch("[0-9]{1,18}", path.name)}
     if not versions:
         raise InputError(
+            "wrong-folder",
             f"found no version of a model in {folder}; wanted a folder that export wrote, with "
-            "the folder 1 in it"
+            f"the folder 1 in it{_meant(folder)}",
         )
     return max(versions.items())
+
+
+def _meant(folder: str) -> str:
+    """The end of a message: what the folder is, or which one may have been meant."""
+    what = neighbours.kind(folder)
+    return f"; {folder} holds {what}" if what else neighbours.suggestion(folder)
 
 
 def _stored(path: Path) -> saved_model_pb2.SavedModel:

@@ -16,6 +16,8 @@ import json
 
 import numpy as np
 
+from roots_tf.mistakes import Identified
+
 DEFAULT_SIGNATURE = "serving_default"
 # Inputs of these names have a value a token. TensorFlow would repeat a row, or a token, of one of
 # them to fit the others.
@@ -23,17 +25,22 @@ _BY_TOKEN = ("token_ids", "segment_ids", "padding_mask")
 MAX_RANK = 32  # of an input whose rank the signature leaves open; NumPy takes 64
 
 
-class ApiError(Exception):
+_STATUS = {"request-too-large": 413, "server-busy": 503, "server-failed": 500}
+
+
+class ApiError(Identified, Exception):
     """An answer that is an error.
 
     Args:
-        status: of HTTP.
-        message: one line for the client.
+        id: of the kind of mistake.
+        message: one line for the client, to which the id is added.
+        status: of HTTP; 0: that of the kind, 400 for most.
     """
 
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status, self.message = status, message
+    def __init__(self, id: str, message: str, status: int = 0):
+        super().__init__(id, message)
+        self.status = status or _STATUS.get(id, 400)
+        self.message = f"{message} [{id}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +95,7 @@ def read(body: bytes | bytearray, signatures: dict[str, Signature], max_text_byt
     name = request.get("signature_name", "")
     if not isinstance(name, str) or (name or DEFAULT_SIGNATURE) not in signatures:
         raise ApiError(
-            400,
+            "wrong-request",
             f"found signature_name {_show(name)}; wanted one of {', '.join(sorted(signatures))}",
         )
     name = name or DEFAULT_SIGNATURE
@@ -96,7 +103,9 @@ def read(body: bytes | bytearray, signatures: dict[str, Signature], max_text_byt
     row_format = "instances" in request
     if row_format == ("inputs" in request):
         found = "both" if row_format else "none"
-        raise ApiError(400, f"found {found} of 'instances' and 'inputs'; wanted one of them")
+        raise ApiError(
+            "wrong-request", f"found {found} of 'instances' and 'inputs'; wanted one of them"
+        )
     if row_format:
         return call_of_rows(request["instances"], name, signature, max_text_bytes)
     columns = _by_columns(request["inputs"], signature)
@@ -131,7 +140,7 @@ def _call(columns: dict, name: str, signature: Signature, max_text_bytes: int, r
         _check_alike(inputs, "number of rows", 1)
         rows = next((len(array) for array in inputs.values()), None)
     if rows == 0:
-        raise ApiError(400, "found no rows; wanted one or more")
+        raise ApiError("wrong-request", "found no rows; wanted one or more")
     return Call(name, inputs, rows, row_format)
 
 
@@ -144,11 +153,13 @@ def parse(body: bytes | bytearray) -> dict:
     try:
         request = json.loads(body.decode("utf-8"), object_pairs_hook=_object)
     except RecursionError:
-        raise ApiError(400, "found JSON nested too deeply; wanted the lists of a tensor") from None
+        raise ApiError(
+            "wrong-request", "found JSON nested too deeply; wanted the lists of a tensor"
+        ) from None
     except ValueError as error:  # also of UTF-8, and of a number of thousands of digits
-        raise ApiError(400, f"found no JSON in UTF-8: {error}") from None
+        raise ApiError("wrong-request", f"found no JSON in UTF-8: {error}") from None
     if not isinstance(request, dict):
-        raise ApiError(400, f"found {_show(request)}; wanted a JSON object")
+        raise ApiError("wrong-request", f"found {_show(request)}; wanted a JSON object")
     return request
 
 
@@ -158,7 +169,9 @@ def _object(pairs: list[tuple]) -> dict:
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ApiError(400, f"found {_show(twice)} twice in an object; wanted each name once")
+        raise ApiError(
+            "wrong-request", f"found {_show(twice)} twice in an object; wanted each name once"
+        )
     return values
 
 
@@ -167,14 +180,16 @@ def _check_alike(inputs: dict[str, np.ndarray], what: str, axes: int | None) -> 
     shapes = {name: list(array.shape[:axes]) for name, array in inputs.items()}
     if len(set(map(tuple, shapes.values()))) > 1:
         found = ", ".join(f"{name} {_show(shape)}" for name, shape in shapes.items())
-        raise ApiError(400, f"found {found}; wanted the same {what} of each")
+        raise ApiError("wrong-request", f"found {found}; wanted the same {what} of each")
 
 
 def _by_rows(instances, signature: Signature) -> dict[str, list]:
     """Columns of `instances`, a list of values, or of objects with a value for each input."""
     needed, defaults = _needed(signature), signature.defaults
     if not isinstance(instances, list) or not instances:
-        raise ApiError(400, f"found {_show(instances)} as 'instances'; wanted a list of rows")
+        raise ApiError(
+            "wrong-request", f"found {_show(instances)} as 'instances'; wanted a list of rows"
+        )
     if len(needed) == 1 and not _is_named(instances[0]):
         given = {name: [value] * len(instances) for name, value in defaults.items()}
         return {needed[0]: instances} | given
@@ -182,7 +197,7 @@ def _by_rows(instances, signature: Signature) -> dict[str, list]:
         if not isinstance(instance, dict) or not _fits(instance, signature):
             found = _show(sorted(instance) if isinstance(instance, dict) else instance)
             raise ApiError(
-                400,
+                "wrong-request",
                 f"found {found} in row {row} of 'instances'; wanted an object of "
                 f"{_wanted(signature)}",
             )
@@ -195,11 +210,14 @@ def _by_columns(inputs, signature: Signature) -> dict:
     needed, wanted = _needed(signature), _wanted(signature)
     if not _is_named(inputs):
         if len(needed) != 1:
-            raise ApiError(400, f"found {_show(inputs)} as 'inputs'; wanted an object of {wanted}")
+            raise ApiError(
+                "wrong-request", f"found {_show(inputs)} as 'inputs'; wanted an object of {wanted}"
+            )
         inputs = {needed[0]: inputs}
     if not _fits(inputs, signature):
         raise ApiError(
-            400, f"found {_show(sorted(inputs))} in 'inputs'; wanted an object of {wanted}"
+            "wrong-request",
+            f"found {_show(sorted(inputs))} in 'inputs'; wanted an object of {wanted}",
         )
     sizes = [len(column) for column in inputs.values() if isinstance(column, list)]
     left_out = signature.defaults.keys() - inputs.keys()
@@ -238,19 +256,22 @@ def _tensor(value, spec, name: str, max_text_bytes: int) -> np.ndarray:
     wanted = [None] * len(shape) if spec.shape.rank is None else spec.shape.as_list()
     fits = len(shape) == len(wanted) and len(shape) <= MAX_RANK
     if not fits or any(w not in (None, s) for s, w in zip(shape, wanted, strict=True)):
-        raise ApiError(400, f"found {name} of shape {_show(shape)}; wanted {_show(wanted)}")
+        raise ApiError(
+            "wrong-request", f"found {name} of shape {_show(shape)}; wanted {_show(wanted)}"
+        )
     flat = [value]
     for size in shape:
         if any(not isinstance(part, list) or len(part) != size for part in flat):
             raise ApiError(
-                400, f"found lists of different lengths in {name}; wanted shape {_show(shape)}"
+                "wrong-request",
+                f"found lists of different lengths in {name}; wanted shape {_show(shape)}",
             )
         flat = list(itertools.chain.from_iterable(flat))
     try:
         return _array(flat, spec.dtype.as_numpy_dtype, max_text_bytes).reshape(shape)
     except (ValueError, OverflowError) as error:
         wanted = spec.dtype.name if spec.dtype.name != "string" else 'text, or {"b64": its bytes}'
-        raise ApiError(400, f"found {error} in {name}; wanted {wanted}") from None
+        raise ApiError("wrong-request", f"found {error} in {name}; wanted {wanted}") from None
 
 
 def _array(flat: list, dtype, max_text_bytes: int) -> np.ndarray:
@@ -265,7 +286,11 @@ def _array(flat: list, dtype, max_text_bytes: int) -> np.ndarray:
         return np.array([_text(value, max_text_bytes) for value in flat], dtype=object)
     allowed = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}.get(kind)
     if allowed is None:
-        raise ApiError(501, f"found an input of type {np.dtype(dtype)}; wanted one that JSON holds")
+        raise ApiError(
+            "wrong-request",
+            f"found an input of type {np.dtype(dtype)}; wanted one that JSON holds",
+            501,
+        )
     if not allowed.issuperset(map(type, flat)):
         raise ValueError(_show(next(value for value in flat if type(value) not in allowed)))
     if kind in "iu":
@@ -297,7 +322,8 @@ def _text(value, max_text_bytes: int) -> bytes:
         raise ValueError(_show(value)) from None
     if len(text) > max_text_bytes:
         raise ApiError(
-            400, f"found a text of {len(text)} bytes; wanted at most {max_text_bytes}: cut it"
+            "wrong-request",
+            f"found a text of {len(text)} bytes; wanted at most {max_text_bytes}: cut it",
         )
     return text
 

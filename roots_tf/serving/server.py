@@ -7,7 +7,7 @@
     GET  /healthz                                      200 once warmed up, 503 before
     GET  /monitoring/prometheus/metrics
 
-An error is answered with `{"error": "..."}`. No path reaches a file: all but the name and the
+An error is answered with `{"error": "... [id]"}`. No path reaches a file: all but the name and the
 version of the model is fixed. Source: https://www.tensorflow.org/tfx/serving/api_rest; paths from
 tensorflow/serving, model_servers/http_rest_api_util.cc.
 """
@@ -175,12 +175,12 @@ class Server:
         except web.HTTPException as error:
             wanted = f"wanted {PATHS}, /healthz or /monitoring/prometheus/metrics"
             found = f"found {request.method} {request.rel_url.raw_path[:200]}"
-            return _error(error.status, f"{error.reason}: {found}; {wanted}")
+            return _error(error.status, f"{error.reason}: {found}; {wanted} [wrong-request]")
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
             logging.exception("a request failed")
-            return _error(500, "the request failed; the server's log tells more")
+            return _error(500, "the request failed; the server's log says more [server-failed]")
 
     async def _send(
         self, request: web.Request, response: web.StreamResponse, body: bytes | bytearray
@@ -287,18 +287,22 @@ class Server:
         path = request.rel_url.raw_path
         match = pattern.fullmatch(path)
         if match is None:
-            raise ApiError(400, f"Malformed request: {request.method} {path[:200]}; wanted {PATHS}")
+            raise ApiError(
+                "wrong-request", f"Malformed request: {request.method} {path[:200]}; wanted {PATHS}"
+            )
         name, version = urllib.parse.unquote(match[1], errors="replace"), match[2]
         if name != self._model.name or (version and int(version) != self._model.version):
             wanted = f"Specific({name}, {version})" if version else f"Latest({name})"
             served = f"{self._model.name}, version {self._model.version}, is served"
-            raise ApiError(404, f"Servable not found for request: {wanted}; {served}")
+            raise ApiError(
+                "wrong-request", f"Servable not found for request: {wanted}; {served}", 404
+            )
         return match
 
     async def _health(self, request: web.Request) -> web.Response:
         """Whether the model is warmed up."""
         if not self._ready:
-            raise ApiError(503, "the model is not warmed up yet; try again later")
+            raise ApiError("server-busy", "the model is not warmed up yet; try again later")
         return web.json_response({"status": "ready"})
 
     async def _expose(self, request: web.Request) -> web.Response:
@@ -327,6 +331,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
+            "cannot-listen",
             f"could not listen at {host}, port {port}: {reason}; wanted a free port of this "
-            "machine: choose another --port or --host"
+            "machine: choose another --port or --host",
         ) from error

@@ -64,18 +64,24 @@ def read(body: bytes | bytearray, signatures: dict, max_text_bytes: int) -> Requ
     stop, is_streamed = asked.pop("stop", []), asked.pop("stream", False)
     stop = [stop] if isinstance(stop, str) else stop
     if not isinstance(stop, list) or not all(isinstance(text, str) and text for text in stop):
-        raise ApiError(400, "found another 'stop'; wanted a text that is not empty, or a list")
+        raise ApiError(
+            "wrong-request", "found another 'stop'; wanted a text that is not empty, or a list"
+        )
     if len(stop) > MOST_STOPS or sum(map(len, stop)) > max_text_bytes:
-        raise ApiError(400, f"found {len(stop)} stops; wanted at most {MOST_STOPS}, short ones")
+        raise ApiError(
+            "wrong-request", f"found {len(stop)} stops; wanted at most {MOST_STOPS}, short ones"
+        )
     if not isinstance(is_streamed, bool):
-        raise ApiError(400, "found another 'stream'; wanted true or false")
+        raise ApiError("wrong-request", "found another 'stream'; wanted true or false")
     if not isinstance(asked.get("text"), str):
-        raise ApiError(400, "found no 'text' to continue; wanted a text")
+        raise ApiError("wrong-request", "found no 'text' to continue; wanted a text")
     call = rest.call_of_rows([asked], SIGNATURE, signatures[SIGNATURE], max_text_bytes)
     try:
         return Request(call.inputs, Stops(stop), is_streamed)
     except UnicodeEncodeError:
-        raise ApiError(400, "found a 'stop' that is no Unicode; wanted a text") from None
+        raise ApiError(
+            "wrong-request", "found a 'stop' that is no Unicode; wanted a text"
+        ) from None
 
 
 async def events(

@@ -43,7 +43,11 @@ class Streams:
             TimeoutError: it takes nothing.
         """
         if not self._model.can_stream:
-            raise ApiError(404, f"{self._model.name} gives no texts; wanted an exported causal_lm")
+            raise ApiError(
+                "wrong-request",
+                f"{self._model.name} gives no texts; wanted an exported causal_lm",
+                404,
+            )
         with self._places.one():
             asked = await self._asked(request, share)
             events = streaming.events(self._model, self._thread, asked, share)
@@ -80,7 +84,7 @@ class Streams:
                 event = {"error": error.message}
             except Exception:  # the answer has begun: it cannot be one of status 500 any more
                 logging.exception("a stream failed")
-                event = {"error": "the model failed; the server's log says more"}
+                event = {"error": "the model failed; the server's log says more [server-failed]"}
         await self._taken(request, response.write_eof())
         return response
 

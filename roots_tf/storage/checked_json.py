@@ -32,6 +32,7 @@ def read_checked(path: str | Path) -> dict:
     checksum = value.pop(_KEY, None)
     if checksum is not None and checksum != files.fingerprint(value):
         raise files.InputError(
-            f"found {path} changed since it was written; wanted what its checksum was taken of"
+            "file-damaged",
+            f"found {path} changed since it was written; wanted what its checksum was taken of",
         )
     return value

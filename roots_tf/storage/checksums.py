@@ -84,9 +84,10 @@ def check(folder: str | Path, names: tuple[str, ...]) -> None:
             found = _of_file(Path(folder, name))
         if found != wanted[name]:
             raise files.InputError(
+                "file-damaged",
                 f"found another {name} in {folder} than was written there (sha256 {found[:8]}..., "
                 f"wanted {wanted[name][:8]}...): copy the folder again or, if the change is meant, "
-                f'take {name} out of "{KEY}" in its {MODEL}'
+                f'take {name} out of "{KEY}" in its {MODEL}',
             )
 
 
@@ -98,12 +99,14 @@ def _of_file(path: Path) -> str:
     """The checksum of a regular file, also of a large one; of a FIFO nothing would come."""
     if not path.is_file():
         raise files.InputError(
+            "no-such-file",
             f"found no file {path}, which {MODEL} beside it lists; copy the folder again, or take "
-            f'{path.name} out of "{KEY}" there'
+            f'{path.name} out of "{KEY}" there',
         )
     try:
         return files.sha256(path)
     except OSError as error:
         raise files.InputError(
-            f"could not read {path}: {error.strerror or error}; make it a file that can be read"
+            "unreadable-file",
+            f"could not read {path}: {error.strerror or error}; make it a file that can be read",
         ) from error

@@ -81,7 +81,7 @@ class Claim:
             return schema.check(files.read_json(report), dict[str, object], str(report))
         except files.InputError as error:
             raise files.InputError(
-                f"{error}; or remove it, and the same command writes it again"
+                error.id, f"{error}; or remove it, and the same command writes it again"
             ) from error
 
     @staticmethod
@@ -147,8 +147,9 @@ class Claim:
         if not path.exists():
             for name in sorted(_MARKS.keys() & others):
                 raise files.InputError(
+                    "folder-taken",
                     f"found {_MARKS[name]} in {folder}; wanted a new folder, or one of "
-                    f"{self.program}: choose another --output"
+                    f"{self.program}: choose another --output",
                 )
             return None
         content = files.read_json(path)
@@ -156,8 +157,9 @@ class Claim:
         before = {name: value for name, value in content.items() if name not in _OWN}
         if saved.program and saved.program != self.program:
             raise files.InputError(
+                "folder-taken",
                 f"found what {saved.program} has written in {folder}; wanted a new folder, or one "
-                f"of {self.program}: choose another --output"
+                f"of {self.program}: choose another --output",
             )
         return (saved, before) if others else None
 
@@ -169,10 +171,11 @@ class Claim:
         if version != roots_tf.__version__ and (gone or new):
             only_there, only_here = (", ".join(sorted(names)) or "none" for names in (gone, new))
             raise files.InputError(
+                "other-version",
                 f"{folder} holds a run that version {version} of roots-tf began; this is "
                 f"{roots_tf.__version__}, which has other flags: found {only_there} only there; "
                 f"wanted {only_here} too. Choose another --output, or finish that run with "
-                f"roots-tf {version}"
+                f"roots-tf {version}",
             )
         decides = {name for name, role in self.roles.items() if role == "decides"}
         if saved.program:
@@ -195,14 +198,16 @@ class Claim:
                 for side in (found, wanted)
             )
             raise files.InputError(
+                "other-run",
                 f"{folder} holds a run of another config: found {found}; wanted {wanted}. Choose "
-                "another --output, or give the flags of that run"
+                "another --output, or give the flags of that run",
             )
         if names:
             named = ", ".join(f"--{name}" for name in names)
             raise files.InputError(
+                "inputs-changed",
                 f"found another content of {named} than the run in {folder} has begun with; wanted "
-                "the same: put back what has changed, or choose another --output"
+                "the same: put back what has changed, or choose another --output",
             )
 
     def _changed(self, before: dict) -> dict[str, list]:

@@ -71,8 +71,9 @@ def chunks(path: str, start: int = 0, end: int = -1) -> Iterator[bytes]:
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pyarrow.ArrowException) as error:
         kind = f"whole {name} data" if name else "a file that can be read"
         raise (DamagedFileError if _begins_as(path, name) else InputError)(
+            "file-damaged",
             f"could not read {path} beyond byte {offset} ({error}); wanted {kind}: "
-            "copy or download it again, or leave it out"
+            "copy or download it again, or leave it out",
         ) from error
 
 

@@ -11,6 +11,7 @@ import re
 import shlex
 from typing import NamedTuple
 
+from roots_tf import spelling
 from roots_tf.storage.files import InputError
 
 # The four-byte marks come first: the UTF-32 mark begins with the UTF-16 one.
@@ -127,10 +128,18 @@ def python_name(name: str) -> str:
     return LARGER.get(found.name, found.name)
 
 
+_FREQUENT = (
+    *("UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "ASCII", "Latin-1", "Windows-1252", "KOI8-R"),
+    *("Windows-1251", "GB18030", "GBK", "GB2312", "Big5", "Shift_JIS", "EUC-JP", "EUC-KR"),
+)
+
+
 def _unknown(name: str) -> InputError:
     return InputError(
+        "not-text",
         f"found --encoding={name}; wanted the name of an encoding, such as GB18030, Big5, "
         "Shift_JIS, EUC-KR, UTF-16LE, Windows-1252 or KOI8-R"
+        f"{spelling.suggestion(name, _FREQUENT)}",
     )
 
 
@@ -175,8 +184,9 @@ def check_not_utf8(path: str, data: bytes, encoding: str) -> None:
     lost = len(data[:GUESSED_BYTES]) - len(text.encode())
     if beyond >= _CERTAINLY_UTF8 and lost <= 3 and "\0" not in text:  # a letter cut by the end
         raise InputError(
+            "not-text",
             f"found UTF-8 in {path}; wanted {shown_name(encoding)}, which --encoding gives: read "
-            "it in a command of its own, without --encoding"
+            "it in a command of its own, without --encoding",
         )
 
 

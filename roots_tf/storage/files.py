@@ -13,7 +13,8 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf.storage import leftovers, paths
+from roots_tf.mistakes import Identified
+from roots_tf.storage import leftovers, neighbours, paths
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
@@ -24,10 +25,11 @@ _CANNOT_WRITE = {
 LARGEST_JSON = 256 << 20  # bytes; a tokenizer of 250,000 entries takes 20 MiB
 
 
-class InputError(ValueError):
+class InputError(Identified, ValueError):
     """A user's mistake: says what was found, what was wanted and what to do.
 
     A program prints its text on one line, without a traceback, and exits with `exit_status`.
+    `id` is the kind of mistake, a key of `mistakes.MISTAKES`.
     """
 
     exit_status = 2
@@ -50,7 +52,9 @@ def expand(patterns: str | Sequence[str]) -> list[str]:
     patterns = [patterns] if isinstance(patterns, str | os.PathLike) else patterns
     patterns = [pattern for pattern in map(os.fspath, patterns) if pattern]
     if not patterns:
-        raise InputError("found no input pattern; wanted at least one file, folder or glob")
+        raise InputError(
+            "missing-flag", "found no input pattern; wanted at least one file, folder or glob"
+        )
     found: list[str] = []
     for pattern in patterns:
         try:
@@ -63,15 +67,18 @@ def expand(patterns: str | Sequence[str]) -> list[str]:
                 listed += [name for name in inside if name.endswith(".parquet")] or inside
         except OSError as error:
             raise InputError(
+                "unreadable-file",
                 f"could not read {error.filename}: {error.strerror}; mend it or take it away: what "
-                "stands there would be left out"
+                "stands there would be left out",
             ) from error
         if not listed:
             commas = len(patterns) > 1 and (
                 "; commas part names: write one that holds commas in quotes, as in '\"a, b.txt\"'"
             )
             raise InputError(
+                "no-such-file",
                 f"found no file that matches {pattern!r}; wanted at least one input{commas or ''}"
+                f"{neighbours.suggestion(pattern)}",
             )
         found += listed
     return list(paths.real_names(found).values())
@@ -131,8 +138,9 @@ def writing(path: str | Path) -> Iterator[None]:
             raise
         advice = "make room or choose another folder" if cause else "choose another folder"
         raise InputError(
+            "no-room" if cause else "cannot-write",
             f"could not write {path}: {cause or error.strerror}; nothing was left under that name: "
-            f"{advice}, then run the same command again"
+            f"{advice}, then run the same command again",
         ) from error
 
 
@@ -191,8 +199,9 @@ def write_text(path: str | Path, text: str) -> None:
         content = text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
+            "not-text",
             f"found half a surrogate pair, \\u{ord(text[error.start]):04x}, in the text for "
-            f"{path}; wanted Unicode text"
+            f"{path}; wanted Unicode text",
         ) from error
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
@@ -251,9 +260,13 @@ def read_json(path: str | Path):
     try:
         return json.loads(content.decode("utf-8"))
     except RecursionError as error:
-        raise InputError(f"found no JSON in {path} (too deep); write that file again") from error
+        raise InputError(
+            "not-json", f"found no JSON in {path} (too deep); write that file again"
+        ) from error
     except ValueError as error:
-        raise InputError(f"found no JSON in {path} ({error}); write that file again") from error
+        raise InputError(
+            "not-json", f"found no JSON in {path} ({error}); write that file again"
+        ) from error
 
 
 def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
@@ -274,15 +287,19 @@ def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
                 raise FileNotFoundError
             if about.st_size > most:
                 raise InputError(
+                    "file-too-large",
                     f"found {about.st_size} bytes in {path}; wanted {wanted}, of at most {most}: "
-                    "give the file that was meant"
+                    "give the file that was meant",
                 )
             return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"found no file {path}; wanted {wanted}") from error
+        raise InputError(
+            "no-such-file", f"found no file {path}; wanted {wanted}{neighbours.suggestion(path)}"
+        ) from error
     except OSError as error:
         raise InputError(
-            f"could not read {path}: {error.strerror or error}; make it a file that can be read"
+            "unreadable-file",
+            f"could not read {path}: {error.strerror or error}; make it a file that can be read",
         ) from error
 
 

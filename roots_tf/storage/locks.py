@@ -161,8 +161,9 @@ def _refusal(folder: Path, holder: dict) -> files.InputError:
         name: holder.get(name, "?") for name in ("pid", "host", "since")
     })  # fmt: skip
     return files.InputError(
+        "folder-in-use",
         f"found another process at work in {folder} ({who}); wanted one alone: wait until it has "
-        "ended, stop it, or choose another --output"
+        "ended, stop it, or choose another --output",
     )
 
 

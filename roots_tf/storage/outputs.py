@@ -51,7 +51,7 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
     """Refuses what is no such place, or cannot be written: it tries."""
     given, wanted = f"found --{name}={value}", "a folder" if is_folder else "a file"
     if not value.strip():
-        raise files.InputError(f"{given} without a name; wanted {wanted} to write")
+        raise files.InputError("cannot-write", f"{given} without a name; wanted {wanted} to write")
     path = Path(value)
     try:
         mode = os.stat(path).st_mode
@@ -60,14 +60,15 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise files.InputError(
-            f"{given} ({why}); wanted {wanted} to write: choose another place"
+            "cannot-write", f"{given} ({why}); wanted {wanted} to write: choose another place"
         ) from error
     if mode is not None and path.is_symlink() and path.absolute().is_relative_to("/dev"):
         mode = 0  # such as /dev/stdout, whatever it leads to: the link itself would be replaced
     if mode is not None and not (stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode)):
         what = "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "no file"
         raise files.InputError(
-            f"{given}, which is {what}; wanted {wanted} to write: choose another place"
+            "cannot-write",
+            f"{given}, which is {what}; wanted {wanted} to write: choose another place",
         )
     if is_folder and (path / "report.json").exists():
         return  # a finished run, which may stand where nobody writes any more
@@ -77,10 +78,12 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\n")
     except OSError as error:
-        room = "make room or choose" if files.full_disk(error) else "choose"
+        is_full = files.full_disk(error)
+        room = "make room or choose" if is_full else "choose"
         raise files.InputError(
+            "no-room" if is_full else "cannot-write",
             f"{given}, and could not write in {folder}: {error.strerror}; wanted {wanted} to "
-            f"write: {room} another place"
+            f"write: {room} another place",
         ) from error
 
 
@@ -95,8 +98,9 @@ def _nearest(path: Path, mistake: str) -> Path:
             break
         if folder.is_symlink():
             raise files.InputError(
+                "cannot-write",
                 f"{mistake}, but {folder} is a link to {os.readlink(folder)}, which is not there: "
-                "remove the link, or choose another place"
+                "remove the link, or choose another place",
             )
     return folder
 
@@ -119,21 +123,24 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
         if below and (place == whole or is_walked or _is_one_input(whole)):
             where = "the folder of" if place == whole else "in the folder of"
             raise files.InputError(
+                "output-over-input",
                 f"found {given}, {where} {named}; wanted what is written apart from what is read: "
-                "choose another place"
+                "choose another place",
             )
         inside = Path(whole).is_relative_to(place) and Path(whole).relative_to(place).parts
         if role == "output_folder" and inside and inside[0] in WRITTEN:
             raise files.InputError(
+                "output-over-input",
                 f"found {named} at {path}, which is replaced in {given}; wanted what is written "
-                "apart from what is read: choose another --output"
+                "apart from what is read: choose another --output",
             )
     if role == "output_file" and os.path.exists(place):
         for path in _files(names):
             if os.path.samefile(path, place):
                 raise files.InputError(
+                    "output-over-input",
                     f"found {given}, which is a file of {named} ({path}); wanted another file to "
-                    "write: nothing was changed"
+                    "write: nothing was changed",
                 )
 
 

@@ -33,16 +33,18 @@ def opened(path: str | os.PathLike) -> pyarrow.parquet.ParquetFile:
     if rows > max(_MANY_ROWS, _ROWS_A_BYTE * size):
         file.close()
         raise InputError(
+            "file-too-large",
             f"found {rows} rows in the {size} bytes of {path}; wanted examples or documents, of "
-            "which a row takes bytes: write those that differ"
+            "which a row takes bytes: write those that differ",
         )
     groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
     largest = max((group.total_byte_size for group in groups), default=0)
     if largest > max(_LARGE_GROUP, _GROWTH * size):
         file.close()
         raise InputError(
+            "file-too-large",
             f"found {size} bytes in {path} that grow to {largest}; wanted text, which grows less: "
-            "leave it out, or write it again with smaller row groups"
+            "leave it out, or write it again with smaller row groups",
         )
     return file
 
@@ -76,5 +78,6 @@ def damaged(path: str | os.PathLike, error: Exception) -> InputError:
     """What to say of a file that cannot be read; `path` and the `error` say which and why."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
-        f"could not read {path} as Parquet ({reason}); copy or write it again, or leave it out"
+        "file-damaged",
+        f"could not read {path} as Parquet ({reason}); copy or write it again, or leave it out",
     )

@@ -21,6 +21,7 @@ import types
 import typing
 from pathlib import Path
 
+from roots_tf import spelling
 from roots_tf.flags import Bounds
 from roots_tf.storage import files
 
@@ -113,7 +114,8 @@ class _Check:
             # JSON's true equals 1 in Python.
             if any(value == choice and type(value) is type(choice) for choice in inner):
                 return value
-            raise self._error(value, "one of " + ", ".join(map(str, inner)), place)
+            meant = spelling.suggestion(value, map(str, inner)) if type(value) is str else ""
+            raise self._error(value, "one of " + ", ".join(map(str, inner)) + meant, place)
         if dataclasses.is_dataclass(hint):
             return self._object(value, hint, place)
         if origin in (list, tuple) and isinstance(value, list):
@@ -157,23 +159,31 @@ class _Check:
                 bounds = field.metadata.get("bounds", Bounds())
                 given[field.name] = self.value(rest.pop(key), hints[field.name], at + key, bounds)
             elif (field.default, field.default_factory) == (dataclasses.MISSING,) * 2:
+                meant = [
+                    n for n in spelling.nearest(key, list(map(str, value))[:99]) if n not in hints
+                ]
                 raise files.InputError(
+                    "wrong-json",
                     f"found no {at}{key} in {self.source}; wanted {_name(hints[field.name])}"
+                    + (f"; is {meant[0]} misspelt?" if meant else ""),
                 )
         if rest and not self.others_may_stand:
-            known = ", ".join(f.name.removesuffix("_") for f in dataclasses.fields(shape))
+            known = [field.name.removesuffix("_") for field in dataclasses.fields(shape)]
+            meant = spelling.suggestion(sorted(rest)[0], known)
             raise files.InputError(
-                f"found {at}{_short(sorted(rest)[0])} in {self.source}; wanted no keys but {known}"
+                "wrong-json",
+                f"found {at}{_short(sorted(rest)[0])} in {self.source}; wanted no keys but "
+                f"{', '.join(known)}{meant}",
             )
         try:
             return shape(**given)
         except files.InputError as error:  # of __post_init__, which does not know the file
-            raise files.InputError(f"{error} (in {self.source})") from error
+            raise files.InputError(error.id, f"{error} (in {self.source})") from error
 
     def _error(self, value, wanted: str, place: str) -> files.InputError:
         at = f"{place}=" if place else ""
         where = f" in {self.source}" if self.source else ""
-        return files.InputError(f"found {at}{_short(value)}{where}; wanted {wanted}")
+        return files.InputError("wrong-json", f"found {at}{_short(value)}{where}; wanted {wanted}")
 
 
 def _is_of_kind(value, hint) -> bool:

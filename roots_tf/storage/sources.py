@@ -44,11 +44,14 @@ class Mixing:
         given = [f"--{name}" for name, value in vars(self).items() if value not in (None, ())]
         if given and not names:
             raise files.InputError(
+                "flags-conflict",
                 f"found {given[0]} without named sources; wanted it left out, or the sources of a "
-                "mixture, such as zh=FOLDER,en=FOLDER"
+                "mixture, such as zh=FOLDER,en=FOLDER",
             )
         if len(given) > 1:
-            raise files.InputError(f"found {' and '.join(given)}; wanted one or the other")
+            raise files.InputError(
+                "flags-conflict", f"found {' and '.join(given)}; wanted one or the other"
+            )
         if given and self.mixture_weights:
             self.weights(names)
 
@@ -69,7 +72,9 @@ class Mixing:
         self.check(list(sizes))
         if empty := [name for name, size in sizes.items() if size <= 0]:
             raise files.InputError(
-                f"found nothing in the source {empty[0]}; wanted text in each of {', '.join(sizes)}"
+                "wrong-mixture",
+                f"found nothing in the source {empty[0]}; wanted text in each of "
+                f"{', '.join(sizes)}",
             )
         alpha = 1.0 if self.mixture_alpha is None else self.mixture_alpha
         parts = {name: size**alpha for name, size in sizes.items()}
@@ -78,8 +83,9 @@ class Mixing:
         shares = {name: parts[name] / sum(parts.values()) for name in sizes}
         if small := [name for name, share in shares.items() if share < LEAST_SHARE]:
             raise files.InputError(
+                "wrong-mixture",
                 f"found a share of {shares[small[0]]:.2g} for {small[0]}; wanted {LEAST_SHARE:g} "
-                "or more: give it more weight, or leave the source out"
+                "or more: give it more weight, or leave the source out",
             )
         return shares
 
@@ -98,14 +104,16 @@ class Mixing:
                 weight = 0.0
             if name in weights or not 0 < weight <= flags.WEIGHT["maximum"]:
                 raise files.InputError(
+                    "wrong-mixture",
                     f"found {text!r} in --mixture_weights; wanted name=weight, each name once and "
-                    f"each weight a number above 0 to {flags.WEIGHT['maximum']:g}"
+                    f"each weight a number above 0 to {flags.WEIGHT['maximum']:g}",
                 )
             weights[name] = weight
         if weights and set(weights) != set(names):
             raise files.InputError(
+                "wrong-mixture",
                 f"found --mixture_weights of {', '.join(sorted(weights))} for sources "
-                f"{', '.join(sorted(names))}; wanted a weight for each of them and no other"
+                f"{', '.join(sorted(names))}; wanted a weight for each of them and no other",
             )
         return weights
 
@@ -131,7 +139,7 @@ def split(texts: str | Sequence[str]) -> dict[str, str]:
     try:
         parts = paths.named(texts) if isinstance(texts, str) else tuple(texts)
     except ValueError as error:
-        raise files.InputError(f"found {error}") from error
+        raise files.InputError("wrong-value", f"found {error}") from error
     if not any(_is_named(part) for part in parts):
         return {}
     found: dict[str, str] = {}
@@ -139,18 +147,21 @@ def split(texts: str | Sequence[str]) -> dict[str, str]:
         name, equals, path = (piece.strip() for piece in part.partition("="))
         if not equals or not path or not re.fullmatch(_NAME, name):
             raise files.InputError(
+                "wrong-mixture",
                 f"found {part!r} among named sources; wanted name=path for each, the name of "
-                "letters, digits, '.', '-' and '_'"
+                "letters, digits, '.', '-' and '_'",
             )
         if name in found:
             raise files.InputError(
-                f"found the source {name} twice; wanted each name once, for one folder or pattern"
+                "wrong-mixture",
+                f"found the source {name} twice; wanted each name once, for one folder or pattern",
             )
         found[name] = path
     if len(found) < 2:
         raise files.InputError(
+            "wrong-mixture",
             f"found one source, {parts[0]}; wanted two or more for a mixture, or "
-            f"{found[name]} without a name"
+            f"{found[name]} without a name",
         )
     return dict(sorted(found.items()))
 
@@ -178,7 +189,8 @@ def expand(named: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
         for path in map(os.path.realpath, listed):
             if path in owner:
                 raise files.InputError(
-                    f"found {path} in the sources {owner[path]} and {name}; wanted it in one"
+                    "wrong-mixture",
+                    f"found {path} in the sources {owner[path]} and {name}; wanted it in one",
                 )
             owner[path] = name
     return expanded

@@ -87,15 +87,17 @@ def restore(described: dict):
     """
     if not described.get("task"):
         raise InputError(
+            "wrong-model-kind",
             f"found a model of kind {described['kind']}, which was not fine-tuned; wanted the "
-            "`model` folder that finetune writes"
+            "`model` folder that finetune writes",
         )
     fields = dict(described["task"])
     name = fields.pop("name", None)
     if not isinstance(name, str) or name not in KINDS:
         raise InputError(
+            "other-version",
             f"found a model fine-tuned for {name!r}; wanted one of {', '.join(KINDS)}: use the "
-            "version of roots-tf that wrote it"
+            "version of roots-tf that wrote it",
         )
     known = {field.name for field in dataclasses.fields(KINDS[name])}
     fields = {k: v for k, v in fields.items() if k in known or v or k not in _OF_CLASSES}
@@ -121,8 +123,9 @@ def _check_model(kind, described: dict) -> None:
     else:
         return
     raise InputError(
+        "wrong-json",
         f"found {found} in model.json; wanted {wanted}, as its task {kind.name} has: copy or train "
-        "the model again"
+        "the model again",
     )
 
 
@@ -139,14 +142,17 @@ def check_stack(kind, is_causal: bool, folder: str) -> None:
     """
     if kind.generates and not is_causal:
         raise InputError(
+            "wrong-model-kind",
             f"found a model in {folder} whose tokens see later ones, and --task={kind.name}, whose "
-            "answers are generated; wanted a causal_lm, which pretrain --objective=causal_lm writes"
+            "answers are generated; wanted a causal_lm, which pretrain "
+            "--objective=causal_lm writes",
         )
     if is_causal and not (kind.of_decoders or kind.generates):
         able = [name for name, known in KINDS.items() if known.of_decoders or known.generates]
         raise InputError(
+            "wrong-model-kind",
             f"found a causal model in {folder}, in which no token sees a later one, and "
-            f"--task={kind.name}; wanted {', '.join(able)}, or a masked model"
+            f"--task={kind.name}; wanted {', '.join(able)}, or a masked model",
         )
 
 
@@ -161,8 +167,9 @@ def refuse_causal(folder: str) -> None:
     """
     if models.stack_config(models.describe(folder)).causal:
         raise InputError(
+            "wrong-model-kind",
             f"found a causal model in {folder}, in which no token sees a later one; wanted an "
-            "encoder, which distill compares with one layer by layer"
+            "encoder, which distill compares with one layer by layer",
         )
 
 

@@ -38,8 +38,9 @@ class Classification(PerText):
     def __post_init__(self):
         if len(self.label_weights) not in (0, len(self.labels)):
             raise InputError(
+                "wrong-json",
                 f"found {len(self.label_weights)} label_weights of {len(self.labels)} labels; "
-                "wanted one of each, or none"
+                "wanted one of each, or none",
             )
 
     name = "classification"
@@ -61,8 +62,9 @@ class Classification(PerText):
         names = tuple(sorted(set(tables.labels(examples, self.answer_column))))
         if len(names) < 2:
             raise InputError(
+                "too-few-labels",
                 f"found one label, {names[0]!r}, in {examples.path}; wanted two or more to tell "
-                "apart"
+                "apart",
             )
         return dataclasses.replace(super().learn(examples), labels=names)
 

@@ -52,7 +52,9 @@ class Completion(FineTuning):
         """
         if not labelled:
             raise InputError(
-                f"found a model for {self.name}, whose answers are generated; wanted roots generate"
+                "wrong-model-kind",
+                f"found a model for {self.name}, whose answers are generated; wanted roots "
+                "generate",
             )
         return conversations.read(path, columns, self.template, encoding)
 
@@ -68,7 +70,8 @@ class Completion(FineTuning):
         """
         if self.stride:
             raise InputError(
-                f"found stride={self.stride} for {self.name}; wanted 0: a conversation is one row"
+                "flags-conflict",
+                f"found stride={self.stride} for {self.name}; wanted 0: a conversation is one row",
             )
         usual = chat.PLAIN if examples.pairs else chat.CHAT
         return dataclasses.replace(self, template=self.template or usual)
@@ -94,8 +97,9 @@ class Completion(FineTuning):
             )
         if without == len(cut):
             raise InputError(
+                "too-short",
                 f"found no answer in {examples.path} that begins within {self.max_seq_length} "
-                "tokens; wanted one: give a higher --max_seq_length"
+                "tokens; wanted one: give a higher --max_seq_length",
             )
         lengths = np.array([len(one.ids) for one in cut])
         return TokenRows(
@@ -205,7 +209,10 @@ class Completion(FineTuning):
         Raises:
             InputError: always.
         """
-        raise InputError(f"found the task {self.name} to serve; wanted the model by its kind alone")
+        raise InputError(
+            "wrong-model-kind",
+            f"found the task {self.name} to serve; wanted the model by its kind alone",
+        )
 
 
 _SCORES = ("log_likelihood", "perplexity", "token_accuracy", "exact_match")

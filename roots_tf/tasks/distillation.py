@@ -53,7 +53,9 @@ class Parts:
         weights = dataclasses.asdict(self)
         if min(weights.values()) < 0 or not any(weights.values()):
             found = ", ".join(f"{name}_weight={weight:g}" for name, weight in weights.items())
-            raise InputError(f"found {found}; wanted no weight below 0 and one above")
+            raise InputError(
+                "number-out-of-range", f"found {found}; wanted no weight below 0 and one above"
+            )
 
 
 def divergence(student: tf.Tensor, teacher: tf.Tensor, temperature: float) -> tf.Tensor:
@@ -131,8 +133,9 @@ def layer_map(student: int, teacher: int) -> tuple[int, ...]:
     if teacher % student:
         divisors = [str(n) for n in range(1, teacher + 1) if teacher % n == 0]
         raise InputError(
+            "wrong-sizes",
             f"found a student of {student} layers for a teacher of {teacher}; wanted a number that "
-            f"divides the teacher's: {', '.join(divisors)}"
+            f"divides the teacher's: {', '.join(divisors)}",
         )
     step = teacher // student
     return tuple(range(step - 1, teacher, step))
@@ -251,16 +254,20 @@ class Distillation:
     ):
         own, other = student.config, teacher.config
         if temperature <= 0:
-            raise InputError(f"found temperature={temperature:g}; wanted one above 0")
+            raise InputError(
+                "number-out-of-range", f"found temperature={temperature:g}; wanted one above 0"
+            )
         if parts.hard and not kind.scalars:
             raise InputError(
+                "flags-conflict",
                 f"found hard_weight={parts.hard:g} and a teacher without a task, which no labels "
-                "are for; wanted hard_weight=0, or a teacher that finetune wrote"
+                "are for; wanted hard_weight=0, or a teacher that finetune wrote",
             )
         if parts.attention and own.num_heads != other.num_heads:
             raise InputError(
+                "wrong-sizes",
                 f"found {own.num_heads} heads for a teacher of {other.num_heads}; wanted as many, "
-                "or attention_weight=0"
+                "or attention_weight=0",
             )
         self.kind, self.teacher, self.parts, self.temperature = kind, teacher, parts, temperature
         self.model = Student(student, other.hidden_dim, seed)

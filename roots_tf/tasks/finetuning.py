@@ -166,7 +166,8 @@ class FineTuning:
             InputError: the kind has no such weights.
         """
         raise InputError(
-            f"found --balance with --task={self.name}; wanted it with classification alone"
+            "flags-conflict",
+            f"found --balance with --task={self.name}; wanted it with classification alone",
         )
 
     def with_metric_language(self, language: str) -> "FineTuning":
@@ -179,8 +180,9 @@ class FineTuning:
             InputError: the kind has no answers that depend on one.
         """
         raise InputError(
+            "flags-conflict",
             f"found --metric_language={language} with --task={self.name}; wanted it with "
-            "question_answering alone"
+            "question_answering alone",
         )
 
     def with_characters(self) -> "FineTuning":
@@ -190,7 +192,8 @@ class FineTuning:
             InputError: the kind has no answers by word.
         """
         raise InputError(
-            f"found --word_unit=characters with --task={self.name}; wanted it with tagging alone"
+            "flags-conflict",
+            f"found --word_unit=characters with --task={self.name}; wanted it with tagging alone",
         )
 
     def with_template(self, path: str | Path) -> "FineTuning":
@@ -203,7 +206,8 @@ class FineTuning:
             InputError: the kind has no conversations, or the file is no template.
         """
         raise InputError(
-            f"found --template={path} with --task={self.name}; wanted it with completion alone"
+            "flags-conflict",
+            f"found --template={path} with --task={self.name}; wanted it with completion alone",
         )
 
     def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> TokenRows:

@@ -77,8 +77,9 @@ class MultipleChoice(FineTuning):
         for row, choices in enumerate(listed):
             if len(choices) != count or count < 2 or not all(isinstance(c, str) for c in choices):
                 raise InputError(
+                    "wrong-row",
                     f"found {len(choices)} choices in {table.where(row)}; wanted a list of {count} "
-                    "texts, as in the first example, and two or more"
+                    "texts, as in the first example, and two or more",
                 )
         return table
 
@@ -86,7 +87,8 @@ class MultipleChoice(FineTuning):
         """This kind with the number of choices."""
         if self.stride:
             raise InputError(
-                f"found stride={self.stride} for multiple choice; wanted 0: each choice is one row"
+                "flags-conflict",
+                f"found stride={self.stride} for multiple choice; wanted 0: each choice is one row",
             )
         return dataclasses.replace(self, num_choices=len(examples.columns["choices"][0]))
 
@@ -168,9 +170,10 @@ class MultipleChoice(FineTuning):
         for row, label in enumerate(labels):
             if not label.isdecimal() or int(label) >= self.num_choices:
                 raise InputError(
+                    "no-such-label",
                     f"found label {examples.columns[self.answer_column][row]!r} in "
                     f"{examples.where(row)}; wanted the index of "
-                    f"the right choice, 0 to {self.num_choices - 1}"
+                    f"the right choice, 0 to {self.num_choices - 1}",
                 )
         return np.array([int(label) for label in labels], np.int32)
 

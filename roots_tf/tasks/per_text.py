@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import spelling
 from roots_tf.labelled import tables, text_files
 from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import cut
@@ -47,8 +48,9 @@ class PerText(FineTuning):
         """Rows [CLS] text [SEP], or [CLS] text [SEP] text_pair [SEP], with `targets`."""
         if self.pairs and "text_pair" not in examples.columns:
             raise InputError(
+                "no-such-column",
                 f"found no text_pair in {examples.path}, and pairs in the training file; wanted "
-                "the column, which may have blank cells, in both or in neither"
+                "the column, which may have blank cells, in both or in neither",
             )
         encoded = tokenizer.encode(tables.strings(examples, "text"))
         first = None
@@ -97,7 +99,7 @@ def read_unlabelled(path: str | Path, columns: dict[str, str], encoding: str = "
         return tables.read(path, ("text",), (), columns, encoding=encoding)
     tables.refuse_columns(columns, path)
     if not lines:
-        raise InputError(f"found no text in {path}; wanted a text a line")
+        raise InputError("empty-input", f"found no text in {path}; wanted a text a line")
     return Table({"text": [line for _, line in lines]}, [n for n, _ in lines], str(path))
 
 
@@ -127,8 +129,10 @@ def label_ids(examples: Table, column: str, names: tuple[str, ...]) -> np.ndarra
     for row, label in enumerate(labels):
         if label not in index:
             raise InputError(
+                "no-such-label",
                 f"found label {label!r} in {examples.where(row)}; wanted one of the {len(names)} "
                 f"labels of the training file: {', '.join(names[:10])}"
+                f"{spelling.suggestion(label, names)}",
             )
     return np.array([index[label] for label in labels], np.int32)
 

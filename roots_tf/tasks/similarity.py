@@ -50,8 +50,9 @@ class Similarity(Valued, FineTuning):
     def __post_init__(self):
         if self.lowest >= self.highest:
             raise InputError(
+                "wrong-json",
                 f"found lowest={self.lowest} and highest={self.highest} of similarity; wanted a "
-                "lowest value below the highest"
+                "lowest value below the highest",
             )
 
     def read(self, path, columns, labelled=True, encoding="utf-8"):
@@ -63,13 +64,15 @@ class Similarity(Valued, FineTuning):
         """This kind with the range of the values."""
         if self.stride:
             raise InputError(
-                f"found stride={self.stride} for similarity; wanted 0: a text has one embedding"
+                "flags-conflict",
+                f"found stride={self.stride} for similarity; wanted 0: a text has one embedding",
             )
         values = tables.numbers(examples, self.answer_column)
         lowest, highest = float(values.min()), float(values.max())
         if lowest == highest:
             raise InputError(
-                f"found the one value {lowest} in {examples.path}; wanted values that differ"
+                "too-few-labels",
+                f"found the one value {lowest} in {examples.path}; wanted values that differ",
             )
         return dataclasses.replace(self, lowest=lowest, highest=highest)
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import models, words
+from roots_tf import models, spelling, words
 from roots_tf.labelled import conll, tables, word_units
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
@@ -86,8 +86,9 @@ class Tagging(FineTuning):
         """
         if "O" not in self.labels:
             raise InputError(
+                "wrong-model-kind",
                 f'found no tag "O" among the {len(self.labels)} labels of the model; wanted tags '
-                "such as O, B-X and I-X, as `finetune --task=tagging` learns them"
+                "such as O, B-X and I-X, as `finetune --task=tagging` learns them",
             )
         return self.labels.index("O")
 
@@ -97,8 +98,9 @@ class Tagging(FineTuning):
         is_table = suffix in TABLES and suffix not in _EITHER
         if labelled and is_table:
             raise InputError(
+                "unknown-suffix",
                 f"found {path} for tagging; wanted a CoNLL file: a word and its tag a line, an "
-                "empty line between sentences"
+                "empty line between sentences",
             )
         if suffix in _EITHER and not labelled:
             is_table = not conll.is_tagged(read_text(path, encoding))
@@ -292,9 +294,10 @@ class Tagging(FineTuning):
         """
         if self.word_unit == "segmented":
             raise InputError(
+                "cannot-export",
                 f"found a tagger of segmented words ({self.segmenter}), which no graph can cut; "
                 "wanted one of characters: finetune it with --word_unit=characters. `roots "
-                "predict` answers as it is"
+                "predict` answers as it is",
             )
         return tagging_graph.ServedTags(self, model, tokenizer)
 
@@ -309,8 +312,10 @@ class Tagging(FineTuning):
             for tag, line in zip(tags, lines, strict=True):
                 if tag not in index:
                     raise InputError(
+                        "no-such-label",
                         f"found tag {tag!r} in {examples.path}, line {line}; wanted one of "
                         f"the training file: {', '.join(self.labels[:20])}"
+                        f"{spelling.suggestion(tag, self.labels)}",
                     )
         return [[index[tag] for tag in tags] for tags in examples.tags]
 

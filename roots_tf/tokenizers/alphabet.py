@@ -62,9 +62,10 @@ def choose(
     share = sum(found[character] for character in kept) / max(found.total(), 1)
     if fitting < wanted and share < USABLE:
         raise files.InputError(
+            "vocabulary-too-small",
             f"found {wanted:,} characters that make up {100 * coverage:g} % of the text, and room "
             f"for {fitting:,}, which make up {100 * share:.3g} %; wanted a --vocab_size with room "
-            "for most, and several times as many ids for words: raise --vocab_size"
+            "for most, and several times as many ids for words: raise --vocab_size",
         )
     return frozenset(kept)
 

@@ -28,8 +28,9 @@ def read(path: Path, add_prefix_space: bool) -> tokenizers.Tokenizer:
     vocab = schema.check(files.read_json(path), dict[str, int], str(path))
     if sorted(vocab.values()) != list(range(len(vocab))):
         raise files.InputError(
+            "broken-vocabulary",
             f"found {len(vocab)} tokens in {path} with other ids than those from 0 on; wanted each "
-            "once: write that file again"
+            "once: write that file again",
         )
     merges = _merges(path.with_name(MERGES))
     try:
@@ -38,7 +39,8 @@ def read(path: Path, add_prefix_space: bool) -> tokenizers.Tokenizer:
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
         raise files.InputError(
-            f"{path} and {MERGES} do not fit together: {error}; wanted both of one model"
+            "broken-vocabulary",
+            f"{path} and {MERGES} do not fit together: {error}; wanted both of one model",
         ) from error
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     backend.decoder = decoders.ByteLevel()
@@ -55,7 +57,10 @@ def _merges(path: Path) -> list[tuple[str, str]]:
     try:
         lines = content.decode().split("\n")
     except UnicodeDecodeError as error:
-        raise files.InputError(f"{path} is not UTF-8: {error}; save it as UTF-8") from error
+        raise files.InputError(
+            "not-text",
+            f"found bytes that are not UTF-8 in {path} ({error}); save it as UTF-8",
+        ) from error
     pairs = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or (number == 1 and line.startswith("#version")):
@@ -63,7 +68,8 @@ def _merges(path: Path) -> list[tuple[str, str]]:
         pair = line.removesuffix("\r").split(" ")
         if len(pair) != 2 or not all(pair):
             raise files.InputError(
-                f"{path}, line {number}: found {line[:40]!r}; wanted two tokens and a space"
+                "broken-vocabulary",
+                f"{path}, line {number}: found {line[:40]!r}; wanted two tokens and a space",
             )
         pairs.append((pair[0], pair[1]))
     return pairs

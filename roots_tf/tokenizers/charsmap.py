@@ -26,8 +26,9 @@ def read(content: bytes) -> dict[str, str]:
         return dict(_entries(units, content[4 + size :]))
     except (IndexError, ValueError) as error:  # a UnicodeDecodeError is a ValueError
         raise files.InputError(
+            "file-damaged",
             f"found a damaged character map of {len(content)} bytes ({error}); "
-            "wanted the precompiled_charsmap of a SentencePiece model"
+            "wanted the precompiled_charsmap of a SentencePiece model",
         ) from error
 
 

@@ -117,9 +117,10 @@ def _checked(parts: list[dict]) -> tuple[list[dict], list[str], dict | None]:
     fits &= strip is None or ("Fuse" in kinds and not strip["stop"])
     if not fits:
         raise files.InputError(
+            "unsupported-tokenizer",
             f"found a tokenizer whose decoder is {' + '.join(kinds)}; wanted WordPiece, ByteLevel, "
             "Metaspace, or Replace, ByteFallback, Fuse and Strip in this order: decode its ids "
-            "as a whole"
+            "as a whole",
         )
     return by_token, kinds, strip
 

@@ -68,8 +68,9 @@ def split_words(
     """
     if tokenizer.kind == "character":
         raise files.InputError(
+            "wrong-value",
             "found a vocabulary of characters, which has no words; wanted --words with a character "
-            "a line, or a vocabulary of another kind"
+            "a line, or a vocabulary of another kind",
         )
     counts: Counter[str] = Counter()
     normalizer = tokenizer.backend.normalizer
@@ -111,8 +112,9 @@ def _stretch(tokenizer: Tokenizer, word: str) -> str:
     stretches = _stretches(tokenizer, word)
     if len(stretches) != 1 or not word.strip():
         raise files.InputError(
+            "broken-vocabulary",
             f"found {word!r}, which the tokenizer cuts into {len(stretches)} words {stretches}; "
-            "wanted single words, a line each"
+            "wanted single words, a line each",
         )
     return stretches[0]
 
@@ -136,8 +138,9 @@ def _take_in_added_tokens(tokenizer: Tokenizer, settings: dict) -> None:
         )
         if not cut or len(cut) == 1:
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found the added token {content!r} behind the vocabulary, where new words would "
-                "stand; wanted a vocabulary without added tokens: extend it, then add them"
+                "stand; wanted a vocabulary without added tokens: extend it, then add them",
             )
         words[content] = token["id"]
 
@@ -147,8 +150,9 @@ def _add_tokens(model: dict, old: models.Model, stretches: list[str]) -> None:
     for stretch in stretches:
         if len(stretch) > limit:
             raise files.InputError(
+                "too-long",
                 f"found {stretch!r}, a word of {len(stretch)} characters; the tokenizer gives "
-                f"[UNK] for any above {limit}"
+                f"[UNK] for any above {limit}",
             )
         model["vocab"].setdefault(stretch, len(model["vocab"]))
 

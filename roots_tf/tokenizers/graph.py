@@ -216,8 +216,8 @@ class Normalizer:
     ):
         if settings is not None and settings["type"] != "BertNormalizer":
             raise files.InputError(
-                f"found the normaliser {settings['type']}, which has no counterpart in the graph; "
-                "wanted BertNormalizer or none"
+                "unsupported-tokenizer",
+                f"found the normaliser {settings['type']}; wanted BertNormalizer or none",
             )
         changes = {} if settings is None else characters.changes(normalizer)
         self._table = CodePointTable(changes, classes, isolate_spaced=True)
@@ -344,8 +344,8 @@ def _as_in_graph(content: str, normalizer, changes: dict[int, str]) -> str:
             normal = normal.replace(spaced, character)
     if not normal:
         raise files.InputError(
-            f"found the added token {content!r}, of which the normaliser leaves nothing; wanted "
-            "one that a text can hold"
+            "unsupported-tokenizer",
+            f"found the added token {content!r}, which the normaliser deletes; wanted another one",
         )
     return normal
 

@@ -25,13 +25,15 @@ def check(added_tokens: Sequence[dict], *, normalized: bool) -> None:
     for token in added_tokens:
         if found := [flag for flag in flags if token[flag]]:
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found the added token {token['content']!r} with {' and '.join(found)}, which "
-                "has no counterpart in the graph; wanted a plain special token"
+                "has no counterpart in the graph; wanted a plain special token",
             )
         if len(token["content"]) > LONGEST:
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found an added token of {len(token['content'])} characters, "
-                f"{token['content'][:30]!r}...; the graph takes at most {LONGEST}"
+                f"{token['content'][:30]!r}...; the graph takes at most {LONGEST}",
             )
 
 

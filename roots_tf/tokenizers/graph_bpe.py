@@ -38,8 +38,9 @@ class GraphBpe(graph_words.GraphWords):
         letters = byte_letters()
         if missing := [letter for letter in letters if letter not in vocab]:
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found byte-level BPE without {len(missing)} of the 256 bytes, such as "
-                f"{missing[0]!r}; wanted all: train with the whole byte alphabet"
+                f"{missing[0]!r}; wanted all: train with the whole byte alphabet",
             )
         self._byte_ids = np.array([vocab[letter] for letter in letters], np.int32)
         self._load_merges(tokenizer.settings["model"], letters)
@@ -234,8 +235,9 @@ def _check(settings: dict) -> None:
         or not pre_tokenizer["use_regex"]
     ):
         raise files.InputError(
+            "unsupported-tokenizer",
             f"found BPE with the pre-tokenizer {pre_tokenizer}, which has no counterpart in the "
-            "graph; wanted ByteLevel as GPT-2 has it, without add_prefix_space"
+            "graph; wanted ByteLevel as GPT-2 has it, without add_prefix_space",
         )
     model = settings["model"]
     odd = [
@@ -245,6 +247,7 @@ def _check(settings: dict) -> None:
     ]
     if odd:
         raise files.InputError(
+            "unsupported-tokenizer",
             f"found BPE with {' and '.join(odd)}, which has no counterpart in the graph; wanted "
-            "plain byte-level BPE"
+            "plain byte-level BPE",
         )

@@ -37,8 +37,9 @@ class GraphUnigram(graph_words.GraphWords):
         model = settings["model"]
         if model.get("byte_fallback") or model["unk_id"] is None:
             raise files.InputError(
+                "unsupported-tokenizer",
                 "found a Unigram model with byte_fallback or without an unknown token, which has "
-                "no counterpart in the graph"
+                "no counterpart in the graph; wanted one without bytes and with an unknown token",
             )
         self._unk_id = model["unk_id"]
         self._load_trie([piece for piece, _ in model["vocab"]])
@@ -277,6 +278,7 @@ def _pre_tokenizer(settings: dict | None) -> tuple[bool, int]:
             if limit and steps[1]["behavior"] == "Isolated" and not steps[1]["invert"]:
                 return True, int(limit[1])
     raise files.InputError(
+        "unsupported-tokenizer",
         f"found Unigram with the pre-tokenizer {settings}, which has no counterpart in the graph; "
-        "wanted Metaspace that always prepends and splits, alone or after WhitespaceSplit"
+        "wanted Metaspace that always prepends and splits, alone or after WhitespaceSplit",
     )

@@ -27,8 +27,9 @@ class GraphWordpiece(graph.GraphTokenizer):
         pre_tokenizer = (settings["pre_tokenizer"] or {}).get("type")
         if pre_tokenizer != "BertPreTokenizer":
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found WordPiece with the pre-tokenizer {pre_tokenizer}, which has no counterpart "
-                "in the graph; wanted BertPreTokenizer"
+                "in the graph; wanted BertPreTokenizer",
             )
         model = settings["model"]
         known = set().union(*map(set, tokenizer.vocabulary))

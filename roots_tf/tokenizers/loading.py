@@ -6,7 +6,7 @@ from pathlib import Path
 import tokenizers
 from absl import logging
 
-from roots_tf.storage import checksums, files, schema
+from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.tokenizers import byte_level_files, sentencepiece, transformers_settings, vocabulary
 from roots_tf.tokenizers.tokenizer import (
     BERT_ROLES,
@@ -50,8 +50,9 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     elif path.suffix == ".model":
         if settings.config.do_lower_case:
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found do_lower_case=True in {source}; wanted a .model that is told by itself, or "
-                "a tokenizer.json beside it, which says what becomes of a text first"
+                "a tokenizer.json beside it, which says what becomes of a text first",
             )
         backend = sentencepiece.read_model(path)
     else:
@@ -71,14 +72,16 @@ def vocabulary_file(path: str | Path) -> Path:
         paths = [path / name for name in names if (path / name).is_file()]
         if not paths:
             raise files.InputError(
+                "not-a-tokenizer",
                 f"found none of {', '.join(names)} in the folder {path}; wanted a tokenizer: "
-                "`roots train-tokenizer` writes one"
+                f"`roots train-tokenizer` writes one{neighbours.instead(path, *names)}",
             )
         path = paths[0]
     elif not path.exists():
         raise files.InputError(
+            "not-a-tokenizer",
             f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME}, "
-            f"{transformers_settings.VOCAB_JSON} or .model"
+            f"{transformers_settings.VOCAB_JSON} or .model{neighbours.suggestion(path)}",
         )
     return path
 
@@ -142,9 +145,10 @@ def _check_rows(tokenizer: Tokenizer, path: Path) -> None:
     encoder = schema.read(path, _Model, others_may_stand=True).encoder
     if encoder and tokenizer.size > encoder.vocabulary_size:
         raise files.InputError(
+            "wrong-vocabulary",
             f"found {tokenizer.size} tokens beside {path} with vocabulary_size="
             f"{encoder.vocabulary_size}; wanted no more tokens than rows: the tokenizer is of "
-            "another model, copy its own"
+            "another model, copy its own",
         )
 
 
@@ -158,11 +162,13 @@ def _read_json(path: Path) -> tokenizers.Tokenizer:
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
         raise files.InputError(
-            f"{path} is JSON but no tokenizer of Hugging Face `tokenizers`: {error}"
+            "not-a-tokenizer",
+            f"found no tokenizer in {path} ({error}); wanted the JSON of Hugging Face `tokenizers`",
         ) from error
     for name in ("truncation", "padding"):
         if ((getattr(backend, name) or {}).get("direction") or "right") != "right":
             raise files.InputError(
-                f"found {name} on the left in {path}; wanted the right, as everything here has it"
+                "unsupported-tokenizer",
+                f"found {name} on the left in {path}; wanted the right, as everything here has it",
             )
     return backend

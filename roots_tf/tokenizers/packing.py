@@ -37,10 +37,14 @@ def pack(
     sep_id = tokenizer.eos_id if tokenizer.sep_id is None else tokenizer.sep_id
     for role, token_id in (("cls", cls_id), ("sep", sep_id), ("pad", tokenizer.pad_id)):
         if token_id is None:
-            raise files.InputError(f"found a tokenizer without {role}_id; packing needs that token")
+            raise files.InputError(
+                "no-special-token", f"found a tokenizer without {role}_id; packing needs that token"
+            )
     room = length - (2 if second is None else 3)
     if room < 1:
-        raise files.InputError(f"found a length of {length}; wanted room for tokens besides [SEP]")
+        raise files.InputError(
+            "too-short", f"found a length of {length}; wanted room for tokens besides [SEP]"
+        )
     batch = first.nrows(out_type=tf.int32)
     cls, sep = (
         tf.fill([batch, 1], tf.constant(token_id, tf.int32)) for token_id in (cls_id, sep_id)

@@ -43,14 +43,16 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
                 charsmap = dict(_fields(value)).get(2, b"")
     except (LookupError, AttributeError, ValueError, TypeError, struct.error) as error:
         raise files.InputError(
+            "wrong-format",
             f"found no SentencePiece model in {path} ({error}); wanted the `.model` file as "
-            "`spm_train` writes it"
+            "`spm_train` writes it",
         ) from error
     unknown = [i for i, piece in enumerate(pieces) if piece.kind == _UNKNOWN]
     if model_type != _UNIGRAM or not unknown:
         raise files.InputError(
+            "unsupported-tokenizer",
             f"found a SentencePiece model of type {model_type} with {len(unknown)} unknown pieces "
-            f"in {path}; wanted Unigram (type 1) with one; convert others to tokenizer.json"
+            f"in {path}; wanted Unigram (type 1) with one; convert others to tokenizer.json",
         )
     backend = tokenizers.Tokenizer(
         models.Unigram(
@@ -64,8 +66,9 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
             backend.normalizer = normalizers.Precompiled(charsmap)
         except Exception as error:  # the Rust side raises the bare class
             raise files.InputError(
+                "file-damaged",
                 f"found a damaged character map of {len(charsmap)} bytes in "
-                f"{path} ({error}); wanted the `.model` file as `spm_train` writes it"
+                f"{path} ({error}); wanted the `.model` file as `spm_train` writes it",
             ) from error
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]

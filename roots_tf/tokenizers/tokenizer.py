@@ -81,16 +81,18 @@ class Tokenizer:
             self.kind = "character"
         if self.kind not in ("wordpiece", "bpe", "unigram", "character"):
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found a tokenizer of the model {self.settings['model']['type']}; "
-                "wanted WordPiece, BPE, Unigram or characters"
+                "wanted WordPiece, BPE, Unigram or characters",
             )
         ids = backend.get_vocab(with_added_tokens=True)
         self.size = len(ids)
         self.vocabulary = sorted(ids, key=ids.get)
         if [ids[token] for token in self.vocabulary] != list(range(self.size)):
             raise files.InputError(
+                "broken-vocabulary",
                 f"found {self.size} tokens with ids up to {max(ids.values())}; wanted each id from "
-                "0 once: two tokens share an id, or ids are missing"
+                "0 once: two tokens share an id, or ids are missing",
             )
         self.added_tokens = self.settings["added_tokens"]
         added = {token["id"]: token for token in self.added_tokens}

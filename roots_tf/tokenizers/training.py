@@ -128,7 +128,9 @@ def train(
     backend, _ = _PREPARE[model](lowercase, strips)
     words = counted.of(strips)
     if not words:
-        raise files.InputError("found no text in the input; wanted documents to train on")
+        raise files.InputError(
+            "empty-input", "found no text in the input; wanted documents to train on"
+        )
     kept = (character_coverage, limit_alphabet)
     backend.model = _LEARN[model](words, vocab_size, min_frequency, kept)
     backend.add_special_tokens(list(_SPECIAL_TOKENS[model]))
@@ -137,8 +139,10 @@ def train(
     tokenizer = Tokenizer(backend)
     if tokenizer.size > vocab_size:
         raise files.InputError(
-            f"the {'bytes' if model == 'bpe' else 'characters of the corpus'} alone give "
-            f"{tokenizer.size} ids; wanted at most {vocab_size}: raise --vocab_size"
+            "vocabulary-too-small",
+            f"found {tokenizer.size} ids of the "
+            f"{'bytes' if model == 'bpe' else 'characters of the corpus'} alone; wanted at most "
+            f"{vocab_size}: raise --vocab_size",
         )
     tokenizer.save(folder)
     return tokenizer
@@ -152,7 +156,7 @@ def _trained(model, words: Counter[str], trainer) -> tokenizers.Tokenizer:
         bare.train_from_iterator(counting.repeated(words), trainer)
     except Exception as error:  # the Rust side raises the bare class
         raise files.InputError(
-            f"could not train a vocabulary: {error}: raise --vocab_size"
+            "vocabulary-too-small", f"could not train a vocabulary: {error}: raise --vocab_size"
         ) from error
     return bare
 

@@ -168,17 +168,19 @@ class Settings:
             for name, found in before.items():
                 if (wanted := getattr(after, name)) != found and {found, wanted} != {None, strips}:
                     raise files.InputError(
+                        "settings-disagree",
                         f"found tokenizer.json with {name}={found!r}, and {CONFIG_NAME} with "
                         f"{wanted!r} for it, in {self.folder}; wanted the two to agree: correct "
-                        "the wrong one (of BertTokenizer, transformers takes the second)"
+                        "the wrong one (of BertTokenizer, transformers takes the second)",
                     )
         for wanted, token in self.added:
             backend.add_tokens([token])
             if (found := backend.token_to_id(token.content)) != wanted:
                 raise files.InputError(
+                    "settings-disagree",
                     f"found the added token {token.content!r} with the id {wanted} in "
                     f"{self.folder}, where it would get {found}; wanted ids without a gap behind "
-                    "the vocabulary, or those that its tokens have there"
+                    "the vocabulary, or those that its tokens have there",
                 )
         present = {token.content for token in backend.get_added_tokens_decoder().values()}
         for token in self.config.tokens():
@@ -206,9 +208,10 @@ def check_class(name: str | None, vocabulary: Path, source: Path) -> None:
     tells_all = vocabulary.suffix == ".json" and vocabulary.name != VOCAB_JSON
     if name and not tells_all and name not in as_it_is:
         raise files.InputError(
+            "unsupported-tokenizer",
             f"found tokenizer_class={name!r} in {source}, which has rules that {vocabulary.name} "
             "alone does not tell; wanted a tokenizer.json beside it: in transformers, "
-            "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+            "AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )
 
 
@@ -238,9 +241,10 @@ def check_rows(path: Path, settings: Settings, backend: tokenizers.Tokenizer) ->
         found, wanted = theirs.encode(*texts), backend.encode(*texts)
         if (found.ids, found.type_ids) != (wanted.ids, wanted.type_ids):
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found rows of {len(texts)} texts such as {' '.join(found.tokens)} of segments "
                 f"{found.type_ids} by {path}; wanted {' '.join(wanted.tokens)} of segments "
-                f"{wanted.type_ids}, as all models here are trained and asked"
+                f"{wanted.type_ids}, as all models here are trained and asked",
             )
 
 
@@ -275,8 +279,10 @@ def _merged(config: TokenizerConfig, older: SpecialTokensMap, folder: Path) -> T
                 after = (*(before or ()), *(t for t in after if _content(t) not in known))
         elif before and _content(before) != _content(after):
             raise files.InputError(
+                "settings-disagree",
                 f"found {field.name}={_content(before)!r} in {folder / CONFIG_NAME} and "
-                f"{_content(after)!r} in special_tokens_map.json; wanted one: correct the wrong one"
+                f"{_content(after)!r} in special_tokens_map.json; wanted one: correct the "
+                "wrong one",
             )
         changes[field.name] = after
     return dataclasses.replace(config, **changes)
@@ -286,14 +292,16 @@ def _refuse_what_is_not_done(config: TokenizerConfig, path: Path) -> None:
     for name, wanted in _ONLY.items():
         if (found := getattr(config, name)) not in (None, wanted):
             raise files.InputError(
+                "unsupported-tokenizer",
                 f"found {name}={found!r} in {path}; wanted {wanted!r}, which is all that is done "
-                "here: a model that was trained otherwise would be asked with tokens it never saw"
+                "here: a model that was trained otherwise would be asked with tokens it never saw",
             )
     special = set(map(_content, config.tokens())) | {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
     if split := sorted(set(config.never_split or ()) - special):
         raise files.InputError(
+            "unsupported-tokenizer",
             f"found never_split with {split[0]!r} in {path}; wanted only special tokens there: a "
-            "model that was trained so would be asked with pieces it never saw"
+            "model that was trained so would be asked with pieces it never saw",
         )
 
 
@@ -306,20 +314,24 @@ def _added(config: TokenizerConfig, folder: Path) -> Iterator[tuple[int, tokeniz
         for content, number in older.items():
             by_id[number] = AddedToken(content, special=content in special)
         if len(by_id) < len(older):
-            raise files.InputError(f"found an id twice in {path}; wanted one of each token")
+            raise files.InputError(
+                "wrong-json", f"found an id twice in {path}; wanted one of each token"
+            )
     for key, token in (config.added_tokens_decoder or {}).items():
         if not key.isdecimal():
             raise files.InputError(
+                "wrong-json",
                 f"found added_tokens_decoder with the key {key!r} in {folder / CONFIG_NAME}; "
-                "wanted ids, such as '97'"
+                "wanted ids, such as '97'",
             )
         by_id[int(key)] = token
     ids = {token.content: number for number, token in by_id.items()}
     for content, number in older.items():
         if ids.get(content) != number:
             raise files.InputError(
+                "settings-disagree",
                 f"found {content!r} with the id {number} in {path}, and {ids.get(content)} in "
-                f"added_tokens_decoder of {CONFIG_NAME}; wanted one: correct the wrong one"
+                f"added_tokens_decoder of {CONFIG_NAME}; wanted one: correct the wrong one",
             )
     for number, token in sorted(by_id.items()):
         yield number, token.for_backend(token.special or token.content in special)

@@ -32,7 +32,8 @@ def read_vocabulary(path: str | Path, special_tokens: Sequence[str] = SPECIAL_TO
     content = files.read_bytes(path, "a vocabulary with a token a line", LARGEST)
     if content.startswith(b"\xef\xbb\xbf"):
         raise files.InputError(
-            f"{path}, line 1: found a byte-order mark; wanted plain UTF-8: remove the three bytes"
+            "broken-vocabulary",
+            f"{path}, line 1: found a byte-order mark; wanted plain UTF-8: remove the three bytes",
         )
     lines = content.split(b"\n")
     if not lines[-1]:
@@ -49,20 +50,26 @@ def _checked(path: Path, number: int, line: bytes) -> str:
         token = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise files.InputError(
-            f"{where}found the bytes {line!r}, which are not UTF-8; save the file as UTF-8"
+            "not-text",
+            f"{where}found the bytes {line!r}, which are not UTF-8; save the file as UTF-8",
         ) from error
     if token.endswith("\r"):
         raise files.InputError(
-            f"{where}found a CRLF line end; wanted a bare newline: convert with `sed -i 's/\\r$//'`"
+            "broken-vocabulary",
+            f"{where}found a CRLF line end; wanted a bare newline: convert with `sed -i "
+            "'s/\\r$//'`",
         )
     if not token.strip(" \t"):
         raise files.InputError(
-            f"{where}found a blank line; every line is a token: put a token such as [unused0] there"
+            "broken-vocabulary",
+            f"{where}found a blank line; every line is a token: put a token such as "
+            "[unused0] there",
         )
     if token != token.strip(" \t"):
         raise files.InputError(
+            "broken-vocabulary",
             f"{where}found spaces around the token {token.strip()!r}; no text can match them: "
-            "remove them"
+            "remove them",
         )
     return token
 
@@ -84,14 +91,16 @@ def check_tokens(
     for number, token in enumerate(tokens, 1):
         if token in first_line:
             raise files.InputError(
+                "broken-vocabulary",
                 f"{where}, line {number}: found {token!r} again, first in line "
-                f"{first_line[token]}; a token has one id: rename one to an [unused...] token"
+                f"{first_line[token]}; a token has one id: rename one to an [unused...] token",
             )
         first_line[token] = number
     if missing := [token for token in special_tokens if token not in first_line]:
         raise files.InputError(
+            "no-special-token",
             f"{where}: found no line {' or '.join(missing)} among {len(tokens)}; wanted "
-            "each special token on a line of its own: add it, or rename an [unused...] line"
+            "each special token on a line of its own: add it, or rename an [unused...] line",
         )
 
 

@@ -47,7 +47,7 @@ class WindowState:
                     continue
             except ValueError:
                 pass
-            raise InputError(f"found sums.{name}={pair}; wanted a sum and its weight")
+            raise InputError("wrong-json", f"found sums.{name}={pair}; wanted a sum and its weight")
 
     @classmethod
     def of(cls, sums: dict[str, list[float]], skipped_in_a_row: int) -> "WindowState":
@@ -111,7 +111,9 @@ def read(path: Path, step: int) -> Notes | None:
     # Of a later version there may be more.
     notes = schema.check(value, Notes, str(path), others_may_stand=True)
     if notes.step != step or not notes.files:
-        raise InputError(f"found notes of step {notes.step} in {path}; wanted step {step}")
+        raise InputError(
+            "file-damaged", f"found notes of step {notes.step} in {path}; wanted step {step}"
+        )
     return notes
 
 
@@ -128,6 +130,8 @@ def verify(notes: Notes, folder: Path) -> None:
     for name, checksum in notes.files.items():
         path = folder / Path(name).name
         if not path.is_file():
-            raise InputError(f"found no {path}")
+            raise InputError("no-such-file", f"found no {path}; wanted the notes of its checkpoint")
         if files.sha256(path) != checksum:
-            raise InputError(f"found {path} changed since it was written")
+            raise InputError(
+                "file-damaged", f"found {path} changed since it was written; wanted it as it was"
+            )

@@ -107,9 +107,10 @@ class Checkpoints:
             self._checkpoint.read(path).assert_consumed()
         except (AssertionError, *_DAMAGE) as error:
             raise InputError(
+                "wrong-weights",
                 f"found {path}, which is whole, of another model ({_line(error)}); wanted the "
                 "model of this command: give the flags and files that the run began with, or "
-                "another --output"
+                "another --output",
             ) from error
         logging.info("restored %s", path)
         return step
@@ -200,9 +201,10 @@ class Checkpoints:
         except (tf.errors.OpError, OSError, InputError) as error:
             last = [path for number, path in self.paths().items() if number < step][-1:]
             raise InputError(
+                "cannot-write",
                 f"could not write the checkpoint of step {step}: {_line(error)}; the last good one "
                 f"is {last[0] if last else 'none'}: make room, or make the folder one that can be "
-                "written, then run the same command again"
+                "written, then run the same command again",
             ) from error
         finally:
             leftovers.remove(hidden)

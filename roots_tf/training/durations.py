@@ -32,14 +32,18 @@ def steps_of(duration: str, *, batch_size: int, num_examples: int, length: int) 
     unit = next((name for name in UNITS if unit in (name, name[:-1])), None)
     if unit is None:
         raise InputError(
+            "wrong-value",
             f"found the duration {duration!r}; wanted a number of {', '.join(UNITS)}, such as "
-            "10000, '3 epochs' or '1e9 tokens'"
+            "10000, '3 epochs' or '1e9 tokens'",
         )
     number = float(match[1].replace(",", "").replace("_", ""))
     examples = {"epochs": num_examples, "examples": 1, "tokens": 1 / length, "steps": batch_size}
     count = number * examples[unit] / batch_size
     if not 0 < round(count, 6) < MOST_STEPS:
-        raise InputError(f"found the duration {duration!r}; wanted one step to {MOST_STEPS:,}")
+        raise InputError(
+            "number-out-of-range",
+            f"found the duration {duration!r}; wanted one step to {MOST_STEPS:,}",
+        )
     return math.ceil(round(count, 6))
 
 
@@ -59,6 +63,7 @@ def check_reach(folder: str | Path, report: dict | None, last_step: int) -> None
     stands = max([(report or {}).get("step", 0), *steps])
     if stands > last_step:
         raise InputError(
+            "run-finished",
             f"found a run at step {stands:,} in {folder}, and flags that end it at {last_step:,}; "
-            "wanted a longer --duration, or another --output"
+            "wanted a longer --duration, or another --output",
         )

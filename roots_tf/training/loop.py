@@ -12,6 +12,7 @@ from absl import logging
 
 from roots_tf import program
 from roots_tf.losses import Scalar
+from roots_tf.mistakes import Identified
 from roots_tf.training.calls import make_call
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.reporting import (
@@ -29,23 +30,24 @@ from roots_tf.training.step import Sums
 from roots_tf.training.summaries import Summaries
 
 
-class StoppedError(Exception):
+class StoppedError(Identified, Exception):
     """The run was asked to stop and has saved its state; running the command again goes on.
 
     A program exits with `exit_status`: 128 plus the number of the signal, 130 for Ctrl-C, 143 for
     SIGTERM, 129 for SIGHUP and 138 for SIGUSR1.
 
     Args:
+        id: of the kind of mistake.
         message: for the user.
         signal_number: of the signal that came.
     """
 
-    def __init__(self, message: str, signal_number: int):
-        super().__init__(message)
+    def __init__(self, id: str, message: str, signal_number: int):
+        super().__init__(id, message)
         self.exit_status = 128 + signal_number
 
 
-class DivergedError(Exception):
+class DivergedError(Identified, Exception):
     """Gradients were not finite for too many steps in a row."""
 
     exit_status = 3
@@ -213,9 +215,10 @@ class _Training:
         # A run of fewer steps that skips all of them has learned nothing either.
         if self._window.skipped_in_a_row >= min(MAX_SKIPPED, self._stage.last_step):
             raise DivergedError(
+                "diverged",
                 f"gradients were not finite for {self._window.skipped_in_a_row} steps in a row, up "
                 f"to step {self.now}; {_last_good(self._record.checkpoints)}. Start again with a "
-                "lower learning rate, or in float32 if the precision was lower"
+                "lower learning rate, or in float32 if the precision was lower",
             )
 
     def _write_row(self) -> None:
@@ -301,6 +304,7 @@ def train(
             training.save(training.evaluate(), received)
             if received:
                 raise StoppedError(
+                    "stopped",
                     f"stopped by a signal at step {training.now:,} of {stage.last_step:,}"
                     + ("; saved: run the same command again to go on" * bool(record.checkpoints)),
                     received,

@@ -86,8 +86,9 @@ class MetricsFile:
                 file.write(line)
         except OSError as error:
             raise files.InputError(
+                "cannot-write",
                 f"could not write {self._path}: {error.strerror or error}; make room, then run "
-                "the same command again"
+                "the same command again",
             ) from error
         self._count, self._bytes = self._count + 1, self._bytes + len(line)
         self._hash.update(line)

@@ -56,16 +56,20 @@ class Phases:
     def __post_init__(self):
         if self.phases and len(self.phases) != len(self.last_steps):
             raise InputError(
+                "wrong-json",
                 f"found {len(self.phases)} phases and {len(self.last_steps)} last_steps; wanted as "
-                "many"
+                "many",
             )
         if self.mixtures and len(self.mixtures) != len(self.last_steps):
             raise InputError(
+                "wrong-json",
                 f"found {len(self.mixtures)} mixtures and {len(self.last_steps)} last_steps; "
-                "wanted as many"
+                "wanted as many",
             )
         if list(self.last_steps) != sorted(self.last_steps):
-            raise InputError(f"found last_steps={self.last_steps}; wanted them to rise")
+            raise InputError(
+                "wrong-json", f"found last_steps={self.last_steps}; wanted them to rise"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -130,9 +130,10 @@ class Machine(NamedTuple):
             before = _batch_size(folder)
             if "batch_size" in plan and before not in (None, plan["batch_size"]):
                 raise InputError(
+                    "other-run",
                     f"found a batch of {plan['batch_size']} on these devices; wanted {before}, "
                     f"which the run in {folder} has begun with: give --num_devices and "
-                    "--accumulate_steps whose product divides it"
+                    "--accumulate_steps whose product divides it",
                 )
             claim.begin(folder)
             Path(folder, "report.json").unlink(missing_ok=True)  # of a shorter duration
@@ -203,8 +204,9 @@ class Run:
         index, workers = strategies.worker(strategy)
         if strategies.total(strategy, start) != workers * start:
             raise InputError(
+                "workers-differ",
                 f"found checkpoints of different steps on the {workers} workers; wanted one "
-                "--output on storage that all of them share"
+                "--output on storage that all of them share",
             )
         if index == 0:
             self._checkpoints.sweep(start)
@@ -291,10 +293,11 @@ class Run:
         ]
         if bad:
             raise loop.DivergedError(
+                "diverged",
                 f"{len(bad)} of {len(self.weights)} arrays of weights hold numbers that are not "
                 f"finite at step {int(self.step.numpy())}, {bad[0]} among them, and no model was "
                 "saved; choose another --output and a lower --learning_rate, or "
-                "--precision=float32 if the precision was lower"
+                "--precision=float32 if the precision was lower",
             )
 
     def _judged(self, function):

@@ -62,8 +62,9 @@ class Optimization:
         parts = replicas * self.accumulate_steps
         if self.batch_size % parts:
             raise InputError(
+                "wrong-batch",
                 f"found --batch_size={self.batch_size}; wanted a multiple of {parts}, the "
-                "replicas times --accumulate_steps"
+                "replicas times --accumulate_steps",
             )
 
     def fitted(self, num_examples: int, replicas: int, source: str) -> "Optimization":
@@ -82,8 +83,9 @@ class Optimization:
         batch_size = min(self.batch_size, num_examples // parts * parts)
         if not batch_size:
             raise InputError(
+                "wrong-batch",
                 f"found {num_examples} examples in {source}; wanted {parts} at least, the replicas "
-                "times --accumulate_steps"
+                "times --accumulate_steps",
             )
         return dataclasses.replace(self, batch_size=batch_size)
 
@@ -167,7 +169,8 @@ class Cadence:
             len(numbers) == len(self.profile) == 2 and numbers[0] < numbers[1]
         ):
             raise InputError(
-                f"found --profile={','.join(self.profile)}; wanted two steps, such as 100,110"
+                "wrong-value",
+                f"found --profile={','.join(self.profile)}; wanted two steps, such as 100,110",
             )
 
     @property

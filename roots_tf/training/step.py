@@ -125,13 +125,15 @@ def check_cuts(task: Task, accumulate_steps: int, jit_compile: bool, replicas: i
         return
     if accumulate_steps > 1 and not hasattr(task, "vectors"):
         raise InputError(
+            "wrong-batch",
             f"found accumulate_steps={accumulate_steps} and a loss that compares all rows of a "
-            "batch, which is not the sum of its micro-batches'; wanted accumulate_steps=1"
+            "batch, which is not the sum of its micro-batches'; wanted accumulate_steps=1",
         )
     if jit_compile and replicas > 1:
         raise InputError(
+            "flags-conflict",
             "found jit_compile on several devices and a loss that compares all rows of a "
-            "batch, which XLA cannot gather; wanted --jit_compile=false"
+            "batch, which XLA cannot gather; wanted --jit_compile=false",
         )
 
 

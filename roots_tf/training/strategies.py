@@ -8,10 +8,11 @@ import signal
 import tensorflow as tf
 
 from roots_tf import program
+from roots_tf.mistakes import Identified
 from roots_tf.storage.files import InputError
 
 
-class WorkerLostError(Exception):
+class WorkerLostError(Identified, Exception):
     """Another worker of a multi-worker run is gone; every worker has to be started again."""
 
     exit_status = 4
@@ -45,8 +46,9 @@ def make_strategy(name: str, num_devices: int = 0, tpu: str = "") -> tf.distribu
     if name == "one_device":
         if num_devices > 1:
             raise InputError(
+                "no-such-device",
                 f"found --strategy=one_device and --num_devices={num_devices}; wanted "
-                "--strategy=mirrored, or one device"
+                "--strategy=mirrored, or one device",
             )
         return tf.distribute.OneDeviceStrategy("/GPU:0" if gpus else "/CPU:0")
     if not gpus and num_devices > 1:
@@ -62,7 +64,8 @@ def make_strategy(name: str, num_devices: int = 0, tpu: str = "") -> tf.distribu
     count = num_devices or len(devices)
     if count > len(devices):
         raise InputError(
-            f"found {len(devices)} devices; wanted --num_devices={count}: use fewer, or 0 for all"
+            "no-such-device",
+            f"found {len(devices)} devices; wanted --num_devices={count}: use fewer, or 0 for all",
         )
     # Collectives between logical CPU devices buy nothing, and allow one group size a process.
     reduction = None if gpus else tf.distribute.ReductionToOneDevice()
@@ -76,15 +79,18 @@ def _workers_named() -> list[str]:
         cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
         return cluster.get("chief", []) + cluster.get("worker", [])
     except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"found a TF_CONFIG that is no JSON of a cluster: {error}") from error
+        raise InputError(
+            "wrong-value", f"found a TF_CONFIG that is no JSON of a cluster: {error}"
+        ) from error
 
 
 def _multi_worker_strategy(workers: list[str]) -> tf.distribute.Strategy:
     if not workers:
         raise InputError(
+            "cluster-unreachable",
             "found no workers in the environment variable TF_CONFIG; wanted, on each machine, "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}} '
-            "with its own index"
+            "with its own index",
         )
     # It waits for the other workers, outside of Python, where no handler of Python's would run.
     handled = [n for n in program.SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
@@ -94,8 +100,9 @@ def _multi_worker_strategy(workers: list[str]) -> tf.distribute.Strategy:
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         line = str(error).strip().splitlines()[0]
         raise InputError(
+            "cluster-unreachable",
             f"could not join the {len(workers)} workers of TF_CONFIG ({', '.join(workers)}): "
-            f"{line}; start the same command on every one of them"
+            f"{line}; start the same command on every one of them",
         ) from error
     finally:
         for number, handler in handlers.items():
@@ -109,7 +116,9 @@ def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         line = str(error).strip().splitlines()[0]
-        raise InputError(f"found no TPU {tpu!r}: {line}; wanted --tpu=local or its name") from error
+        raise InputError(
+            "no-such-device", f"found no TPU {tpu!r}: {line}; wanted --tpu=local or its name"
+        ) from error
     return tf.distribute.TPUStrategy(resolver)
 
 
@@ -178,7 +187,8 @@ def lost_workers_named():
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise WorkerLostError(
+            "worker-lost",
             "another worker of this run has stopped or cannot be reached; start the same command "
             "on every worker again: the run goes on from its last checkpoint "
-            f"({str(error).strip().splitlines()[0][:200]})"
+            f"({str(error).strip().splitlines()[0][:200]})",
         ) from error

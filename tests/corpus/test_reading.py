@@ -206,7 +206,7 @@ def test_parquet(tmp_path):
     tasks = reading.plan([str(path)], "line", 500)
     assert len(tasks) > 1
     assert [d for task in tasks for span in task for d in read_span(span, "line")] == found
-    with pytest.raises(files.InputError, match=r"no column 'body'.*\['text', 'source'\]"):
+    with pytest.raises(files.InputError, match=r"no column 'body'.*which has text, source;"):
         texts(path, text_field="body")
 
 

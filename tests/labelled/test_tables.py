@@ -141,7 +141,7 @@ def test_real_files(data):
         ("a.tsv", "x\t1\n\t1\n", r"found no text in \S+, line 2 \(column 'text' is empty\)"),
         ("a.tsv", "x\t1\ny\t \n", r"found no label in \S+, line 2"),
         ("a.tsv", "sentence\tlabel\nx\t1\n", r"no column 'text' in \S+, line 1, which has: sente"),
-        ("a.tsv", "Text\tgold\nx\t1\n", r"no column 'text' .*--columns=text=ITS_NAME"),
+        ("a.tsv", "Text\tgold\nx\t1\n", r"no column 'text' .*--columns=text=Text"),
         ("a.tsv", "text\tlabel\ttext\n", r"found column 'text' twice in \S+, line 1"),
         ("a.csv", 'x,1\n"open,0\nx,2\n', r"broken quotes in the row of \S+ that begins at line 2"),
         ("a.csv", 'x,1\n"a"b,0\n', r"broken quotes in the row of \S+ that begins at line 2"),

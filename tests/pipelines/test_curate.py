@@ -110,7 +110,7 @@ def test_a_finished_run_does_nothing_and_another_config_is_refused(folder, capsy
         curate_(folder, **moved)
     (folder / "other").mkdir()
     (folder / "other" / "thesis.txt").touch()
-    with pytest.raises(files.InputError, match="holds files, but no config.json"):
+    with pytest.raises(files.InputError, match="found files in .*, but no config.json"):
         curate_(folder, **moved | {"output": str(folder / "other")})
 
 

@@ -75,7 +75,7 @@ class BagOfWords:
 
     def check(self, manifest, batch_size, length):
         if self.hops > 1:
-            raise InputError(f"found hops={self.hops}; wanted 1")
+            raise InputError("number-out-of-range", f"found hops={self.hops}; wanted 1")
 
     def rows_an_epoch(self, manifest, length, split="train"):
         return manifest["splits"][split]["examples"]

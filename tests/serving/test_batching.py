@@ -25,7 +25,7 @@ class Double:
         if signature == "bug":
             raise RuntimeError("a bug")
         if (x < 0).any():
-            raise ApiError(400, "negative")
+            raise ApiError("wrong-request", "negative")
         if signature == "wide":  # as wide as the largest number of the batch
             return {"y": np.repeat(x[:, None], int(x.max()), 1)}
         return {"y": x.repeat(2) if signature == "flat" else 2 * x}

@@ -45,7 +45,7 @@ def test_what_tensorflow_refuses_is_the_clients_mistake(model):
     with pytest.raises(ApiError, match="99") as caught:
         model.compute("ids", {"token_ids": np.int32([[99]]), "padding_mask": np.int32([[1]])})
     assert caught.value.status == 400
-    assert caught.value.message == "indices[0,0] = 99 is not in [0, 10)"
+    assert caught.value.message == "indices[0,0] = 99 is not in [0, 10) [wrong-request]"
 
 
 def warmed_up(model, batch_size: int, monkeypatch) -> list:

@@ -200,6 +200,6 @@ def test_predict_does_not_overwrite_its_input(at):
     assert run.returncode == 2
     assert run.stderr == (
         "predict.py: found --output=./file, which is a file of --input (file); wanted another file "
-        "to write: nothing was changed\n"
+        "to write: nothing was changed [output-over-input]\n"
     )
     assert (at / "file").read_text() == "kept"

@@ -25,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import labelled, models, program, tasks, tokenizers
+from roots_tf import labelled, models, program, progress, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
 from roots_tf.storage import files
@@ -89,7 +89,7 @@ def main(config: Config) -> dict:
     count, start = 0, time.monotonic()
     with files.atomic_path(config.output) as temporary:
         with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
-            for texts in _chunks(config):
+            for texts in progress.track(_chunks(config), "embed", None, "texts", len):
                 prompted = [settings.prompt + text for text in texts]
                 rows = labelled.cut(*tokenizer.encode(prompted), tokenizer, length)
                 vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
@@ -98,8 +98,7 @@ def main(config: Config) -> dict:
                     vectors[examples] = embed(batcher(examples)).numpy()
                 output.write(texts, vectors)
                 count += len(texts)
-                rate = count / (time.monotonic() - start)
-                logging.info("%d texts, %.0f a second", count, rate)
+        logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
         if not count:
             raise files.InputError(
                 f"found no text in {', '.join(config.input)}; wanted at least one"

@@ -10,16 +10,29 @@ import pytest
 import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
-BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "stops", "words"}
-ROOM_BASE = BASE | {"program", "stages", "storage"}
+BASE = {
+    "features",
+    "lazy",
+    "losses",
+    "memory",
+    "notices",
+    "progress",
+    "seeds",
+    "spelling",
+    "stops",
+    "words",
+}
+ROOM_BASE = BASE | {"flags", "messages", "program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "storage": {"flags"},
-    "program": {"flags", "storage"},
-    "commands": {"program"},
-    "stages": {"storage"},
-    "corpus": {"features", "lazy", "memory", "stages", "storage", "words"},
+    "flags": {"spelling"},
+    "storage": {"flags", "spelling"},
+    "messages": {"progress"},
+    "program": {"flags", "messages", "progress", "spelling", "storage"},
+    "commands": {"program", "spelling"},
+    "stages": {"messages", "notices", "storage"},
+    "corpus": {"features", "lazy", "memory", "spelling", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},

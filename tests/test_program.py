@@ -323,7 +323,7 @@ def test_two_fields_of_one_flag_are_refused():
 def test_help_shows_the_groups_in_order():
     page = program.help_page("Sails.", program.flags_of(Config))
     titles = [line for line in page.splitlines() if line.endswith(":") and line[0] != " "]
-    assert titles == ["flags:", "hours:", "rigging:", "voyage:"]
+    assert titles == ["flags:", "hours:", "rigging:", "voyage:", "of every program:"]
     assert "  --masts: number of masts\n      (a number from 1 to 5; default: '3')" in page
     assert "  --voyage: <trade|hunt>: what for" in page
 

@@ -28,7 +28,7 @@ from absl import logging
 from roots_tf import labelled, models, program, progress, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
-from roots_tf.storage import files
+from roots_tf.storage import files, inputs
 
 TEXTS_AT_ONCE = 8192  # sorted by length and written together
 CHARS_AT_ONCE = 1 << 26
@@ -71,14 +71,15 @@ class Config:
 
 def main(config: Config) -> dict:
     """Writes the vectors and returns their number and size."""
-    from roots_tf.models import pooling
-
     writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
     if writer is None:
         raise files.InputError(f"found --output={config.output}; wanted a .parquet or a .npy")
     tokenizer = tokenizers.load(config.model)
-    model = models.load(config.model, config.precision)
     described = models.describe(config.model)
+    inputs.check(config, "input")
+    from roots_tf.models import pooling
+
+    model = models.load(config.model, config.precision)
     settings = tasks.embedding_settings(described, config.model).with_flags(
         config.pooling, config.l2_normalize, config.max_seq_length, config.prompt_name
     )

@@ -38,8 +38,6 @@ class Config:
 
 def main(config: Config) -> dict:
     """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
-    from roots_tf.export.new_folder import new_folder
-
     incoming = recognise(config.from_).read(config.from_)
     description, encoder = incoming.description, incoming.model.config
     if incoming.unused:
@@ -50,6 +48,8 @@ def main(config: Config) -> dict:
         logging.info("vectors: %s", models.EmbeddingSettings(**description["embedding"]))
     if config.debug:
         return description
+    from roots_tf.export.new_folder import new_folder
+
     with new_folder(config.output) as temporary:
         incoming.tokenizer.save(temporary)
         models.save(temporary, incoming.model, **description)
@@ -67,6 +67,17 @@ def recognise(folder: str):
     Raises:
         InputError: the folder is missing, or holds nothing of the kind.
     """
+    path = Path(folder)
+    if not path.is_dir():
+        raise files.InputError(f"found no folder {folder}; wanted that of a checkpoint")
+    if (path / "model.json").exists():
+        raise files.InputError(f"found a model folder in {folder} already; use it as it is")
+    known = ("bert_config.json", "modules.json", "config.json")
+    if not any((path / name).exists() for name in known):
+        raise files.InputError(
+            f"found neither config.json nor bert_config.json in {folder}; wanted a folder of "
+            "Hugging Face transformers, google-research/bert or keras-hub"
+        )
     from roots_tf.export import (
         causal_config,
         causal_folders,
@@ -76,21 +87,11 @@ def recognise(folder: str):
         tensorflow1,
     )
 
-    path = Path(folder)
-    if not path.is_dir():
-        raise files.InputError(f"found no folder {folder}; wanted that of a checkpoint")
-    if (path / "model.json").exists():
-        raise files.InputError(f"found a model folder in {folder} already; use it as it is")
     if (path / "bert_config.json").exists():
         return tensorflow1
     config = path / "config.json"
     if (path / "modules.json").exists():  # sentence-transformers', perhaps with the model inside
         return hugging_face
-    if not config.exists():
-        raise files.InputError(
-            f"found neither config.json nor bert_config.json in {folder}; wanted a folder of "
-            "Hugging Face transformers, google-research/bert or keras-hub"
-        )
     described = files.read_json(config)
     if causal_config.is_causal(described):
         return causal_folders

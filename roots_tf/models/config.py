@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
+from roots_tf import spelling
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
@@ -204,7 +205,8 @@ class EncoderConfig:
             InputError: there is no size or no preset of that name.
         """
         if size not in SIZES:
-            raise InputError(f"found size {size!r}; wanted one of {', '.join(SIZES)}")
+            meant = spelling.suggestion(size, SIZES)
+            raise InputError(f"found size {size!r}; wanted one of {', '.join(SIZES)}{meant}")
         num_layers, hidden_dim = SIZES[size]
         fields = preset_fields(preset) | fields
         gated = fields.get("feed_forward") == "glu"

@@ -67,6 +67,7 @@ __all__ = [
     "flat",
     "from_text",
     "group",
+    "help_lines",
     "help_page",
     "leave",
     "make",
@@ -245,11 +246,17 @@ def help_page(docstring: str, known: Mapping[str, Flag]) -> str:
         lines += ["", f"{title}:"]
         for name, about in known.items():
             if about.group == title:
-                lines += _help_lines(name, about)
+                lines += help_lines(name, about)
     return "\n".join([*lines, ""])
 
 
-def _help_lines(name: str, about: Flag) -> list[str]:
+def help_lines(name: str, about: Flag) -> list[str]:
+    """What help says of one flag.
+
+    Args:
+        name: of the flag.
+        about: what is known of it.
+    """
     start = f"--[no]{name}: " if about.hint is bool else f"--{name}: "
     if about.choices:
         start += f"<{'|'.join(about.choices)}>: "

@@ -110,6 +110,8 @@ def test_help_shows_the_docstring_and_every_flag(script):
     [
         ([], "--to"),
         (["--to=Lima", "--ship=raft"], "<sloop|brig>"),
+        (["--to=Lima", "--ship=slop"], "<sloop|brig>; did you mean sloop?"),
+        (["--to=Lima", "--ships=brig"], "; did you mean --ship?"),
         (["--to=Lima", "--crew=many"], "--crew=many"),
         (["--to=Lima", "--sails=3"], "Unknown command line flag 'sails'"),
         (["--to", "Lima", "Cork"], "found ['Cork'] beside the flags"),
@@ -332,7 +334,7 @@ def test_roots_lists_the_programs_with_a_line_each():
     for arguments in ([], ["--help"]):
         done = run(*ROOTS, *arguments)
         assert done.returncode == 0
-        listed = {line.split()[0]: line for line in done.stdout.splitlines()[2:]}
+        listed = {line.split()[0]: line for line in done.stdout.splitlines()[2:] if line}
         assert sorted(listed) == sorted(name.replace("_", "-") for name in commands.programs())
         assert listed["curate"].endswith(commands.programs()["curate"])
         assert all(len(line.split()) > 3 for line in listed.values())
@@ -345,11 +347,45 @@ def test_roots_does_not_import_the_programs():
     assert "'tensorflow'" not in modules
 
 
-def test_roots_of_an_unknown_program():
-    done = run(*ROOTS, "nosuch")
-    assert done.returncode == 2
-    assert done.stderr.startswith("roots: found no program 'nosuch'; there are: ")
-    assert "curate" in done.stderr
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("nosuch", "; there are: benchmark-step, build-examples, curate, "),
+        ("fintune", "; did you mean finetune?\n"),
+        ("build_example", "; did you mean build-examples?\n"),
+        ("completions", "; did you mean completion?\n"),
+    ],
+)
+def test_roots_of_an_unknown_program(name, meant, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["roots", name])
+    with pytest.raises(SystemExit) as left:
+        commands.roots()
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"roots: found no program {name!r}{meant}")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["version"], "tensorflow-text "),
+        (["--version"], "tensorflow-text "),
+        (["help", "predict"], "--columns"),
+        (["completion", "fish"], "complete -c roots"),
+    ],
+)
+def test_words_of_roots_beside_programs(words, shown, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["roots", *words])
+    commands.roots()
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["help", "predcit"], ["completion", "bsh"], ["help", "a", "b"]])
+def test_mistakes_of_these_words_are_one_line(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["roots", *words])
+    with pytest.raises(SystemExit) as left:
+        commands.roots()
+    assert left.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from absl import logging
 
 LOG_EVERY = 10.0  # seconds between two lines of a stage
 DELAY = 0.5  # seconds after which a stage is long enough for a bar
+MIN_SECONDS = 0.1  # between two states of a bar
 _open: list["Progress"] = []  # stages under way, outermost first
 _bars = True
 
@@ -169,6 +170,7 @@ def _bar_class():
             super().__init__(
                 **{"total": total, "initial": before, "file": stream, "leave": leave},
                 **{"position": 0, "dynamic_ncols": True, "delay": DELAY},
+                **{"mininterval": MIN_SECONDS, "miniters": 0},
                 bar_format="{far} |{bar}| {fast}",
             )
 

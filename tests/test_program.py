@@ -334,7 +334,7 @@ def test_roots_lists_the_programs_with_a_line_each():
     for arguments in ([], ["--help"]):
         done = run(*ROOTS, *arguments)
         assert done.returncode == 0
-        listed = {line.split()[0]: line for line in done.stdout.splitlines()[2:] if line}
+        listed = {line.split()[0]: line for line in done.stdout.split("\n\n")[1].splitlines()}
         assert sorted(listed) == sorted(name.replace("_", "-") for name in commands.programs())
         assert listed["curate"].endswith(commands.programs()["curate"])
         assert all(len(line.split()) > 3 for line in listed.values())

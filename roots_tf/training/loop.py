@@ -101,18 +101,23 @@ def make_evaluate(
             over the sources; those of each are there too, as `held_out/NAME/masked_lm_loss`.
     """
     sums_of = tf.function(lambda batch: task.sums(batch))
+    counts: dict[str, int] = {}  # of batches by source, known from the first time on
 
-    def sums_over(batches) -> Sums:
+    def sums_over(batches, source: str = "") -> Sums:
         total: Sums | None = None
-        for batch in progress.track(batches, "held out", _count(batches), "batches"):
-            sums = sums_of(batch)
-            total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
+        name = f"held out {source}".rstrip()
+        with progress.Progress(name, counts.get(source), "batches") as shown:
+            for batch in batches:
+                sums = sums_of(batch)
+                total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
+                shown.add()
+            counts[source] = shown.done
         return total or {}
 
     def evaluate() -> dict[str, float]:
         if not isinstance(dataset, Mapping):
             return scalars_of(sums_over(dataset), task.scalars)
-        sums = {name: sums_over(batches) for name, batches in dataset.items()}
+        sums = {name: sums_over(batches, name) for name, batches in dataset.items()}
         scalars = scalars_of(mean_sums(list(sums.values())), task.scalars)
         for source, of_source in sums.items():
             own = scalars_of(of_source, task.scalars)
@@ -314,12 +319,6 @@ def train(
                     + ("; saved: run the same command again to go on" * bool(record.checkpoints)),
                     received,
                 )
-
-
-def _count(batches) -> int | None:
-    """How many batches there are, where the dataset knows."""
-    count = int(batches.cardinality()) if isinstance(batches, tf.data.Dataset) else -1
-    return count if count >= 0 else None
 
 
 def _last_good(checkpoints: Checkpoints | None) -> str:

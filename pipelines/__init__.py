@@ -1,7 +1,5 @@
 """One program a file; see `roots`."""
 
-import os
+from roots_tf import notices
 
-# Read when TensorFlow is imported, which comes after this. Its C++ logs report a missing GPU as an
-# error; what goes wrong in an op reaches Python as an exception anyway.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+notices.hide()

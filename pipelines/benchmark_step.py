@@ -19,6 +19,7 @@ import numpy as np
 from absl import logging
 
 from roots_tf import examples, models, objectives, program, tokenizers, training
+from roots_tf.models.config import SIZES
 from roots_tf.storage import files
 
 
@@ -26,9 +27,7 @@ from roots_tf.storage import files
 class Config:
     """Flags of `benchmark-step`."""
 
-    size: str = program.flag(
-        "mini", help="tiny, mini, small, medium, base or large; gpt2_small to gpt2_xl"
-    )
+    size: Literal[tuple(SIZES)] = program.flag("mini", help="layers and widths, as published")
     objective: Literal["masked_lm", "causal_lm"] = program.flag(
         "masked_lm", help="what is learned, as in pretrain"
     )
@@ -78,6 +77,8 @@ DEBUG = {"size": "tiny", "batch_size": 8, "max_seq_length": 32, "vocab_size": 10
 def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
     training.keep_freed_memory()
+    if config.examples:
+        examples.load(config.examples)  # which is not there shows before TensorFlow is loaded
     from roots_tf.training import parts_of_step
     from roots_tf.training.peak import matmul_peak
 

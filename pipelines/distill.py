@@ -28,7 +28,7 @@ from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers, training
 from roots_tf.metrics import of_students
-from roots_tf.storage import claims, files
+from roots_tf.storage import claims, files, inputs
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
 SIZES = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
@@ -110,6 +110,7 @@ def main(config: Config) -> dict:
     output = Path(config.output)
     for folder in filter(None, (config.teacher, config.student.init_from)):
         tasks.refuse_causal(folder)
+    inputs.check(config, "input", "dev")
     described, tokenizer = models.describe(config.teacher), tokenizers.load(config.teacher)
     encoder = described["encoder"]
     kind = kind_of(config, described)

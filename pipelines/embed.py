@@ -25,10 +25,10 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import labelled, models, program, spelling, tasks, tokenizers
+from roots_tf import labelled, models, program, progress, spelling, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
-from roots_tf.storage import files
+from roots_tf.storage import files, inputs
 
 TEXTS_AT_ONCE = 8192  # sorted by length and written together
 CHARS_AT_ONCE = 1 << 26
@@ -71,8 +71,6 @@ class Config:
 
 def main(config: Config) -> dict:
     """Writes the vectors and returns their number and size."""
-    from roots_tf.models import pooling
-
     writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
     if writer is None:
         raise files.InputError(
@@ -81,8 +79,11 @@ def main(config: Config) -> dict:
             f"{spelling.suggestion(Path(config.output).suffix, ('.parquet', '.npy'))}",
         )
     tokenizer = tokenizers.load(config.model)
-    model = models.load(config.model, config.precision)
     described = models.describe(config.model)
+    inputs.check(config, "input")
+    from roots_tf.models import pooling
+
+    model = models.load(config.model, config.precision)
     settings = tasks.embedding_settings(described, config.model).with_flags(
         config.pooling, config.l2_normalize, config.max_seq_length, config.prompt_name
     )
@@ -93,7 +94,7 @@ def main(config: Config) -> dict:
     count, start = 0, time.monotonic()
     with files.atomic_path(config.output) as temporary:
         with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
-            for texts in _chunks(config):
+            for texts in progress.track(_chunks(config), "embed", None, "texts", len):
                 prompted = [settings.prompt + text for text in texts]
                 rows = labelled.cut(*tokenizer.encode(prompted), tokenizer, length)
                 vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
@@ -102,8 +103,7 @@ def main(config: Config) -> dict:
                     vectors[examples] = embed(batcher(examples)).numpy()
                 output.write(texts, vectors)
                 count += len(texts)
-                rate = count / (time.monotonic() - start)
-                logging.info("%d texts, %.0f a second", count, rate)
+        logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
         if not count:
             raise files.InputError(
                 "empty-input", f"found no text in {', '.join(config.input)}; wanted at least one"

@@ -18,7 +18,7 @@ from absl import logging
 from roots_tf import labelled, models, program, scoring, tasks, tokenizers
 from roots_tf.corpus import reading
 from roots_tf.metrics import answer_words
-from roots_tf.storage import encodings, files
+from roots_tf.storage import encodings, files, inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,7 @@ def answers(config: Config, described: dict) -> dict:
             "found --window, --stride or --documents and a labelled file; wanted them with "
             "--measure=perplexity alone",
         )
+    inputs.check(config, "input")
     kind = tasks.restore(described)
     if config.metric_language != "auto":
         kind = kind.with_metric_language(config.metric_language)

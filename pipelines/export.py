@@ -89,9 +89,9 @@ class Config:
 
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
+    described = models.describe(config.model)
     from roots_tf.export import card, hugging_face, keras_hub, litert
 
-    described = models.describe(config.model)
     settings = embedding_settings(config, described)
     if config.format == "saved_model":
         path = _saved_model(config, described, settings)

@@ -33,7 +33,7 @@ from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers, training
 from roots_tf.metrics import over_seeds, plots
-from roots_tf.storage import checked_json, claims, files
+from roots_tf.storage import checked_json, claims, files, inputs
 from roots_tf.tasks.task_flags import TaskFlags
 from roots_tf.training.settings import Cadence, Hardware, Optimization
 
@@ -133,6 +133,7 @@ def main(config: Config) -> dict:
     training.keep_freed_memory()
     output = Path(config.output)
     encoder = models.stack_config(models.describe(config.init_from))
+    inputs.check(config, "train", "dev", "test", "template")
     tasks.check_stack(tasks.KINDS[config.objective.task], encoder.causal, config.init_from)
     tokenizer = tokenizers.load(config.init_from)
     claim = claim_of(config)

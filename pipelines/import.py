@@ -38,8 +38,6 @@ class Config:
 
 def main(config: Config) -> dict:
     """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
-    from roots_tf.export.new_folder import new_folder
-
     incoming = recognise(config.from_).read(config.from_)
     description, encoder = incoming.description, incoming.model.config
     if incoming.unused:
@@ -50,6 +48,8 @@ def main(config: Config) -> dict:
         logging.info("vectors: %s", models.EmbeddingSettings(**description["embedding"]))
     if config.debug:
         return description
+    from roots_tf.export.new_folder import new_folder
+
     with new_folder(config.output) as temporary:
         incoming.tokenizer.save(temporary)
         models.save(temporary, incoming.model, **description)
@@ -67,15 +67,6 @@ def recognise(folder: str):
     Raises:
         InputError: the folder is missing, or holds nothing of the kind.
     """
-    from roots_tf.export import (
-        causal_config,
-        causal_folders,
-        hugging_face,
-        keras_hub,
-        keras_hub_causal,
-        tensorflow1,
-    )
-
     path = Path(folder)
     if not path.is_dir():
         raise files.InputError(
@@ -86,17 +77,27 @@ def recognise(folder: str):
         raise files.InputError(
             "wrong-folder", f"found a model folder in {folder} already; use it as it is"
         )
-    if (path / "bert_config.json").exists():
-        return tensorflow1
-    config = path / "config.json"
-    if (path / "modules.json").exists():  # sentence-transformers', perhaps with the model inside
-        return hugging_face
-    if not config.exists():
+    known = ("bert_config.json", "modules.json", "config.json")
+    if not any((path / name).exists() for name in known):
         raise files.InputError(
             "wrong-folder",
             f"found neither config.json nor bert_config.json in {folder}; wanted a folder of "
             "Hugging Face transformers, google-research/bert or keras-hub",
         )
+    from roots_tf.export import (
+        causal_config,
+        causal_folders,
+        hugging_face,
+        keras_hub,
+        keras_hub_causal,
+        tensorflow1,
+    )
+
+    if (path / "bert_config.json").exists():
+        return tensorflow1
+    config = path / "config.json"
+    if (path / "modules.json").exists():  # sentence-transformers', perhaps with the model inside
+        return hugging_face
     described = files.read_json(config)
     if causal_config.is_causal(described):
         return causal_folders

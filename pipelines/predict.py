@@ -16,7 +16,7 @@ import sys
 from absl import logging
 
 from roots_tf import labelled, models, program, tasks, tokenizers
-from roots_tf.storage import encodings, files
+from roots_tf.storage import encodings, files, inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Config:
 
 def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
-    kind = tasks.restore(models.describe(config.model))
+    described = models.describe(config.model)
+    inputs.check(config, "input")
+    kind = tasks.restore(described)
     tokenizer = tokenizers.load(config.model)
     examples = read(config, kind)
     if config.debug:

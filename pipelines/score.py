@@ -94,7 +94,8 @@ def main(config: Config) -> dict:
     texts = [text for of_one in asked for text in of_one]
     scorer = scoring.Scorer(models.load(config.model), tokenizer.causal_pad_id or 0)
     sums, counts = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
-    for row, chances in scorer.log_probabilities(rows_of(config, tokenizer, texts, window, stride)):
+    rows = rows_of(config, tokenizer, texts, window, stride)
+    for row, chances in scorer.log_probabilities(rows, len(texts)):
         sums[row.text] += chances.sum(dtype=np.float64)
         counts[row.text] += len(chances)
     found = iter(

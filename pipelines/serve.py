@@ -15,6 +15,7 @@ Needs the extra `serving`. There is no encryption and no password: what faces th
 
 import asyncio
 import dataclasses
+from pathlib import Path
 
 from absl import logging
 
@@ -97,6 +98,11 @@ def main(config: Config) -> None:
             "number-out-of-range",
             f"found --max_memory_bytes={config.max_memory_bytes}; wanted {least} or more, with "
             "these --max_body_bytes and --max_answer_bytes",
+        )
+    if not Path(config.model).is_dir():
+        raise files.InputError(
+            f"found no version of a model in {config.model}; wanted a folder that export wrote, "
+            "with the folder 1 in it"
         )
     try:
         from roots_tf.serving import connections, logs, server

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from typing import Literal
 
-from roots_tf import program, tokenizers
+from roots_tf import program, progress, tokenizers
 from roots_tf.storage import encodings, files
 from roots_tf.tokenizers.shown import shown
 
@@ -55,13 +55,16 @@ def main(config: Config) -> None:
 
 
 def _print_lines(config: Config, tokenizer: tokenizers.Tokenizer) -> None:
-    for number, line in enumerate(_lines(config.input, config.encoding), 1):
-        if config.debug and number > 100:
-            break
-        if config.decode:
-            print(tokenizer.decode(_ids(line, number, tokenizer.size), skip_special_tokens=False))
-        else:
-            _show(line, tokenizer, config.format)
+    with progress.Progress("tokenize", None, "lines", prints=True) as shown:
+        for number, line in enumerate(_lines(config.input, config.encoding), 1):
+            if config.debug and number > 100:
+                break
+            if config.decode:
+                ids = _ids(line, number, tokenizer.size)
+                print(tokenizer.decode(ids, skip_special_tokens=False))
+            else:
+                _show(line, tokenizer, config.format)
+            shown.add()
 
 
 def _lines(paths: tuple[str, ...], encoding: str) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from roots_tf import program
+from roots_tf import completion, program, spelling, topics
 
 
 def programs() -> dict[str, str]:
@@ -64,23 +64,35 @@ def call_line(name: str, arguments: Sequence[str]):
 def roots() -> None:
     """The console script `roots`: `roots` lists the programs, `roots NAME --flags` runs one."""
     known = programs()
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    name, arguments = (sys.argv[1] if len(sys.argv) > 1 else "help"), sys.argv[2:]
     if name in ("-h", "--help", "help"):
-        print("usage: roots PROGRAM [--flags]     (roots PROGRAM --help shows the flags)\n")
-        for listed, line in known.items():
-            print(f"  {listed.replace('_', '-'):<18} {line}")
-        return
-    if name.replace("-", "_") not in known:
-        names = ", ".join(listed.replace("_", "-") for listed in known)
+        topics.main(arguments, known, load)
+    elif name in ("version", "--version"):
+        from roots_tf import versions
+
+        print(versions.text(), end="")
+    elif name == "completion":
+        _print_completion(arguments, known)
+    elif name.replace("-", "_") in known:
+        sys.argv[:2] = [f"roots {name}"]
+        try:
+            program.stop_in_one_line()
+            module = load(name)
+        except program.Stopped as stopped:
+            program.leave(stopped, stopped.exit_status)
+        program.run(module.main, module.Config)
+    else:
+        names = [*(listed.replace("_", "-") for listed in known), *completion.FURTHER]
+        meant = spelling.suggestion(name, names) or f"; there are: {', '.join(names)}"
         sys.argv[0] = "roots"
-        program.leave(
-            program.FlagError("no-such-program", f"found no program {name!r}; there are: {names}"),
-            2,
-        )
-    sys.argv[:2] = [f"roots {name}"]
+        error = program.FlagError("no-such-program", f"found no program {name!r}{meant}")
+        program.leave(error, error.exit_status)
+
+
+def _print_completion(arguments: list[str], known: dict[str, str]) -> None:
+    """`roots completion SHELL`."""
     try:
-        program.stop_in_one_line()
-        module = load(name)
-    except program.Stopped as stopped:
-        program.leave(stopped, stopped.exit_status)
-    program.run(module.main, module.Config)
+        print(completion.script(" ".join(arguments), known, load), end="")
+    except program.FlagError as error:
+        sys.argv[0] = "roots"
+        program.leave(error, error.exit_status)

@@ -16,6 +16,7 @@ import math
 import typing
 from collections.abc import Mapping
 
+from roots_tf import spelling
 from roots_tf.mistakes import Identified
 
 _COMMON = "flags"  # title of the flags of no group
@@ -226,18 +227,32 @@ def _filled(config_class: type, before, values: dict):
     if rest:
         name = sorted(rest)[0]
         if name not in known:
+            meant = spelling.suggestion(name, known)
             raise FlagError(
-                "no-such-flag", f"found a flag --{name}; wanted one of {', '.join(sorted(known))}"
+                "no-such-flag",
+                f"found a flag --{name}; wanted one of {', '.join(sorted(known))}{meant}",
             )
         chosen = ", ".join(
             f"--{field.name}={getattr(config, field.name).name}"
             for field in dataclasses.fields(config)
             if "classes" in field.metadata
         )
+        owners = " or ".join(_owners(config_class, name))
         raise FlagError(
-            "flags-conflict", f"found --{name} with {chosen}, which has no such flag; leave it out"
+            "flags-conflict",
+            f"found --{name} with {chosen}, which has no such flag; leave it out, or give {owners}",
         )
     return config
+
+
+def _owners(config_class: type, name: str) -> list[str]:
+    """What has to be chosen for a flag: `["--objective=masked_lm"]` of `mask_rate`."""
+    return [
+        f"--{field.name}={chosen}"
+        for field in dataclasses.fields(config_class)
+        for chosen, cls in field.metadata.get("classes", {}).items()
+        if name in flags_of(cls)
+    ]
 
 
 def _fill(owner: type, before, values: dict):
@@ -250,8 +265,9 @@ def _fill(owner: type, before, values: dict):
             if isinstance(chosen, str):
                 if chosen not in classes:
                     wanted = ", ".join(classes)
+                    meant = spelling.suggestion(chosen, classes)
                     raise FlagError(
-                        "no-such-choice", f"found --{name}={chosen}; wanted one of {wanted}"
+                        "no-such-choice", f"found --{name}={chosen}; wanted one of {wanted}{meant}"
                     )
                 same = default is not dataclasses.MISSING and default.name == chosen
                 chosen = default if same else classes[chosen]()
@@ -286,7 +302,10 @@ def check(config) -> None:
         if about.choices:
             if value not in about.choices:
                 wanted = ", ".join(about.choices)
-                raise FlagError("no-such-choice", f"found --{name}={value}; wanted one of {wanted}")
+                meant = spelling.suggestion(str(value), about.choices)
+                raise FlagError(
+                    "no-such-choice", f"found --{name}={value}; wanted one of {wanted}{meant}"
+                )
         elif about.hint in (int, float) and not about.bounds.hold(value):
             raise FlagError(
                 "number-out-of-range",

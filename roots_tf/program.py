@@ -8,19 +8,20 @@ under the same names: `program.flag`, `program.group`, `program.make` and the ot
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
 import textwrap
-import time
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from absl import app, logging
+from absl import app
 from absl import flags as absl_flags
 
-from roots_tf import flags
+from roots_tf import flags, messages, spelling
+from roots_tf import progress as progress_bars
 from roots_tf.flags import (
     DROPOUT,
     LAYERS,
@@ -44,11 +45,13 @@ from roots_tf.flags import (
     to_json,
 )
 from roots_tf.mistakes import Identified
+from roots_tf.progress import of_tasks as progress
 from roots_tf.storage import files, outputs, paths
 
 __all__ = [
     "DROPOUT",
     "LAYERS",
+    "MESSAGES",
     "ROWS",
     "SEED",
     "STEPS",
@@ -65,6 +68,7 @@ __all__ = [
     "flat",
     "from_text",
     "group",
+    "help_lines",
     "help_page",
     "leave",
     "make",
@@ -79,6 +83,16 @@ __all__ = [
 # Of batch systems before they end a job, of a terminal that closes, and of `kill`.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _HELP = {"--help", "-help", "-h", "--helpshort", "-?"}
+# Of every program, and of no config: they change nothing of what is written.
+_OF_ALL = "of every program"
+MESSAGES = {
+    "quiet": flags.Flag(
+        bool, False, "say nothing but warnings, errors and the result", _OF_ALL, role="free"
+    ),
+    "json_logs": flags.Flag(
+        bool, False, "each line of stderr is a JSON object", _OF_ALL, role="free"
+    ),
+}
 
 
 class Stopped(Identified, BaseException):  # noqa: N818  (no error, and no library is to handle it)
@@ -128,48 +142,52 @@ def run(main, config_class: type) -> typing.NoReturn:
     if _HELP & set(sys.argv[1:]):
         print(help_page(docstring, known), end="")
         sys.exit(0)
-    _define(known, absl_flags.FLAGS)
-
+    _define(known | MESSAGES, absl_flags.FLAGS)
+    name = Path(sys.argv[0]).name
+    is_json = any(word in ("--json_logs", "--json_logs=true") for word in sys.argv[1:])
+    messages.begin(messages.Messages(name, json=is_json))  # also for a flag that is refused
     stop_in_one_line()
 
     def call_main(arguments):
+        values = absl_flags.FLAGS
+        messages.begin(messages.Messages(name, bool(values.quiet), bool(values.json_logs)))
         if rest := arguments[1:]:
             leave(_beside(rest), 2)
         try:
-            config = _config(config_class, known, absl_flags.FLAGS)
+            config = _config(config_class, known, values)
             check(config)
             main(config)
             _flush()
         except (Exception, Stopped) as error:
-            if isinstance(error, MemoryError):
-                advice = "give less input at once, or take a larger machine"
-                leave(files.InputError("no-memory", f"found no more memory; {advice}"), 2)
-            status = getattr(error, "exit_status", None)
-            if status is not None:
-                leave(error, status)
-            if isinstance(error, BrokenPipeError) and not _is_read():
-                _flush()
-                sys.exit(0)
-            if full := files.full_disk(error):
-                name = getattr(error, "filename", None)
-                where = f" writing {name}" if name else ""
-                advice = "make room, then run the same command again"
-                leave(files.InputError("no-room", f"{full}{where}: {advice}"), 2)
+            _leave_for(error)
+            if values.json_logs:
+                messages.bug(error)
+                sys.exit(1)
             raise
         except KeyboardInterrupt:
             leave(files.InputError("stopped", "interrupted"), 128 + signal.SIGINT)
 
-    logging.set_verbosity(logging.INFO)
-    # TensorFlow writes its notices to the same log, and they are not for the user of a program.
-    logging.get_absl_handler().addFilter(
-        lambda record: (
-            record.levelno > logging.converter.STANDARD_INFO
-            if "/tensorflow/" in record.pathname
-            else True
-        )
-    )
     sys.modules["__main__"].__doc__ = docstring  # absl shows it where it refuses a flag
-    app.run(call_main, flags_parser=_parse)
+    app.run(call_main, flags_parser=lambda arguments: _parse(arguments, known))
+
+
+def _leave_for(error: BaseException) -> None:
+    """Exits for what is addressed to the user; comes back of a bug."""
+    progress_bars.close_all()
+    if isinstance(error, MemoryError):
+        advice = "give less input at once, or take a larger machine"
+        leave(files.InputError("no-memory", f"found no more memory; {advice}"), 2)
+    status = getattr(error, "exit_status", None)
+    if status is not None:
+        leave(error, status)
+    if isinstance(error, BrokenPipeError) and not _is_read():
+        _flush()
+        sys.exit(0)
+    if full := files.full_disk(error):
+        name = getattr(error, "filename", None)
+        where = f" writing {name}" if name else ""
+        advice = "make room, then run the same command again"
+        leave(files.InputError("no-room", f"{full}{where}: {advice}"), 2)
 
 
 def read(config_class: type, arguments: Sequence[str]):
@@ -184,11 +202,11 @@ def read(config_class: type, arguments: Sequence[str]):
     """
     known, values = flags_of(config_class), absl_flags.FlagValues()
     absl_flags.DEFINE_string("flagfile", "", "a file of flags", flag_values=values)
-    _define(known, values)
+    _define(known | MESSAGES, values)
     try:
         rest = values(["", *arguments])[1:]
     except absl_flags.Error as error:
-        raise _refused(error) from error
+        raise _refused(error, known) from error
     if rest:
         raise _beside(rest)
     return _config(config_class, known, values)
@@ -229,16 +247,22 @@ def help_page(docstring: str, known: Mapping[str, Flag]) -> str:
         docstring: of the program.
         known: its flags, by name.
     """
-    lines = [docstring.strip()]
+    lines, known = [docstring.strip()], known | MESSAGES
     for title in dict.fromkeys(about.group for about in known.values()):
         lines += ["", f"{title}:"]
         for name, about in known.items():
             if about.group == title:
-                lines += _help_lines(name, about)
+                lines += help_lines(name, about)
     return "\n".join([*lines, ""])
 
 
-def _help_lines(name: str, about: Flag) -> list[str]:
+def help_lines(name: str, about: Flag) -> list[str]:
+    """What help says of one flag.
+
+    Args:
+        name: of the flag.
+        about: what is known of it.
+    """
     start = f"--[no]{name}: " if about.hint is bool else f"--{name}: "
     if about.choices:
         start += f"<{'|'.join(about.choices)}>: "
@@ -256,22 +280,6 @@ def _help_lines(name: str, about: Flag) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def progress(stage: str):
-    """Shows how many tasks of a stage are finished: on a line of a terminal, else every 10 s."""
-    last = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            print(f"\r{stage}: {done}/{total} tasks", end=end, file=sys.stderr, flush=True)
-        elif time.monotonic() - last >= 10:
-            last = time.monotonic()
-            logging.info("%s: %d/%d tasks", stage, done, total)
-
-    return report
-
-
 def leave(message, status: int) -> typing.NoReturn:
     """Prints one line for the user and exits.
 
@@ -279,11 +287,7 @@ def leave(message, status: int) -> typing.NoReturn:
         message: an exception, whose `id` stands at the end of the line if it has one, or a text.
         status: of the process.
     """
-    logging.flush()
-    line = " ".join(str(message).split())
-    if kind := getattr(message, "id", ""):
-        line += f" [{kind}]"
-    print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
+    messages.mistake(message, status, Path(sys.argv[0]).name)
     with contextlib.suppress(OSError):
         _flush()
     sys.exit(status)
@@ -306,24 +310,30 @@ def _is_read() -> bool:
     return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _parse(arguments: list[str]) -> list[str]:
+def _parse(arguments: list[str], known: Mapping[str, Flag]) -> list[str]:
     """What stands beside the flags; a flag that absl refuses is one line, as any other mistake."""
     try:
         return absl_flags.FLAGS(arguments)
     except absl_flags.Error as error:
-        leave(_refused(error), 2)
+        leave(_refused(error, known), 2)
 
 
-def _refused(error: absl_flags.Error) -> FlagError:
-    """The mistake for which absl refuses a command line."""
-    text = f"{error}; --help shows the flags"
+def _refused(error: absl_flags.Error, known: Mapping[str, Flag]) -> FlagError:
+    """The mistake for which absl refuses a command line, and what may have been meant."""
     if isinstance(error, absl_flags.UnrecognizedFlagError):
-        return FlagError("no-such-flag", text)
+        name, names = error.flagname, [*known, *MESSAGES, "flagfile", "help"]
+        meant = spelling.suggestion(f"--{name}", [f"--{other}" for other in names])
+        meant = meant or "; --help shows the flags"
+        return FlagError("no-such-flag", f"Unknown command line flag {name!r}{meant}")
+    found = re.match(r"flag --(\w+)=(.*): value should be one of", str(error))
+    if found and found[1] in known:
+        meant = spelling.suggestion(found[2], known[found[1]].choices)
+        return FlagError("no-such-choice", f"{error}{meant or '; --help shows the flags'}")
+    text = f"{error}; --help shows the flags"
     if isinstance(error, absl_flags.CantOpenFlagFileError):
         return FlagError("no-such-file", text)
-    if "Missing value" in text or "must have a value" in text:
-        return FlagError("missing-flag", text)
-    return FlagError("no-such-choice" if "should be one of" in text else "wrong-value", text)
+    missing = "Missing value" in text or "must have a value" in text
+    return FlagError("missing-flag" if missing else "wrong-value", text)
 
 
 class _Names(absl_flags.ArgumentParser):

@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from roots_tf import messages, notices
 from roots_tf.storage import files, schema
 
 CONNECT_SECONDS = 10  # until a scheduler that does not answer counts as unreachable
@@ -70,7 +71,9 @@ def executor(
         return
     # A forked child of a process that has started threads can deadlock.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_workers, context, _begin_worker) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        num_workers, context, _begin_worker, (messages.current(),)
+    ) as pool:
         try:
             yield pool
         except Exception:
@@ -167,8 +170,14 @@ def _describe(path: str) -> dict:
     }
 
 
-def _begin_worker() -> None:
-    """Ties a worker to its parent: Ctrl-C is the parent's to handle, and its death ends both."""
+def _begin_worker(how: messages.Messages) -> None:
+    """Ties a worker to its parent: Ctrl-C is the parent's to handle, and its death ends both.
+
+    Args:
+        how: it speaks, as its parent.
+    """
+    notices.hide()
+    messages.begin(how, is_worker=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch():

@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from roots_tf import notices
 from tests import installed_text
 
 # `XLA_FLAGS= make test` runs with kernels as fast as those of users.
@@ -20,6 +21,7 @@ def pytest_configure():
     # A busy machine is no mistake of an example.
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
+    notices.hide()
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]

@@ -11,18 +11,22 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {
-    *("features", "flags", "lazy", "losses", "memory", "mistakes", "seeds", "spelling", "stops"),
-    "words",
+    *("features", "lazy", "losses", "memory", "mistakes", "notices", "progress", "seeds"),
+    *("spelling", "stops", "words"),
 }
-ROOM_BASE = BASE | {"program", "stages", "storage"}
+ROOM_BASE = BASE | {"flags", "messages", "program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}
 MAY_IMPORT = {
     **{module: set() for module in BASE},
-    "flags": {"mistakes"},
+    "flags": {"mistakes", "spelling"},
     "storage": {"flags", "mistakes", "spelling"},
-    "program": {"flags", "mistakes", "storage"},
-    "commands": {"program"},
-    "stages": {"storage"},
+    "messages": {"progress"},
+    "program": {"flags", "messages", "mistakes", "progress", "spelling", "storage"},
+    "commands": {"completion", "program", "spelling", "topics", "versions"},
+    "completion": {"program", "spelling"},
+    "topics": {"program", "spelling", "mistakes"},
+    "versions": {"memory", "notices"},
+    "stages": {"messages", "notices", "storage"},
     "corpus": {"features", "lazy", "memory", "spelling", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},

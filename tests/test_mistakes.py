@@ -35,7 +35,7 @@ def test_a_kind_says_what_and_why_and_what_to_do(id):
 
 
 # What happens to a program, rather than what it finds in what it was given.
-EVENTS = {"stopped", "worker-lost", "diverged", "server-busy", "server-failed", "step-failed"}
+EVENTS = {"stopped", "worker-lost", "diverged", "server-busy", "server-failed"}
 EVENTS |= {"export-differs", "workers-differ"}
 
 

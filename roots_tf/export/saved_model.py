@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import progress
 from roots_tf.export import operations, requests
 from roots_tf.storage import files, leftovers
 from roots_tf.storage.files import InputError
@@ -114,15 +115,20 @@ def export(
     try:
         with files.writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            signatures = served.signatures()
-            tf.saved_model.save(served, str(temporary), signatures=signatures)
-            operations.write(temporary)
-            ids = _ids(served, expected.texts)
-            check(served, temporary, expected, ids)
-            examples = _requests(served, signatures, expected.texts, ids)
-            requests.write(temporary, target.parent.name, examples)
-            write_beside(temporary)
-            temporary.rename(target)
+            with progress.Progress("export", 4, "steps") as shown:
+                signatures = served.signatures()
+                shown.add()
+                tf.saved_model.save(served, str(temporary), signatures=signatures)
+                operations.write(temporary)
+                shown.add()
+                ids = _ids(served, expected.texts)
+                check(served, temporary, expected, ids)
+                shown.add()
+                examples = _requests(served, signatures, expected.texts, ids)
+                requests.write(temporary, target.parent.name, examples)
+                write_beside(temporary)
+                temporary.rename(target)
+                shown.add()
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target

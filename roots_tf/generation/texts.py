@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import progress
 from roots_tf.generation import loop
 from roots_tf.generation.prompts import check_prompts
 from roots_tf.generation.samplers import seeds_of
@@ -140,14 +141,16 @@ class Texts:
         # Rows of one width together: how wide a row is computed is then its own matter.
         order = sorted(range(len(rows)), key=lambda place: (widths[rows[place][0]], place))
         answers: list[Answer | None] = [None] * len(rows)
-        while order:
-            width = widths[rows[order[0]][0]]
-            batch = [p for p in order[: self._batch_size] if widths[rows[p][0]] == width]
-            del order[: len(batch)]
-            asked = [rows[place] for place in batch]
-            found = self._batch([(prompts[i], ids[i], s) for i, s in asked], seed, width)
-            for place, answer in zip(batch, found, strict=True):
-                answers[place] = answer
+        with progress.Progress("generate", len(rows), "answers") as shown:
+            while order:
+                width = widths[rows[order[0]][0]]
+                batch = [p for p in order[: self._batch_size] if widths[rows[p][0]] == width]
+                del order[: len(batch)]
+                asked = [rows[place] for place in batch]
+                found = self._batch([(prompts[i], ids[i], s) for i, s in asked], seed, width)
+                for place, answer in zip(batch, found, strict=True):
+                    answers[place] = answer
+                shown.add(len(batch))
         return answers
 
     def _ids_of(self, prompts, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray]:

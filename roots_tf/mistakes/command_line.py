@@ -10,6 +10,12 @@ MISTAKES = {
         "`roots` alone lists the programs with a line about each. Names may be written with - or "
         "_.",
     ),
+    "no-such-topic": Mistake(
+        "There is no help of that name",
+        "`roots help` knows programs, flags, ids of mistakes, pages and recipes, and the name is "
+        "none of them.",
+        "`roots help` alone lists the topics.",
+    ),
     "no-such-flag": Mistake(
         "The program has no such flag",
         "A flag is misspelt, belongs to another program, or is of an older version: "

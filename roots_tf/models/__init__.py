@@ -21,7 +21,7 @@ __getattr__ = lazy.attributes(
         "TokenClassifier": "heads",
         "causal_step_flops": "flops",
         "check_frozen": "depth",
-        "describe": "folder",
+        "describe": "description",
         "embedding_settings": "vectors",
         "fills_masks": "kinds",
         "is_causal": "kinds",
@@ -37,7 +37,7 @@ __getattr__ = lazy.attributes(
         "preset_fields": "config",
         "rate_multipliers": "depth",
         "save": "folder",
-        "stack_config": "folder",
+        "stack_config": "description",
         "step_flops": "flops",
     },
 )

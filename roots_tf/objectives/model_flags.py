@@ -4,8 +4,11 @@ import dataclasses
 from typing import Literal
 
 from roots_tf import models, program, tokenizers
+from roots_tf.models.config import SIZES
 from roots_tf.objectives.objective import Objective
 from roots_tf.storage import files
+
+Size = Literal[(*SIZES, "custom")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,10 +18,9 @@ class ModelFlags:
     init_from: str = program.flag(
         "", help="model folder whose weights and sizes to start from", role="input"
     )
-    size: str = program.flag(
+    size: Size = program.flag(
         "mini",
-        help="tiny, mini, small, medium, base or large; gpt2_small, gpt2_medium, gpt2_large or "
-        "gpt2_xl; or custom",
+        help="layers and widths, as published; custom: those of the next four flags",
     )
     num_layers: int = program.flag(0, help="layers, for --size=custom", **program.LAYERS)
     hidden_dim: int = program.flag(0, help="hidden size, for --size=custom", **program.WIDTH)

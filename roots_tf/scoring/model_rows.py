@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import progress
 from roots_tf.scoring.windows import windows
 
 TOKENS_AT_ONCE = 4096  # that the model reads together, padding among them
@@ -53,20 +54,34 @@ class Scorer:
             self._chances_of, input_signature=[states, tf.TensorSpec([None], tf.int32)]
         )
 
-    def log_probabilities(self, rows: Iterable[Row]) -> Iterator[tuple[Row, np.ndarray]]:
+    def log_probabilities(
+        self, rows: Iterable[Row], num_texts: int | None = None
+    ) -> Iterator[tuple[Row, np.ndarray]]:
         """Each row with those of its labels, float32 [k], in nats, in the order of the rows.
 
         Args:
             rows: any number of them; some are held at a time.
+            num_texts: that they are of, where it is known, which tells how long it will take.
         """
         rows = iter(rows)
-        while some := list(itertools.islice(rows, ROWS_SORTED)):
-            found: list = [None] * len(some)
-            for batch in _batches([len(row.token_ids) for row in some], self._tokens_at_once):
-                found_in_batch = self._of_batch([some[i] for i in batch])
-                for place, chances in zip(batch, found_in_batch, strict=True):
-                    found[place] = chances
-            yield from zip(some, found, strict=True)
+        unit = "rows" if num_texts is None else "texts"
+        with progress.Progress("score", num_texts, unit) as shown:
+            while some := list(itertools.islice(rows, ROWS_SORTED)):
+                yield from zip(some, self._of_some(some, shown, num_texts), strict=True)
+
+    def _of_some(self, some: list[Row], shown: progress.Progress, num_texts: int | None) -> list:
+        """Log-probabilities of rows that are sorted by length together."""
+        found: list = [None] * len(some)
+        finished, before = 0, shown.done
+        # Batches are not in the order of the texts: a share of the rows is that of their texts.
+        units = len(some) if num_texts is None else some[-1].text + 1 - before
+        for batch in _batches([len(row.token_ids) for row in some], self._tokens_at_once):
+            found_in_batch = self._of_batch([some[i] for i in batch])
+            for place, chances in zip(batch, found_in_batch, strict=True):
+                found[place] = chances
+            finished += len(batch)
+            shown.reach(before + units * finished // len(some))
+        return found
 
     def _of_batch(self, rows: Sequence[Row]) -> list[np.ndarray]:
         """Log-probabilities of a few rows that are read together."""

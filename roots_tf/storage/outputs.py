@@ -115,7 +115,7 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
     A folder among several inputs is walked, so nothing may be written in it; one that is none, such
     as `--init_from=work` without a model there, is for its reader to tell.
     """
-    is_walked, names = not isinstance(value, str), _names(value)
+    is_walked, names = not isinstance(value, str), names_in(value)
     place = os.path.realpath(output)
     for path in _existing(names):
         whole = os.path.realpath(path)
@@ -144,8 +144,8 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
                 )
 
 
-def _names(value: str | Sequence[str]) -> Sequence[str]:
-    """The names in a flag; one text may be a list of them, as of files that are a label each."""
+def names_in(value: str | Sequence[str]) -> Sequence[str]:
+    """The names in the value of a flag; one text may be a list, as of a file a label."""
     try:
         if named := sources.split(value):
             return tuple(named.values())

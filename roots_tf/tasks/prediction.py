@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from roots_tf import progress
 from roots_tf.labelled.token_rows import RowBatcher, TokenRows, batches_by_length
 from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tokenizers import Tokenizer
@@ -28,9 +29,11 @@ def predict(
         return kind.outputs(model, batcher(examples))
 
     outputs: dict[str, list] = {}
-    for examples in batches_by_length(rows, batch_size):
+    total = len(rows) // rows.group
+    batches = batches_by_length(rows, batch_size)
+    for examples in progress.track(batches, "predict", total, "examples", len):
         for name, values in run(tf.constant(examples)).items():
-            ordered = outputs.setdefault(name, [None] * (len(rows) // rows.group))
+            ordered = outputs.setdefault(name, [None] * total)
             for example, value in zip(examples, values.numpy(), strict=True):
                 ordered[example] = value[: rows.lengths[example]] if kind.by_token else value
     return outputs

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import program
+from roots_tf import program, progress
 from roots_tf.losses import Scalar
 from roots_tf.mistakes import Identified
 from roots_tf.training.calls import make_call
@@ -18,10 +18,10 @@ from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.reporting import (
     Window,
     Work,
+    log_row,
     loss_of,
     mean_sums,
     scalars_of,
-    show_progress,
     spike_limit,
     warn,
 )
@@ -103,18 +103,23 @@ def make_evaluate(
             over the sources; those of each are there too, as `held_out/NAME/masked_lm_loss`.
     """
     sums_of = tf.function(lambda batch: task.sums(batch))
+    counts: dict[str, int] = {}  # of batches by source, known from the first time on
 
-    def sums_over(batches) -> Sums:
+    def sums_over(batches, source: str = "") -> Sums:
         total: Sums | None = None
-        for batch in batches:
-            sums = sums_of(batch)
-            total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
+        name = f"held out {source}".rstrip()
+        with progress.Progress(name, counts.get(source), "batches") as shown:
+            for batch in batches:
+                sums = sums_of(batch)
+                total = sums if total is None else tf.nest.map_structure(tf.add, total, sums)
+                shown.add()
+            counts[source] = shown.done
         return total or {}
 
     def evaluate() -> dict[str, float]:
         if not isinstance(dataset, Mapping):
             return scalars_of(sums_over(dataset), task.scalars)
-        sums = {name: sums_over(batches) for name, batches in dataset.items()}
+        sums = {name: sums_over(batches, name) for name, batches in dataset.items()}
         scalars = scalars_of(mean_sums(list(sums.values())), task.scalars)
         for source, of_source in sums.items():
             own = scalars_of(of_source, task.scalars)
@@ -179,6 +184,7 @@ class _Training:
 
     def __init__(self, step: tf.Variable, stage: Stage, cadence: Cadence, record: Record):
         self.now = int(step.numpy())
+        self.shown: progress.Progress | None = None
         self._stage, self._cadence, self._record = stage, cadence, record
         notes = record.checkpoints.notes(self.now) if record.checkpoints else None
         self._window = Window(stage.work, record.scalars, notes and notes.window)
@@ -204,6 +210,7 @@ class _Training:
     def add(self, result, steps: int, seconds: float) -> None:
         """Takes what a call of several steps gave, and writes what is due."""
         self.now += steps
+        self.shown.reach(self.now)
         self._window.add(result, seconds, self._spike_limit)
         if self.is_due(self._cadence.log_every):
             self._write_row()
@@ -225,7 +232,11 @@ class _Training:
         stage, declared = self._stage, self._record.scalars
         scalars = self._window.close()
         loss = loss_of(scalars, declared)
-        show_progress(self.now, stage.last_step, scalars, loss, stage.work.tokens)
+        if self.shown.has_bar:
+            rate = scalars["tokens_per_second"]
+            self.shown.reach(self.now, f"loss {loss:.3f}, {rate:,.0f} tokens/s")
+        else:
+            log_row(self.now, stage.last_step, scalars, loss, stage.work.tokens)
         warn(self.now, scalars, self._spike_limit)
         self._norms += [scalars["gradient_norm"]] if "gradient_norm" in scalars else []
         self._spike_limit = spike_limit(self._norms)
@@ -240,7 +251,8 @@ class _Training:
         held_out = stage.evaluate()
         shown = {n: v for n, v in held_out.items() if "/" not in n or n.endswith("_loss")}
         line = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-        logging.info("held out at step %d: %s", self.now, line)
+        fields = {"step": self.now} | {f"held_out/{n}": value for n, value in held_out.items()}
+        logging.info("held out at step %d: %s", self.now, line, extra={"fields": fields})
         if summaries:
             summaries.write("held_out", self.now, held_out)
             if stage.texts:
@@ -292,7 +304,9 @@ def train(
     call = make_call(train_step, step)
     iterator = iter(stage.batches(training.now))
     logs = record.summaries and record.summaries.logs
-    with _Signals() as signals, _Profiler(cadence.profiled, logs) as profiler:
+    shown = progress.Progress("train", stage.last_step, "steps", training.now, logs=False)
+    with _Signals() as signals, _Profiler(cadence.profiled, logs) as profiler, shown:
+        training.shown = shown
         while training.now < stage.last_step and not training.is_over:
             profiler.at(training.now)
             steps = training.steps_to_next_event()

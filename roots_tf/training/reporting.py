@@ -1,15 +1,15 @@
-"""From what the steps counted to what a person reads: scalars, speeds, spikes, a progress line."""
+"""From what the steps counted to what a person reads: scalars, speeds, spikes, a line."""
 
 import dataclasses
 import math
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
 
+from roots_tf import progress
 from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.training.calls import Result
 from roots_tf.training.checkpoint_notes import WindowState
@@ -252,10 +252,10 @@ def warn(step: int, scalars: dict[str, float], spike_limit: float) -> None:
         )
 
 
-def show_progress(
+def log_row(
     step: int, total_steps: int, scalars: dict[str, float], loss: float, tokens: int
 ) -> None:
-    """Shows where the run stands: in place on a terminal, as a log line elsewhere.
+    """Logs where the run stands.
 
     Args:
         step: where it stands.
@@ -265,18 +265,11 @@ def show_progress(
         tokens: in a step.
     """
     rate = scalars["tokens_per_second"]
-    minutes, seconds = divmod(round((total_steps - step) * tokens / rate), 60)
-    hours, minutes = divmod(minutes, 60)
-    left = f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
     parts = [f"step {step:,}/{total_steps:,}", f"loss {loss:.3f}"]
     parts += [f"{rate:,.0f} tokens/s"]
     if "flop_utilization" in scalars:
         parts += [f"{scalars['flop_utilization']:.0%} of peak"]
+    left = progress.duration((total_steps - step) * tokens / rate)
     parts += [f"{scalars['input_wait']:.0%} waiting for input", f"{left} left"]
-    line = "  ".join(parts)
-    if sys.stderr.isatty():
-        # Left at its start, so that the next line, of whatever kind, takes its place.
-        end = "\n" if step >= total_steps else "\r"
-        print(f"\033[K{line}", end=end, file=sys.stderr, flush=True)
-    else:
-        logging.info("%s", line)
+    fields = {"step": step, "total_steps": total_steps, "loss": loss} | scalars
+    logging.info("%s", "  ".join(parts), extra={"fields": fields})

@@ -6,8 +6,9 @@ import os
 import signal
 
 import tensorflow as tf
+from absl import logging
 
-from roots_tf import program
+from roots_tf import notices, program
 from roots_tf.mistakes import Identified
 from roots_tf.storage.files import InputError
 
@@ -36,6 +37,12 @@ def make_strategy(name: str, num_devices: int = 0, tpu: str = "") -> tf.distribu
             such cluster.
     """
     gpus = tf.config.list_physical_devices("GPU")
+    if not gpus and (seen := notices.gpus()) and os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+        logging.warning(
+            "the system shows a GPU (%s), and TensorFlow finds none: this runs on the CPU. "
+            "%s=0 shows why; its libraries come with pip install 'tensorflow[and-cuda]'",
+            *(seen[0], notices.LEVEL),
+        )
     workers = _workers_named()
     if name == "auto":
         several = max(len(gpus), num_devices) > 1

@@ -203,7 +203,7 @@ def test_examples_of_another_vocabulary_are_refused(work, tmp_path):
 def test_a_mistake_does_not_claim_the_folder(work, tmp_path):
     output = tmp_path / "run"
     for fields, message in (
-        ({"size": "huge"}, "found size 'huge'; wanted one of tiny, mini"),
+        ({"size": "huge"}, "found --size=huge; wanted one of tiny, mini"),
         ({"size": "mini"}, "found --size=mini and --num_layers; wanted one or"),
         ({"num_layers": 0}, "found --size=custom without --num_layers"),
         ({"accumulate_steps": 3}, "found --batch_size=8; wanted a multiple of 3"),

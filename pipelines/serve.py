@@ -101,8 +101,9 @@ def main(config: Config) -> None:
         )
     if not Path(config.model).is_dir():
         raise files.InputError(
+            "not-a-model",
             f"found no version of a model in {config.model}; wanted a folder that export wrote, "
-            "with the folder 1 in it"
+            "with the folder 1 in it",
         )
     try:
         from roots_tf.serving import connections, logs, server

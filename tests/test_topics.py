@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from roots_tf import commands, notices, topics, versions
+from roots_tf import commands, notices, program, topics, versions
 
 PROGRAMS = {"predict": "Answers.", "embed": "Vectors.", "import": "Takes in."}
 

@@ -92,7 +92,9 @@ def _mended(start: str, parts: list[str]) -> Iterator[str]:
         yield from _mended(path, rest)
         return
     for other in spelling.nearest(part, _names(start)):
-        if re.sub(r"\d+", "0", other) != re.sub(r"\d+", "0", part):  # no other shard of one
+        is_shard = re.sub(r"\d+", "0", other) == re.sub(r"\d+", "0", part)  # another one
+        is_longer = abs(len(other) - len(part)) > max(len(other), len(part)) // 3
+        if not (is_shard or is_longer):
             yield from _mended(os.path.join(start, other), rest)
 
 

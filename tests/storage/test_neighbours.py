@@ -39,6 +39,7 @@ def at(tmp_path, monkeypatch):
         ("wrok/run/modle", "; did you mean work/run/model?"),
         ("shards/examples-00000-of-00002.tfrecord", ""),  # another shard is no suggestion
         ("novels/Ulysses.txt", ""),
+        ("work/bert/model", ""),  # no misspelling of model.safetensors
         ("poems/*.txt", ""),
         ("novels/*", ""),  # it is there
         ("novels/[", ""),

@@ -87,7 +87,7 @@ def _bash(words: dict[str, list[Word]], lines: dict[str, str]) -> str:
 
 def _zsh(words: dict[str, list[Word]], lines: dict[str, str]) -> str:
     flags = "\n".join(
-        f"        {name}) words=({' '.join(shlex.quote(_with_sign(word)) for word in each)}) ;;"
+        f"        {name}) flags=({' '.join(shlex.quote(_with_sign(word)) for word in each)}) ;;"
         for name, each in words.items()
     )
     described = (f"{name}:{line.replace(':', ' ')}" for name, line in lines.items())
@@ -129,7 +129,7 @@ def _fish(words: dict[str, list[Word]], lines: dict[str, str]) -> str:
             elif word.takes_value:
                 after += " -r -F" if word.is_path else " -x"
             # The first word alone: `roots help pretrain` is about a program and runs none.
-            out.append(f"{start} -n 'test (commandline -opc)[2] = {name}' {after}")
+            out.append(f"{start} -n 'contains {name} (commandline -opc)[2]' {after}")
     return "\n".join([*out, ""])
 
 
@@ -192,7 +192,7 @@ _roots() {{
         return
     fi
     local program=$words[2]
-    local -a words
+    local -a flags
     if [[ $PREFIX == --*=* ]]; then
         flag=${{PREFIX%%=*}}
         compset -P '*='
@@ -204,14 +204,19 @@ _roots() {{
         return
     fi
     case $program in
-        help) words=({topics}) ;;
-        completion) words=(bash zsh fish) ;;
+        help) flags=({topics}) ;;
+        completion) flags=(bash zsh fish) ;;
 {flags}
     esac
-    compadd -S '' -- ${{(M)words:#*=}}
-    compadd -- ${{words:#*=}}
+    compadd -S '' -- ${{(M)flags:#*=}}
+    compadd -- ${{flags:#*=}}
 }}
-compdef _roots roots
+# Read as a file of $fpath it is itself the function; else it is to be told what it completes.
+if [[ $funcstack[1] == _roots ]]; then
+    _roots "$@"
+else
+    compdef _roots roots
+fi
 """
 
 _SCRIPTS = {"bash": _bash, "zsh": _zsh, "fish": _fish}

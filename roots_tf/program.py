@@ -316,6 +316,7 @@ def _refused(error: absl_flags.Error, known: Mapping[str, Flag]) -> str:
     """What absl says of a flag that it refuses, and what may have been meant."""
     if isinstance(error, absl_flags.UnrecognizedFlagError):
         name, names = error.flagname, [*known, *MESSAGES, "flagfile", "help"]
+        names += [f"no{other}" for other, about in known.items() if about.hint is bool]
         meant = spelling.suggestion(f"--{name}", [f"--{other}" for other in names])
         return f"Unknown command line flag {name!r}{meant or '; --help shows the flags'}"
     found = re.match(r"flag --(\w+)=(.*): value should be one of", str(error))

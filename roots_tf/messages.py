@@ -63,18 +63,20 @@ def mistake(message, status: int, name: str) -> None:
     """Writes the line of a mistake, above nothing: bars that stand are ended.
 
     Args:
-        message: an exception or a text.
+        message: an exception, whose `id` ends the line where it has one, or a text.
         status: that the process will exit with.
         name: of the program.
     """
     progress.close_all()
     logging.flush()
     line = " ".join(str(message).split())
-    if not _now.json:
-        print(f"{name}: {line}", file=sys.stderr, flush=True)
-        return
-    fields = {"id": identifier} if (identifier := getattr(message, "id", None)) else {}
-    _print_json("error", line, fields | {"status": status})
+    identifier = getattr(message, "id", None)
+    if _now.json:
+        fields = {"id": identifier} if identifier else {}
+        _print_json("error", line, fields | {"status": status})
+    else:
+        end = f" [{identifier}]" if identifier else ""
+        print(f"{name}: {line}{end}", file=sys.stderr, flush=True)
 
 
 def bug(error: BaseException) -> None:

@@ -63,7 +63,7 @@ def mistake(message, status: int, name: str) -> None:
     """Writes the line of a mistake, above nothing: bars that stand are ended.
 
     Args:
-        message: an exception or a text.
+        message: an exception, whose `id` ends the line where it has one, or a text.
         status: that the process will exit with.
         name: of the program.
     """

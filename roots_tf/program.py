@@ -322,6 +322,7 @@ def _refused(error: absl_flags.Error, known: Mapping[str, Flag]) -> FlagError:
     """The mistake for which absl refuses a command line, and what may have been meant."""
     if isinstance(error, absl_flags.UnrecognizedFlagError):
         name, names = error.flagname, [*known, *MESSAGES, "flagfile", "help"]
+        names += [f"no{other}" for other, about in known.items() if about.hint is bool]
         meant = spelling.suggestion(f"--{name}", [f"--{other}" for other in names])
         meant = meant or "; --help shows the flags"
         return FlagError("no-such-flag", f"Unknown command line flag {name!r}{meant}")

@@ -10,6 +10,7 @@ or printed meanwhile stands above the bar. A stage within another takes its line
 """
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -62,8 +63,8 @@ class Progress:
         self._start = time.monotonic()
         self._last_log = self._start if logs else float("inf")
         self._bar = None
-        is_free = not (prints and sys.stdout is not None and sys.stdout.isatty())
-        if _bars and is_free and sys.stderr is not None and sys.stderr.isatty():
+        is_free = not (prints and _is_terminal(sys.stdout))
+        if _bars and is_free and _is_terminal(sys.stderr):
             self._show_bar()
 
     @property
@@ -155,6 +156,11 @@ class Progress:
         _open.append(self)
 
 
+def _is_terminal(stream) -> bool:
+    """Whether a stream is there and shows one line in the place of another."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 _above = contextlib.ExitStack()
 
 
@@ -215,7 +221,7 @@ def _lines_above() -> Iterator[None]:
     sys.stderr = _Above(stderr)
     if log_stream is stderr:
         log.stream = sys.stderr
-    if stdout is not None and stdout.isatty():
+    if _is_terminal(stdout):
         sys.stdout = _Above(stdout)
     try:
         yield

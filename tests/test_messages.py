@@ -93,6 +93,8 @@ def test_a_mistake_and_a_bug_are_json_lines_too(script):
     assert done.returncode == 2
     assert (last["level"], last["message"]) == ("error", "found no harbour")
     assert (last["id"], last["status"]) == ("lost-at-sea", 2)
+    plain = sail(script, "--crew=14").stderr.splitlines()[-1]
+    assert plain == "sail.py: found no harbour [lost-at-sea]"
     done = sail(script, "--json_logs", "--crew=13")
     last = json.loads(done.stderr.splitlines()[-1])
     assert done.returncode == 1

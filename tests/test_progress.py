@@ -75,6 +75,7 @@ def screened(request, monkeypatch):
     terminals = []
     monkeypatch.setattr(progress, "DELAY", 0)
     monkeypatch.setattr(progress, "MIN_SECONDS", 0)
+    monkeypatch.setenv("TERM", "xterm")
     yield begin
     progress.close_all()
     monkeypatch.undo()
@@ -137,6 +138,14 @@ def test_what_is_short_has_no_bar(screened, monkeypatch):
         shown.add(2)
         print("a line", file=sys.stderr)
     assert screen(terminal.written()) == ["a line", ""]
+
+
+def test_a_terminal_that_replaces_no_lines_has_no_bar(screened, monkeypatch):
+    terminal = screened()
+    monkeypatch.setenv("TERM", "dumb")
+    with progress.Progress("encode", 2, "tasks") as shown:
+        shown.add(2)
+    assert terminal.written() == ""
 
 
 def test_without_bars_a_terminal_shows_none(screened):

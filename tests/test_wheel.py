@@ -39,6 +39,8 @@ def test_programs_run_from_the_wheel_alone(site, tmp_path):
             if path.suffix in (".py", ".toml", ".css"):
                 assert str(path.relative_to(ROOT)) in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages == {path.name for path in site.glob("*.data/data/share/doc/roots_tf/*.md")}
     metadata = next(site.glob(f"roots_tf-{roots_tf.__version__}.dist-info"))
     assert "roots = roots_tf.commands:roots" in (metadata / "entry_points.txt").read_text()
     code = (

@@ -37,7 +37,11 @@ def make_strategy(name: str, num_devices: int = 0, tpu: str = "") -> tf.distribu
             such cluster.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if not gpus and (seen := notices.gpus()) and os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+    if (
+        not gpus
+        and (seen := notices.gpus())
+        and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
+    ):
         logging.warning(
             "the system shows a GPU (%s), and TensorFlow finds none: this runs on the CPU. "
             "%s=0 shows why; its libraries come with pip install 'tensorflow[and-cuda]'",

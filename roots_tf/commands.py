@@ -4,15 +4,22 @@ A program is a module of `pipelines`, which is imported when it is asked for.
 """
 
 import ast
+import dataclasses
+import difflib
 import importlib
 import importlib.util
+import numbers
+import os
 import pkgutil
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from roots_tf import program
+from roots_tf.storage import paths
+from roots_tf.storage.files import InputError
 
 
 def programs() -> dict[str, str]:
@@ -41,16 +48,79 @@ def call(name: str, **values):
 
     Args:
         name: of the program.
-        **values: by flag.
+        **values: by flag, as Python has them: lists, paths, whole numbers for `--duration`; None is
+            a flag that is not given.
 
     Raises:
-        FlagError: see `program.make` and `program.check`.
-        InputError: a mistake that the program found.
+        FlagError: a value is of another type than the flag, or see `program.make`, `program.check`.
+        InputError: there is no such program, or it found a mistake.
     """
+    if name.replace("-", "_") not in programs():
+        raise InputError(f"found no program {name!r}; {_wanted(name)}")
     module = load(name)
-    config = program.make(module.Config, **values)
+    known = program.flags_of(module.Config)
+    given = {
+        flag: as_flag(flag, known[flag].hint, value) if flag in known else value
+        for flag, value in values.items()
+        if value is not None
+    }
+    missing = [flag for flag, about in known.items() if about.is_required and flag not in given]
+    if missing and given.keys() <= known.keys():
+        raise program.FlagError(f"found no --{missing[0]}; wanted one")
+    config = program.make(module.Config, **given)
     program.check(config)
     return module.main(config)
+
+
+def _wanted(name: str) -> str:
+    """What programs there are: the nearest, or all."""
+    names = [known.replace("_", "-") for known in programs()]
+    near = difflib.get_close_matches(name.replace("_", "-"), names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+
+
+def as_flag(name: str, hint, value):
+    """A value as Python has it as the flag has it.
+
+    >>> as_flag("duration", str, 500), as_flag("input", tuple[str, ...], [Path("a"), "b"])
+    ('500', ('a', 'b'))
+
+    Args:
+        name: of the flag.
+        hint: its type, as for `flags.flag`.
+        value: that somebody gave.
+
+    Raises:
+        FlagError: the value is of another type.
+    """
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    wanted = "a text"
+    if hint == tuple[str, ...]:
+        wanted, parts = "a list of texts", value
+        if isinstance(value, str):
+            try:
+                parts = paths.split_list(value)
+            except ValueError as error:
+                raise program.FlagError(f"found --{name}={value}: {error}") from error
+        if isinstance(parts, Iterable) and all(isinstance(p, str | os.PathLike) for p in parts):
+            return tuple(map(os.fspath, parts))
+    elif hint is bool:
+        wanted = "True or False"
+        if isinstance(value, bool):
+            return value
+    elif hint in (int, float):
+        wanted = "a whole number" if hint is int else "a number"
+        if is_number and hint(value) == value:
+            return hint(value)
+    elif isinstance(value, bool):
+        if str(value).lower() in typing.get_args(hint):
+            return str(value).lower()
+    elif is_number and hint is str:
+        return str(value)
+    elif isinstance(value, str) or dataclasses.is_dataclass(value):  # of a `choice`
+        return value
+    raise program.FlagError(f"found --{name}={value!r:.80}; wanted {wanted}")
 
 
 def call_line(name: str, arguments: Sequence[str]):

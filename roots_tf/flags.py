@@ -11,6 +11,7 @@ All flags of a program stand side by side, whatever dataclass holds them: `make`
 """
 
 import dataclasses
+import difflib
 import json
 import math
 import typing
@@ -224,7 +225,9 @@ def _filled(config_class: type, before, values: dict):
     if rest:
         name = sorted(rest)[0]
         if name not in known:
-            raise FlagError(f"found a flag --{name}; wanted one of {', '.join(sorted(known))}")
+            near, names = difflib.get_close_matches(name, known, 1), ", ".join(sorted(known))
+            wanted = f"did you mean --{near[0]}?" if near else f"wanted one of {names}"
+            raise FlagError(f"found a flag --{name}; {wanted}")
         chosen = ", ".join(
             f"--{field.name}={getattr(config, field.name).name}"
             for field in dataclasses.fields(config)
@@ -269,18 +272,31 @@ def check(config) -> None:
     """
     values = flat(config)
     for name, about in flags_of(type(config)).items():
-        value = values.get(name, about.default)
-        if about.is_required and value in ("", ()):
-            raise FlagError(f"found --{name}= without a value; wanted one")
-        # An instance that Python gave to a `choice` may be of a class that no flag can name.
-        if value == about.default or about.chooses:
-            continue
-        if about.choices:
-            if value not in about.choices:
-                wanted = ", ".join(about.choices)
-                raise FlagError(f"found --{name}={value}; wanted one of {wanted}")
-        elif about.hint in (int, float) and not about.bounds.hold(value):
-            raise FlagError(f"found --{name}={value}; wanted a number {about.bounds}".rstrip())
+        check_value(name, about, values.get(name, about.default))
+
+
+def check_value(name: str, about: Flag, value) -> None:
+    """Refuses a value that one flag cannot have.
+
+    Args:
+        name: of the flag.
+        about: the flag.
+        value: of its type.
+
+    Raises:
+        FlagError: see `check`.
+    """
+    if about.is_required and value in ("", ()):
+        raise FlagError(f"found --{name}= without a value; wanted one")
+    # An instance that Python gave to a `choice` may be of a class that no flag can name.
+    if value == about.default or about.chooses:
+        return
+    if about.choices:
+        if value not in about.choices:
+            wanted = ", ".join(about.choices)
+            raise FlagError(f"found --{name}={value}; wanted one of {wanted}")
+    elif about.hint in (int, float) and not about.bounds.hold(value):
+        raise FlagError(f"found --{name}={value}; wanted a number {about.bounds}".rstrip())
 
 
 def from_text(config, texts: Mapping[str, str]):

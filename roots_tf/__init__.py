@@ -2,7 +2,7 @@
 
     import roots_tf as roots
 
-The names in `__all__` are the Python API (`roots_tf/api.py`, docs/python.md); each is imported when
+The names in `__all__` are the Python API (`roots_tf/api`, docs/python.md); each is imported when
 it is first used, so that `import roots_tf` takes milliseconds.
 """
 
@@ -12,19 +12,8 @@ from typing import TYPE_CHECKING
 from roots_tf import lazy
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names that `lazy` gives
-    from roots_tf.api import (
-        decode,
-        embed,
-        encode,
-        evaluate,
-        fill_mask,
-        finetune,
-        generate,
-        load,
-        predict,
-        pretrain,
-        run,
-    )
+    from roots_tf.api.models import decode, embed, encode, fill_mask, generate, load, predict
+    from roots_tf.api.runs import evaluate, finetune, pretrain, run
     from roots_tf.inference.loaded import LoadedModel
     from roots_tf.storage.files import InputError
     from roots_tf.training.loop import StoppedError
@@ -49,7 +38,8 @@ __all__ = [
 
 __getattr__ = lazy.attributes(
     __name__,
-    dict.fromkeys(__all__, "api")
+    dict.fromkeys(__all__, "api.models")
+    | dict.fromkeys(("evaluate", "finetune", "pretrain", "run"), "api.runs")
     | {
         "InputError": "storage.files",
         "LoadedModel": "inference.loaded",

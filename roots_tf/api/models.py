@@ -1,35 +1,25 @@
-"""The Python API: what stands in a notebook, a line each. `import roots_tf as roots` has it.
+"""Models in memory: loaded once, asked as often as one likes."""
 
-    model = roots.load("work/pretrained")
-    roots.fill_mask(model, "The [MASK] of the array.")
-
-One text gives one answer, several give a list. Answers are plain dictionaries, lists and arrays, of
-the shapes that the programs write as JSON: what is in a file and what is in memory is read by the
-same code. A mistake is an `InputError`, whose message says what was found and what was wanted.
-
-Wherever a `model` is asked for, a path will do: a model folder, or the output folder of the run
-that wrote it. It is read each time, unless the program still holds the model that `load` gave.
-"""
-
-import contextlib
-import logging as python_logging
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from absl import logging
 
-from roots_tf import commands, generation, inference, program, tokenizers
+from roots_tf import generation, inference, program
+from roots_tf.api.values import (
+    Message,
+    PathLike,
+    check,
+    flags_named,
+    items,
+    listed_texts,
+    loaded_model,
+    tokenizer_of,
+)
 from roots_tf.storage.files import InputError
 
 if TYPE_CHECKING:
     from roots_tf.inference.loaded import LoadedModel
-
-PathLike = str | os.PathLike[str]
-Value = str | int | float | bool | os.PathLike[str] | Sequence[str] | None
-Message = Mapping[str, str]
 
 
 def load(
@@ -64,8 +54,8 @@ def encode(
     Raises:
         InputError: there is no tokenizer, or something is no text.
     """
-    listed, is_one = _listed(texts)
-    ids, splits = _tokenizer(model).encode(listed)
+    listed, is_one = listed_texts(texts)
+    ids, splits = tokenizer_of(model).encode(listed)
     rows = [ids[a:b].tolist() for a, b in zip(splits, splits[1:], strict=False)]
     return rows[0] if is_one else rows
 
@@ -84,7 +74,7 @@ def decode(
     Raises:
         InputError: there is no tokenizer, or something is no id.
     """
-    tokenizer, rows = _tokenizer(model), _items(ids)
+    tokenizer, rows = tokenizer_of(model), items(ids)
     is_one = all(isinstance(i, int | np.integer) for i in rows)
     texts = []
     for row in [rows] if is_one else rows:
@@ -124,9 +114,9 @@ def embed(
     Raises:
         InputError: the model has no such vectors, or something is no text.
     """
-    listed, is_one = _listed(texts)
-    _check("embed", pooling=pooling, max_seq_length=max_seq_length, batch_size=batch_size)
-    loaded = _loaded(model)
+    listed, is_one = listed_texts(texts)
+    check("embed", pooling=pooling, max_seq_length=max_seq_length, batch_size=batch_size)
+    loaded = loaded_model(model)
     given = (pooling, l2_normalize, max_seq_length, prompt_name)
     settings = loaded.embedding_settings.with_flags(*given)
     vectors = loaded.embedder(settings, batch_size)(listed)
@@ -152,9 +142,9 @@ def fill_mask(
     Raises:
         InputError: the model fills no masks, or a text has none.
     """
-    listed, is_one = _listed(texts)
-    _check("fill-mask", top=top_k)
-    loaded = _loaded(model)
+    listed, is_one = listed_texts(texts)
+    check("fill-mask", top=top_k)
+    loaded = loaded_model(model)
     inference.check_fills(loaded.description, str(loaded.folder))
     answers = [inference.fill(text, loaded.model, loaded.tokenizer, top_k) for text in listed]
     return answers[0] if is_one else answers
@@ -185,10 +175,10 @@ def predict(
     Raises:
         InputError: the model was not fine-tuned, answers prompts, or a row is none of its task.
     """
-    _check("predict", batch_size=batch_size)
+    check("predict", batch_size=batch_size)
     is_one = isinstance(rows, str | Mapping)
-    listed: list[Any] = [rows] if is_one else _items(rows)
-    loaded = _loaded(model)
+    listed: list[Any] = [rows] if is_one else items(rows)
+    loaded = loaded_model(model)
     if loaded.kind.generates:
         raise InputError(f"found a model for {loaded.kind.name}, which answers prompts: generate")
     if not listed:
@@ -253,185 +243,14 @@ def generate(
     settings = {name: given[name] for name in generation.Settings.__dataclass_fields__}
     settings["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
     numbers = {"seed": seed, "num_samples": num_samples, "batch_size": batch_size}
-    _check("generate", **settings, **numbers)
+    check("generate", **settings, **numbers)
     how = generation.Settings(**settings)
-    with _flags_named():
+    with flags_named():
         program.check(how)  # which takes no temperature of 0, as the flag does to say more of it
     inference.check_samples(num_samples, decoding)
-    prompts = prompts if isinstance(prompts, str) else _items(prompts)
-    loaded = _loaded(model)
+    prompts = prompts if isinstance(prompts, str) else items(prompts)
+    loaded = loaded_model(model)
     texts, is_one = inference.asked(loaded, prompts)
     found = inference.answers(loaded, texts, how, **numbers)
     answers = found if details else [answer["prompt"] + answer["text"] for answer in found]
     return answers[0] if is_one and num_samples == 1 else answers
-
-
-def pretrain(
-    *, examples: PathLike = "", output: PathLike, quiet: bool = False, **flags: Value
-) -> dict[str, Any]:
-    """Trains a model as `roots pretrain` does, or goes on training it, and gives its report.
-
-    EXAMPLE pretrain
-
-    Ctrl-C, or the stop button of a notebook, saves a checkpoint and raises `StoppedError`; the same
-    call goes on from there.
-
-    Args:
-        examples: folder that build-examples wrote.
-        output: folder of the run; `load` takes it.
-        quiet: whether only warnings are shown.
-        **flags: of `roots pretrain --help`, by name: `size="tiny"`, `duration=500`.
-
-    Raises:
-        InputError: a flag or a file is wrong.
-        StoppedError: the run was stopped, and saved.
-    """
-    return run("pretrain", quiet=quiet, examples=examples, output=output, **flags)
-
-
-def finetune(
-    *,
-    init_from: PathLike,
-    train: PathLike,
-    dev: PathLike,
-    output: PathLike,
-    quiet: bool = False,
-    **flags: Value,
-) -> dict[str, Any]:
-    """Fine-tunes a model on a task as `roots finetune` does, and gives its report.
-
-    EXAMPLE finetune
-
-    Args:
-        init_from: model folder to start from, or the output folder of its run.
-        train: labelled file to learn from.
-        dev: labelled file that picks the best epoch and the best seed.
-        output: folder of the run; `load` takes it.
-        quiet: whether only warnings are shown.
-        **flags: of `roots finetune --help`, by name: `task="tagging"`, `seeds=1`.
-
-    Raises:
-        InputError: a flag or a file is wrong.
-        StoppedError: the run was stopped, and saved, as for `pretrain`.
-    """
-    paths = {"train": train, "dev": dev, "output": output}
-    return run("finetune", quiet=quiet, init_from=inference.find(init_from), **paths, **flags)
-
-
-def evaluate(
-    model: PathLike, input: PathLike, *, quiet: bool = False, **flags: Value
-) -> dict[str, Any]:
-    """Scores a model on a file as `roots evaluate` does: prints the scores, and gives them.
-
-    EXAMPLE evaluate
-
-    Args:
-        model: a path: a model folder, or the output folder of its run.
-        input: labelled file, or texts for a causal language model.
-        quiet: whether only warnings are shown, beside the scores.
-        **flags: of `roots evaluate --help`, by name.
-
-    Raises:
-        InputError: a flag or a file is wrong.
-    """
-    return run("evaluate", quiet=quiet, model=inference.find(model), input=input, **flags)
-
-
-def run(name: str, *, quiet: bool = False, **flags: Value) -> Any:
-    """Runs any program in this process: `roots NAME --flags` with the flags as keywords.
-
-    EXAMPLE run
-
-    Args:
-        name: of the program, as `roots` lists it: "curate", "build-examples", "export".
-        quiet: whether only warnings are shown.
-        **flags: by name. Lists may be lists, paths `Path`s; None is a flag that is not given.
-
-    Returns:
-        What the program's `main` gives, most often its report.
-
-    Raises:
-        InputError: there is no such program or flag, a value is none of the flag, or the program
-            found a mistake.
-    """
-    with _flags_named(), _shown(quiet):
-        return commands.call(name, **flags)
-
-
-def _loaded(model: "LoadedModel | PathLike") -> "LoadedModel":
-    """The model of a path, or the model itself."""
-    if isinstance(model, str | os.PathLike):
-        return inference.load(model)
-    if not hasattr(model, "tokenizer"):
-        raise InputError(f"found {model!r:.80}; wanted what `load` gives, or a path")
-    return model
-
-
-def _tokenizer(model: "LoadedModel | PathLike") -> tokenizers.Tokenizer:
-    """The tokenizer of a model, or of a path that may also be that of a tokenizer alone."""
-    if not isinstance(model, str | os.PathLike):
-        return _loaded(model).tokenizer
-    path = Path(model).expanduser()
-    run = path / "model"
-    return tokenizers.load(run if (run / "model.json").exists() else path)
-
-
-def _items(values: Iterable[Any]) -> list[Any]:
-    try:
-        return list(values)
-    except TypeError as error:
-        raise InputError(f"found {values!r:.80}; wanted a text, or several") from error
-
-
-def _listed(texts: str | Iterable[str]) -> tuple[list[str], bool]:
-    """Texts as a list, and whether it was one."""
-    if isinstance(texts, str):
-        return [texts], True
-    listed = _items(texts)
-    for number, text in enumerate(listed, 1):
-        if not isinstance(text, str):
-            raise InputError(f"found {text!r:.80} as text {number}; wanted a string")
-    return listed, False
-
-
-def _check(name: str, **values: Any) -> None:
-    """Refuses values that the flags of a program cannot have."""
-    known = program.flags_of(commands.load(name).Config)
-    with _flags_named():
-        for flag, value in values.items():
-            if value is not None or known[flag].default is not None:
-                value = commands.as_flag(flag, known[flag].hint, value)
-                program.check_value(flag, known[flag], value)
-
-
-@contextlib.contextmanager
-def _flags_named() -> Iterator[None]:
-    """A flag that is wrong is a mistake as any other, so that one `except` takes both."""
-    try:
-        yield
-    except program.FlagError as error:
-        raise InputError(str(error)) from error
-
-
-@contextlib.contextmanager
-def _shown(quiet: bool) -> Iterator[None]:
-    """Lines of a program as a notebook shows them, where nobody has said how lines are shown."""
-    before, root = logging.get_verbosity(), python_logging.getLogger()
-    logging.set_verbosity(logging.WARNING if quiet else logging.INFO)
-    handler = None
-    if not root.handlers:
-        handler = python_logging.StreamHandler()
-        handler.addFilter(_is_for_users)
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if handler:
-            root.removeHandler(handler)
-
-
-def _is_for_users(record: python_logging.LogRecord) -> bool:
-    """Whether a line is a program's own, or a warning; TensorFlow's notices are neither."""
-    own = record.name == "absl" and "/tensorflow/" not in record.pathname
-    return own or record.levelno >= python_logging.WARNING

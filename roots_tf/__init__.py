@@ -36,16 +36,17 @@ __all__ = [
     "run",
 ]
 
-__getattr__ = lazy.attributes(
-    __name__,
-    dict.fromkeys(__all__, "api.models")
-    | dict.fromkeys(("evaluate", "finetune", "pretrain", "run"), "api.runs")
-    | {
-        "InputError": "storage.files",
-        "LoadedModel": "inference.loaded",
-        "StoppedError": "training.loop",
-    },
-)
+if not TYPE_CHECKING:  # else they would take any name for one of these
+    __getattr__ = lazy.attributes(
+        __name__,
+        dict.fromkeys(__all__, "api.models")
+        | dict.fromkeys(("evaluate", "finetune", "pretrain", "run"), "api.runs")
+        | {
+            "InputError": "storage.files",
+            "LoadedModel": "inference.loaded",
+            "StoppedError": "training.loop",
+        },
+    )
 
 
 def __dir__() -> list[str]:

@@ -13,13 +13,15 @@ import os
 import pkgutil
 import sys
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from roots_tf import program
 from roots_tf.storage import paths
 from roots_tf.storage.files import InputError
+
+_PARTS = str | os.PathLike | int | float  # of a list
 
 
 def programs() -> dict[str, str]:
@@ -84,6 +86,8 @@ def as_flag(name: str, hint, value):
 
     >>> as_flag("duration", str, 500), as_flag("input", tuple[str, ...], [Path("a"), "b"])
     ('500', ('a', 'b'))
+    >>> as_flag("examples", str, {"zh": "work/zh", "en": "work/en"})
+    'zh=work/zh,en=work/en'
 
     Args:
         name: of the flag.
@@ -94,6 +98,9 @@ def as_flag(name: str, hint, value):
         FlagError: the value is of another type.
     """
     value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(value, Mapping):  # named sources
+        value = [f"{source}={of_source}" for source, of_source in value.items()]
+        value = value if hint == tuple[str, ...] else ",".join(value)
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     wanted = "a text"
     if hint == tuple[str, ...]:
@@ -103,8 +110,8 @@ def as_flag(name: str, hint, value):
                 parts = paths.split_list(value)
             except ValueError as error:
                 raise program.FlagError(f"found --{name}={value}: {error}") from error
-        if isinstance(parts, Iterable) and all(isinstance(p, str | os.PathLike) for p in parts):
-            return tuple(map(os.fspath, parts))
+        if isinstance(parts, Iterable) and all(isinstance(p, _PARTS) for p in parts):
+            return tuple(map(str, parts))
     elif hint is bool:
         wanted = "True or False"
         if isinstance(value, bool):

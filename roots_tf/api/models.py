@@ -1,7 +1,9 @@
 """Models in memory: loaded once, asked as often as one likes."""
 
+from __future__ import annotations  # so that `help` shows them as they stand here
+
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 def load(
     path: PathLike, *, precision: Literal["float32", "mixed_bfloat16"] = "float32"
-) -> "LoadedModel":
+) -> LoadedModel:
     """A trained model with its tokenizer. One that you still hold is given again, not read again.
 
     EXAMPLE load
@@ -40,8 +42,12 @@ def load(
     return inference.load(path, precision)
 
 
+@overload
+def encode(model: LoadedModel | PathLike, texts: str) -> list[int]: ...
+@overload
+def encode(model: LoadedModel | PathLike, texts: Iterable[str]) -> list[list[int]]: ...
 def encode(
-    model: "LoadedModel | PathLike", texts: str | Iterable[str]
+    model: LoadedModel | PathLike, texts: str | Iterable[str]
 ) -> list[int] | list[list[int]]:
     """Ids of the pieces of a text, without [CLS] and [SEP]; `decode` gives the text back.
 
@@ -60,8 +66,12 @@ def encode(
     return rows[0] if is_one else rows
 
 
+@overload
+def decode(model: LoadedModel | PathLike, ids: Sequence[int]) -> str: ...
+@overload
+def decode(model: LoadedModel | PathLike, ids: Sequence[Sequence[int]]) -> list[str]: ...
 def decode(
-    model: "LoadedModel | PathLike", ids: Sequence[int] | Sequence[Sequence[int]]
+    model: LoadedModel | PathLike, ids: Sequence[int] | Sequence[Sequence[int]]
 ) -> str | list[str]:
     """The text of ids, special tokens among it: what the tokenizer has kept of it.
 
@@ -88,7 +98,7 @@ def decode(
 
 
 def embed(
-    model: "LoadedModel | PathLike",
+    model: LoadedModel | PathLike,
     texts: str | Iterable[str],
     *,
     pooling: Literal["mean", "cls", "pooler"] | None = None,
@@ -123,8 +133,14 @@ def embed(
     return vectors[0] if is_one else vectors
 
 
+@overload
+def fill_mask(model: LoadedModel | PathLike, texts: str, *, top_k: int = 5) -> dict[str, Any]: ...
+@overload
 def fill_mask(
-    model: "LoadedModel | PathLike", texts: str | Iterable[str], *, top_k: int = 5
+    model: LoadedModel | PathLike, texts: Iterable[str], *, top_k: int = 5
+) -> list[dict[str, Any]]: ...
+def fill_mask(
+    model: LoadedModel | PathLike, texts: str | Iterable[str], *, top_k: int = 5
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """The likeliest pieces at each [MASK], as `roots fill-mask --json` prints them.
 
@@ -150,8 +166,19 @@ def fill_mask(
     return answers[0] if is_one else answers
 
 
+@overload
 def predict(
-    model: "LoadedModel | PathLike",
+    model: LoadedModel | PathLike, rows: str | Mapping[str, Any], *, batch_size: int = 64
+) -> dict[str, Any]: ...
+@overload
+def predict(
+    model: LoadedModel | PathLike,
+    rows: Iterable[str | Mapping[str, Any] | Sequence[str]],
+    *,
+    batch_size: int = 64,
+) -> list[dict[str, Any]]: ...
+def predict(
+    model: LoadedModel | PathLike,
     rows: str | Mapping[str, Any] | Iterable[str | Mapping[str, Any] | Sequence[str]],
     *,
     batch_size: int = 64,
@@ -189,7 +216,7 @@ def predict(
 
 
 def generate(
-    model: "LoadedModel | PathLike",
+    model: LoadedModel | PathLike,
     prompts: str | Iterable[str] | Sequence[Message] | Iterable[Sequence[Message]],
     *,
     max_new_tokens: int = 64,

@@ -1,5 +1,7 @@
 """Programs as functions: their flags are keywords, and what `main` returns is the answer."""
 
+from __future__ import annotations  # so that `help` shows them as they stand here
+
 from typing import Any
 
 from roots_tf import commands, inference

@@ -1,5 +1,7 @@
 """What somebody gives to the API: checked as flags are, and a model for a path."""
 
+from __future__ import annotations
+
 import contextlib
 import logging as python_logging
 import os
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
     from roots_tf.inference.loaded import LoadedModel
 
 PathLike = str | os.PathLike[str]
-Value = str | int | float | bool | os.PathLike[str] | Sequence[str] | None
+Part = str | int | float | os.PathLike[str]
+Value = Part | bool | Sequence[Part] | Mapping[str, Part] | None  # of a flag
 Message = Mapping[str, str]
 
 
-def loaded_model(model: "LoadedModel | PathLike") -> "LoadedModel":
+def loaded_model(model: LoadedModel | PathLike) -> LoadedModel:
     """The model of a path, or the model itself."""
     if isinstance(model, str | os.PathLike):
         return inference.load(model)
@@ -29,7 +32,7 @@ def loaded_model(model: "LoadedModel | PathLike") -> "LoadedModel":
     return model
 
 
-def tokenizer_of(model: "LoadedModel | PathLike") -> tokenizers.Tokenizer:
+def tokenizer_of(model: LoadedModel | PathLike) -> tokenizers.Tokenizer:
     """The tokenizer of a model, or of a path that may also be that of a tokenizer alone."""
     if not isinstance(model, str | os.PathLike):
         return loaded_model(model).tokenizer

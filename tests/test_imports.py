@@ -14,7 +14,7 @@ BASE = {"features", "flags", "lazy", "losses", "memory", "seeds", "stops", "word
 ROOM_BASE = BASE | {"program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}
 MAY_IMPORT = {
-    "api": {"commands", "generation", "inference", "program", "storage", "tasks", "tokenizers"},
+    "api": {"commands", "generation", "inference", "program", "storage", "tokenizers"},
     **{module: set() for module in BASE},
     "storage": {"flags"},
     "program": {"flags", "storage"},

@@ -29,7 +29,8 @@ def load(
 ) -> LoadedModel:
     """A trained model with its tokenizer. One that you still hold is given again, not read again.
 
-    EXAMPLE load
+    >>> roots.load("work/pretrained")
+    <LoadedModel work/pretrained/model: pretrainer, 939,394 parameters>
 
     Args:
         path: a model folder, or the output folder of the run of pretrain, finetune or distill that
@@ -51,7 +52,10 @@ def encode(
 ) -> list[int] | list[list[int]]:
     """Ids of the pieces of a text, without [CLS] and [SEP]; `decode` gives the text back.
 
-    EXAMPLE encode
+    >>> roots.encode(model, "Return the eigenvalues of a symmetric matrix.")
+    [260, 192, 2797, 206, 94, 2282, 549, 69]
+    >>> roots.encode(model, ["one", "one two"])
+    [[479], [479, 817]]
 
     Args:
         model: or a path, which may also be that of a tokenizer.
@@ -75,7 +79,8 @@ def decode(
 ) -> str | list[str]:
     """The text of ids, special tokens among it: what the tokenizer has kept of it.
 
-    EXAMPLE decode
+    >>> roots.decode(model, [260, 192, 2797, 206, 94, 2282, 549, 69])
+    'return the eigenvalues of a symmetric matrix.'
 
     Args:
         model: as for `encode`.
@@ -109,7 +114,12 @@ def embed(
 ) -> np.ndarray:
     """Vectors of texts, as `roots embed` makes them: float32 [B, H]; of one text [H].
 
-    EXAMPLE embed
+    >>> texts = ["Sort the array.", "Sort an array in place.", "Open the socket."]
+    >>> roots.embed(model, texts).shape
+    (3, 128)
+    >>> vectors = roots.embed(model, texts, l2_normalize=True)
+    >>> (vectors @ vectors[0]).round(3)
+    array([1.   , 0.936, 0.634], dtype=float32)
 
     Args:
         model: or a path.
@@ -144,7 +154,10 @@ def fill_mask(
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """The likeliest pieces at each [MASK], as `roots fill-mask --json` prints them.
 
-    EXAMPLE fill_mask
+    >>> roots.fill_mask(model, "Return the [MASK] of the array.", top_k=2)
+    {'text': 'Return the [MASK] of the array.',
+     'masks': [[{'piece': 'number', 'probability': 0.09727753698825836},
+                {'piece': 'size', 'probability': 0.06424406915903091}]]}
 
     Args:
         model: or a path, of a model that pretrain wrote to fill masks.
@@ -185,7 +198,9 @@ def predict(
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """Answers of a fine-tuned model, as `roots predict` writes them.
 
-    EXAMPLE predict
+    >>> answers = roots.predict("work/task", ["Open the socket.", "Pad the convolution."])
+    >>> [(answer["label"], round(answer["score"], 3)) for answer in answers]
+    [('python', 0.462), ('sklearn', 0.521)]
 
     Args:
         model: or a path, of a model that finetune wrote.
@@ -240,7 +255,11 @@ def generate(
 ) -> str | list[str] | dict[str, Any] | list[dict[str, Any]]:
     """Texts continued by a causal language model, as `roots generate` prints them: with the prompt.
 
-    EXAMPLE generate
+    >>> roots.generate("work/novels", "The captain", max_new_tokens=12, decoding="greedy")
+    "The captain's\\nsunset, and the man who had been"
+    >>> roots.generate("work/novels", "She opened the door", max_new_tokens=24, top_p=0.9, seed=3)
+    'She opened the door; her eyebrows grew fur-tick, against a bowered coat, and her eyes dropping
+    from her gray face'
 
     Args:
         model: or a path, of a model that pretrain --objective=causal_lm, finetune

@@ -13,7 +13,9 @@ def pretrain(
 ) -> dict[str, Any]:
     """Trains a model as `roots pretrain` does, or goes on training it, and gives its report.
 
-    EXAMPLE pretrain
+    >>> report = roots.pretrain(examples="work/examples", output="work/small", duration=100)
+    >>> report["step"], report["masked_lm_loss"], report["unigram_entropy"]
+    (100, 6.430544865682214, 6.2752988742383495)
 
     Ctrl-C, or the stop button of a notebook, saves a checkpoint and raises `StoppedError`; the same
     call goes on from there.
@@ -42,7 +44,10 @@ def finetune(
 ) -> dict[str, Any]:
     """Fine-tunes a model on a task as `roots finetune` does, and gives its report.
 
-    EXAMPLE finetune
+    >>> report = roots.finetune(init_from="work/pretrained", output="work/task", seeds=1,
+    ...                         train="train.jsonl", dev="dev.jsonl", test="test.jsonl")
+    >>> report["test_accuracy"], report["test_baseline_accuracy"]
+    (0.6331096196868009, 0.14988814317673377)
 
     Args:
         init_from: model folder to start from, or the output folder of its run.
@@ -65,7 +70,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores a model on a file as `roots evaluate` does: prints the scores, and gives them.
 
-    EXAMPLE evaluate
+    >>> roots.evaluate("work/task", "test.jsonl")["accuracy"]
+    0.6331096196868009
 
     Args:
         model: a path: a model folder, or the output folder of its run.
@@ -82,7 +88,8 @@ def evaluate(
 def run(name: str, *, quiet: bool = False, **flags: Value) -> Any:
     """Runs any program in this process: `roots NAME --flags` with the flags as keywords.
 
-    EXAMPLE run
+    >>> roots.run("export", model="work/task/model", output="work/small", format="litert")
+    'work/small'
 
     Args:
         name: of the program, as `roots` lists it: "curate", "build-examples", "export".

@@ -53,13 +53,13 @@ def serve(load_tokenizer, encode):
 """
 
 OURS = """
-from pipelines.embed import make_embed
 from roots_tf import models, tokenizers
+from roots_tf.inference.vectors import compiled
 from roots_tf.labelled import token_rows
 import tensorflow as tf
 
 model = models.load(spec["model"], spec["policy"])
-embed = make_embed(model, "mean", False)
+embed = compiled(model, "mean", False)
 
 def encode(tokenizer, sentences):
     some = token_rows.cut(*tokenizer.encode(sentences), tokenizer, spec["length"])

@@ -106,6 +106,7 @@ def main(config: Config) -> dict:
     """Trains the student, or goes on training it, and returns the report."""
     config = program.replace(config, num_epochs=1.0) if config.debug else config
     program.check(config)
+    training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
     output = Path(config.output)
     for folder in filter(None, (config.teacher, config.student.init_from)):
@@ -156,6 +157,7 @@ def main(config: Config) -> dict:
                 report |= compare(config, kind, *both, dev, tokenizer)
         print(of_students.table(report))
         files.write_json(output / "report.json", report)
+        run.report(report)
         return report
 
 

@@ -25,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 from absl import logging
 
-from roots_tf import labelled, models, program, progress, spelling, tasks, tokenizers
+from roots_tf import inference, models, program, progress, spelling
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
 from roots_tf.storage import files, inputs
@@ -78,59 +78,26 @@ def main(config: Config) -> dict:
             f"found --output={config.output}; wanted a .parquet or a .npy"
             f"{spelling.suggestion(Path(config.output).suffix, ('.parquet', '.npy'))}",
         )
-    tokenizer = tokenizers.load(config.model)
-    described = models.describe(config.model)
+    models.describe(config.model)
     inputs.check(config, "input")
-    from roots_tf.models import pooling
-
-    model = models.load(config.model, config.precision)
-    settings = tasks.embedding_settings(described, config.model).with_flags(
+    loaded = inference.load(config.model, config.precision)
+    settings = loaded.embedding_settings.with_flags(
         config.pooling, config.l2_normalize, config.max_seq_length, config.prompt_name
     )
-    pooling.check(settings.pooling, model, described, config.model)
-    length = settings.length(model.config.max_sequence_length)
-    logging.info("vectors of %s: %s, %d tokens at most", config.model, settings, length)
-    embed = make_embed(model, settings.pooling, settings.l2_normalize)
+    embed = loaded.embedder(settings, config.batch_size)
+    logging.info("vectors of %s: %s, %d tokens at most", config.model, settings, embed.length)
     count, start = 0, time.monotonic()
     with files.atomic_path(config.output) as temporary:
-        with contextlib.closing(writer(temporary, model.config.hidden_dim)) as output:
+        with contextlib.closing(writer(temporary, embed.hidden_dim)) as output:
             for texts in progress.track(_chunks(config), "embed", None, "texts", len):
-                prompted = [settings.prompt + text for text in texts]
-                rows = labelled.cut(*tokenizer.encode(prompted), tokenizer, length)
-                vectors = np.empty([len(texts), model.config.hidden_dim], np.float32)
-                batcher = labelled.RowBatcher(rows, tokenizer.pad_id)
-                for examples in labelled.batches_by_length(rows, config.batch_size):
-                    vectors[examples] = embed(batcher(examples)).numpy()
-                output.write(texts, vectors)
+                output.write(texts, embed(texts))
                 count += len(texts)
         logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
         if not count:
             raise files.InputError(
                 "empty-input", f"found no text in {', '.join(config.input)}; wanted at least one"
             )
-    return {"texts": count, "hidden_dim": model.config.hidden_dim}
-
-
-def make_embed(model, how: str, l2_normalize: bool):
-    """A compiled function from features [B, L] to vectors float32 [B, H].
-
-    Args:
-        model: of `roots_tf.models`.
-        how: the pooling, as for `roots_tf.models.pooling.embed`.
-        l2_normalize: whether vectors are scaled to length 1.
-    """
-    import tensorflow as tf
-
-    from roots_tf.models import pooling
-
-    features = {
-        "token_ids": tf.TensorSpec([None, None], tf.int32),
-        "segment_ids": tf.TensorSpec([None, None], tf.int32),
-        "padding_mask": tf.TensorSpec([None, None], tf.bool),
-    }
-    return tf.function(
-        lambda given: pooling.embed(model, given, how, l2_normalize), input_signature=[features]
-    )
+    return {"texts": count, "hidden_dim": embed.hidden_dim}
 
 
 def _chunks(config: Config) -> Iterator[list[str]]:

@@ -10,9 +10,7 @@ import dataclasses
 import json
 import sys
 
-from roots_tf import models, program, tokenizers
-from roots_tf.storage import files
-from roots_tf.tokenizers.shown import shown
+from roots_tf import inference, models, program, tokenizers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,18 +27,12 @@ class Config:
 def main(config: Config) -> list[dict]:
     """Prints and returns, for each text, the likeliest pieces of each [MASK]."""
     tokenizer = tokenizers.load(config.model)
-    described = models.describe(config.model)
-    if not models.fills_masks(described):
-        found = "causal language" if models.is_causal(described) else "fine-tuned"
-        raise files.InputError(
-            "wrong-model-kind",
-            f"found a {found} model in {config.model}; wanted one that pretrain wrote to fill "
-            "masks, which has the vocabulary head",
-        )
+    inference.check_fills(models.describe(config.model), config.model)
     model = models.load(config.model)
     texts = [line for line in (config.text or sys.stdin.read()).splitlines() if line.strip()]
     answers = [
-        fill(text, model, tokenizer, config.top) for text in texts[: 1 if config.debug else None]
+        inference.fill(text, model, tokenizer, config.top)
+        for text in texts[: 1 if config.debug else None]
     ]
     for answer in answers:
         if config.json:
@@ -50,44 +42,6 @@ def main(config: Config) -> list[dict]:
         for pieces in answer["masks"]:
             print("    " + "  ".join(f"{p['piece']} {p['probability']:.3f}" for p in pieces))
     return answers
-
-
-def fill(text: str, model, tokenizer: tokenizers.Tokenizer, top: int) -> dict:
-    """The likeliest pieces at each [MASK] of a text.
-
-    Args:
-        text: holds a [MASK].
-        model: a `models.Pretrainer`.
-        tokenizer: the model's.
-        top: pieces to give for each [MASK].
-
-    Raises:
-        InputError: the text holds no [MASK] within the model's length.
-    """
-    import tensorflow as tf
-
-    from roots_tf.export.embedding import features_of
-
-    features = features_of(text, tokenizer, model.config.max_sequence_length)
-    positions = tf.where(features["token_ids"][0] == tokenizer.mask_id)[None, :, 0]
-    if not positions.shape[1]:
-        raise files.InputError(
-            "no-mask",
-            f"found no [MASK] in the first {model.config.max_sequence_length} tokens of "
-            f"{text[:80]!r}; wanted at least one",
-        )
-    features["masked_lm_positions"] = tf.cast(positions, tf.int32)
-    best = (part.numpy() for part in model.likeliest(features, top, tokenizer.size))
-    return {
-        "text": text,
-        "masks": [
-            [
-                {"piece": piece, "probability": float(p)}
-                for piece, p in zip(shown(tokenizer, indices), values, strict=True)
-            ]
-            for indices, values in zip(*best, strict=True)
-        ],
-    }
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ def main(config: Config) -> dict:
     """Trains once a seed and returns the report."""
     config = program.replace(config, num_epochs=1.0, seeds=1) if config.debug else config
     program.check(config)
+    training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
     output = Path(config.output)
     encoder = models.stack_config(models.describe(config.init_from))
@@ -285,6 +286,7 @@ def train_seed(
         save(output, data, model, predictions)
     path = output / f"seed_{seed}" / "scores.json"
     checked_json.write_checked(path, scores)
+    run.report(scores)
     return checked_json.read_checked(path)
 
 

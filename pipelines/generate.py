@@ -20,7 +20,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import models, program, tokenizers
+from roots_tf import inference, models, program, tokenizers
 from roots_tf.generation import Settings
 from roots_tf.labelled import chat, text_files
 from roots_tf.storage import encodings, files
@@ -87,22 +87,14 @@ def main(config: Config) -> list[dict]:
     program.check(config)
     _check(config)
     described = models.describe(config.model)
-    if not models.is_causal(described):
-        raise InputError(
-            "wrong-model-kind",
-            f"found a model of kind {described['kind']} in {config.model}; wanted a "
-            "causal_lm, which pretrain --objective=causal_lm writes; a masked model fills gaps: "
-            "use fill-mask",
-        )
+    inference.check_causal(described, config.model)
     tokenizer = tokenizers.load(config.model)
     template = chat.of(described)
     prompts = _prompts(config, template)[: 4 if config.debug else None]
     ids = end_id = None
     if isinstance(prompts[0], list):
-        ids = [found.ids for found in chat.render(template, prompts, tokenizer, reply=True)]
-        prompts = [tokenizer.decode(row, skip_special_tokens=False) for row in ids]
-        end_id = chat.end_id(template, tokenizer)
-    texts = _texts(config, tokenizer, end_id)
+        prompts, ids, end_id = inference.rendered(prompts, template, tokenizer)
+    texts = _texts(config, end_id)
     shown = _with_examples(config, texts, prompts)
     if config.stream:
         return [
@@ -115,7 +107,7 @@ def main(config: Config) -> list[dict]:
     seconds, tokens = time.monotonic() - start, sum(len(answer.tokens) for answer in found)
     logging.info("%d tokens in %.1f s, %.0f a second", tokens, seconds, tokens / seconds)
     answers = [
-        _described(answer, prompts[place // config.num_samples])
+        inference.described(answer, prompts[place // config.num_samples])
         for place, answer in enumerate(found)
     ]
     lines = [json.dumps(answer, ensure_ascii=False) for answer in answers]
@@ -138,12 +130,7 @@ def _check(config: Config) -> None:
     _settings(config)
     if config.prompt and config.input:
         raise InputError("flags-conflict", "found --prompt and --input; wanted one of them")
-    if config.num_samples > 1 and config.choose.decoding != "sample":
-        raise InputError(
-            "flags-conflict",
-            f"found --num_samples={config.num_samples} with --decoding={config.choose.decoding}, "
-            "which gives one answer; wanted --decoding=sample, or one",
-        )
+    inference.check_samples(config.num_samples, config.choose.decoding)
     if config.stream and (config.output or config.json):
         other = "output" if config.output else "json"
         raise InputError(
@@ -152,19 +139,15 @@ def _check(config: Config) -> None:
         )
 
 
-def _texts(config: Config, tokenizer, end_id: int | None):
+def _texts(config: Config, end_id: int | None):
     """The model, ready to continue texts."""
-    from roots_tf.generation.texts import Texts
-    from roots_tf.tokenizers.decoding import continuing
-
     settings = _settings(config)
     if config.debug:
         most = min(settings.max_new_tokens, 8)
         least = min(settings.min_new_tokens, most)
         settings = dataclasses.replace(settings, max_new_tokens=most, min_new_tokens=least)
-    model = models.load(config.model, config.precision)
-    pieces = continuing(tokenizer)
-    return Texts(model, tokenizer, pieces, settings, config.batch_size, end_id=end_id)
+    loaded = inference.load(config.model, config.precision)
+    return loaded.texts(settings, config.batch_size, end_id)
 
 
 def _settings(config: Config) -> Settings:
@@ -348,14 +331,9 @@ def _streamed(config: Config, texts, prompt: str, asked: str, sample: int, ids) 
     for piece in texts.stream(asked, config.seed, sample, ids):
         if not isinstance(piece, str):
             print("\n---" if config.num_samples > 1 or config.input else "", flush=True)
-            return _described(piece, prompt)
+            return inference.described(piece, prompt)
         print(_printable(piece), end="", flush=True)
     raise AssertionError("a stream ends with its answer")
-
-
-def _described(answer, prompt: str) -> dict:
-    """An answer as a JSON object; `prompt` is as it was given, without examples."""
-    return dataclasses.asdict(answer) | {"prompt": prompt, "tokens": list(answer.tokens)}
 
 
 def _printable(text: str) -> str:

@@ -238,6 +238,7 @@ def main(config: Config) -> dict:
     config = program.replace(config, **DEBUG) if config.debug else config
     config = program.replace(config, preset=config.model.preset_for(config.objective))
     program.check(config)
+    training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
     phases, output = phases_of(config), Path(config.output)
     folder = next(iter(mixture.folders(phases[0].manifest, phases[0].config.examples).values()))
@@ -278,7 +279,9 @@ def main(config: Config) -> dict:
             run.finish()
             models.save(output / "model", task.model)
         tokenizer.save(output / "model")
-        return report_of(output, phases)
+        report = report_of(output, phases)
+        run.report(report)
+        return report
 
 
 def make_task(config: Config, sizes, tokenizer, computation):

@@ -4,15 +4,22 @@ A program is a module of `pipelines`, which is imported when it is asked for.
 """
 
 import ast
+import dataclasses
 import importlib
 import importlib.util
+import numbers
+import os
 import pkgutil
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from roots_tf import completion, program, spelling, topics
+from roots_tf.storage import paths
+
+_PARTS = str | os.PathLike | int | float  # of a list
 
 
 def programs() -> dict[str, str]:
@@ -41,16 +48,86 @@ def call(name: str, **values):
 
     Args:
         name: of the program.
-        **values: by flag.
+        **values: by flag, as Python has them: lists, paths, whole numbers for `--duration`; None is
+            a flag that is not given.
 
     Raises:
-        FlagError: see `program.make` and `program.check`.
+        FlagError: there is no such program, a value is of another type than the flag, or see
+            `program.make`, `program.check`.
         InputError: a mistake that the program found.
     """
+    if name.replace("-", "_") not in programs():
+        raise program.FlagError("no-such-program", f"found no program {name!r}{_meant(name)}")
     module = load(name)
-    config = program.make(module.Config, **values)
+    known = program.flags_of(module.Config)
+    given = {
+        flag: as_flag(flag, known[flag].hint, value) if flag in known else value
+        for flag, value in values.items()
+        if value is not None
+    }
+    missing = [flag for flag, about in known.items() if about.is_required and flag not in given]
+    if missing and given.keys() <= known.keys():
+        raise program.FlagError("missing-flag", f"found no --{missing[0]}; wanted one")
+    config = program.make(module.Config, **given)
     program.check(config)
     return module.main(config)
+
+
+def _meant(name: str, *further: str) -> str:
+    """The end of the message that there is no such program: the nearest, or all."""
+    names = [*(known.replace("_", "-") for known in programs()), *further]
+    return spelling.suggestion(name, names) or f"; there are: {', '.join(names)}"
+
+
+def as_flag(name: str, hint, value):
+    """A value as Python has it as the flag has it.
+
+    >>> as_flag("duration", str, 500), as_flag("input", tuple[str, ...], [Path("a"), "b"])
+    ('500', ('a', 'b'))
+    >>> as_flag("examples", str, {"zh": "work/zh", "en": "work/en"})
+    'zh=work/zh,en=work/en'
+
+    Args:
+        name: of the flag.
+        hint: its type, as for `flags.flag`.
+        value: that somebody gave.
+
+    Raises:
+        FlagError: the value is of another type.
+    """
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(value, Mapping):  # named sources
+        value = [f"{source}={of_source}" for source, of_source in value.items()]
+        value = value if hint == tuple[str, ...] else ",".join(value)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    wanted = "a text"
+    if hint == tuple[str, ...]:
+        wanted, parts = "a list of texts", value
+        if isinstance(value, str):
+            try:
+                parts = paths.split_list(value)
+            except ValueError as error:
+                raise program.FlagError(
+                    "wrong-value", f"found --{name}={value}: {error}"
+                ) from error
+        if isinstance(parts, Iterable) and all(isinstance(p, _PARTS) for p in parts):
+            return tuple(map(str, parts))
+    elif hint is bool:
+        wanted = "True or False"
+        if isinstance(value, bool):
+            return value
+    elif hint in (int, float):
+        wanted = "a whole number" if hint is int else "a number"
+        if is_number and hint(value) == value:
+            return hint(value)
+    elif isinstance(value, bool):
+        if str(value).lower() in typing.get_args(hint):
+            return str(value).lower()
+    elif is_number and hint is str:
+        return str(value)
+    elif isinstance(value, str) or dataclasses.is_dataclass(value):  # of a `choice`
+        return value
+    raise program.FlagError("wrong-value", f"found --{name}={value!r:.80}; wanted {wanted}")
 
 
 def call_line(name: str, arguments: Sequence[str]):
@@ -82,8 +159,7 @@ def roots() -> None:
             program.leave(stopped, stopped.exit_status)
         program.run(module.main, module.Config)
     else:
-        names = [*(listed.replace("_", "-") for listed in known), *completion.FURTHER]
-        meant = spelling.suggestion(name, names) or f"; there are: {', '.join(names)}"
+        meant = _meant(name, *completion.FURTHER)
         sys.argv[0] = "roots"
         error = program.FlagError("no-such-program", f"found no program {name!r}{meant}")
         program.leave(error, error.exit_status)

@@ -293,24 +293,37 @@ def check(config) -> None:
     """
     values = flat(config)
     for name, about in flags_of(type(config)).items():
-        value = values.get(name, about.default)
-        if about.is_required and value in ("", ()):
-            raise FlagError("missing-flag", f"found --{name}= without a value; wanted one")
-        # An instance that Python gave to a `choice` may be of a class that no flag can name.
-        if value == about.default or about.chooses:
-            continue
-        if about.choices:
-            if value not in about.choices:
-                wanted = ", ".join(about.choices)
-                meant = spelling.suggestion(str(value), about.choices)
-                raise FlagError(
-                    "no-such-choice", f"found --{name}={value}; wanted one of {wanted}{meant}"
-                )
-        elif about.hint in (int, float) and not about.bounds.hold(value):
+        check_value(name, about, values.get(name, about.default))
+
+
+def check_value(name: str, about: Flag, value) -> None:
+    """Refuses a value that one flag cannot have.
+
+    Args:
+        name: of the flag.
+        about: the flag.
+        value: of its type.
+
+    Raises:
+        FlagError: see `check`.
+    """
+    if about.is_required and value in ("", ()):
+        raise FlagError("missing-flag", f"found --{name}= without a value; wanted one")
+    # An instance that Python gave to a `choice` may be of a class that no flag can name.
+    if value == about.default or about.chooses:
+        return
+    if about.choices:
+        if value not in about.choices:
+            wanted = ", ".join(about.choices)
+            meant = spelling.suggestion(str(value), about.choices)
             raise FlagError(
-                "number-out-of-range",
-                f"found --{name}={value}; wanted a number {about.bounds}".rstrip(),
+                "no-such-choice", f"found --{name}={value}; wanted one of {wanted}{meant}"
             )
+    elif about.hint in (int, float) and not about.bounds.hold(value):
+        raise FlagError(
+            "number-out-of-range",
+            f"found --{name}={value}; wanted a number {about.bounds}".rstrip(),
+        )
 
 
 def from_text(config, texts: Mapping[str, str]):

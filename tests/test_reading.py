@@ -91,13 +91,18 @@ def is_inherited(method: str, bases: list[str]) -> bool:
     return any(method in methods or is_inherited(method, more) for more, methods in known)
 
 
+def is_overload(function: Function) -> bool:
+    """Whether type checkers alone read it; what it overloads has the docstring."""
+    return any(ast.unparse(d) in ("overload", "typing.overload") for d in function.decorator_list)
+
+
 def missing_names(tree: ast.Module) -> dict[str, list[str]]:
     """Parameters that no docstring names, by public function or method."""
     missing = {}
     for node in tree.body:
         if getattr(node, "name", "_").startswith("_"):
             continue
-        if isinstance(node, Function):
+        if isinstance(node, Function) and not is_overload(node):
             missing[node.name] = unnamed(node, ast.get_docstring(node) or "")
         if isinstance(node, ast.ClassDef):
             bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]

@@ -7,7 +7,8 @@ from roots_tf import models
 from roots_tf.models import pooling
 from roots_tf.tasks import graph_rows
 from roots_tf.tasks.served_graph import ServedGraph, concrete
-from roots_tf.tokenizers import Tokenizer, packing
+from roots_tf.tokenizers import Tokenizer
+from roots_tf.tokenizers.packing import features_of
 
 _USUAL = models.EmbeddingSettings()
 MASKS_AT_ONCE = 256  # rows of the vocabulary in memory
@@ -110,18 +111,3 @@ def embeddings(served: Embedding, texts: dict[str, list]) -> list[dict]:
         vectors = served.of_rows(features)["embedding"]
         answers.append({"embedding": vectors[0].numpy().tolist()})
     return answers
-
-
-def features_of(text: str, tokenizer: Tokenizer, length: int) -> dict[str, tf.Tensor]:
-    """Features [1, L] of one text, by the tokenizer that training uses.
-
-    Args:
-        text: any.
-        tokenizer: the model's.
-        length: tokens that the text is cut off at, special tokens among them.
-    """
-    ids, row_splits = tokenizer.encode([text])
-    ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
-    features = packing.pack(ragged, None, length, tokenizer)  # padded to `length`
-    used = tf.math.count_nonzero(features["padding_mask"])
-    return {name: feature[:, :used] for name, feature in features.items()}

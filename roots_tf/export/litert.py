@@ -25,11 +25,11 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models, tasks, tokenizers
-from roots_tf.export.embedding import features_of
 from roots_tf.export.new_folder import new_folder
 from roots_tf.models import pooling
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
+from roots_tf.tokenizers.packing import features_of
 
 Quantize = Literal["none", "float16", "int8"]
 _USUAL = models.EmbeddingSettings()

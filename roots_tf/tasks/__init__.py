@@ -61,6 +61,7 @@ __getattr__ = lazy.attributes(
         "FineTuning": "finetuning",
         "KindTask": "finetuning",
         "Parts": "distillation",
+        "Predictor": "prediction",
         "Texts": "texts",
         "answer": "prediction",
         "copy_weights": "distillation",

@@ -10,6 +10,49 @@ from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tokenizers import Tokenizer
 
 
+class Predictor:
+    """A model that is asked several times: what was compiled for one question serves the next.
+
+    Args:
+        kind: of task.
+        model: as `kind.make_model` gives it.
+    """
+
+    def __init__(self, kind: FineTuning, model: keras.Model):
+        self._kind, self._model, self._compiled = kind, model, {}
+
+    def __call__(self, rows: TokenRows, batch_size: int, pad_id: int) -> dict[str, list]:
+        """Outputs of every example; arguments and value as for `predict`."""
+        batcher, kind = RowBatcher(rows, pad_id), self._kind
+        outputs: dict[str, list] = {}
+        total = len(rows) // rows.group
+        batches = batches_by_length(rows, batch_size)
+        for examples in progress.track(batches, "predict", total, "examples", len):
+            features = batcher(tf.constant(examples))
+            for name, values in self._run(features).items():
+                ordered = outputs.setdefault(name, [None] * total)
+                for example, value in zip(examples, values.numpy(), strict=True):
+                    ordered[example] = value[: rows.lengths[example]] if kind.by_token else value
+        return outputs
+
+    def _run(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Outputs of a batch, by a function that is compiled once for all its sizes."""
+        tokens = features["token_ids"].shape[1:]
+        shapes = {name: _any_size(tensor.shape, tokens) for name, tensor in features.items()}
+        if (key := tuple(sorted(shapes.items()))) not in self._compiled:
+            specs = {n: tf.TensorSpec(shape, features[n].dtype) for n, shape in shapes.items()}
+            self._compiled[key] = tf.function(
+                lambda batch: self._kind.outputs(self._model, batch), input_signature=[specs]
+            )
+        return self._compiled[key](features)
+
+
+def _any_size(shape: tf.TensorShape, tokens: tf.TensorShape) -> tuple[int | None, ...]:
+    """The shape of a feature for batches of any number and length; groups keep their size."""
+    rest = list(shape[1:])
+    return (None, *rest[:-1], None) if shape[1:] == tokens else (None, *rest)
+
+
 def predict(
     kind: FineTuning, model: keras.Model, rows: TokenRows, batch_size: int, pad_id: int
 ) -> dict[str, list[np.ndarray]]:
@@ -22,21 +65,7 @@ def predict(
         batch_size: examples computed at once, those of similar length together.
         pad_id: id that stands on padding.
     """
-    batcher = RowBatcher(rows, pad_id)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
-    def run(examples):
-        return kind.outputs(model, batcher(examples))
-
-    outputs: dict[str, list] = {}
-    total = len(rows) // rows.group
-    batches = batches_by_length(rows, batch_size)
-    for examples in progress.track(batches, "predict", total, "examples", len):
-        for name, values in run(tf.constant(examples)).items():
-            ordered = outputs.setdefault(name, [None] * total)
-            for example, value in zip(examples, values.numpy(), strict=True):
-                ordered[example] = value[: rows.lengths[example]] if kind.by_token else value
-    return outputs
+    return Predictor(kind, model)(rows, batch_size, pad_id)
 
 
 def answer(
@@ -47,6 +76,7 @@ def answer(
     *,
     batch_size: int,
     labelled: bool = False,
+    predictor: Predictor | None = None,
 ) -> list[dict]:
     """A model's predictions for examples, one JSON object an example.
 
@@ -57,10 +87,12 @@ def answer(
         examples: as `kind.read` gives them.
         batch_size: examples computed at once.
         labelled: whether the examples' own answers are checked.
+        predictor: of the kind and the model, where there is one already.
 
     Raises:
         InputError: an answer is none that the training file had; names the line.
     """
     rows = kind.rows(examples, tokenizer, labelled)
-    outputs = predict(kind, model, rows, batch_size, tokenizer.pad_id)
+    predictor = predictor or Predictor(kind, model)
+    outputs = predictor(rows, batch_size, tokenizer.pad_id)
     return kind.predictions(examples, rows, outputs)

@@ -100,3 +100,18 @@ def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
     lengths = tf.minimum(lengths, row_splits[1:] - row_splits[:-1])
     splits = tf.concat([[0], tf.cumsum(tf.cast(lengths, tf.int64))], 0)
     return tf.RaggedTensor.from_row_splits(kept, splits, validate=False)
+
+
+def features_of(text: str, tokenizer, length: int) -> dict[str, tf.Tensor]:
+    """Features [1, L] of one text, by the tokenizer that training uses.
+
+    Args:
+        text: any.
+        tokenizer: the model's.
+        length: tokens that the text is cut off at, special tokens among them.
+    """
+    ids, row_splits = tokenizer.encode([text])
+    ragged = tf.RaggedTensor.from_row_splits(ids, row_splits)
+    features = pack(ragged, None, length, tokenizer)  # padded to `length`
+    used = tf.math.count_nonzero(features["padding_mask"])
+    return {name: feature[:, :used] for name, feature in features.items()}

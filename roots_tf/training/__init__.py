@@ -15,6 +15,7 @@ __getattr__ = lazy.attributes(
         "Stage": "loop",
         "Work": "reporting",
         "check_reach": "durations",
+        "check_trackers": "trackers",
         "chiefs": "strategies",
         "claim_of": "phases",
         "keep_freed_memory": "memory",

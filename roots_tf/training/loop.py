@@ -2,6 +2,7 @@
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -142,9 +143,10 @@ class _Signals:
         def remember(number, _):
             self.received = number
 
+        in_main = threading.current_thread() is threading.main_thread()  # Python's signals are its
         self._before = {
             number: signal.signal(number, remember)
-            for number in (signal.SIGINT, *program.SIGNALS)
+            for number in (signal.SIGINT, *program.SIGNALS) * in_main
             if number in (signal.SIGINT, signal.SIGTERM)
             or signal.getsignal(number) is not signal.SIG_IGN
         }

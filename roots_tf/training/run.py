@@ -26,7 +26,7 @@ from absl import logging
 
 from roots_tf.storage import checked_json, claims
 from roots_tf.storage.files import InputError
-from roots_tf.training import automatic, loop, optimizers, schedules, strategies
+from roots_tf.training import automatic, loop, optimizers, schedules, strategies, trackers
 from roots_tf.training.automatic import Computation
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
@@ -212,7 +212,8 @@ class Run:
             self._checkpoints.sweep(start)
             notes = self._checkpoints.notes(start)
             rows = notes.rows if notes else None
-            self._summaries = Summaries(self._folder, start, self.task.scalars, rows)
+            report_to = self._settings.cadence.report_to
+            self._summaries = Summaries(self._folder, start, self.task.scalars, rows, report_to)
         return start
 
     @property
@@ -273,8 +274,28 @@ class Run:
             texts=self._judged(stage.texts),
         )
         agree = strategies.make_agree(tf.distribute.get_strategy())
-        with strategies.lost_workers_named():
+        with strategies.lost_workers_named(), self._end_told():
             loop.train(train_step, self.step, stage, cadence, record, agree)
+
+    @contextlib.contextmanager
+    def _end_told(self):
+        """Context that tells trackers of an end before the end."""
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, loop.StoppedError | KeyboardInterrupt)
+            self.report({}, "stopped" if stopped else "failed")
+            raise
+
+    def report(self, report: dict, end: trackers.End = "finished") -> None:
+        """Tells trackers the last scores, and that the run is over.
+
+        Args:
+            report: JSON values.
+            end: why it is over.
+        """
+        if self._summaries:
+            self._summaries.trackers.finish(report, end)
 
     def finish(self) -> None:
         """Leaves the model with the weights that it is judged by and saved with, for good.

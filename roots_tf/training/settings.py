@@ -154,6 +154,11 @@ class Cadence:
     histogram_every: int = program.flag(
         0, help="updates between histograms of weights; 0: never", **program.STEPS
     )
+    report_to: tuple[str, ...] = program.flag(
+        (),
+        help="trackers that get the same scalars: wandb, mlflow (`pip install 'roots-tf[wandb]'`); "
+        "none: nothing is sent",
+    )
     profile: tuple[str, ...] = program.flag(
         (), help="two steps, such as 100,110, between which TensorFlow's profiler records"
     )

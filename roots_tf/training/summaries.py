@@ -47,6 +47,7 @@ from tensorboard.util import tensor_util
 from roots_tf.losses import Scalar
 from roots_tf.training import step as steps
 from roots_tf.training.metrics_file import MetricsFile, Rows, read_metrics
+from roots_tf.training.trackers import Trackers
 
 # What the same run gives differently each time.
 MEMORY = frozenset({
@@ -66,6 +67,7 @@ class Summaries:
             that nobody declared, such as a score of fine-tuning, stands under "score".
         rows: what `metrics.jsonl` held at this step, where that is known; if it is damaged, a line
             of the log says so.
+        report_to: trackers that get the scalars too, see `trackers`.
     """
 
     def __init__(
@@ -74,13 +76,16 @@ class Summaries:
         step: int,
         declared: Sequence[Scalar] = (),
         rows: Rows | None = None,
+        report_to: Sequence[str] = (),
     ):
         self._sections = {scalar.name: scalar.section for scalar in (*steps.SCALARS, *declared)}
         self._sections |= {name: "speed" for name in TIMED} | {name: "memory" for name in MEMORY}
         self.logs = Path(folder, "logs")
         self._folder, self._step = Path(folder), step
         self._writers: dict[str, EventFileWriter] = {}
+        told = read_metrics(folder) if report_to else []
         self._file = MetricsFile(folder, step, rows)
+        self.trackers = Trackers(report_to, folder, told, read_metrics(folder) if report_to else [])
         for group in {path.parent.name for path in self.logs.glob("*/events.out.tfevents.*")}:
             self._writer(group)
 
@@ -110,6 +115,7 @@ class Summaries:
         # JSON has no NaN: a scalar that is none, of a run that fails, stands in TensorBoard alone.
         known = {name: value for name, value in scalars.items() if math.isfinite(value)}
         self._file.append({"group": group, "step": step} | known)
+        self.trackers.write(group, step, known)
 
     def write_texts(self, group: str, step: int, texts: dict[str, str]) -> None:
         """Writes Markdown `texts` by name, for TensorBoard only; the rest as for `write`."""

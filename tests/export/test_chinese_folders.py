@@ -8,8 +8,8 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from pipelines import export, fill_mask
-from roots_tf import models, tokenizers
+from pipelines import export
+from roots_tf import inference, models, tokenizers
 from roots_tf.storage.files import InputError
 from tests.export import bert_tensorflow1
 from tests.export.conftest import SIZES, features_of, random_features
@@ -148,7 +148,7 @@ def test_hidden_states_and_answers_are_those_of_transformers(tmp_path, name):
     for row, text in enumerate(texts):
         place = inputs["input_ids"][row].tolist().index(words.mask_token_id)
         best = found.logits[row, place].argsort(descending=True)[:5].tolist()
-        [answers] = fill_mask.fill(text, ours, tokenizer, 5)["masks"]
+        [answers] = inference.fill(text, ours, tokenizer, 5)["masks"]
         assert [answer["piece"] for answer in answers] == [VOCABULARY[i] for i in best]
 
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import export, fill_mask
-from roots_tf import models, tasks
+from pipelines import export
+from roots_tf import inference, models, tasks
 from roots_tf.export import embedding, saved_model
 from roots_tf.serving import allowed_ops
 from roots_tf.tokenizers import tokenizer as tokenizers
@@ -331,7 +331,7 @@ def test_masks_are_filled_as_fill_mask_does():
     assert pieces.shape == (3, 2, 5)
     assert (pieces[1] == b"").all() and (chances[1] == 0).all()
     for row, text in ((0, sent[0]), (2, sent[2])):
-        wanted = fill_mask.fill(text, model, tokenizer(), 5)["masks"]
+        wanted = inference.fill(text, model, tokenizer(), 5)["masks"]
         for place, best in enumerate(wanted):
             assert [piece.decode() for piece in pieces[row, place]] == [b["piece"] for b in best]
             np.testing.assert_allclose(chances[row, place], [b["probability"] for b in best], 1e-4)

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "program": {"flags", "storage"},
     "commands": {"program"},
     "stages": {"storage"},
-    "corpus": {"features", "lazy", "memory", "stages", "storage", "words"},
+    "pages": set(),
+    "corpus": {"features", "lazy", "memory", "pages", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},
@@ -27,9 +28,14 @@ MAY_IMPORT = {
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
     "diagnosis": {"storage"},
+    "reports": ROOM_BASE
+    | {"commands", "diagnosis", "examples", "metrics", "models", "pages", "tokenizers", "training"},
     "serving": {"stops", "storage"},
 }
-WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *ROOM_BASE - {"losses", "seeds"}}
+WITHOUT_TENSORFLOW = {
+    *("corpus", "diagnosis", "metrics", "pages", "reports"),
+    *ROOM_BASE - {"losses", "seeds"},
+}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -49,11 +49,10 @@ def main(config: Config) -> dict:
     elif output:
         files.write_text(output, comparison.render(runs))
     if config.json:
-        print(json.dumps(compared, indent=2, ensure_ascii=False, allow_nan=False))
+        shown = json.dumps(compared, indent=2, ensure_ascii=False, allow_nan=False)
     else:
-        print(comparison.printed(compared))
-        if output:
-            print(f"\nthe page is {output}")
+        shown = comparison.printed(compared) + (f"\n\nthe page is {output}" if output else "")
+    print(shown.encode("utf-8", "backslashreplace").decode())  # a path may be no UTF-8
     return compared
 
 

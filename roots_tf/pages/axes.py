@@ -14,13 +14,11 @@ def drawable(value) -> float | None:
     >>> [drawable(value) for value in (1, 2.5, float("nan"), None, "3", 10**400)]
     [1.0, 2.5, None, None, None, None]
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is int:
+        value = float(value) if -LARGEST < value < LARGEST else math.inf
+    if type(value) is not float:
         return None
-    try:
-        value = float(value)
-    except OverflowError:
-        return None
-    return value if abs(value) <= LARGEST else None  # false of NaN
+    return value if -LARGEST <= value <= LARGEST else None  # false of NaN
 
 
 class Axis(NamedTuple):
@@ -61,10 +59,11 @@ def axis(values: Iterable[float], room: float = 0.0, may_be_log: bool = False) -
     """
     values = list(values) or [0.0, 1.0]
     low, high = min(values), max(values)
-    if may_be_log and low > 1e-300 and high / _LOG_FROM > low:
-        factor = (high / low) ** room
-        low, high = low / factor, min(high * factor, LARGEST)
-        return Axis(low, high, True, _log_ticks(low, high))
+    if may_be_log and low > 1e-200 and high / _LOG_FROM > low:
+        least, most = math.log10(low), math.log10(high)
+        beyond = (most - least) * room
+        low, high = 10 ** (least - beyond), max(10 ** min(most + beyond, 300.0), high)
+        return Axis(min(low, min(values)), high, True, _log_ticks(low, high))
     least = max(abs(low), abs(high)) * 1e-6
     if high - low <= least:  # one value, or noise of its last digits
         half = max(abs(high) * 0.05, 1e-9)

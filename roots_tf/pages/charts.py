@@ -91,12 +91,7 @@ def chart(
     notes = []
     if len(curves) > MOST_CURVES:
         notes.append(f"The first {MOST_CURVES} of {len(curves)} curves are drawn.")
-    curves = [
-        curve._replace(
-            points=[(x, drawable(y)) for x, y in curve.points if drawable(x) is not None]
-        )
-        for curve in curves[:MOST_CURVES]
-    ]
+    curves = [curve._replace(points=_drawable(curve.points)) for curve in curves[:MOST_CURVES]]
     notes += _notes(curves)
     curves = [
         curve._replace(
@@ -121,6 +116,11 @@ def chart(
     said = "".join(f'<p class="soft">{text(note)}</p>' for note in notes)
     drawing = _svg(title, curves, rules, (across, up), (x_name, y_name), diagonal)
     return f'<figure class="chart">{heading}{_legend(curves, rules)}{drawing}{said}</figure>'
+
+
+def _drawable(points: Sequence[tuple]) -> list[tuple[float, float | None]]:
+    """The points that stand somewhere, with None for a y that is no number to be drawn."""
+    return [(at, drawable(y)) for x, y in points if (at := drawable(x)) is not None]
 
 
 def _notes(curves: Sequence[Curve]) -> list[str]:

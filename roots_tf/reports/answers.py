@@ -131,7 +131,7 @@ def read(path: str | Path, language: str = "en") -> Answers:
     with Path(path).open(encoding="utf-8", errors="replace") as lines:
         for line in itertools.islice(lines, MOST_ROWS):
             try:
-                answers.add(json.loads(line))
+                answers.add(dict(json.loads(line)))
             except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
                 answers.damaged += 1
         answers.is_cut = bool(next(lines, ""))

@@ -58,7 +58,7 @@ def _numbers(run: RunFolder) -> dict[str, float]:
     """Scores of a run, then what it took."""
     every = histories(run).values()
     took = (
-        float(run.step),
+        drawable(run.step) or 0.0,
         sum(history.total("tokens") for history in every),
         sum(history.total("time") for history in every),
     )

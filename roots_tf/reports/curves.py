@@ -16,7 +16,7 @@ from roots_tf.reports.run_folder import RunFolder
 
 AXES = {"step": "step", "tokens": "tokens, padding among them", "time": "hours of training"}
 TRAIN = "train"
-Points = list[tuple[float, float | None]]
+Points = list[tuple[float, object]]  # what is no number to be drawn is a gap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class History:
 
     def groups(self) -> list[str]:
         """Groups of rows, such as "train", "held_out"."""
-        return list(dict.fromkeys(row["group"] for row in self.rows))
+        return list(self._by_group)
 
     def points(self, group: str, name: str, axis: str = "step") -> Points:
         """A scalar from the first row that has it on; None where a row lacks it.
@@ -55,9 +55,11 @@ class History:
             name: of the scalar.
             axis: of `AXES`.
         """
-        rows = [row for row in self.rows if row["group"] == group]
+        rows = self._by_group.get(group, [])
         first = next((place for place, row in enumerate(rows) if name in row), len(rows))
-        return [(self.at(row["step"], axis), drawable(row.get(name))) for row in rows[first:]]
+        if axis == "step":
+            return [(row["step"], row.get(name)) for row in rows[first:]]
+        return [(self.at(row["step"], axis), row.get(name)) for row in rows[first:]]
 
     def sources(self, name: str) -> list[str]:
         """Sources of a mixture that a held-out scalar is told of apart."""
@@ -84,6 +86,14 @@ class History:
         return self.at(max((row["step"] for row in self.rows), default=0), axis)
 
     @functools.cached_property
+    def _by_group(self) -> dict[str, list[dict]]:
+        """Rows of each group, in the order in which the groups came."""
+        rows: dict[str, list[dict]] = {}
+        for row in self.rows:
+            rows.setdefault(row["group"], []).append(row)
+        return rows
+
+    @functools.cached_property
     def _clock(self) -> tuple[list[int], list[float], list[float]]:
         """Steps of the rows of training, and the tokens and hours up to each."""
         return _clock(self.rows, self.batches)
@@ -99,11 +109,12 @@ def _clock(rows, batches) -> tuple[list[int], list[float], list[float]]:
         _, batch, length = max(
             (phase for phase in batches if phase[0] < row["step"]), default=(0, 0, 0)
         )
-        an_example = rate / examples if examples > 0 else length
-        done = (row["step"] - steps[-1]) * batch * an_example
+        an_example = drawable(rate / examples) if examples > 0 else length
+        done = drawable((row["step"] - steps[-1]) * batch * (an_example or length)) or 0.0
+        took = drawable(done / rate / 3600) if rate > 0 else 0.0
         steps.append(row["step"])
-        tokens.append(tokens[-1] + done)
-        hours.append(hours[-1] + (done / rate / 3600 if rate > 0 else 0.0))
+        tokens.append(drawable(tokens[-1] + done) or 0.0)
+        hours.append(drawable(hours[-1] + (took or 0.0)) or 0.0)
     return steps, tokens, hours
 
 

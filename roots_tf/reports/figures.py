@@ -86,9 +86,16 @@ def _curves(
             points = history.points(HELD_OUT, f"held_out/{source}/{name}")
             curves.append(Curve(f"{held_out}, {source}", points, 2 + number))
     return [
-        curve._replace(points=[(x, y if y is None else y * factor) for x, y in curve.points])
+        curve._replace(points=[(x, _times(y, factor)) for x, y in curve.points])
+        if factor != 1
+        else curve
         for curve in curves
     ]
+
+
+def _times(value, factor: float) -> float | None:
+    value = drawable(value)
+    return None if value is None else value * factor
 
 
 def _held_out(run: RunFolder) -> str:
@@ -128,11 +135,12 @@ def key_numbers(run: RunFolder, found: Mapping[str, History]) -> list[tuple[str,
     rates = [
         rate
         for history in found.values()
-        for _, rate in history.points(TRAIN, "tokens_per_second")
-        if rate is not None
+        for _, value in history.points(TRAIN, "tokens_per_second")
+        if (rate := drawable(value)) is not None
     ]
     late = rates[len(rates) // 2 :]
-    numbers = [("updates", run.step, "")] if run.step and run.program != "finetune" else []
+    step = drawable(run.step)
+    numbers = [("updates", step, "")] if step and run.program != "finetune" else []
     numbers += [("tokens seen, padding among them", *_scaled(tokens))] if tokens else []
     numbers += [("of training", *_duration(hours))] if hours else []
     numbers += [("late speed", round(statistics.median(late)), "tokens/s")] if late else []

@@ -146,8 +146,8 @@ def defaults_of(name: str) -> dict:
 
 def flags(run: RunFolder) -> str:
     """The flags of a run, those that are not as by default first."""
-    differing, usual = differing_flags(run, defaults_of(run.program))
     defaults = defaults_of(run.program)
+    differing, usual = differing_flags(run, defaults)
     rows = [
         (Cell(f'<td class="flag">--{text(name)}</td>'), flag_cell(value),
          flag_cell(default) if name in defaults else "")

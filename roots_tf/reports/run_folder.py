@@ -13,6 +13,38 @@ _OWN = ("roots_tf", "program", "inputs", "changes")  # keys of config.json besid
 
 
 @dataclasses.dataclass(frozen=True)
+class _Seed:
+    """What `report.json` of `finetune` says of a seed: scores by name, and those of classes."""
+
+    seed: int
+    dev: dict[str, object]
+    test: dict[str, object] | None = None
+    degenerate: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _FineTuned:
+    """What is read of the `report.json` of `finetune`; medians and ranges stand beside it."""
+
+    seeds: tuple[_Seed, ...]
+    task: str = ""
+    score: str = ""  # the first of the scores, in versions that did not write it
+    best_seed: int = -1
+    conditions: dict[str, dict[str, object]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Distilled:
+    """What is read of the `report.json` of `distill`."""
+
+    teacher: dict[str, object]
+    student: dict[str, object]
+    task: str | None = None
+    dev: dict[str, dict[str, object]] = dataclasses.field(default_factory=dict)
+    agreement: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class RunFolder:
     """A run, also one that is under way or was killed.
 
@@ -55,12 +87,15 @@ class RunFolder:
                 f"found what {program or 'another program'} has written in {folder}; wanted the "
                 f"folder of a run of {', '.join(PROGRAMS)}"
             )
-        plan, report = (
-            schema.check(files.read_json(folder / name), dict[str, object], str(folder / name))
-            if (folder / name).exists()
-            else None
-            for name in ("plan.json", "report.json")
-        )
+        shapes = {
+            "pretrain": training.Report,
+            "finetune": _FineTuned,
+            "distill": _Distilled,
+        }
+        report = _read(folder / "report.json", shapes[program])
+        plan = _read(folder / training.PLAN, dict[str, object])
+        if program == "pretrain" and plan and "last_steps" in plan:
+            _read(folder / training.PLAN, training.Phases)
         flags = {name: value for name, value in config.items() if name not in _OWN}
         inputs = config.get("inputs") if isinstance(config.get("inputs"), dict) else {}
         version = str(config.get("roots_tf", ""))
@@ -81,14 +116,13 @@ class RunFolder:
     @property
     def phases(self) -> list[dict]:
         """Flags of each phase of pretraining; [] of other programs."""
-        phases = self.plan.get("phases") or []
-        return [phase for phase in phases if isinstance(phase, dict)]
+        return (self.plan.get("phases") or []) if self.program == "pretrain" else []
 
     @property
     def last_step(self) -> int | None:
         """Where pretraining is to end; None where no plan tells."""
-        steps = self.plan.get("last_steps") or [None]
-        return steps[-1] if isinstance(steps[-1], int) else None
+        steps = (self.plan.get("last_steps") or []) if self.program == "pretrain" else []
+        return steps[-1] if steps else None
 
     @property
     def step(self) -> int:
@@ -106,6 +140,19 @@ class RunFolder:
         if self.program == "distill":
             return str((self.report or {}).get("task") or "vectors of texts")
         return str(self.flags.get("objective" if self.program == "pretrain" else "task") or "")
+
+
+def _read(path: Path, shape: type) -> dict | None:
+    """The JSON object in a file, which is of the shape; None where there is no file.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not path.exists():
+        return None
+    content = schema.check(files.read_json(path), dict[str, object], str(path))
+    schema.check(content, shape, str(path), others_may_stand=True)
+    return content
 
 
 def _program_of(config: dict) -> str:

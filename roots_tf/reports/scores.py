@@ -65,13 +65,8 @@ def key_numbers(run: RunFolder) -> Iterator[tuple[str, float, str]]:
 
 def score_of(report: dict) -> str:
     """The score that decides between seeds; of older reports the first one."""
-    first = next(iter(_seeds(report)), {}).get("dev") or {"": 0}
-    return str(report.get("score") or next(iter(first)))
-
-
-def _seeds(report: dict) -> list[dict]:
-    seeds = report.get("seeds") or []
-    return [seed for seed in seeds if isinstance(seed, dict) and isinstance(seed.get("dev"), dict)]
+    first = next((seed["dev"] for seed in report["seeds"]), {})
+    return report.get("score") or next(iter(first), "")
 
 
 def section(run: RunFolder) -> str:
@@ -94,9 +89,9 @@ def _over_seeds(report: dict) -> str:
             rows.append((f"{split} {score}", value, *map(drawable, span), trivial))
     parts = [table(("", "median", "lowest", "highest", "trivial"), rows)] if rows else []
     for split, about in (report.get("conditions") or {}).items():
-        for name, value in about.items() if isinstance(about, dict) else ():
+        for name, value in about.items():
             parts.append(f"<p class=soft>{text(f'{split}: {name} {value}'.replace('_', ' '))}</p>")
-    seeds = _seeds(report)
+    seeds = report["seeds"]
     if failed := ", ".join(str(seed.get("seed")) for seed in seeds if seed.get("degenerate")):
         parts.append(
             f"<p class=notice>No better on dev than a trivial answer: seed {text(failed)}. Train "
@@ -114,7 +109,7 @@ def _over_seeds(report: dict) -> str:
 
 def best_seed(report: dict) -> dict | None:
     """Scores of the seed whose model was kept; None where no seed has any."""
-    seeds, score = _seeds(report), score_of(report)
+    seeds, score = report["seeds"], score_of(report)
     named = [seed for seed in seeds if seed.get("seed") == report.get("best_seed", -1)]
     values = [drawable(seed["dev"].get(score)) for seed in seeds]
     known = [(value, -place) for place, value in enumerate(values) if value is not None]
@@ -160,9 +155,7 @@ def _of_student(report: dict) -> str:
     of_student = dev.get("student") or {}
     for name, value in of_student.items():
         if not isinstance(value, dict):
-            values = [
-                (dev.get(whose) or {}).get(name) for whose in ("teacher", "student", "baseline")
-            ]
+            values = [dev.get(whose, {}).get(name) for whose in ("teacher", "student", "baseline")]
             rows.append((f"dev {name}", *map(drawable, values)))
     if (agreement := drawable(report.get("agreement"))) is not None:
         rows.append(("dev answers alike", None, agreement, None))
@@ -181,7 +174,7 @@ def answers_of(run: RunFolder) -> str:
         return ""
     about = ((run.report or {}).get("conditions") or {}).get("dev") or {}
     languages = str(about.get("metric_language") or "en").split(", ")
-    best = best_seed(run.report or {})
+    best = best_seed(run.report) if run.report else None
     of = (
         f"<p class=soft>By the model that was kept, of seed {best.get('seed')}.</p>" if best else ""
     )

@@ -12,6 +12,7 @@ from roots_tf import models, program, tasks, tokenizers
 from roots_tf.storage import claims
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
+from tests.pages.parsed import Page
 from tests.tasks.test_finetuning import OF_ENCODERS, write
 
 FAST = ("tagging", "similarity")  # their shapes compile fast
@@ -115,6 +116,7 @@ def test_a_student_of_real_texts_answers_as_its_teacher(work, topics, tmp_path, 
     (tmp_path / "run" / "report.json").unlink()
     shutil.rmtree(model)
     assert distill.main(config(tmp_path, num_epochs=6.0, **settings)) == report
+    assert "dev answers alike" in Page((tmp_path / "run" / "report.html").read_text("utf-8")).text
     assert Path(model, "model.safetensors").read_bytes() == weights
     metrics = (tmp_path / "run" / "metrics.jsonl").read_text()
     steps = [json.loads(line)["step"] for line in metrics.splitlines()]

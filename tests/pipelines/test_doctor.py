@@ -12,6 +12,7 @@ from roots_tf import training
 from roots_tf.reports import run_record
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
+from tests.pages.parsed import Page
 
 
 @pytest.fixture
@@ -21,6 +22,12 @@ def model_dir(work, tmp_path) -> Path:
 
 def names(found: list[dict]) -> list[str]:
     return [finding["name"] for finding in found]
+
+
+def test_a_run_leaves_a_page_with_its_findings_and_samples(work):
+    page = Page(Path(work.pretrained, "report.html").read_text("utf-8"))
+    assert "notice: few steps" in page.text and "✓ stands where" in page.text
+    assert "Loss: masked_lm" in page.text and "[MASK]" in page.text
 
 
 def test_a_short_run_is_called_short(model_dir, capsys):

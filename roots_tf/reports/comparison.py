@@ -233,7 +233,7 @@ def _flag_table(differing: dict[str, list], names: list[str]) -> str:
     if not differing:
         return "<p>None: the runs have the same flags.</p>"
     rows = [
-        (Cell(f'<td class="flag">{text(flag)}</td>'), *map(parts.flag_cell, values))
+        (Cell(f'<td class="flag unbroken">{text(flag)}</td>'), *map(parts.flag_cell, values))
         for flag, values in differing.items()
     ]
     return table(("flag", *names), rows)

@@ -107,7 +107,8 @@ def _loss(run: RunFolder, found, name: str) -> str:
     entropy = drawable((run.report or {}).get("unigram_entropy")) if name in UNIGRAM else None
     rules = [Rule("guessing by frequency", entropy)] if entropy is not None else []
     title = f"Loss: {name.removesuffix('_loss')}"
-    unit = "" if run.subject in ("regression", "similarity") else "nats"
+    is_likelihood = run.program != "distill" and run.subject not in ("regression", "similarity")
+    unit = "nats" if is_likelihood else ""
     return chart(title, _curves(found, name, _held_out(run)), "step", unit, rules)
 
 

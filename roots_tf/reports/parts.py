@@ -149,13 +149,13 @@ def flags(run: RunFolder) -> str:
     defaults = defaults_of(run.program)
     differing, usual = differing_flags(run, defaults)
     rows = [
-        (Cell(f'<td class="flag">--{text(name)}</td>'), flag_cell(value),
+        (Cell(f'<td class="flag unbroken">--{text(name)}</td>'), flag_cell(value),
          flag_cell(default) if name in defaults else "")
         for name, value, default in differing
     ]  # fmt: skip
     shown = table(("flag", "value", "default"), rows)
     others = [
-        (Cell(f'<td class="flag">--{text(name)}</td>'), flag_cell(value))
+        (Cell(f'<td class="flag unbroken">--{text(name)}</td>'), flag_cell(value))
         for name, value, _ in usual
     ]
     if others:
@@ -173,7 +173,7 @@ def _changes(run: RunFolder) -> str:
         rows = [
             (
                 str(change["time"]),
-                Cell(f'<td class="flag">--{text(name)}</td>'),
+                Cell(f'<td class="flag unbroken">--{text(name)}</td>'),
                 *map(flag_cell, both),
             )
             for change in changes

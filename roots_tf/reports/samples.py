@@ -87,10 +87,9 @@ def shown(sample: Sample, most: int = 6) -> str:
 
     def close() -> None:
         if guesses:
-            words = _MASK.sub(r"<mark>\1</mark>", text("\n".join(row).strip()))
-            articles.append(
-                f'<article><div class="text" dir="auto">{words}</div>{_table(guesses)}</article>'
-            )
+            words = _MASK.sub(r"<mark>\1</mark>", text(" ".join(row).strip()))
+            shown_row = f'<div class="text whole" dir="auto">{words}</div>'
+            articles.append(f"<article>{shown_row}{_table(guesses)}</article>")
             row.clear()
             guesses.clear()
 
@@ -102,7 +101,7 @@ def shown(sample: Sample, most: int = 6) -> str:
             row.append(line)
     close()
     if row or not articles:
-        articles.append(f'<div class="text" dir="auto">{text(sample.text)}</div>')
+        articles.append(f'<div class="text whole" dir="auto">{text(sample.text)}</div>')
     return "".join(articles[:most])
 
 

@@ -23,7 +23,7 @@ class Config:
     """Flags of `compare`."""
 
     runs: tuple[str, ...] = program.flag(
-        help="folders that pretrain, finetune or distill wrote, commas between them",
+        help="folders that pretrain, finetune or distill wrote, commas between them; or a pattern",
         role="input",
     )
     output: str = program.flag(
@@ -44,7 +44,7 @@ def main(config: Config) -> dict:
     compared = comparison.finite(comparison.compare(runs))
     output = config.output
     if len(runs) == 1:
-        output = output or str(Path(config.runs[0], run_page.NAME))
+        output = output or str(Path(runs[0].path, run_page.NAME))
         files.write_text(output, run_page.render(runs[0]))
     elif output:
         files.write_text(output, comparison.render(runs))

@@ -1,5 +1,6 @@
 """Runs side by side: curves over one another, last numbers with differences, flags that differ."""
 
+import glob
 import itertools
 import os
 from collections.abc import Sequence
@@ -278,11 +279,12 @@ def read(folders: Sequence[str]) -> list[RunFolder]:
     """The runs of folders.
 
     Args:
-        folders: one or more, none of them twice.
+        folders: one or more, none of them twice; patterns stand for the folders that they match.
 
     Raises:
         InputError: a folder is none of a run, or stands there twice.
     """
+    folders = [folder for given in folders for folder in _matched(given)]
     places = [os.path.realpath(folder) for folder in folders]
     for place, folder in enumerate(folders):
         if places.index(places[place]) < place:
@@ -293,6 +295,13 @@ def read(folders: Sequence[str]) -> list[RunFolder]:
     for run in runs:
         _ = run.histories  # read before anything is written
     return runs
+
+
+def _matched(given: str) -> list[str]:
+    """Folders that a pattern matches; the text itself where it is a path, or matches none."""
+    if os.path.exists(given) or not glob.has_magic(given):
+        return [given]
+    return [path for path in sorted(glob.glob(given)) if os.path.isdir(path)] or [given]
 
 
 def finite(compared: dict) -> dict:

@@ -81,3 +81,6 @@ def test_names_of_runs(tmp_path):
     assert comparison.names_of(runs) == ["x/run", "y/run", "z"]
     assert comparison.names_of(runs[1:]) == ["run", "z"]
     assert comparison.names_of(runs[:1]) == ["run"]
+    (tmp_path / "file").write_text("no run")
+    found = comparison.read([f"{tmp_path}/*/run", str(tmp_path / "z")])
+    assert [run.path for run in found] == paths

@@ -15,7 +15,7 @@ random weights. Prints the sizes of both and, with `--dev`, their scores beside 
 answer has that knows the dev file, and writes to the output
 
     model/        the student, which evaluate, predict, embed and export take
-    report.json   the sizes and the scores
+    report.json   the sizes and the scores; report.html shows them and the curves
     metrics.jsonl, logs/, checkpoints/    as pretrain does; the same command goes on after a stop
 
 Parts of the loss and their sources are in `roots_tf/tasks/distillation.py`.
@@ -26,7 +26,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import labelled, models, program, tasks, tokenizers, training
+from roots_tf import labelled, models, program, reports, tasks, tokenizers, training
 from roots_tf.metrics import of_students
 from roots_tf.storage import claims, files, inputs
 from roots_tf.training.settings import Cadence, Hardware, Optimization
@@ -128,7 +128,8 @@ def main(config: Config) -> dict:
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report
-    with claim.held(output, config.hardware.is_chief):
+    is_chief = config.hardware.is_chief
+    with claim.held(output, is_chief), reports.written(output, is_chief):
         machine = training.Machine.of(config.hardware)
         rows = kind.rows(read_input(config, kind), tokenizer, labelled=parts.hard > 0)
         dev = read_dev(config, kind, tokenizer) if config.dev else None

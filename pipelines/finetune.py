@@ -20,7 +20,7 @@ middle of a seed, with the same files and weights, wherever they stand now. Prin
 (median over the seeds, lowest, highest, and what a trivial answer scores) and writes report.json
 and, of the seed that is best on the dev file, a model folder `model/` and `dev_predictions.jsonl`,
 with `--test` also `test_predictions.jsonl`; of every seed `seed_N/` with its scores, metrics.jsonl
-and logs/. `--random_init` trains the same model from
+and logs/; and report.html, which shows all of this. `--random_init` trains the same model from
 random weights: what pretraining is worth.
 """
 
@@ -31,7 +31,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import labelled, models, program, tasks, tokenizers, training
+from roots_tf import labelled, models, program, reports, tasks, tokenizers, training
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.storage import checked_json, claims, files, inputs
 from roots_tf.tasks.task_flags import TaskFlags
@@ -141,7 +141,8 @@ def main(config: Config) -> dict:
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report
-    with claim.held(output, config.hardware.is_chief):
+    is_chief = config.hardware.is_chief
+    with claim.held(output, is_chief), reports.written(output, is_chief):
         return train_seeds(config, encoder, tokenizer, claim)
 
 
@@ -183,7 +184,10 @@ def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict
     if not machine.is_chief:
         return {}
     runs = list(scores.values())
-    report = {"task": data.kind.name, "labels": list(data.kind.labels), "seeds": runs}
+    score = data.kind.score
+    best = max(scores, key=lambda seed: (scores[seed]["dev"][score], -seed))
+    report = {"task": data.kind.name, "score": score, "best_seed": best}
+    report |= {"labels": list(data.kind.labels), "seeds": runs}
     report |= over_seeds.summarise(runs, data.baselines) | {"conditions": data.conditions}
     print(over_seeds.table(report, sorted(data.baselines)))
     files.write_json(output / "report.json", report)
@@ -303,6 +307,8 @@ def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) ->
     models.save(output / "model", model, **kind.description())
     data.tokenizer.save(output / "model")
     for split, rows in predictions.items():
+        if golds := kind.golds(data.examples[split]):
+            rows = [row | {"gold": gold} for row, gold in zip(rows, golds, strict=True)]
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         files.write_text(output / f"{split}_predictions.jsonl", "".join(lines))
 

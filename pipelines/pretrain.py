@@ -8,7 +8,7 @@ prints that line (step, loss, tokens/s, time left) and held-out scores, and writ
     config.json     the flags                     logs/          for `tensorboard --logdir`
     plan.json       what the flags stood for      metrics.jsonl  the same scalars, a line a step
     checkpoints/    to go on from                 report.json    the last scores
-    model/          the trained model
+    model/          the trained model             report.html    all of this to look at
 
 The same command again goes on where the last checkpoint stands, also after the folder or the
 examples were moved; when the run has finished it says so and does nothing. A longer `--duration`
@@ -35,7 +35,16 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import examples, models, objectives, program, spelling, tokenizers, training
+from roots_tf import (
+    examples,
+    models,
+    objectives,
+    program,
+    reports,
+    spelling,
+    tokenizers,
+    training,
+)
 from roots_tf.examples import mixture
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.storage import files, schema, sources
@@ -257,7 +266,8 @@ def main(config: Config) -> dict:
     for phase in phases:
         if phase.mixture:
             logging.info("phase %d reads\n%s", phase.number + 1, mixture.table(phase.mixture))
-    with claim.held(output, config.hardware.is_chief):
+    is_chief = config.hardware.is_chief
+    with claim.held(output, is_chief), reports.written(output, is_chief):
         machine = training.Machine.of(config.hardware)
         for phase in phases:
             phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "topics": {"program", "spelling", "mistakes"},
     "versions": {"memory", "notices"},
     "stages": {"messages", "notices", "storage"},
-    "corpus": {"features", "lazy", "memory", "spelling", "stages", "storage", "words"},
+    "pages": set(),
+    "corpus": {"features", "lazy", "memory", "pages", "spelling", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
     "examples": ROOM_BASE | {"tokenizers"},
     "labelled": ROOM_BASE | {"tokenizers"},
@@ -37,10 +38,15 @@ MAY_IMPORT = {
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
     "inference": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "tasks"},
     "diagnosis": {"storage"},
+    "reports": ROOM_BASE
+    | {"commands", "diagnosis", "examples", "metrics", "models", "pages", "tokenizers", "training"},
     "serving": {"mistakes", "stops", "storage"},
 }
 AT_IMPORT = {"os", "typing.TYPE_CHECKING", "roots_tf.lazy"}  # of the package itself
-WITHOUT_TENSORFLOW = {"corpus", "diagnosis", "metrics", *ROOM_BASE - {"losses", "seeds"}}
+WITHOUT_TENSORFLOW = {
+    *("corpus", "diagnosis", "metrics", "pages", "reports"),
+    *ROOM_BASE - {"losses", "seeds"},
+}
 
 
 def is_import(node: ast.AST) -> bool:

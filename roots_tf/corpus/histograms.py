@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from roots_tf.pages.page import number
+
 BARS = 60
 WIDTH, HEIGHT, BASE = 600, 120, 100  # of the drawing, and the y of its axis
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -71,17 +73,6 @@ def quantile(histogram: Histogram, share: float) -> float:
         if rank < 0:
             return edge
     return histogram[-1][0]
-
-
-def number(value: float) -> str:
-    """A value as people read it.
-
-    >>> [number(value) for value in (0.25, 3, 1234567.0, float("inf"))]
-    ['0.25', '3', '1,234,567', '∞']
-    """
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
 def draw(histogram: Histogram, lowest: float | None, highest: float | None, label: str) -> str:

@@ -1,26 +1,19 @@
 """The report of a curation as one page of HTML that needs nothing else, made from `report.json`.
 
-    documents and bytes step by step, with the time; languages
-    a section a step: what it dropped and why, histograms of what it measured with the thresholds,
-        what other thresholds would keep, twenty documents it dropped and twenty it kept
-    near duplicates with their texts side by side; repeated paragraphs; sampling
-
-The texts come from anywhere: they are escaped, characters that cannot be seen or that turn the
-writing around are shown as their code points, and the page forbids scripts and requests.
+documents and bytes step by step, with the time; languages
+a section a step: what it dropped and why, histograms of what it measured with the thresholds,
+    what other thresholds would keep, twenty documents it dropped and twenty it kept
+near duplicates with their texts side by side; repeated paragraphs; sampling
 """
 
 import difflib
 import html
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from roots_tf.corpus import histograms
+from roots_tf.pages import page
+from roots_tf.pages.page import Cell, number, table, text
 
-STYLE = Path(__file__).with_name("report_page.css")
-SHOWN = frozenset("\n\t\u200c\u200d")  # the last two, the (non-)joiner, spell words in Persian
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # Unicode's general categories
 _NUMBER_OF_LANGUAGES = 40
 
 
@@ -31,11 +24,11 @@ def render(report: dict) -> str:
         report: what `curation.curate` returns, with `seconds`, as JSON values.
     """
     sections = [
-        ("flow", "Step by step", _flow(report)),
-        ("languages", "Languages", _languages(report)),
+        page.Section("flow", "Step by step", _flow(report)),
+        page.Section("languages", "Languages", _languages(report)),
     ]
     for place, step in enumerate(report["steps"]):
-        sections.append((f"step-{place}", f"{place}. {step['name']}", _step(step)))
+        sections.append(page.Section(f"step-{place}", f"{place}. {step['name']}", _step(step)))
     for name, title, section in (
         ("near_duplicates", "Near duplicates side by side", _near_duplicates),
         ("repeated_paragraphs", "Most frequent paragraphs", _repeated_paragraphs),
@@ -43,79 +36,9 @@ def render(report: dict) -> str:
         ("mixture", "Mixture", _mixture),
     ):
         if name in report:
-            sections.append((name, title, section(report[name])))
-    contents = "".join(
-        f'<li><a href="#{name}">{text(title)}</a></li>' for name, title, _ in sections
-    )
-    body = "".join(
-        f'<section id="{name}"><h2>{text(title)}</h2>{content}</section>'
-        for name, title, content in sections
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Curation report</title>\n<style>\n{STYLE.read_text('utf-8')}</style></head>\n"
-        f"<body><header><h1>{_headline(report)}</h1>{_notices(report)}</header>\n"
-        f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n<main>{body}</main></body></html>\n'
-    )
-
-
-def text(value: str) -> str:
-    """A text as HTML: escaped; characters that are unseen or reverse the writing as code points.
-
-    >>> text("<b>\\u202eabc\\u0000")
-    '&lt;b&gt;<span class="code">U+202E</span>abc<span class="code">U+0000</span>'
-    """
-    if value.isascii() and value.isprintable():
-        return html.escape(value)
-    return "".join(
-        f'<span class="code">U+{ord(c):04X}</span>'
-        if c not in SHOWN and unicodedata.category(c) in _UNSEEN
-        else html.escape(c)
-        for c in value
-    )
-
-
-class Cell(str):
-    """A cell of a table that is HTML already."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence], chosen: Sequence[bool] = ()) -> str:
-    """An HTML table.
-
-    Args:
-        head: titles of the columns.
-        rows: cells; strings are escaped, numbers are aligned right, a `Cell` is written as it is.
-        chosen: whether each row is highlighted; empty for none.
-    """
-
-    def cell(value) -> str:
-        if isinstance(value, Cell):
-            return value
-        if isinstance(value, str):
-            return f"<td>{text(value)}</td>"
-        return f'<td class="n">{histograms.number(value)}</td>'
-
-    rows = list(rows)
-    right = [
-        bool(rows) and (not isinstance(value, str) or value.startswith('<td class="n"'))
-        for value in (rows or [head])[0]
-    ]
-    heads = "".join(
-        f'<th scope="col"{" class=n" if is_number else ""}>{text(name)}</th>'
-        for name, is_number in zip(head, right, strict=True)
-    )
-    lines = "".join(
-        f"<tr{' class=chosen' if place < len(chosen) and chosen[place] else ''}>"
-        f"{''.join(map(cell, row))}</tr>"
-        for place, row in enumerate(rows)
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
-    )
+            sections.append(page.Section(name, title, section(report[name])))
+    header = f"<h1>{_headline(report)}</h1>{_notices(report)}"
+    return page.render("Curation report", header, sections)
 
 
 def _megabytes(size: int) -> str:
@@ -252,14 +175,14 @@ def _measure(name: str, group: dict, of_several: bool) -> str:
     known = ", ".join(code or "not identified" for code in group["languages"])
     about = f"{total:,} documents" + (f" in {known}" if of_several else "")
     if len(histogram) == 1:
-        return f"<p>{histograms.number(histogram[0][0])} for each of {text(about)}.</p>"
-    median = histograms.number(histograms.quantile(histogram, 0.5))
+        return f"<p>{number(histogram[0][0])} for each of {text(about)}.</p>"
+    median = number(histograms.quantile(histogram, 0.5))
     label = f"{_words(name)} of {about}, median {median}"
     shown = f'<p class="soft">{text(about)}; median {median}</p>'
     shown += histograms.draw(histogram, lowest, highest, label)
     if choices := histograms.choices(histogram, lowest, highest):
         rows = [
-            (f"{choice.side} {histograms.number(choice.value)}", choice.documents)
+            (f"{choice.side} {number(choice.value)}", choice.documents)
             + (round(100 * choice.share, 2),)
             for choice in choices
         ]
@@ -283,8 +206,7 @@ def _samples(kind: str, samples: list[dict]) -> str:
             [text(sample["language"])] if sample["language"] else []
         )
         about += [
-            f"{text(_words(name))} {histograms.number(value)}"
-            for name, value in sample["measured"].items()
+            f"{text(_words(name))} {number(value)}" for name, value in sample["measured"].items()
         ]
         articles.append(
             f'<article><p class="about">{" · ".join(about)}</p>'

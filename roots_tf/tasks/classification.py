@@ -115,6 +115,10 @@ class Classification(PerText):
         by_class = dict(zip(self.labels, metrics.by_class(*ids, count), strict=True))
         return metrics.scores(*ids, count) | {"by_class": by_class}
 
+    def golds(self, examples):
+        """The label of each text."""
+        return tables.labels(examples, self.answer_column)
+
     def charts(self, examples, predictions):
         """Confusion matrix, and precision and recall of each class."""
         right, predicted = self._ids(examples, predictions)

@@ -314,6 +314,10 @@ class FineTuning:
         """
         raise NotImplementedError
 
+    def golds(self, examples) -> list:
+        """The right answer to each labelled example, as JSON; empty where no field holds it."""
+        return []
+
     def conditions(self, examples) -> dict[str, object]:
         """What scores of these examples depend on beside the answers: what goes with the numbers.
 

@@ -155,6 +155,10 @@ class MultipleChoice(FineTuning):
         chosen = np.array([row["choice"] for row in predictions])
         return {"accuracy": metrics.accuracy(self._label_ids(examples), chosen)}
 
+    def golds(self, examples):
+        """The index of the right choice."""
+        return self._label_ids(examples).tolist()
+
     def baseline(self, train, examples):
         """Scores of always choosing the place that is most often right in training."""
         ids = (self._label_ids(part) for part in (train, examples))

@@ -199,6 +199,10 @@ class QuestionAnswering(FineTuning):
         answers = {row["id"]: row["answer"] for row in predictions}
         return metrics.scores(answers, gold, self._languages(examples))
 
+    def golds(self, examples):
+        """All right answers to each question; none where the context has no answer."""
+        return [[answer.text for answer in question.answers] for question in examples.questions]
+
     def conditions(self, examples):
         """The languages that answers were compared in, the most frequent first."""
         found = Counter(self._languages(examples).values())

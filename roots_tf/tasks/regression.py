@@ -29,6 +29,10 @@ class Valued:
         predicted = np.array([row["value"] for row in predictions])
         return metrics.scores(tables.numbers(examples, self.answer_column), predicted)
 
+    def golds(self, examples):
+        """The value of each example, a table with values."""
+        return tables.numbers(examples, self.answer_column).tolist()
+
     def baseline(self, train, examples):
         """Scores of always answering the mean of the training file.
 

@@ -254,6 +254,10 @@ class Tagging(FineTuning):
             [list(tags) for tags in examples.tags], [row["tags"] for row in predictions]
         )
 
+    def golds(self, examples):
+        """The tags of the words of each text."""
+        return [list(tags) for tags in examples.tags]
+
     def conditions(self, examples):
         """How raw text is cut, and the share of the file's words that such a cut gives."""
         told = word_units.Told(self.word_unit, self.language)

@@ -1,7 +1,6 @@
 """The report page: every number of the report, and no text of a document that acts on the page."""
 
 import doctest
-import html.parser
 import json
 
 import pytest
@@ -10,43 +9,13 @@ from hypothesis import strategies as st
 
 from pipelines import curate
 from roots_tf.corpus import histograms, report_page
+from tests.pages.parsed import Page
 
 PROSE = "The ship lay at anchor for three days, and the captain wrote letters to his owners. " * 3
 HOSTILE = (
     '<script>alert("x")</script> <img src=x onerror=alert(1)> \u202eetirw\u202c <style>* &amp; '
 )
 STEPS = ("repair", "basic_quality", "exact_duplicates", "repeated_paragraphs", "sample")
-VOID = {"meta", "br", "line", "rect"}
-
-
-class Page(html.parser.HTMLParser):
-    """Elements, which must close what they open, and the text."""
-
-    def __init__(self, page: str):
-        super().__init__()
-        self.open, self.tags, self.ids, self.links, self.words = [], set(), set(), set(), []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        values = dict(attrs)
-        assert not [name for name in values if name.startswith("on")]
-        self.ids.add(values.get("id"))
-        if "href" in values:
-            self.links.add(values["href"])
-        assert "src" not in values
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.add(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +67,6 @@ def test_the_page_follows_from_the_report(output):
 def test_examples_of_the_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted and not found.failed
-
-
-@given(st.text())
-def test_a_text_comes_back_and_shows_what_is_unseen(value):
-    shown = report_page.text(value)
-    page = Page(f"<p>{shown}</p>")
-    assert not page.open and page.tags <= {"p", "span"}
-    hidden = [c for c in "".join(page.words) if not (c.isprintable() or c in report_page.SHOWN)]
-    assert all(c.isspace() or c > "\u0377" for c in hidden)  # unassigned, or spaces
-    if value.isprintable():
-        assert "".join(page.words) == value
 
 
 @given(

@@ -12,6 +12,7 @@ from roots_tf import models, program, tasks, tokenizers
 from roots_tf.storage import claims
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
+from tests.pages.parsed import Page
 from tests.tasks.test_finetuning import OF_ENCODERS, write
 
 FAST = ("tagging", "similarity")  # their shapes compile fast
@@ -129,6 +130,8 @@ def test_every_kind_of_task_has_students(name, work, tmp_path):
     teacher_folder(tmp_path, work, name, num_layers=2, dropout=0.0)
     path = str(write(tmp_path, name))
     report = distill.main(config(tmp_path, input=path, dev=path, hard_weight=0.5, num_layers=1))
+    page = Page((tmp_path / "run" / "report.html").read_text("utf-8")).text
+    assert "num layers21" in page and "dev " in page  # the teacher's and the student's
     assert report["task"] == name
     scores = report["dev"]
     assert scores["student"].keys() == scores["teacher"].keys() == scores["baseline"].keys()

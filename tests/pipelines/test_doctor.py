@@ -9,8 +9,10 @@ import pytest
 
 from pipelines import doctor, pretrain
 from roots_tf import training
+from roots_tf.reports import run_record
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
+from tests.pages.parsed import Page
 
 
 @pytest.fixture
@@ -20,6 +22,12 @@ def model_dir(work, tmp_path) -> Path:
 
 def names(found: list[dict]) -> list[str]:
     return [finding["name"] for finding in found]
+
+
+def test_a_run_leaves_a_page_with_its_findings_and_samples(work):
+    page = Page(Path(work.pretrained, "report.html").read_text("utf-8"))
+    assert "notice: few steps" in page.text and "✓ stands where" in page.text
+    assert "Loss: masked_lm" in page.text and "[MASK]" in page.text
 
 
 def test_a_short_run_is_called_short(model_dir, capsys):
@@ -50,7 +58,7 @@ def test_flags_of_phases_count_in_their_phase(work):
     found = pretrain.phases_of(config)
     plan = training.plan_of(found)
     plan["phases"][0]["examples"] = "b"
-    first, second = doctor.phases(plan)
+    first, second = run_record.phases(plan)
     assert (first.settings["examples"], first.settings["batch_size"]) == ("b", 32)
     assert (second.settings["learning_rate"], second.settings["batch_size"]) == (5e-5, 8)
     assert (first.first_step, first.steps, second.first_step, second.steps) == (0, 90, 90, 10)
@@ -69,11 +77,11 @@ def test_flags_of_phases_count_in_their_phase(work):
     ],
 )
 def test_the_width_of_the_model_is_known_from_the_flags(settings, width, modern):
-    assert doctor.model_of(settings) == (width, modern)
+    assert run_record.model_of(settings) == (width, modern)
 
 
 def test_the_width_of_a_model_to_start_from(work):
-    assert doctor.model_of({"size": "base", "init_from": work.model}) == (32, False)
+    assert run_record.model_of({"size": "base", "init_from": work.model}) == (32, False)
 
 
 def test_another_folder_is_refused(work, tmp_path):
@@ -82,8 +90,8 @@ def test_another_folder_is_refused(work, tmp_path):
 
 
 def test_examples_of_an_older_format_are_asked_for_scripts_without_spaces(tmp_path):
-    assert doctor.unspaced_percent(tmp_path) == 0.0
+    assert run_record.unspaced_percent(tmp_path) == 0.0
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     wordpiece([*special, "sea", "北", "##京"], lowercase=True).save(tmp_path / "tokenizer")
     np.save(tmp_path / "unigram_counts.npy", np.array([0, 1, 0, 0, 0, 1, 1, 1]))
-    assert doctor.unspaced_percent(tmp_path) == 50.0
+    assert run_record.unspaced_percent(tmp_path) == 50.0

@@ -15,6 +15,7 @@ from roots_tf import models, program
 from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
+from tests.pages.parsed import Page
 from tests.pipelines.commands import command
 
 
@@ -47,6 +48,8 @@ def test_it_tells_topics_of_real_news(work, topics, tmp_path):
     assert json.loads((tmp_path / "a" / "report.json").read_text()) == report
     assert finetune.main(config(work, topics, tmp_path / "a")) == report
     assert not any(run["degenerate"] for run in report["seeds"])
+    page = Page((tmp_path / "a" / "report.html").read_text("utf-8")).text
+    assert "Confusion matrix" in page and "wrong among" in page
     events = event_accumulator.EventAccumulator(str(tmp_path / "a" / "seed_0" / "logs" / "dev"))
     tags = events.Reload().Tags()
     assert tags["images"] == ["confusion"]

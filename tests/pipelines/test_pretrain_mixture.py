@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines import doctor, pretrain
+from pipelines import pretrain
 from roots_tf import program, training
+from roots_tf.diagnosis import diagnosis
+from roots_tf.reports import run_record
 from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from tests.pipelines.test_pretrain import config, curve, weights
@@ -35,7 +37,7 @@ def test_a_mixture_is_scored_by_source_and_goes_on_as_it_began(work, sources, tm
     [told] = json.loads((tmp_path / "run" / "plan.json").read_text())["mixtures"]
     assert told["zh"]["rows"] == 240
     assert told["zh"]["token_share"] == pytest.approx(0.75, abs=0.01)
-    assert "step 20" in doctor.diagnosis.healthy(read(tmp_path / "run")).found
+    assert "step 20" in diagnosis.healthy(run_record.read(tmp_path / "run")).found
 
     shutil.copytree(tmp_path / "run", tmp_path / "stopped")
     for path in (tmp_path / "stopped" / "checkpoints").glob("ckpt-20*"):
@@ -45,10 +47,6 @@ def test_a_mixture_is_scored_by_source_and_goes_on_as_it_began(work, sources, tm
     assert curve(tmp_path / "stopped") == curve(tmp_path / "run")
     for name, value in weights(tmp_path / "run").items():
         np.testing.assert_array_equal(value, weights(tmp_path / "stopped")[name], err_msg=name)
-
-
-def read(folder):
-    return doctor.read(doctor.Config(model_dir=str(folder)))
 
 
 def test_the_folder_of_which_the_content_changed_is_named(work, sources, tmp_path):

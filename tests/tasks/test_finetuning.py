@@ -150,3 +150,24 @@ def test_columns_of_choices_are_a_list(tmp_path):
     path.write_text('text,choice_0,choice_1,choice_2,label\n"a, b",x,y,z,1\n')
     examples = tasks.KINDS["multiple_choice"]().read(path, {})
     assert examples.columns["choices"] == [["x", "y", "z"]]
+
+
+ANSWERS = {
+    "classification": lambda gold: {"label": gold},
+    "regression": lambda gold: {"value": gold},
+    "tagging": lambda gold: {"tags": gold},
+    "question_answering": lambda gold: {"answer": gold[0]},
+    "multiple_choice": lambda gold: {"choice": gold},
+    "similarity": lambda gold: {"value": gold},
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_right_answers_have_the_best_score(name, tmp_path):
+    kind = tasks.KINDS[name](max_seq_length=64)
+    examples = kind.read(write(tmp_path, name), {})
+    golds = kind.learn(examples).golds(examples)
+    assert json.loads(json.dumps(golds)) == golds
+    assert len(golds) == 4
+    rows = [{"id": str(i)} | ANSWERS[name](gold) for i, gold in enumerate(golds)]
+    assert kind.learn(examples).scores(examples, rows)[kind.score] == pytest.approx(1)

@@ -212,7 +212,11 @@ def test_without_the_package_it_says_how_to_get_a_warm_up(exported, tmp_path, mo
         ("ships", {}, "found 0 examples; wanted 1 to 1000"),
         ("ships", {"classify": {}}, "found no signature 'classify'; wanted one of "),
         ("ships", {"ids": {"token_ids": [[2]]}}, "with token_ids; wanted padding_mask, token_ids"),
-        ("ships", {"serving_default": {"text": [1]}}, "the example for text of serving_default"),
+        (
+            "ships",
+            {"serving_default": {"text": [1]}},
+            "found an example for text of serving_default",
+        ),
         ("ships", {"serving_default": {"text": "a"}}, r"of shape \(\); wanted \(None,\)"),
     ],
 )

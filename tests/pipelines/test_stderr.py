@@ -81,7 +81,9 @@ def test_all_programs_write_their_own_lines_alone(work, tmp_path):
         ["evaluate", {"model": f"{out}/f/model", "input": str(labelled)}],
         [
             "distill",
-            {"teacher": f"{out}/f/model", "input": str(labelled), "output": f"{out}/s"} | ours,
+            {"teacher": f"{out}/f/model", "input": str(labelled), "output": f"{out}/s"}
+            | {"num_layers": 1, "batch_size": 8}
+            | ours,
         ],
         ["export", {"model": model, "output": f"{out}/x"} | ours],
         ["export", {"model": model, "output": f"{out}/hf", "format": "huggingface"}],

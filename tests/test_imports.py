@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "objectives": ROOM_BASE | {"examples", "tokenizers", "models", "generation"},
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
+    "planning": ROOM_BASE | {"examples", "models", "objectives", "training"},
     "diagnosis": {"storage"},
     "serving": {"stops", "storage"},
 }

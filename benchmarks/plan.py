@@ -3,14 +3,14 @@
     python -m benchmarks.plan --what=memory
     python -m benchmarks.plan --what=time --examples=work/examples
 
-Memory: a fresh process for each row makes the model, the optimizer and ten steps on a random batch as
-`pretrain` does, and reads how high its resident memory went (VmHWM) and how much of it arrays were
+Memory: a fresh process for each row makes the model, the optimizer and ten steps on a random batch
+as `pretrain` does, and reads how high its resident memory went (VmHWM) and how much arrays were
 (TensorFlow's own count, where its allocator keeps one: on processors with oneDNN's kernels). Other
 work on the machine does not disturb it. Allow half a minute a row.
 
-Time: `roots plan --device=here`, then `roots pretrain` on the examples, each in a process of its own,
-for each size and precision; the median of the steps that `metrics.jsonl` tells of. Only an idle
-machine tells: allow five minutes for tiny, mini and small.
+Time: `roots plan --device=here`, then `roots pretrain` on the examples, each in a process of its
+own, for each size and precision; the median of the steps that `metrics.jsonl` tells of. Only an
+idle machine tells: allow five minutes for tiny, mini and small.
 """
 
 import dataclasses

@@ -118,6 +118,7 @@ def main(config: Config) -> dict:
         places[0] if len(places) == 1 else None,
     )
     chosen = settling.settle(question)
+    settling.check_parts(question, chosen)
     speeds = {}
     if HERE in config.device:
         chosen, speeds[HERE] = measured(config, question, chosen, places)

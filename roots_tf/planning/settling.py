@@ -163,6 +163,18 @@ def settle(question: Question) -> Proposal:
     return proposal.best(found, _refusal(question) if not found else "")
 
 
+def check_parts(question: Question, chosen: Proposal) -> None:
+    """Refuses a batch that cannot be cut as was asked for; see `Optimization.check_parts`.
+
+    Args:
+        question: what was given.
+        chosen: what is run.
+    """
+    parts = {"batch_size": chosen.batch_size, "accumulate_steps": chosen.accumulate_steps}
+    devices = question.place.devices if question.place else max(1, question.hardware.num_devices)
+    dataclasses.replace(question.optimization, **parts).check_parts(devices)
+
+
 def values_of(chosen: Proposal, duration: str) -> dict:
     """A proposal by the names of `pretrain`'s flags; those of no effect are left out.
 

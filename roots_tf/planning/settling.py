@@ -11,7 +11,7 @@ from roots_tf.planning.footprint import Footprint, Step, footprint
 from roots_tf.planning.forecast import Corpus, Place, Speed, Work, work_of
 from roots_tf.planning.proposal import Proposal
 from roots_tf.storage.files import InputError
-from roots_tf.training.durations import steps_of
+from roots_tf.training.durations import MOST_STEPS, steps_of
 from roots_tf.training.settings import Hardware, Optimization
 
 AUTO = "auto"
@@ -80,6 +80,12 @@ class Question:
     budget: Budget
     place: Place | None = None
 
+    @property
+    def predictions(self) -> int:
+        """Of a row that are projected to the vocabulary, P: all tokens of a causal model."""
+        masked, length = getattr(self.objective, "masked", self.objective), self.corpus.length
+        return masked.predictions(length) if hasattr(masked, "predictions") else length
+
     def sizes(self, size: str) -> EncoderConfig:
         """Sizes of the model by a name of `SIZES`, or of the flags."""
         model = dataclasses.replace(self.model, size=size)
@@ -107,15 +113,13 @@ class Question:
             recompute: as the flag.
             place: where; None: on this machine's processor.
         """
-        length = self.corpus.length
         here = self.hardware.precision.replace(AUTO, "float32")
-        masked = getattr(self.objective, "masked", self.objective)
         return Step(
             config=self.sizes(size),
             objective=self.objective.name,
             rows=-(-rows // parts),
-            length=length,
-            predictions=masked.predictions(length) if hasattr(masked, "predictions") else length,
+            length=self.corpus.length,
+            predictions=self.predictions,
             precision=place.precision if place else here,
             recompute=recompute,
             optimizer=self.optimization.optimizer,
@@ -157,6 +161,12 @@ def settle(question: Question) -> Proposal:
     Raises:
         InputError: nothing fits into the budget; the message tells what would.
     """
+    predictions, length = question.predictions, question.corpus.length
+    if predictions > length:
+        raise InputError(
+            f"found {predictions} predictions and {length} tokens in a row; wanted no more "
+            "predictions than tokens: give another --max_predictions_per_seq"
+        )
     if question.budget.seconds(question.place) is None:
         return _as_given(question)
     found = [each for size in question.candidates if (each := _candidate(question, size))]
@@ -199,7 +209,8 @@ def in_time(question: Question, chosen: Proposal, speed: Speed) -> Proposal:
     seconds = question.budget.seconds(question.place)
     if seconds is None or question.duration:
         return chosen
-    return dataclasses.replace(chosen, steps=max(1, int(seconds / speed.seconds)))
+    steps = min(max(1, int(seconds / speed.seconds)), MOST_STEPS - 1)
+    return dataclasses.replace(chosen, steps=steps)
 
 
 def _limit(question: Question) -> float | None:
@@ -265,7 +276,7 @@ def _candidate(question: Question, size: str) -> tuple[float, Proposal] | None:
     cut = _cut(question, size, rows)
     if cut is None:
         return None
-    most = int(steps(rows, cut[1]))
+    most = min(int(steps(rows, cut[1])), MOST_STEPS - 1)
     count = _steps_of(question.duration, corpus, rows) if question.duration else most
     if count > most or count < (1 if question.duration else proposal.LEAST_STEPS):
         return None

@@ -165,6 +165,7 @@ REFUSED = [
     ({"duration": "3 epochs"}, "wanted --examples=FOLDER or --tokens="),
     ({"duration": "x"}, "found the duration 'x'"),
     ({"size": "huge"}, "found size 'huge'"),
+    ({"max_predictions_per_seq": 1000}, "found 1000 predictions and 128 tokens in a row"),
     ({"batch_size": 6, "accumulate_steps": 4}, "found --batch_size=6; wanted a multiple of 4"),
 ]
 

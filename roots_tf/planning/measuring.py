@@ -20,6 +20,7 @@ from roots_tf.training.peak import matmul_peak
 from roots_tf.training.settings import Hardware, Optimization
 from roots_tf.training.step import TrainStep
 
+LEAST_SECONDS = 2.0  # in which whole steps are made, however few seconds are asked for
 MEASURED = ("masked_lm", "causal_lm")  # objectives of which there are random batches
 
 
@@ -89,9 +90,9 @@ def time_steps(
         seconds: about how long to measure, after what is compiled.
         seed: of the weights and the batch.
     """
-    rows = step.rows
-    if expected > seconds / 4:
-        rows = max(1, int(rows * seconds / 4 / expected))
+    rows, longest = step.rows, max(seconds, LEAST_SECONDS) / 4
+    if expected > longest:
+        rows = max(1, int(rows * longest / expected))
     model = objective.make_model(
         step.config, seed=seed, precision=step.precision, recompute=step.recompute
     )

@@ -15,11 +15,11 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from absl import logging
 
 from roots_tf import examples, models, objectives, program, tokenizers, training
 from roots_tf.models.config import SIZES
+from roots_tf.planning.random_batches import random_batch
 from roots_tf.storage import files
 
 
@@ -161,7 +161,14 @@ def batches(config: Config) -> tuple:
     if not config.examples:
         from roots_tf.training import parts_of_step
 
-        dataset = parts_of_step.repeated(random_batch(config))
+        batch = random_batch(
+            objective_of(config),
+            config.batch_size,
+            config.max_seq_length,
+            config.vocab_size,
+            config.seed,
+        )
+        dataset = parts_of_step.repeated(batch)
         return dataset, config.max_seq_length, config.vocab_size
     manifest, objective = examples.load(config.examples), objective_of(config)
     objective.check(manifest, config.batch_size, manifest["max_seq_length"])
@@ -173,43 +180,6 @@ def batches(config: Config) -> tuple:
         seed=config.seed,
     )
     return dataset, manifest["max_seq_length"], tokenizer.size
-
-
-def random_batch(config: Config) -> dict[str, np.ndarray]:
-    """Pairs of random ids, or texts for a causal model; rows end in up to a tenth of padding.
-
-    Raises:
-        InputError: there are more predictions than tokens, or the vocabulary is empty.
-    """
-    rows, length = config.batch_size, config.max_seq_length
-    rng, shape = np.random.default_rng(config.seed), (rows, length)
-    inside = np.arange(length) < rng.integers(length - length // 10, length + 1, (rows, 1))
-    token_ids = (inside * rng.integers(0, config.vocab_size, shape)).astype("int32")
-    if config.objective == "causal_lm":
-        return {
-            "token_ids": token_ids,
-            "segment_ids": np.zeros(shape, "int32"),
-            "padding_mask": inside,
-            "next_token_ids": np.roll(token_ids, -1, axis=1),
-            "next_token_weights": inside.astype("float32"),
-        }
-    predictions = (rows, objective_of(config).predictions(length))
-    if predictions[1] > length or config.vocab_size < 1:
-        raise files.InputError(
-            "number-out-of-range",
-            f"found {predictions[1]} predictions, {length} tokens and a vocabulary of "
-            f"{config.vocab_size}; wanted fewer predictions than tokens, and a vocabulary",
-        )
-    chosen = [rng.permutation(length)[: predictions[1]] for _ in range(rows)]
-    return {
-        "token_ids": token_ids,
-        "segment_ids": (inside & (np.arange(length) > length // 2)).astype("int32"),
-        "padding_mask": inside,
-        "masked_lm_positions": np.sort(chosen).astype("int32").reshape(predictions),
-        "masked_lm_ids": rng.integers(0, config.vocab_size, predictions).astype("int32"),
-        "masked_lm_weights": np.ones(predictions, "float32"),
-        "next_sentence_labels": rng.integers(0, 2, rows).astype("int32"),
-    }
 
 
 def table(report: dict) -> str:

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
     "inference": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "tasks"},
+    "planning": ROOM_BASE | {"examples", "models", "objectives", "training"},
     "diagnosis": {"storage"},
     "reports": ROOM_BASE
     | {"commands", "diagnosis", "examples", "metrics", "models", "pages", "tokenizers", "training"},

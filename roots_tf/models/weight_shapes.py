@@ -46,6 +46,17 @@ def pretrainer(config: EncoderConfig) -> Shapes:
     return shapes | {"next_sentence/kernel": (hidden, 2), "next_sentence/bias": (2,)}
 
 
+def causal_lm(config: EncoderConfig) -> Shapes:
+    """Those of a `CausalLM`."""
+    return encoder(config) | output_table(config)
+
+
+def masked_and_causal_lm(config: EncoderConfig) -> Shapes:
+    """Those of a `MaskedAndCausalLM`: of a `CausalLM`, and of the head for masked tokens."""
+    masked = {n: s for n, s in pretrainer(config).items() if n.startswith("masked_lm/")}
+    return causal_lm(config) | masked
+
+
 def classes(config: EncoderConfig, num_labels: int) -> Shapes:
     """Those of the last layer of a classifier.
 

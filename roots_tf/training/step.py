@@ -223,12 +223,16 @@ class TrainStep:
         return sums | self._update(gradients, step, scale)
 
     def _of_sums(self, batch: Batch, weights, seeds, scale):
-        """Gradients and sums, added up over micro-batches."""
+        """Gradients and sums, added up over micro-batches, which wait for one another.
+
+        Without that a graph may begin with all of them, and hold the activations of all.
+        """
         total = None
         for index, seed in enumerate(seeds):
-            micro = local_part(batch, len(seeds), index)
-            part = self._gradients(micro, weights, seed, scale)
-            total = part if total is None else tf.nest.map_structure(tf.add, total, part)
+            with tf.control_dependencies([] if total is None else [_done(total)]):
+                micro = local_part(batch, len(seeds), index)
+                part = self._gradients(micro, weights, seed, scale)
+                total = part if total is None else tf.nest.map_structure(tf.add, total, part)
         return total
 
     def _forward_backward(self, batch: Batch, weights, seed, scale):
@@ -318,6 +322,11 @@ class TrainStep:
         after = [tf.convert_to_tensor(variable) for variable in self._variables]
         change = [new - old for new, old in zip(after, before, strict=True)]
         return tf.linalg.global_norm(after), tf.linalg.global_norm(change)
+
+
+def _done(total) -> tf.Operation:
+    """An operation that waits for the sums of the micro-batches so far."""
+    return tf.group(*tf.nest.flatten(total), name="micro_batch")
 
 
 _ZEROS = {"unconnected_gradients": "zero"}  # weights that a loss does not touch

@@ -1,5 +1,7 @@
 """The same update on one device, on many, and over micro-batches."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -137,6 +139,21 @@ def test_a_step_without_finite_gradients_changes_nothing():
     after = [v.numpy() for v in [*model.variables, *optimizer.variables]]
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_micro_batches_wait_for_one_another():
+    """Else a graph may begin with all of them, and a cut step take the memory of a whole one."""
+    task = MaskedLMTask(models.Pretrainer(CONFIG))
+    optimizer = optimizers.AdamW([v.value for v in task.model.trainable_variables])
+    how = {"seed": 1, "max_grad_norm": 0.5, "accumulate_steps": 3}
+    step = TrainStep(task, optimizer, lambda step: tf.constant(1e-3), **how)
+    batch = pretraining_batch(0, 12, 24, 60, 5)
+    graph = tf.function(step).get_concrete_function(batch, tf.constant(0, tf.int64)).graph
+    ends = [op for op in graph.get_operations() if re.search(r"micro_batch(_\d+)?$", op.name)]
+    assert len(ends) == 2
+    for end in ends:
+        waiting = {op.type for op in graph.get_operations() if end in op.control_inputs}
+        assert {"Const", "ReadVariableOp"} <= waiting  # where its rows begin, and the weights
 
 
 def test_local_part_cuts_the_batch():

@@ -1,0 +1,79 @@
+"""Accelerators by name: what they do in a second, hold, take and cost."""
+
+import dataclasses
+import difflib
+import functools
+import tomllib
+from pathlib import Path
+
+from roots_tf.storage import schema
+from roots_tf.storage.files import InputError
+from roots_tf.storage.schema import number
+
+HERE = "here"  # the machine that the program runs on, which is measured and stands in no table
+TABLE = Path(__file__).with_name("accelerators.toml")
+
+
+@dataclasses.dataclass(frozen=True)
+class Peak:
+    """Dense products of one device, FLOP/s, by precision; None: not faster than float32."""
+
+    float32: float = number(above=0, maximum=1e18)
+    mixed_bfloat16: float | None = number(None, above=0, maximum=1e18)
+    mixed_float16: float | None = number(None, above=0, maximum=1e18)
+
+
+@dataclasses.dataclass(frozen=True)
+class Accelerator:
+    """One device; `accelerators.toml` says what each field is."""
+
+    peak: Peak
+    source: str
+    price: str
+    read: str
+    memory: float = number(above=0, maximum=1e15)
+    bandwidth: float = number(above=0, maximum=1e15)
+    cores: int = number(0, minimum=0, maximum=1 << 16)
+    watts: float | None = number(None, above=0, maximum=1e6)
+    dollars: float | None = number(None, minimum=0, maximum=1e6)
+
+    def precision_of(self, precision: str) -> str:
+        """What `--precision=auto` stands for on it, as `training.automatic` decides; else itself.
+
+        Args:
+            precision: as the flag has it.
+
+        >>> accelerators()["t4"].precision_of("auto"), accelerators()["h100"].precision_of("auto")
+        ('mixed_float16', 'mixed_bfloat16')
+        """
+        if precision != "auto":
+            return precision
+        halves = ("mixed_bfloat16", "mixed_float16")
+        return next((name for name in halves if getattr(self.peak, name)), "float32")
+
+    def peak_of(self, precision: str) -> float:
+        """FLOP/s of products in a precision; those of float32 where it has no units for it."""
+        return getattr(self.peak, precision) or self.peak.float32
+
+
+@functools.cache
+def accelerators() -> dict[str, Accelerator]:
+    """The table, by name."""
+    table = tomllib.loads(TABLE.read_text("utf-8"))
+    return {name: schema.check(row, Accelerator, f"{TABLE}, {name}") for name, row in table.items()}
+
+
+def named(name: str) -> Accelerator:
+    """The accelerator of that name; case, spaces and dashes do not count.
+
+    Raises:
+        InputError: there is none; the message begins with the nearest name.
+    """
+    wanted, known = name.lower().replace("-", "_").replace(" ", "_"), accelerators()
+    if wanted in known:
+        return known[wanted]
+    names = (*known, HERE)
+    nearest = [other for other in names if wanted and wanted in other]  # "a100" is in two
+    nearest = nearest or difflib.get_close_matches(wanted, names, n=3, cutoff=0.3)
+    rest = [other for other in names if other not in nearest]
+    raise InputError(f"found --device={name}; wanted one of {', '.join([*nearest, *rest])}")

@@ -1,0 +1,256 @@
+"""How much memory a training step takes, part by part, counted from sizes alone.
+
+Counted are the arrays that `models.stack`, `models.layers`, `losses` and `training.step` keep, one
+after the other, in bytes; nothing is fitted. Between two products a block is one compiled function,
+whose gradient starts from its inputs, so that inputs of such functions and of products are what is
+kept for the backward pass. The letters are those of `roots_tf.features`: tokens of a row L, hidden
+size H, heads N, of keys and values K, each of size D, feed-forward width I, vocabulary V.
+"""
+
+import dataclasses
+import math
+
+from roots_tf.models import weight_shapes
+from roots_tf.models.config import EncoderConfig
+from roots_tf.storage.files import InputError
+
+FLOAT = 4  # bytes of float32
+BLOCK_BYTES = 1 << 27  # as `losses.BLOCK_BYTES`, which a test compares: logits of a causal model
+
+# What a process takes besides its arrays, on the processor: Python, TensorFlow and the package once
+# they are imported; and the graph of a step with its compiled kernels. Both were measured, as
+# docs/plan.md tells; an accelerator's own memory holds neither.
+IMPORTED = 648 << 20
+COMPILED = 190 << 20
+HOLES = 1 / 8  # of arrays: what the processor's allocator leaves between them; measured, see there
+
+SHAPES = {
+    "masked_lm": weight_shapes.pretrainer,
+    "causal_lm": weight_shapes.causal_lm,
+    "masked_and_causal": weight_shapes.masked_and_causal_lm,
+}
+
+
+def shapes_of(objective: str, config: EncoderConfig) -> weight_shapes.Shapes:
+    """Names and shapes of the weights of the model that an objective trains.
+
+    Args:
+        objective: name of it.
+        config: sizes of the model.
+
+    Raises:
+        InputError: nobody has said here which model the objective trains.
+    """
+    if objective not in SHAPES:
+        raise InputError(
+            f"found --objective={objective}; wanted one of {', '.join(SHAPES)}, whose models can "
+            "be counted"
+        )
+    return SHAPES[objective](config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Footprint:
+    """Bytes of a step by what they are for.
+
+    Attributes:
+        weights: float32.
+        moments: of the optimizer: two for each weight.
+        average: of the weights, where one is kept.
+        casts: weights in the type of the products.
+        gradients: of all weights.
+        update: what the optimizer makes beside these.
+        activations: kept for the backward pass, of one micro-batch.
+        logits: of the vocabulary, with their gradient, where they are largest.
+        in_flight: gradients of activations that are there at once.
+        allocator: holes between arrays, on the processor.
+        runtime: the process itself.
+        peak: the most that is there at once, `runtime` included.
+        peak_at: when that is.
+    """
+
+    weights: int
+    moments: int
+    average: int
+    casts: int
+    gradients: int
+    update: int
+    activations: int
+    logits: int
+    in_flight: int
+    allocator: int
+    runtime: int
+    peak: int
+    peak_at: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What decides the memory of a step.
+
+    Attributes:
+        config: sizes of the model, dropout among them.
+        objective: name of it.
+        rows: of a micro-batch on one device.
+        length: tokens of a row, L.
+        predictions: of a row that are projected to the vocabulary, where not all are.
+        precision: a Keras dtype policy.
+        recompute: whether blocks are computed again in the backward pass.
+        optimizer: as the flag has it.
+        averaged: whether a moving average is kept.
+        micro_batches: that a step is cut into.
+        threads: that start operations; a processor has one for each core. 0: an accelerator,
+            which does one after the other and whose memory holds no process.
+    """
+
+    config: EncoderConfig
+    objective: str
+    rows: int
+    length: int
+    predictions: int
+    precision: str = "float32"
+    recompute: bool = False
+    optimizer: str = "adamw"
+    averaged: bool = False
+    micro_batches: int = 1
+    threads: int = 0
+
+    @property
+    def item(self) -> int:
+        """Bytes of a number in the type of the products."""
+        return FLOAT if self.precision == "float32" else 2
+
+    @property
+    def tokens(self) -> int:
+        """Of a micro-batch on one device."""
+        return self.rows * self.length
+
+
+def _mask(step: Step, elements: int) -> int:
+    """Bytes of a dropout mask over so many elements: one each."""
+    return elements if step.config.dropout else 0
+
+
+def _feed_forward(step: Step) -> int:
+    """Bytes a token that the products and the activation of a feed-forward layer keep."""
+    config = step.config
+    gates = 2 if config.feed_forward == "glu" else 1
+    return (gates + 1) * config.intermediate_dim * step.item
+
+
+def _attention(step: Step) -> int:
+    """Bytes a token of a layer's products of queries and keys, their softmax and its mask."""
+    keys = step.config.num_heads * step.length
+    return 2 * keys * step.item + _mask(step, keys)
+
+
+def layer_bytes(step: Step) -> int:
+    """Bytes a token that a block keeps for the backward pass.
+
+    Its input, what attention gives and that times its matrix, the sum and what the feed-forward
+    layer gives: 5 H; queries, keys and values before and after they are parted by head:
+    2 (N + 2 K) D; before a norm that comes first, one more H each.
+
+    Args:
+        step: of the run.
+    """
+    config, hidden = step.config, step.config.hidden_dim
+    mixed = (config.num_heads + 2 * config.key_value_heads) * config.head_dim
+    numbers = 5 * hidden + 2 * mixed + (2 * hidden if config.norm == "pre" else 0)
+    rest = _feed_forward(step) + _attention(step) + _mask(step, 2 * hidden)
+    return numbers * step.item + rest
+
+
+def _activations(step: Step) -> int:
+    """Bytes that are kept for the backward pass when the forward pass ends."""
+    config, hidden = step.config, step.config.hidden_dim
+    embedded = (hidden * step.item if config.embedding_norm else 0) + _mask(step, hidden)
+    last = hidden * step.item * (2 if config.norm == "pre" else 1)
+    if step.recompute:  # inputs alone, and one block in full
+        layers = config.num_layers * hidden * step.item + layer_bytes(step)
+    else:
+        layers = config.num_layers * layer_bytes(step)
+    head = 0
+    if step.objective != "causal_lm":  # gathered, transformed, activated, normalised
+        head = 4 * step.rows * step.predictions * hidden * step.item
+    return step.tokens * (embedded + layers + last) + head
+
+
+def _logits(step: Step) -> int:
+    """Bytes of the largest logits and of what is there beside them.
+
+    Of masked tokens: all logits and their gradient, in float32. Of a causal model: a block of each
+    in the type of the products for each thread, since blocks do not wait for one another; and the
+    gradient of the output table: the sum so far and the next one, and that of each block, in lower
+    precision also in float32.
+    """
+    vocabulary = step.config.vocabulary_size
+    masked = 2 * FLOAT * step.rows * step.predictions * vocabulary
+    every = step.tokens * vocabulary
+    blocks = -(-FLOAT * every // BLOCK_BYTES)
+    at_once = min(blocks, max(1, step.threads))
+    table = vocabulary * step.config.hidden_dim
+    of_block = table * (step.item + (FLOAT if step.item < FLOAT else 0))
+    causal = 2 * FLOAT * table + at_once * (2 * every * step.item // blocks + of_block)
+    by_objective = {"masked_lm": masked, "causal_lm": causal}
+    return by_objective.get(step.objective, max(masked, causal))
+
+
+def _in_flight(step: Step) -> int:
+    """Bytes of gradients while the last block goes backward: of attention, or of what follows it.
+
+    By the time attention's turn comes, the feed-forward layer's own activations are gone.
+    """
+    hidden = 2 * step.config.hidden_dim * step.item
+    wide = _feed_forward(step)
+    scores = 2 * step.config.num_heads * step.length * step.item
+    return step.tokens * (hidden + max(wide, scores - wide))
+
+
+def footprint(step: Step) -> Footprint:
+    """What a step takes, and when it takes most.
+
+    The moments that are compared: the end of the forward pass, when all activations and the logits
+    are there; the last block's backward pass, with the gradient of the table; the end of the
+    backward pass, when the table's gradient as the output is added to that as the input; and the
+    update, in which norms of the weights are measured against a copy of them.
+
+    Args:
+        step: of the run.
+    """
+    on_processor = step.threads > 0
+    shapes = shapes_of(step.objective, step.config)
+    count = sum(map(math.prod, shapes.values()))
+    table = FLOAT * step.config.vocabulary_size * step.config.hidden_dim
+    matrices = sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)
+    weights = gradients = FLOAT * count
+    casts = 0 if step.item == FLOAT else step.item * matrices
+    lamb = 3 * table if step.optimizer == "lamb" else 0  # mean, square, direction of the largest
+    activations, logits, in_flight = _activations(step), _logits(step), _in_flight(step)
+    added = gradients if step.micro_batches > 1 else 0  # the sum over those before
+    held = weights * (4 if step.averaged else 3)
+    moments = {
+        "the end of the forward pass": casts + activations + logits + added,
+        "the last block's backward pass": casts + activations + table + in_flight + added,
+        "the end of the backward pass": casts + gradients + 2 * table + added,
+        "the update": 2 * gradients + weights + lamb,
+    }
+    peak_at = max(moments, key=moments.get)
+    arrays = held + moments[peak_at]
+    allocator = round(HOLES * arrays) if on_processor else 0
+    runtime = IMPORTED + COMPILED if on_processor else 0
+    return Footprint(
+        weights=weights,
+        moments=2 * weights,
+        average=weights if step.averaged else 0,
+        casts=casts,
+        gradients=gradients,
+        update=gradients + lamb,
+        activations=activations,
+        logits=logits,
+        in_flight=in_flight,
+        allocator=allocator,
+        runtime=runtime,
+        peak=runtime + arrays + allocator,
+        peak_at=peak_at,
+    )

@@ -1,0 +1,49 @@
+"""Random batches in memory, to measure steps with."""
+
+import numpy as np
+
+from roots_tf.storage import files
+
+
+def random_batch(
+    objective, rows: int, length: int, vocabulary_size: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Pairs of random ids, or texts for a causal model; rows end in up to a tenth of padding.
+
+    Args:
+        objective: a `MaskedLM` or a `CausalLM`.
+        rows: B.
+        length: L.
+        vocabulary_size: V.
+        seed: of the ids.
+
+    Raises:
+        InputError: there are more predictions than tokens, or the vocabulary is empty.
+    """
+    rng, shape = np.random.default_rng(seed), (rows, length)
+    inside = np.arange(length) < rng.integers(length - length // 10, length + 1, (rows, 1))
+    token_ids = (inside * rng.integers(0, vocabulary_size, shape)).astype("int32")
+    if objective.name == "causal_lm":
+        return {
+            "token_ids": token_ids,
+            "segment_ids": np.zeros(shape, "int32"),
+            "padding_mask": inside,
+            "next_token_ids": np.roll(token_ids, -1, axis=1),
+            "next_token_weights": inside.astype("float32"),
+        }
+    predictions = (rows, objective.predictions(length))
+    if predictions[1] > length or vocabulary_size < 1:
+        raise files.InputError(
+            f"found {predictions[1]} predictions, {length} tokens and a vocabulary of "
+            f"{vocabulary_size}; wanted fewer predictions than tokens, and a vocabulary"
+        )
+    chosen = [rng.permutation(length)[: predictions[1]] for _ in range(rows)]
+    return {
+        "token_ids": token_ids,
+        "segment_ids": (inside & (np.arange(length) > length // 2)).astype("int32"),
+        "padding_mask": inside,
+        "masked_lm_positions": np.sort(chosen).astype("int32").reshape(predictions),
+        "masked_lm_ids": rng.integers(0, vocabulary_size, predictions).astype("int32"),
+        "masked_lm_weights": np.ones(predictions, "float32"),
+        "next_sentence_labels": rng.integers(0, 2, rows).astype("int32"),
+    }

@@ -7,21 +7,33 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines import pretrain
 from roots_tf import commands, program
 from tests.docs import stand_ins
 from tests.docs.shown import Command
 
 # Every flag is parsed and checked; with these changed, or a number, a run of --debug is no other.
-NO_OTHER_RUN = {"size", "duration", "phases", "language", "text", "prompt"}
-# Programs whose --debug reads a part of what is small here already.
-READ_ALL = {"build-examples", "curate", "train-tokenizer"}
+NO_OTHER_RUN = {"size", "duration", "language", "prompt"}
+# Programs whose --debug reads a part of what is small here already, or writes nothing.
+READ_ALL = {"build-examples", "curate", "import", "train-tokenizer"}
+# What is larger in a page than the stand-in of a model, which has one layer.
+LARGER = {"distill": {"num_layers": 1}}
 # Program ("" for any), how some of its words begin, and why it is not run.
 NOT_RUN = (
     ("serve", (), "it waits for requests: tests/pipelines/test_serve.py sends some"),
     ("demo", (), "it runs other programs in processes: tests/pipelines/test_demo.py"),
     ("", ("--strategy=multi_worker",), "it needs machines: tests/training/test_multi_worker.py"),
-    ("", ("--strategy=tpu",), "it needs a TPU"),
     ("", ("--scheduler=",), "it needs a cluster: tests/pipelines/test_cluster.py starts one"),
+    (
+        "pretrain",
+        ("--phases=",),
+        "--debug leaves a phase its steps: tests/pipelines/test_pretrain.py",
+    ),
+    (
+        "pretrain",
+        ("--examples=zh=",),
+        "8 rows of --debug are too few for three sources: tests/pipelines/test_pretrain_mixture.py",
+    ),
     ("import", ("--from=uncased_",), "TensorFlow 1 wrote it: tests/export/test_tensorflow1.py"),
     (
         "export",
@@ -59,7 +71,7 @@ class Runner:
 
         Raises:
             FlagError: the program refuses a flag.
-            InputError: it refuses a place to write.
+            InputError: it refuses a place to write, a phase or a size.
         """
         config_class = commands.load(command.name).Config
         known = program.flags_of(config_class)
@@ -74,6 +86,12 @@ class Runner:
         aside.mkdir()
         config = program.read(config_class, arguments)
         program.check(config)
+        if command.name == "pretrain":
+            for phase in pretrain.phase_configs(config):
+                program.check(phase)
+            if not config.model.init_from:  # which has sizes of its own
+                sizes = program.replace(config, preset=config.model.preset_for(config.objective))
+                sizes.model.encoder_config(vocabulary_size=8192, length=128)
         return config
 
     def run(self, line: str, place: Path) -> None:
@@ -93,7 +111,8 @@ class Runner:
             *(
                 (name, str(value))
                 for name, value in given.items()
-                if known[name].hint not in (int, float) and name not in outputs | NO_OTHER_RUN
+                if name not in outputs | NO_OTHER_RUN
+                and (command.name in READ_ALL or known[name].hint not in (int, float))
             ),
         )
         if kind not in self.made:
@@ -102,9 +121,8 @@ class Runner:
                     value = values[name]
                     value = ",".join(value) if isinstance(value, tuple) else value
                     stand_ins.need(self.root, value, self.run)
-            shrunk = {"debug": command.name not in READ_ALL} | (
-                {"num_workers": 1} if "num_workers" in known else {}
-            )
+            shrunk = {"debug": command.name not in READ_ALL} | LARGER.get(command.name, {})
+            shrunk |= {"num_workers": 1} if "num_workers" in known else {}
             self._main(command, program.replace(config, **shrunk))
             self.made[kind] = next((Path(values[name]) for name in outputs), None)
         elif place:

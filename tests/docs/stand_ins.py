@@ -8,6 +8,7 @@ a command first reads it.
 import gzip
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,10 +73,16 @@ def write(root: Path) -> None:
 
 def _write_crawl(path: Path) -> None:
     path.parent.mkdir()
+    words = re.findall(r"\b[a-z]+\b", (ROOT / "LICENSE").read_text("utf-8"))
+
+    def paragraph(rng: random.Random) -> str:
+        sentences = (" ".join(rng.sample(words, 14)) for _ in range(6))
+        return " ".join(f"{sentence.capitalize()}." for sentence in sentences)
+
+    rng = random.Random(0)
     with gzip.open(path, "wb") as file:
         for number in range(4):
-            texts = (english(100 + 9 * number + i, 12) for i in range(5))
-            text = "".join(f"<p>{' '.join(text)}</p>" for text in texts)
+            text = "".join(f"<p>{paragraph(rng)}</p>" for _ in range(5))
             page = f"<html><body><article>{text}</article></body></html>".encode()
             page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + page
             header = (
@@ -101,7 +108,8 @@ def _write_texts(root: Path) -> None:
         pairs = [{"good": text, "bad": text[::-1], "field": "order"} for text in some[:3]]
         lines(root / f"{folder}pairs.jsonl", pairs)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz'?,"]
-    lines(root / "bert/vocab.txt", vocabulary + [f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"])
+    vocabulary += [f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"]
+    lines(root / "bert/vocab.txt", vocabulary + [f"word{i}" for i in range(8000)])
 
 
 def _write_labelled(root: Path) -> None:
@@ -133,6 +141,10 @@ MADE_BY = {
     "--tokenizer=work/tokenizer --max_seq_length=64 --output=work/translations",
     "work/examples_384": "build-examples --input=work/documents --tokenizer=work/tokenizer "
     "--held_out=0.03 --max_seq_length=384 --output=work/examples_384",
+    "work/domain_examples": "build-examples --input=work/documents --tokenizer=work/bert_base "
+    "--held_out=0.03 --output=work/domain_examples",
+    "work/text_256": "build-examples --layout=contiguous --max_seq_length=256 "
+    "--input=work/documents --tokenizer=work/tokenizer --output=work/text_256",
     "work/pretrained": PRETRAIN,
     "work/bert": "pretrain --examples=work/examples --output=work/bert",
     "work/gpt": "pretrain --examples=work/text --objective=causal_lm --output=work/gpt",
@@ -146,6 +158,8 @@ MADE_BY = {
     "gpt2": "export --model=work/gpt/model --output=gpt2 --format=huggingface",
 }
 SAME_AS = {
+    "work/verbatim": "work/documents",
+    "work/bpe": "work/tokenizer",
     "documents": "work/documents",
     "runs/documents": "work/documents",
     "vocabulary": "work/tokenizer",

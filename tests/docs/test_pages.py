@@ -1,6 +1,7 @@
 """Pages: links lead somewhere, flags exist, what is made from the code agrees with it."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -83,6 +84,7 @@ def flags_shown(text: str) -> list[tuple[str, set[str]]]:
     ]
 
 
+@functools.cache
 def flags_of(name: str) -> set[str]:
     """Flags of a program, or of all, with those that say no."""
     known = programs.programs()

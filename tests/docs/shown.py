@@ -17,9 +17,11 @@ PAGES = sorted(
 )
 PAGES = [page for page in PAGES if page.exists()]
 BLOCK = re.compile(
-    r"^ {4}.*\n(?: {4}.*\n|[ \t]*\n(?=\s* {4}))*|^(```+).*\n(?:.*\n)*?\1", re.MULTILINE
+    r"^ {4}.*\n(?: {4}.*\n|[ \t]*\n(?=\s* {4}))*|^(```+|~~~+).*\n(?:.*\n)*?\1", re.MULTILINE
 )
-ROOTS = re.compile(r"(?<![\w`./-])(?:\.venv/bin/)?roots ([a-z][a-z_-]*)(?![\w:-])")
+ROOTS = re.compile(
+    r"(?<![\w`./-])(?:\.venv/bin/)?(?:roots |python -m pipelines\.)([a-z][a-z_-]*)(?![\w:-])"
+)
 
 
 class Command(NamedTuple):

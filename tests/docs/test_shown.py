@@ -10,6 +10,8 @@ from tests.docs.shown import Command, commands, spans
     [
         ("    roots doctor --debug\n", [Command("doctor", ("--debug",))]),
         ("```sh\nroots doctor --debug\n```\n", [Command("doctor", ("--debug",))]),
+        ("~~~\n$ roots doctor\n~~~\n", [Command("doctor", ())]),
+        ("    python -m pipelines.fill_mask --top=1\n", [Command("fill-mask", ("--top=1",))]),
         ("    .venv/bin/roots demo\n", [Command("demo", ())]),
         ("    # roots extend_vocab --count=1\n", [Command("extend-vocab", ("--count=1",))]),
         ("    A=1 roots x --a &\n    roots y\n", [Command("x", ("--a",)), Command("y", ())]),

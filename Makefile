@@ -1,8 +1,9 @@
 # Every target sets up what it needs: a virtual environment in .venv, with the package in it.
 PYTHON ?= python3
 BIN := .venv/bin
+DOCS := .venv-docs/bin
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint docs wheel clean
 
 demo: .venv/package
 	$(BIN)/roots demo
@@ -14,6 +15,15 @@ test: .venv/installed lint
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The site of the pages, in build/site, in an environment of its own: no TensorFlow is installed for it.
+docs: .venv-docs/installed
+	$(DOCS)/python -m docs.build
+
+.venv-docs/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS)/python -m pip install --quiet $(shell $(PYTHON) -c "import configparser; c = configparser.ConfigParser(); c.read('setup.cfg'); print(*(repr(n) for n in c['options.extras_require']['docs'].split()))")
+	touch $@
 
 wheel: .venv/installed
 	rm -rf build
@@ -32,4 +42,4 @@ wheel: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-docs build dist *.egg-info

@@ -8,7 +8,8 @@ and their place in it, without splitting sentences, so that no token is lost. `p
 `--sentence_objective=nsp` or `sop` reads pairs, with `none` either. With `--layout=translation` a
 record holds a sentence and its translation, for `--sentence_objective=translation`:
 
-    roots build-examples --layout=translation --input=train.en,train.de --tokenizer=... --output=...
+    roots build-examples --layout=translation --input=train.en,train.de \
+        --tokenizer=runs/tokenizer --output=runs/translations
 
 Memory is a few hundred megabytes a worker whatever the size of the corpus; the disk holds about
 0.6 bytes a byte of text, and as much again while it runs. Two cores do several megabytes of text a

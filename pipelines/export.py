@@ -4,7 +4,7 @@
     roots export --model=work/gpt/model --output=work/served --max_new_tokens=256
     roots export --model=work/minilm --output=work/served --pooling=mean --l2_normalize
     roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
-    roots export --model=work/pretrained/model --output=work/bert --format=huggingface
+    roots export --model=work/bert_base --output=work/hf --format=huggingface
 
 saved_model takes a minute, for TensorFlow Serving, `roots serve` and `tf.saved_model.load`. Writes
 `<output>/1/`, once it has given the same answers in a fresh process as `roots predict` does; on a

@@ -12,7 +12,7 @@ Takes seconds. Which of these it is, and whether there are heads, is read from t
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
 vocabulary head but no next-sentence head gets one of random weights. What the files beside the
-weights say is done too, such as added tokens, or refused; docs/checkpoints.md has the list. What
+weights say is done too, such as added tokens, or refused; docs/interoperate.md has the list. What
 sentence-transformers or keras-hub's BertTextEmbedder says of vectors (pooling, scale, length, case,
 prompts) is kept, and is what embed and export do by themselves; a step that ours lacks is refused.
 """

@@ -161,8 +161,9 @@ def corpus_of(config: Config) -> Corpus:
         return Corpus.of_tokens(config.tokens, config.vocab_size, length)
     if config.tokens:
         raise files.InputError(
+            "flags-conflict",
             f"found --examples={config.examples} and --tokens={config.tokens:g}; wanted one of "
-            "them: examples have their own number of tokens"
+            "them: examples have their own number of tokens",
         )
     manifest = mixture.load(config.examples)
     length = config.max_seq_length or manifest["max_seq_length"]

@@ -57,7 +57,7 @@ def call(name: str, **values):
         InputError: a mistake that the program found.
     """
     if name.replace("-", "_") not in programs():
-        raise program.FlagError("no-such-program", f"found no program {name!r}{_meant(name)}")
+        raise program.FlagError("no-such-program", f"found no program {name!r}; {_meant(name)}")
     module = load(name)
     known = program.flags_of(module.Config)
     given = {
@@ -76,7 +76,8 @@ def call(name: str, **values):
 def _meant(name: str, *further: str) -> str:
     """The end of the message that there is no such program: the nearest, or all."""
     names = [*(known.replace("_", "-") for known in programs()), *further]
-    return spelling.suggestion(name, names) or f"; there are: {', '.join(names)}"
+    meant = spelling.suggestion(name, names).removeprefix("; ")
+    return meant or f"there are: {', '.join(names)}"
 
 
 def as_flag(name: str, hint, value):

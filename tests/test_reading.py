@@ -34,7 +34,7 @@ def length(function: Function) -> int:
     return lines
 
 
-@each_file("roots_tf", "pipelines", "tests", "benchmarks")
+@each_file("roots_tf", "pipelines", "tests", "benchmarks", "docs")
 def test_functions_and_files_are_short(path):
     text = path.read_text("utf-8")
     assert len(text.splitlines()) <= MOST_LINES_OF_A_FILE

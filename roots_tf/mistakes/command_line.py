@@ -14,7 +14,8 @@ MISTAKES = {
         "There is no help of that name",
         "`roots help` knows programs, flags, ids of mistakes, pages and recipes, and the name is "
         "none of them.",
-        "`roots help` alone lists the topics.",
+        "`roots help` alone lists the topics; those of mistakes stand in brackets at the end of a "
+        "message.",
     ),
     "no-such-flag": Mistake(
         "The program has no such flag",

@@ -59,6 +59,12 @@ MISTAKES = {
         "Install the same versions on all, and give an `--output` on storage that all of them see "
         "at the same path.",
     ),
+    "step-failed": Mistake(
+        "A program that this one has started has ended with an error",
+        "A benchmark runs other programs one after another. What went wrong "
+        "stands above, in that program's own words.",
+        "Look at the lines above for the first that ends in an id of its own.",
+    ),
     "cannot-listen": Mistake(
         "The server cannot take connections",
         "The port is taken by another process, is one that only the superuser may use, the host "

@@ -1,13 +1,15 @@
 """Accelerators by name: what they do in a second, hold, take and cost."""
 
 import dataclasses
-import difflib
 import functools
 import tomllib
 from pathlib import Path
 
+from roots_tf import spelling
 from roots_tf.storage import schema
+from roots_tf import spelling
 from roots_tf.storage.files import InputError
+from roots_tf import spelling
 from roots_tf.storage.schema import number
 
 HERE = "here"  # the machine that the program runs on, which is measured and stands in no table
@@ -74,6 +76,8 @@ def named(name: str) -> Accelerator:
         return known[wanted]
     names = (*known, HERE)
     nearest = [other for other in names if wanted and wanted in other]  # "a100" is in two
-    nearest = nearest or difflib.get_close_matches(wanted, names, n=3, cutoff=0.3)
+    nearest = nearest or spelling.nearest(wanted, names)
     rest = [other for other in names if other not in nearest]
-    raise InputError(f"found --device={name}; wanted one of {', '.join([*nearest, *rest])}")
+    raise InputError(
+        "no-such-choice", f"found --device={name}; wanted one of {', '.join([*nearest, *rest])}"
+    )

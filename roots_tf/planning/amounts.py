@@ -24,7 +24,10 @@ def bytes_of(text: str, flag: str) -> float:
     match = re.fullmatch(r"\s*(\d*\.?\d+(?:e\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
     number = float(match[1]) * (_UNITS | _BINARY)[match[2] or ""] if match else 0.0
     if not 0 < number < 1e18:
-        raise InputError(f"found --{flag}={text}; wanted a number of bytes, such as 16GB or 512MiB")
+        raise InputError(
+            "wrong-value",
+            f"found --{flag}={text}; wanted a number of bytes, such as 16GB or 512MiB",
+        )
     return number
 
 

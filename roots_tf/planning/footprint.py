@@ -43,8 +43,9 @@ def shapes_of(objective: str, config: EncoderConfig) -> weight_shapes.Shapes:
     """
     if objective not in SHAPES:
         raise InputError(
+            "no-such-choice",
             f"found --objective={objective}; wanted one of {', '.join(SHAPES)}, whose models can "
-            "be counted"
+            "be counted",
         )
     return SHAPES[objective](config)
 

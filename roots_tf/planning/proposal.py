@@ -167,5 +167,5 @@ def best(candidates: Sequence[tuple[float, Proposal]], refusal: str) -> Proposal
         InputError: there is none.
     """
     if not candidates:
-        raise InputError(refusal)
+        raise InputError("number-out-of-range", refusal)
     return min(candidates, key=lambda pair: pair[0])[1]

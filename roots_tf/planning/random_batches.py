@@ -34,8 +34,9 @@ def random_batch(
     predictions = (rows, objective.predictions(length))
     if predictions[1] > length or vocabulary_size < 1:
         raise files.InputError(
+            "number-out-of-range",
             f"found {predictions[1]} predictions, {length} tokens and a vocabulary of "
-            f"{vocabulary_size}; wanted fewer predictions than tokens, and a vocabulary"
+            f"{vocabulary_size}; wanted fewer predictions than tokens, and a vocabulary",
         )
     chosen = [rng.permutation(length)[: predictions[1]] for _ in range(rows)]
     return {

@@ -43,15 +43,17 @@ class Budget:
         if self.dollars is not None and place is not None:
             if place.price is None:
                 raise InputError(
+                    "missing-flag",
                     f"found --dollars={self.dollars:g} and no price of {place.name}; wanted "
-                    "--price_per_hour="
+                    "--price_per_hour=",
                 )
             if place.price:
                 limits.append(3600 * self.dollars / (place.price * place.devices))
         if place is None and (self.hours or self.dollars):
             raise InputError(
+                "missing-flag",
                 "found a budget of hours or dollars and no single --device; wanted one, such as "
-                "--device=here or --device=a100_80gb"
+                "--device=here or --device=a100_80gb",
             )
         return min(limits, default=None)
 
@@ -164,8 +166,9 @@ def settle(question: Question) -> Proposal:
     predictions, length = question.predictions, question.corpus.length
     if predictions > length:
         raise InputError(
+            "number-out-of-range",
             f"found {predictions} predictions and {length} tokens in a row; wanted no more "
-            "predictions than tokens: give another --max_predictions_per_seq"
+            "predictions than tokens: give another --max_predictions_per_seq",
         )
     if question.budget.seconds(question.place) is None:
         return _as_given(question)
@@ -240,7 +243,7 @@ def _as_given(question: Question) -> Proposal:
     if question.budget.memory:
         cut = _cut(question, size, rows)
         if cut is None:
-            raise InputError(_too_little_memory(question, (size,)))
+            raise InputError("no-memory", _too_little_memory(question, (size,)))
         parts, recompute = cut
     rate = optimization.learning_rate
     return Proposal(
@@ -256,8 +259,9 @@ def _as_given(question: Question) -> Proposal:
 def _steps_of(duration: str, corpus: Corpus, rows: int) -> int:
     if "epoch" in duration.lower() and corpus.rows is None:
         raise InputError(
+            "missing-flag",
             f"found --duration={duration!r} and no text; wanted --examples=FOLDER or --tokens=, of "
-            "which epochs are counted"
+            "which epochs are counted",
         )
     how = {"batch_size": rows, "num_examples": corpus.rows or 1, "length": corpus.length}
     return steps_of(duration, **how)

@@ -221,7 +221,9 @@ def _off(forecast: float, found: float) -> str:
 def _run(arguments: list[str]) -> str:
     run = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     if run.returncode:
-        raise files.InputError("step-failed", f"found an error in {arguments[:4]}: {run.stderr[-500:]}")
+        raise files.InputError(
+            "step-failed", f"found an error in {arguments[:4]}: {run.stderr[-500:]}"
+        )
     return run.stdout
 
 

@@ -160,9 +160,9 @@ def roots() -> None:
             program.leave(stopped, stopped.exit_status)
         program.run(module.main, module.Config)
     else:
-        meant = _meant(name, *completion.FURTHER)
         sys.argv[0] = "roots"
-        error = program.FlagError("no-such-program", f"found no program {name!r}{meant}")
+        meant = _meant(name, *completion.FURTHER)
+        error = program.FlagError("no-such-program", f"found no program {name!r}; {meant}")
         program.leave(error, error.exit_status)
 
 

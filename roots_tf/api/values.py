@@ -78,7 +78,7 @@ def flags_named() -> Iterator[None]:
     try:
         yield
     except program.FlagError as error:
-        raise InputError("wrong-value", str(error)) from error
+        raise InputError(error.id, str(error)) from error
 
 
 @contextlib.contextmanager

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from roots_tf import spelling
 from roots_tf.storage import schema
-from roots_tf import spelling
 from roots_tf.storage.files import InputError
-from roots_tf import spelling
 from roots_tf.storage.schema import number
 
 HERE = "here"  # the machine that the program runs on, which is measured and stands in no table

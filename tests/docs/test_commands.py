@@ -3,6 +3,7 @@
 import pytest
 
 from roots_tf import commands as programs
+from roots_tf import completion
 from tests.docs import runner
 from tests.docs.shown import PAGES, ROOT, Command, commands
 
@@ -18,7 +19,9 @@ def run(tmp_path_factory):
 
 
 def shown(page) -> list[Command]:
-    return list(commands(page.read_text("utf-8")))
+    """Commands that are programs."""
+    every = commands(page.read_text("utf-8"))
+    return [command for command in every if command.name not in completion.FURTHER]
 
 
 @each_page
@@ -27,6 +30,14 @@ def test_commands_are_checked(page, run, monkeypatch):
     for command in shown(page):
         assert command.name.replace("-", "_") in programs.programs(), command
         run.config(command)
+
+
+@each_page
+def test_commands_that_only_tell_something_run(page, monkeypatch):
+    for command in commands(page.read_text("utf-8")):
+        if command.name in completion.FURTHER:
+            monkeypatch.setattr("sys.argv", ["roots", command.name, *command.arguments])
+            programs.roots()
 
 
 @each_page

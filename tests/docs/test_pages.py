@@ -10,7 +10,7 @@ import pytest
 
 from docs import build, generated
 from roots_tf import commands as programs
-from roots_tf import program
+from roots_tf import completion, program
 from tests.docs.shown import BLOCK, PAGES, ROOT, commands, spans
 
 # Flags of other programs that pages name.
@@ -88,9 +88,11 @@ def flags_shown(text: str) -> list[tuple[str, set[str]]]:
 def flags_of(name: str) -> set[str]:
     """Flags of a program, or of all, with those that say no."""
     known = programs.programs()
+    if name in completion.FURTHER:
+        return set()
     names = [name.replace("-", "_")] if name else known
     assert set(names) <= set(known), name
-    flags = set().union(*(program.flags_of(programs.load(n).Config) for n in names))
+    flags = set(program.MESSAGES).union(*(program.flags_of(programs.load(n).Config) for n in names))
     return flags | {f"no{flag}" for flag in flags}
 
 

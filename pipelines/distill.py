@@ -121,9 +121,8 @@ def main(config: Config) -> dict:
     kind = dataclasses.replace(kind, max_seq_length=length)
     parts = config.objective.parts()
     if config.cadence.evaluate_every and not config.dev:
-        raise files.InputError(
-            "missing-flag", "found --evaluate_every and no --dev; wanted both, or neither"
-        )
+        both = "found --evaluate_every and no --dev; wanted both, or neither"
+        raise files.InputError("missing-flag", both)
     claim = claims.of(config)
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
@@ -207,10 +206,8 @@ def student_sizes(
     flags = config.student
     given = {name: getattr(flags, name) for name in SIZES if getattr(flags, name)}
     if not given and not flags.init_from:
-        raise files.InputError(
-            "missing-flag",
-            "found no sizes of the student; wanted --num_layers, --hidden_dim or --init_from",
-        )
+        wanted = "--num_layers, --hidden_dim or --init_from"
+        raise files.InputError("missing-flag", f"found no sizes of the student; wanted {wanted}")
     if flags.init_from:
         sizes = models.describe(flags.init_from)["encoder"]
         if wrong := [name for name, value in given.items() if value != getattr(sizes, name)]:

@@ -326,8 +326,8 @@ def _refused(error: absl_flags.Error, known: Mapping[str, Flag]) -> FlagError:
         name, names = error.flagname, [*known, *MESSAGES, "flagfile", "help"]
         names += [f"no{other}" for other, about in known.items() if about.hint is bool]
         meant = spelling.suggestion(f"--{name}", [f"--{other}" for other in names])
-        meant = meant or "; --help shows the flags"
-        return FlagError("no-such-flag", f"Unknown command line flag {name!r}{meant}")
+        meant = meant.removeprefix("; ") or "--help shows the flags"
+        return FlagError("no-such-flag", f"Unknown command line flag {name!r}; {meant}")
     found = re.match(r"flag --(\w+)=(.*): value should be one of", str(error))
     if found and found[1] in known:
         meant = spelling.suggestion(found[2], known[found[1]].choices)

@@ -165,10 +165,7 @@ class FineTuning:
         Raises:
             InputError: the kind has no such weights.
         """
-        raise InputError(
-            "flags-conflict",
-            f"found --balance with --task={self.name}; wanted it with classification alone",
-        )
+        raise self._only("--balance", "classification")
 
     def with_metric_language(self, language: str) -> "FineTuning":
         """This kind, whose answers are compared in a language when they are scored.
@@ -179,11 +176,7 @@ class FineTuning:
         Raises:
             InputError: the kind has no answers that depend on one.
         """
-        raise InputError(
-            "flags-conflict",
-            f"found --metric_language={language} with --task={self.name}; wanted it with "
-            "question_answering alone",
-        )
+        raise self._only(f"--metric_language={language}", "question_answering")
 
     def with_characters(self) -> "FineTuning":
         """This kind, which parts the words of scripts without spaces into characters.
@@ -191,10 +184,7 @@ class FineTuning:
         Raises:
             InputError: the kind has no answers by word.
         """
-        raise InputError(
-            "flags-conflict",
-            f"found --word_unit=characters with --task={self.name}; wanted it with tagging alone",
-        )
+        raise self._only("--word_unit=characters", "tagging")
 
     def with_template(self, path: str | Path) -> "FineTuning":
         """This kind with what a JSON file says of the text around each turn of a conversation.
@@ -205,10 +195,12 @@ class FineTuning:
         Raises:
             InputError: the kind has no conversations, or the file is no template.
         """
-        raise InputError(
-            "flags-conflict",
-            f"found --template={path} with --task={self.name}; wanted it with completion alone",
-        )
+        raise self._only(f"--template={path}", "completion")
+
+    def _only(self, flag: str, kind: str) -> InputError:
+        """A flag is given that another kind of task has."""
+        wanted = f"wanted it with {kind} alone"
+        return InputError("flags-conflict", f"found {flag} with --task={self.name}; {wanted}")
 
     def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> TokenRows:
         """Rows of examples.

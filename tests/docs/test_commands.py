@@ -68,7 +68,7 @@ def test_what_is_not_run_is_shown_somewhere():
 )  # fmt: skip
 def test_a_wrong_command_is_found(line, run):
     name, *arguments = line.split()
-    with pytest.raises(Exception, match="found|must have a value|Unknown|should be one of") as error:
+    with pytest.raises(Exception, match=r"found|value|Unknown") as error:
         run.config(Command(name, tuple(arguments)))
     assert error.value.exit_status == 2
 

@@ -29,10 +29,10 @@ wheel: .venv/installed
 	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-# What users install. `make demo` waits for nothing else.
+# What users install; `make demo` waits for nothing else. Python compiles what is imported, a part.
 .venv/package: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
 .venv/installed: .venv/package

@@ -54,7 +54,7 @@ def weighted(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     return tf.reduce_sum(values * weights), tf.reduce_sum(weights)
 
 
-@functools.partial(tf.function, jit_compile=True)
+@functools.partial(tf.function, jit_compile=True, autograph=False)
 def _forward(logits, labels):
     logits = tf.cast(logits, tf.float32)  # inside the kernel: no copy in float32 is written
     of_label = tf.gather(logits, labels, batch_dims=1)  # [R]
@@ -66,7 +66,7 @@ def _forward(logits, labels):
     return log_total - of_label, tf.cast(of_label > of_others, tf.float32), log_total
 
 
-@functools.partial(tf.function, jit_compile=True)
+@functools.partial(tf.function, jit_compile=True, autograph=False)
 def _backward(logits, labels, log_total, upstream):
     probabilities = tf.exp(tf.cast(logits, tf.float32) - log_total[:, None])
     is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]

@@ -103,7 +103,7 @@ class Generation(ServedGraph):
         specs = [tf.TensorSpec(t.shape, t.dtype) for t in outputs]
         self.advance = tf.function(advance, [specs], autograph=False)
         places = self.length + self.settings.max_new_tokens
-        self.places = tf.function(lambda: tf.constant(places), [])
+        self.places = tf.function(lambda: tf.constant(places), [], autograph=False)
 
     def answers(self, inputs):
         """What follows texts, asked as `usual` says."""

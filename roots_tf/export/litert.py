@@ -76,7 +76,7 @@ class RowModel(tf.Module):
         shape = [1, length] if length else [None, None]
         names = ("token_ids", "segment_ids", "padding_mask")
         specs = [tf.TensorSpec(shape, tf.int32, name=name) for name in names]
-        self.serve = tf.function(self.__call__, input_signature=specs)
+        self.serve = tf.function(self.__call__, input_signature=specs, autograph=False)
 
     def __call__(self, token_ids, segment_ids, padding_mask):
         """Rows [B, L] to one output by name."""

@@ -24,7 +24,9 @@ def compiled(model, how: str, l2_normalize: bool):
         "padding_mask": tf.TensorSpec([None, None], tf.bool),
     }
     return tf.function(
-        lambda given: pooling.embed(model, given, how, l2_normalize), input_signature=[features]
+        lambda given: pooling.embed(model, given, how, l2_normalize),
+        input_signature=[features],
+        autograph=False,
     )
 
 

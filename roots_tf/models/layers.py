@@ -32,9 +32,9 @@ def fused(function):
         The same function with a keyword `training`; without it, all runs op by op, so that an
         exported graph holds plain ops only.
     """
-    forward = tf.function(function, jit_compile=True)
+    forward = tf.function(function, jit_compile=True, autograph=False)
 
-    @functools.partial(tf.function, jit_compile=True)
+    @functools.partial(tf.function, jit_compile=True, autograph=False)
     def backward(tensors, upstream, keywords):
         with tf.GradientTape() as tape:
             tape.watch(tensors)

@@ -47,11 +47,15 @@ class Scorer:
         self._block = max(1, LOGITS_AT_ONCE // model.config.vocabulary_size)
         integers = tf.TensorSpec([None, None], tf.int32)
         self._states = tf.function(
-            self._states_of, input_signature=[integers, tf.TensorSpec([None], tf.int32)]
+            self._states_of,
+            input_signature=[integers, tf.TensorSpec([None], tf.int32)],
+            autograph=False,
         )
         states = tf.TensorSpec([None, model.config.hidden_dim], model.encoder.compute_dtype)
         self._chances = tf.function(
-            self._chances_of, input_signature=[states, tf.TensorSpec([None], tf.int32)]
+            self._chances_of,
+            input_signature=[states, tf.TensorSpec([None], tf.int32)],
+            autograph=False,
         )
 
     def log_probabilities(

@@ -42,7 +42,9 @@ class Predictor:
         if (key := tuple(sorted(shapes.items()))) not in self._compiled:
             specs = {n: tf.TensorSpec(shape, features[n].dtype) for n, shape in shapes.items()}
             self._compiled[key] = tf.function(
-                lambda batch: self._kind.outputs(self._model, batch), input_signature=[specs]
+                lambda batch: self._kind.outputs(self._model, batch),
+                input_signature=[specs],
+                autograph=False,
             )
         return self._compiled[key](features)
 

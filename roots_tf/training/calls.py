@@ -1,5 +1,6 @@
 """Many steps in one call of the graph, which gives the numbers of each step."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,7 +32,9 @@ def make_call(train_step, step: tf.Variable) -> Callable[..., Result]:
     """
     names: list[str] = []  # of the sums, known once the step is traced
 
-    @tf.function
+    # Python's loops and conditions here are the graph's own already. AutoGraph would still rewrite
+    # all that a step calls, which takes 10 s before the first step.
+    @functools.partial(tf.function, autograph=False)
     def one_step(batch):
         sums = train_step(batch, step.read_value())
         step.assign_add(1)
@@ -44,21 +47,21 @@ def make_call(train_step, step: tf.Variable) -> Callable[..., Result]:
         with tf.control_dependencies([step.read_value()]):
             start = tf.timestamp()
         with tf.control_dependencies([start]):
-            batch = next(iterator)
+            batch = iterator.get_next()
         with tf.control_dependencies(tf.nest.flatten(batch)):
             wait = tf.timestamp() - start
         # The step waits for the clock, or a single thread would read it after the step's work.
         with tf.control_dependencies([wait]):
             return tf.nest.map_structure(tf.identity, batch), wait
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def several(iterator, steps):
-        sums = tf.TensorArray(tf.float32, steps)
-        waits = tf.TensorArray(tf.float64, steps)
-        for index in tf.range(steps):
+        def next_step(index, sums, waits):
             batch, wait = timed(iterator)
-            sums = sums.write(index, one_step(batch))
-            waits = waits.write(index, wait)
+            return index + 1, sums.write(index, one_step(batch)), waits.write(index, wait)
+
+        empty = tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.float64, steps)
+        _, sums, waits = tf.while_loop(lambda index, *_: index < steps, next_step, (0, *empty))
         return sums.stack(), waits.stack()  # [steps, names, 2], [steps]
 
     def call(iterator, steps: int) -> Result:

@@ -103,7 +103,7 @@ def make_evaluate(
         dataset: batches with an end. Of several, by name of their source, the scalars are means
             over the sources; those of each are there too, as `held_out/NAME/masked_lm_loss`.
     """
-    sums_of = tf.function(lambda batch: task.sums(batch))
+    sums_of = tf.function(lambda batch: task.sums(batch), autograph=False)
     counts: dict[str, int] = {}  # of batches by source, known from the first time on
 
     def sums_over(batches, source: str = "") -> Sums:

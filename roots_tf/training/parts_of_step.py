@@ -49,24 +49,24 @@ def make(
         sums = task.sums(batch, dropout_seed)
         return tf.add_n([sums[name][0] / weights[name] for name in losses])
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=jit_compile, autograph=False)
     def forward(batch):
         return loss_of(batch)
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=jit_compile, autograph=False)
     def forward_backward(batch):
         with tf.GradientTape() as tape:
             loss = loss_of(batch)
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
-    @tf.function
+    @tf.function(autograph=False)
     def whole_step(batch):
         return train_step(batch, now)["gradient_norm"][0]
 
-    @tf.function
+    @tf.function(autograph=False)
     def step_with_input(iterator):
-        return train_step(next(iterator), now)["gradient_norm"][0]
+        return train_step(iterator.get_next(), now)["gradient_norm"][0]
 
     return {
         "forward": lambda: forward(batch).numpy(),

@@ -186,8 +186,9 @@ class TrainStep:
         check_cuts(task, accumulate_steps, jit_compile, self._strategy.num_replicas_in_sync)
         self._gradients = self._forward_backward
         if jit_compile:
-            self._gradients = tf.function(self._forward_backward, jit_compile=True)
+            self._gradients = tf.function(self._forward_backward, jit_compile=True, autograph=False)
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, batch: Batch, step: tf.Tensor) -> Sums:
         """One update; for use inside `tf.function`.
 

@@ -332,11 +332,13 @@ def _refused(error: absl_flags.Error, known: Mapping[str, Flag]) -> FlagError:
     if found and found[1] in known:
         meant = spelling.suggestion(found[2], known[found[1]].choices)
         return FlagError("no-such-choice", f"{error}{meant or '; --help shows the flags'}")
+    if required := re.match(r"flag --(\w+)=None: Flag --\w+ must have a value", str(error)):
+        wanted = "wanted one, which this program cannot do without"
+        return FlagError("missing-flag", f"found no --{required[1]}; {wanted}")
     text = f"{error}; --help shows the flags"
     if isinstance(error, absl_flags.CantOpenFlagFileError):
         return FlagError("no-such-file", text)
-    missing = "Missing value" in text or "must have a value" in text
-    return FlagError("missing-flag" if missing else "wrong-value", text)
+    return FlagError("missing-flag" if "Missing value" in text else "wrong-value", text)
 
 
 class _Names(absl_flags.ArgumentParser):

@@ -120,9 +120,9 @@ ONE_WORD = {
     + [("character", ONE_WORD["specials"])],
 )
 def test_a_long_word_costs_linear_time(parities, model, unit):
-    """1 MB of it takes at most some tens of times as long as 100 kB; quadratic would be 100."""
+    """200 kB take at most some tens of times as long as 20 kB; quadratic would be 100."""
     parity = parities(model)
-    word = unit * (1_000_000 // len(unit.encode()))
+    word = unit * (200_000 // len(unit.encode()))
     part = word[: len(word) // 10]
 
     def seconds(text):

@@ -227,11 +227,9 @@ def _filled(config_class: type, before, values: dict):
     if rest:
         name = sorted(rest)[0]
         if name not in known:
-            meant = spelling.suggestion(name, known)
-            raise FlagError(
-                "no-such-flag",
-                f"found a flag --{name}; wanted one of {', '.join(sorted(known))}{meant}",
-            )
+            meant = spelling.suggestion(f"--{name}", [f"--{other}" for other in known])
+            meant = meant.removeprefix("; ") or f"wanted one of {', '.join(sorted(known))}"
+            raise FlagError("no-such-flag", f"found a flag --{name}; {meant}")
         chosen = ", ".join(
             f"--{field.name}={getattr(config, field.name).name}"
             for field in dataclasses.fields(config)

@@ -327,7 +327,7 @@ def _refused(error: absl_flags.Error, known: Mapping[str, Flag]) -> FlagError:
         names += [f"no{other}" for other, about in known.items() if about.hint is bool]
         meant = spelling.suggestion(f"--{name}", [f"--{other}" for other in names])
         meant = meant.removeprefix("; ") or "--help shows the flags"
-        return FlagError("no-such-flag", f"Unknown command line flag {name!r}; {meant}")
+        return FlagError("no-such-flag", f"found a flag --{name}; {meant}")
     found = re.match(r"flag --(\w+)=(.*): value should be one of", str(error))
     if found and found[1] in known:
         meant = spelling.suggestion(found[2], known[found[1]].choices)

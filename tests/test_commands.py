@@ -10,10 +10,10 @@ from roots_tf import commands
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("nosuch", "; there are: benchmark-step, build-examples, curate, "),
-        ("fintune", "; did you mean finetune?\n"),
-        ("build_example", "; did you mean build-examples?\n"),
-        ("completions", "; did you mean completion?\n"),
+        ("nosuch", "; there are: benchmark-step, build-examples, compare, "),
+        ("fintune", "; did you mean finetune? [no-such-program]\n"),
+        ("build_example", "; did you mean build-examples? [no-such-program]\n"),
+        ("completions", "; did you mean completion? [no-such-program]\n"),
     ],
 )
 def test_roots_of_an_unknown_program(name, meant, monkeypatch, capsys):

@@ -171,7 +171,7 @@ MISTAKES = [
     (lambda m, w: roots.pretrain(output="o", durations=5), "--durations; did you mean --duration"),
     (lambda m, w: roots.pretrain(output="o", batch_size="8"), "found --batch_size='8'; wanted a w"),
     (lambda m, w: roots.pretrain(output="o", debug="yes"), "found --debug='yes'; wanted True or"),
-    (lambda m, w: roots.run("pretrian"), "found no program 'pretrian'; did you mean 'pretrain'"),
+    (lambda m, w: roots.run("pretrian"), "found no program 'pretrian'; did you mean pretrain"),
     (lambda m, w: roots.run("embed", model="m"), "found no --input; wanted one"),
 ]
 

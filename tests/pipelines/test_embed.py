@@ -135,7 +135,7 @@ def test_mistakes_are_named_and_leave_nothing(model, text_file, tmp_path):
         ((text_file, "v.txt"), {}, "wanted a .parquet or a .npy"),
         ((str(blank), "v.npy"), {}, "found no text in"),
         ((str(broken), "v.npy"), {}, "no_text_field"),
-        ((text_file, "v.npy"), {"model": str(tmp_path)}, "found no model.json in the folder"),
+        ((text_file, "v.npy"), {"model": str(tmp_path)}, "found no model.json in "),
         ((text_file, "v.npy"), {"model": str(encoder), "pooling": "pooler"}, "no trained pooler"),
     ]
     for (path, name), fields, message in cases:

@@ -5,6 +5,7 @@ import math
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -164,7 +165,7 @@ REFUSED = [
     ({"device": ("A100",)}, "found --device=A100; wanted one of a100_40gb, a100_80gb, "),
     ({"duration": "3 epochs"}, "wanted --examples=FOLDER or --tokens="),
     ({"duration": "x"}, "found the duration 'x'"),
-    ({"size": "huge"}, "found size 'huge'"),
+    ({"size": "huge"}, "found --size=huge; wanted one of tiny, "),
     ({"max_predictions_per_seq": 1000}, "found 1000 predictions and 128 tokens in a row"),
     ({"batch_size": 6, "accumulate_steps": 4}, "found --batch_size=6; wanted a multiple of 4"),
 ]
@@ -185,16 +186,17 @@ def test_the_least_budget_that_is_named_is_enough():
 
 
 def test_examples_tell_text_length_and_ids(work):
-    found = forecast(examples=str(work.examples), duration="2 epochs", batch_size=8, **T4)
-    manifest = json.loads((work.examples / "manifest.json").read_text())
+    examples = work.examples
+    found = forecast(examples=str(examples), duration="2 epochs", batch_size=8, **T4)
+    manifest = json.loads(Path(examples, "manifest.json").read_text())
     assert found["model"]["vocabulary_size"] == manifest["tokenizer"]["size"]
     assert found["model"]["max_sequence_length"] == manifest["max_seq_length"]
     assert found["work"]["epochs"] == pytest.approx(2, rel=0.2)
     config = command(found)
-    assert config.examples == str(work.examples)
+    assert config.examples == str(examples)
     assert config.duration == "2 epochs"
     with pytest.raises(InputError, match="wanted one of them"):
-        forecast(examples=str(work.examples), tokens=1e9)
+        forecast(examples=str(examples), tokens=1e9)
 
 
 def test_this_machine_is_measured(capsys):

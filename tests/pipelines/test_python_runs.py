@@ -12,14 +12,14 @@ from roots_tf.training import loop
 
 def test_a_run_that_was_interrupted_is_saved_and_goes_on(work, tmp_path, monkeypatch):
     asked = {"examples": work.examples, "output": tmp_path / "run", "debug": True}
-    show, before = loop.show_progress, (logging.get_verbosity(), signal.getsignal(signal.SIGINT))
+    show, before = loop.log_row, (logging.get_verbosity(), signal.getsignal(signal.SIGINT))
 
     def interrupt(*arguments):
         show(*arguments)
         signal.raise_signal(signal.SIGINT)  # the stop button of a notebook
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "show_progress", interrupt)
+        patch.setattr(loop, "log_row", interrupt)
         with pytest.raises(roots.StoppedError, match="at step 10 of 20; saved"):
             roots.pretrain(**asked)
     with pytest.raises(roots.InputError, match="has written no model yet"):

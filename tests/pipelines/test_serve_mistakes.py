@@ -25,8 +25,11 @@ from roots_tf.storage.files import InputError
         ({"idle_seconds": 0.0}, "found --idle_seconds=0.0; wanted a number from 0.1"),
         ({"max_memory_bytes": 10**6}, "found --max_memory_bytes=1000000; wanted 159383552 or more"),
         ({"port": 65_536}, "found --port=65536; wanted a number from 0 to 65535"),
-        ({"host": "no.such.host.invalid"}, "could not listen at no.such.host.invalid"),
-        ({"host": "192.0.2.1"}, "could not listen at 192.0.2.1"),
+        (
+            {"host": "no.such.host.invalid", "model": "."},
+            "could not listen at no.such.host.invalid",
+        ),
+        ({"host": "192.0.2.1", "model": "."}, "could not listen at 192.0.2.1"),
     ],
 )
 def test_mistakes_are_named(flags, message):

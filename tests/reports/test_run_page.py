@@ -146,7 +146,7 @@ class StoppedError(Exception):
 def test_a_stopped_run_leaves_a_page_and_a_wrong_flag_leaves_none(tmp_path, caplog):
     folder = folders.pretrained(tmp_path / "run", finished=False)
     with pytest.raises(InputError), reports.written(folder):
-        raise InputError("a wrong flag")
+        raise InputError("wrong-value", "a wrong flag")
     with pytest.raises(ZeroDivisionError), reports.written(folder):
         _ = 1 / 0
     with reports.written(folder, is_writer=False):

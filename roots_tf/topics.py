@@ -43,8 +43,8 @@ def show(topic: str, programs: Mapping[str, str], load: Load) -> str:
     names = [*(n.replace("_", "-") for n in programs), *_mistakes(), *_pages(), *_recipes()]
     flags = sorted({f"--{flag}" for n in programs for flag in _flags(load(n))})
     meant = spelling.suggestion(topic, [*names, *flags])
-    meant = meant or "; `roots help` lists them"
-    raise program.FlagError("no-such-topic", f"found no topic {topic!r}{meant}")
+    meant = meant.removeprefix("; ") or "`roots help` lists them"
+    raise program.FlagError("no-such-topic", f"found no topic {topic!r}; {meant}")
 
 
 def _list(programs: Mapping[str, str]) -> str:

@@ -46,7 +46,7 @@ class Config:
     output: str = program.flag(
         "roots-demo", help="folder for everything the demo writes", role="output_folder"
     )
-    num_steps: int = program.flag(1_750, help="pretraining updates", minimum=1, maximum=2**31 - 1)
+    num_steps: int = program.flag(2_000, help="pretraining updates", minimum=1, maximum=2**31 - 1)
     finetune_seeds: int = program.flag(1, help="runs of each fine-tuning", minimum=1, maximum=1000)
     debug: bool = program.flag(False, help="a few updates of each kind: does it run at all?")
 

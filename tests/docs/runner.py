@@ -21,6 +21,8 @@ LARGER = {"distill": {"num_layers": 1}}
 # Program ("" for any), how some of its words begin, and why it is not run.
 NOT_RUN = (
     ("serve", (), "it waits for requests: tests/pipelines/test_serve.py sends some"),
+    ("compare", (), "it needs runs: tests/reports/test_comparison.py makes some"),
+    ("", ("--report_to=",), "it needs a tracker: tests/training/test_trackers.py"),
     ("demo", (), "it runs other programs in processes: tests/pipelines/test_demo.py"),
     ("", ("--strategy=multi_worker",), "it needs machines: tests/training/test_multi_worker.py"),
     ("", ("--scheduler=",), "it needs a cluster: tests/pipelines/test_cluster.py starts one"),

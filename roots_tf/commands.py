@@ -132,7 +132,16 @@ def as_flag(name: str, hint, value):
 
 
 def call_line(name: str, arguments: Sequence[str]):
-    """As `call`, from the words of a command line behind the program's name."""
+    """As `call`, from a command line.
+
+    Args:
+        name: of the program.
+        arguments: the words behind its name.
+
+    Raises:
+        FlagError: see `program.read` and `program.check`.
+        InputError: a mistake that the program found.
+    """
     module = load(name)
     config = program.read(module.Config, arguments)
     program.check(config)

@@ -11,7 +11,8 @@ from roots_tf import examples, models, objectives, program
 from roots_tf.models import weight_shapes
 from roots_tf.models.attention import seen_keys
 from roots_tf.objectives.causal_lm_task import CausalLMTask, next_tokens
-from roots_tf.training import loop, optimizers, strategies
+from roots_tf.training import optimizers, strategies
+from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.step import TrainStep, local_part
 from tests.batches import causal_batch
 
@@ -176,15 +177,15 @@ def test_a_run_goes_on_to_the_same_bits(contiguous, tmp_path, monkeypatch, asked
     assert report["causal_lm_loss"] < 9 and "causal_lm_accuracy" in report
     saved = json.loads((tmp_path / "whole/config.json").read_text())
     assert saved["preset"] == "gpt2" and models.describe(tmp_path / "whole/model")
-    shown = loop.show_progress
+    save = Checkpoints.save
 
-    def stop(step, *arguments):
-        shown(step, *arguments)
+    def stop(checkpoints, step, *arguments):
+        save(checkpoints, step, *arguments)
         if step == 8:
             raise RuntimeError("stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "show_progress", stop)
+        patched.setattr(Checkpoints, "save", stop)
         with pytest.raises(RuntimeError, match="stopped"):
             pretrained(tmp_path / "stopped", contiguous.folder, **flags)
     pretrained(tmp_path / "stopped", contiguous.folder, **flags)

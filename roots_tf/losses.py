@@ -55,7 +55,7 @@ def weighted(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 
 @functools.partial(tf.function, jit_compile=True, autograph=False)
-def _forward(logits, labels):
+def _forward(logits, labels, smoothing=0.0):
     logits = tf.cast(logits, tf.float32)  # inside the kernel: no copy in float32 is written
     of_label = tf.gather(logits, labels, batch_dims=1)  # [R]
     is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]  # [R, V]
@@ -63,14 +63,20 @@ def _forward(logits, labels):
     highest = tf.maximum(of_label, of_others)
     total = tf.reduce_sum(tf.exp(logits - highest[:, None]), axis=-1)
     log_total = highest + tf.math.log(total)
-    return log_total - of_label, tf.cast(of_label > of_others, tf.float32), log_total
+    right = tf.cast(of_label > of_others, tf.float32)
+    if smoothing:
+        of_label = (1 - smoothing) * of_label + smoothing * tf.reduce_mean(logits, -1)
+    return log_total - of_label, right, log_total
 
 
 @functools.partial(tf.function, jit_compile=True, autograph=False)
-def _backward(logits, labels, log_total, upstream):
+def _backward(logits, labels, log_total, upstream, smoothing=0.0):
     probabilities = tf.exp(tf.cast(logits, tf.float32) - log_total[:, None])
     is_label = tf.range(tf.shape(logits)[1]) == labels[:, None]
-    gradient = (probabilities - tf.cast(is_label, tf.float32)) * upstream[:, None]
+    wanted = tf.cast(is_label, tf.float32)
+    if smoothing:
+        wanted = (1 - smoothing) * wanted + smoothing / logits.shape[1]
+    gradient = (probabilities - wanted) * upstream[:, None]
     return tf.cast(gradient, logits.dtype)
 
 
@@ -107,6 +113,8 @@ def projected_cross_entropy(
     labels: tf.Tensor,
     weights: tf.Tensor,
     most_rows: int | None = None,
+    bias: tf.Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Weighted sum of the cross entropy of `rows` times a table, without keeping all logits.
 
@@ -120,6 +128,9 @@ def projected_cross_entropy(
         labels: int32 [R].
         weights: float32 [R], through which no gradient flows.
         most_rows: what R is at most, where the graph does not know it; None: it does.
+        bias: of the logits, float32 [V], or None.
+        smoothing: share of each target that is spread over all V (Szegedy et al. 2016,
+            arXiv:1512.00567, section 7).
 
     Returns:
         The sum in nats and the weighted number of rows whose label alone has the highest logit,
@@ -127,27 +138,32 @@ def projected_cross_entropy(
     """
 
     @tf.custom_gradient
-    def summed(rows, table):
+    def summed(rows, table, *bias):
         compute = tf.cast(table, rows.dtype)
         loss = right = tf.constant(0.0)
-        of_rows, of_table = [], []
+        of_rows, of_table, of_bias = [], [], []
         for block in _blocks(rows, table.shape[0], most_rows):
             logits = tf.matmul(rows[block], compute, transpose_b=True)  # [block, V]
-            losses, rights, log_total = _forward(logits, labels[block])
+            logits = tf.nn.bias_add(logits, tf.cast(bias[0], rows.dtype)) if bias else logits
+            losses, rights, log_total = _forward(logits, labels[block], smoothing)
             loss += tf.reduce_sum(losses * weights[block])
             right += tf.reduce_sum(rights * weights[block])
-            gradient = _backward(logits, labels[block], log_total, weights[block])
+            gradient = _backward(logits, labels[block], log_total, weights[block], smoothing)
             of_rows.append(tf.matmul(gradient, compute))
             product = tf.matmul(gradient, rows[block], transpose_a=True)  # [V, H]
             of_table = [tf.add_n([*of_table, tf.cast(product, tf.float32)])]
+            if bias:
+                of_bias.append(tf.reduce_sum(tf.cast(gradient, tf.float32), 0))
         of_rows = tf.concat(of_rows, 0)
 
         def backward(upstream, _):
-            return of_rows * tf.cast(upstream, rows.dtype), of_table[0] * upstream
+            found = of_rows * tf.cast(upstream, rows.dtype), of_table[0] * upstream
+            return *found, *([tf.add_n(of_bias) * upstream] if bias else [])
 
         return (loss, right), backward
 
-    return summed(rows, tf.convert_to_tensor(table))
+    more = () if bias is None else (tf.convert_to_tensor(bias),)
+    return summed(rows, tf.convert_to_tensor(table), *more)
 
 
 def _blocks(rows: tf.Tensor, vocabulary_size: int, most_rows: int | None) -> list[slice]:

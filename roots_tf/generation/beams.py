@@ -98,12 +98,15 @@ def search(model, state: State, settings: Settings, ids: Ids, num_return: int) -
 
 
 def _of_rows(state: State, rows: tf.Tensor) -> State:
-    """The state with some of its rows, caches with their contexts included."""
+    """The state with some of its rows; contexts of caches stay, one for all beams of a prompt."""
 
     def gathered(x):
         return tf.gather(x, rows) if x.shape.rank else x
 
-    return tf.nest.map_structure(gathered, state)
+    caches = [cache._replace(context=()) for cache in state.caches]
+    found = tf.nest.map_structure(gathered, state._replace(caches=caches))
+    pairs = zip(found.caches, state.caches, strict=True)
+    return found._replace(caches=[new._replace(context=old.context) for new, old in pairs])
 
 
 def _take(state, alive, finished, done, longest, settings: Settings, ids: Ids):

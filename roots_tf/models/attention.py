@@ -83,11 +83,13 @@ class View:
         token_ids: int32 [B, Lq] of the queries. Only the shape counts: it parts rows [B*Lq, H].
         seen: from `seen_keys`.
         rotation: from the function of that name, for the queries; None without rotary positions.
+        bias: that of relative positions, as `relative.bias` gives it; None without them.
     """
 
     token_ids: tf.Tensor
     seen: tf.Tensor
     rotation: tuple[tf.Tensor, tf.Tensor] | None = None
+    bias: tf.Tensor | None = None
 
 
 def make_view(
@@ -98,6 +100,7 @@ def make_view(
     start=0,
     local: bool = False,
     causal: bool = False,
+    bias: tf.Tensor | None = None,
 ) -> View:
     """What the tokens of a layer see of their own row.
 
@@ -108,6 +111,7 @@ def make_view(
         start: as for `seen_keys`.
         local: whether the layer is one with a window; see `EncoderConfig.is_local`.
         causal: as for `seen_keys`.
+        bias: as `View` has it.
     """
     queries = keys if queries is None else queries
     token_ids, turned = queries["token_ids"], None
@@ -119,7 +123,7 @@ def make_view(
         turned = rotation(position_ids, config.head_dim, base)
     window = config.window if local else 0
     seen = seen_keys(keys, queries, start=start, window=window, causal=causal)
-    return View(token_ids, seen, turned)
+    return View(token_ids, seen, turned, bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,11 +168,12 @@ def split_heads(mixed, *bias, like, counts, rotation=None):
 
 
 @fused
-def attention_weights(products, *, seen, scale, rate, keep):
-    """dropout(softmax(products * scale)) over the keys seen, computed in float32.
+def attention_weights(products, *bias, seen, scale, rate, keep):
+    """dropout(softmax(products * scale + bias)) over the keys seen, computed in float32.
 
     Args:
         products: of queries and keys, [B, N, Lq, Lk].
+        *bias: float32 [1, N, Lq, Lk], or none.
         seen: from `seen_keys`.
         scale: D^-0.5.
         rate: as for `dropout`.
@@ -178,7 +183,8 @@ def attention_weights(products, *, seen, scale, rate, keep):
         [B, N, Lq, Lk] in the type of the products.
     """
     # A number and not infinity: a row of padding that sees nothing must stay finite.
-    scores = tf.where(seen, tf.cast(products, tf.float32) * scale, -1e9)
+    scores = tf.cast(products, tf.float32) * scale
+    scores = tf.where(seen, scores + bias[0] if bias else scores, -1e9)
     return dropout(tf.cast(tf.nn.softmax(scores), products.dtype), rate, keep)
 
 
@@ -210,18 +216,24 @@ class Attention(Weights):
         super().__init__(scale=config.initializer_range, **kwargs)
         self.config = config
 
-    def add_product(self, name: str, num_heads: int, scale: float | None = None):
+    def add_product(self, name: str, num_heads: int):
         """The weights of a product: kernel [H, num_heads*D], and bias [num_heads*D] or None.
 
         Args:
             name: of the product, with which the names of the two weights begin.
             num_heads: that it makes of a row, of queries, keys and values together.
-            scale: as for `Weights.matrix`.
         """
         width = num_heads * self.config.head_dim
-        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width, scale=scale)
+        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width)
         bias = self.vector(f"{name}_bias", width) if self.config.bias else None
         return kernel, bias
+
+    def add_output(self):
+        """The weights of the last product: kernel [N*D, H], and bias [H] or None."""
+        config = self.config
+        shape = config.num_heads * config.head_dim, config.hidden_dim
+        kernel = self.matrix("output_kernel", *shape, scale=config.residual_range)
+        return kernel, self.vector("output_bias", config.hidden_dim) if config.bias else None
 
     def heads(self, x, product, counts, like, training: bool, rotation=None) -> list[tf.Tensor]:
         """Rows times the kernel of a product, by head.
@@ -244,35 +256,38 @@ class Attention(Weights):
             rotation=rotation,
         )
 
-    def attend(self, query, key, value, seen, seed, watched: bool) -> Attended:
+    def attend(self, query, key, value, view: View, seed, watched: bool = False) -> Attended:
         """Weighs values by the products of queries and keys.
 
         Args:
             query: [B, N, Lq, D].
             key: [B, K, Lk, D]; N / K query heads, one after the other, share each.
             value: likewise.
-            seen: from `seen_keys`.
+            view: what is seen, and the bias of scores.
             seed: int32 [2] for dropout, or None.
             watched: whether scores and weights are asked for.
         """
-        config, scale = self.config, self.config.head_dim**-0.5
+        config, scale, rate = self.config, self.config.score_scale, self.config.attention_rate
+        bias = () if view.bias is None else (view.bias,)
         products = share(lambda x: tf.matmul(x, key, transpose_b=True), query, config)
         weights = attention_weights(
             products,
+            *bias,
             training=seed is not None,
-            seen=seen,
+            seen=view.seen,
             scale=scale,
-            rate=config.dropout,
-            keep=keep_mask(products, config.dropout, self.place.dropout(seed)),
+            rate=rate,
+            keep=keep_mask(products, rate, self.place.dropout(seed)),
         )
         mixed = share(lambda x: tf.matmul(x, value), weights, config)  # [B, N, Lq, D]
         mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B, Lq, N, D]
-        mixed = tf.reshape(mixed, [-1, config.hidden_dim])  # [B*Lq, H]
+        mixed = tf.reshape(mixed, [-1, config.num_heads * config.head_dim])  # [B*Lq, N*D]
         kernel, bias = self.output_product
         update = tf.matmul(mixed, kernel), *in_type_of(mixed, bias)
         if not watched:
             return Attended(update)
-        return Attended(update, tf.cast(products, tf.float32) * scale, weights)
+        scores = tf.cast(products, tf.float32) * scale
+        return Attended(update, scores + bias[0] if bias else scores, weights)
 
 
 class SelfAttention(Attention):
@@ -282,7 +297,7 @@ class SelfAttention(Attention):
         super().__init__(config, **kwargs)
         self.counts = (config.num_heads, config.key_value_heads, config.key_value_heads)
         self.query_key_value = self.add_product("query_key_value", sum(self.counts))
-        self.output_product = self.add_product("output", config.num_heads, config.residual_range)
+        self.output_product = self.add_output()
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
         """Attends within each row; to the tokens of the cache too, if there is one.
@@ -303,7 +318,7 @@ class SelfAttention(Attention):
         if cache is not None:
             cache = cache.append(key, value)
             key, value = cache.keys, cache.values  # 2 x [B, K, Lmax, D]
-        attended = self.attend(query, key, value, view.seen, seed, watched)
+        attended = self.attend(query, key, value, view, seed, watched)
         return attended._replace(cache=cache)
 
 
@@ -314,13 +329,16 @@ class CrossAttention(Attention):
         super().__init__(config, **kwargs)
         self.query = self.add_product("query", config.num_heads)
         self.key_value = self.add_product("key_value", 2 * config.key_value_heads)
-        self.output_product = self.add_product("output", config.num_heads, config.residual_range)
+        self.output_product = self.add_output()
 
     def call(self, x, context: Context, seed=None, cache: Cache | None = None):
         """Attends to a context, whose keys and values a cache keeps from its first call on.
 
+        Several rows, one after the other, may attend to the same row of a context, such as the
+        beams of a text: they are taken as more queries of one row, and nothing is repeated.
+
         Args:
-            x: rows [B*Lq, H].
+            x: rows [B*M*Lq, H], M rows for each of the B of the context.
             context: states, or what the cache has of them, and a view of them.
             seed: int32 [2] for dropout, or None.
             cache: of the block.
@@ -330,14 +348,20 @@ class CrossAttention(Attention):
         """
         training, states, config = seed is not None, context.states, self.config
         like, counts = context.view.token_ids, (config.num_heads,)
-        (query,) = self.heads(x, self.query, counts, like, training)  # [B, N, Lq, D]
+        (query,) = self.heads(x, self.query, counts, like, training)  # [B*M, N, Lq, D]
         if cache is not None and cache.context:
             key, value = cache.context
         else:
-            rows = tf.cast(tf.reshape(states, [-1, config.hidden_dim]), x.dtype)  # [B*Lk, H]
+            rows = tf.cast(tf.reshape(states, [-1, states.shape[-1]]), x.dtype)  # [B*Lk, H]
             counts = (config.key_value_heads,) * 2
             key, value = self.heads(rows, self.key_value, counts, states, training)
-        if cache is not None:
-            cache = cache._replace(context=(key, value))
-        attended = self.attend(query, key, value, context.view.seen, seed, False)
+        if cache is None:
+            return self.attend(query, key, value, context.view, seed)
+        cache = cache._replace(context=(key, value))
+        shape = [tf.shape(key)[0], -1, *query.shape[1:2], tf.shape(query)[2], config.head_dim]
+        query = tf.reshape(
+            tf.transpose(tf.reshape(query, shape), [0, 2, 1, 3, 4]),
+            [*(shape[0], config.num_heads, -1, config.head_dim)],
+        )  # [B, N, M*Lq, D]
+        attended = self.attend(query, key, value, context.view, seed)  # [B*M*Lq, H]
         return attended._replace(cache=cache)

@@ -16,6 +16,15 @@ from roots_tf.models.layers import Weights
 from roots_tf.seeds import Place
 
 
+def projected(hidden_states, table: keras.Variable) -> tf.Tensor:
+    """Products of `hidden_states` [..., H] and the rows of a `table` [V, H]: float32 [..., V]."""
+    rows = tf.reshape(hidden_states, [-1, table.shape[1]])
+    compute = tf.cast(tf.convert_to_tensor(table), rows.dtype)
+    logits = tf.cast(tf.matmul(rows, compute, transpose_b=True), tf.float32)
+    shape = tf.concat([tf.shape(hidden_states)[:-1], [table.shape[0]]], 0)
+    return tf.reshape(logits, shape)
+
+
 class OutputTable(Weights):
     """An output embedding [V, H] of its own.
 
@@ -67,11 +76,7 @@ class CausalLM(keras.Model):
 
     def logits(self, hidden_states) -> tf.Tensor:
         """Of the token that follows: [..., H] -> float32 [..., V]."""
-        rows = tf.reshape(hidden_states, [-1, self.config.hidden_dim])
-        table = tf.cast(tf.convert_to_tensor(self.output_table), rows.dtype)
-        logits = tf.cast(tf.matmul(rows, table, transpose_b=True), tf.float32)
-        shape = tf.concat([tf.shape(hidden_states)[:-1], [self.config.vocabulary_size]], 0)
-        return tf.reshape(logits, shape)
+        return projected(hidden_states, self.output_table)
 
     def caches(self, length: int, xla: bool = False) -> list[EmptyCache]:
         """Empty caches, one a block; arguments as for `Stack.caches`."""
@@ -80,26 +85,5 @@ class CausalLM(keras.Model):
     def step(
         self, queries, keys, caches: list[Cache | EmptyCache]
     ) -> tuple[tf.Tensor, list[Cache]]:
-        """The states of some new tokens, given the caches of those before them.
-
-        Args:
-            queries: features of the new tokens, as for `Encoder.call`: [B, Lq] each, with
-                `position_ids` where rows have begun at different places.
-            keys: `padding_mask` [B, Lmax] of all places of the caches, the new ones among them,
-                and `token_ids` of that shape, whose values do not count.
-            caches: from `caches`, or of the step before.
-
-        Returns:
-            Hidden states [B, Lq, H] in the compute type, and the caches with the new tokens.
-        """
-        stack = self.encoder.stack
-        if self.config.num_segments > 1:
-            queries = {"segment_ids": tf.zeros_like(queries["token_ids"])} | queries
-        shape = tf.concat([tf.shape(queries["token_ids"]), [self.config.hidden_dim]], 0)
-        rows = self.encoder.embeddings(queries)
-        views = stack.views(keys, queries, start=caches[0].start)
-        written = []
-        for state in stack.walk(rows, views, caches=caches):
-            rows = state.hidden_states
-            written.append(state.cache)
-        return tf.reshape(rows, shape), written
+        """The states of some new tokens; `queries`, `keys`, `caches` as for `Encoder.step`."""
+        return self.encoder.step(queries, keys, caches)

@@ -31,7 +31,8 @@ SIZES = {
 # arXiv:2412.13663; unlike that model, ours keeps the segment embedding, which next-sentence pairs
 # need, the norm before the first attention, and one dropout rate everywhere. Those of "gpt2" are of
 # Radford et al. 2019 where nothing else is said, those of "llama" of Touvron et al. 2023a,
-# arXiv:2302.13971.
+# arXiv:2302.13971, those of "transformer" of Vaswani et al. 2017 (arXiv:1706.03762), those of "t5"
+# of Raffel et al. 2020 (arXiv:1910.10683), those of "bart" of Lewis et al. 2019 (arXiv:1910.13461).
 PRESETS = {
     "bert": {},
     "modern": {
@@ -64,6 +65,31 @@ PRESETS = {
         "num_segments": 0,  # likewise
         "layer_norm_epsilon": 1e-5,  # `norm_eps` of Llama 2 (arXiv:2307.09288)
     },
+    "transformer": {
+        "activation": "relu",  # section 3.3, equation 2
+        "positions": "sinusoidal",  # section 3.5
+        "embedding_norm": False,  # figure 1
+        "embedding_scale": True,  # section 3.4
+        "num_segments": 0,  # figure 1
+        "layer_norm_epsilon": 1e-6,  # tensor2tensor's `layer_norm`, the released code
+    },
+    "t5": {
+        "norm": "pre",  # section 2.1
+        "normalization": "rms",  # section 2.1, "a simplified version of layer normalization"
+        "positions": "relative",  # section 2.1
+        "attention_scale": False,  # mesh_tensorflow's `transformer_layers.SelfAttention`
+        "feed_forward": "glu",  # version 1.1; Shazeer 2020 (arXiv:2002.05202)
+        "activation": "gelu_tanh",  # version 1.1
+        "bias": False,  # section 2.1, and in the released code
+        "embedding_norm": False,  # likewise
+        "num_segments": 0,  # likewise
+        "scaled_residuals": True,  # of this project: AdamW, not T5's Adafactor, trains them
+        "layer_norm_epsilon": 1e-6,  # mesh_tensorflow's `rms_norm`
+    },
+    "bart": {
+        "num_segments": 0,  # section 2.1: RoBERTa's parts but for the decoder
+        "layer_norm_epsilon": 1e-5,  # fairseq's `LayerNorm`
+    },
 }
 
 
@@ -94,7 +120,9 @@ class EncoderConfig:
         intermediate_dim: I, width of the feed-forward layer.
         max_sequence_length: the longest sequence; rows of the learned position embedding.
         num_segments: rows of the segment embedding; 0: there is none.
-        dropout: rate after embeddings and sub-layers, and on attention probabilities.
+        dropout: rate after embeddings and sub-layers.
+        attention_dropout: rate on attention probabilities; -1: that of `dropout`.
+        activation_dropout: rate after the activation of the feed-forward layer.
         norm: "post" normalises after each residual sum (BERT); "pre" before each sub-layer, and
             once more after the last block (Xiong et al. 2020, arXiv:2002.04745).
         normalization: "layer" takes the mean off and divides by the deviation (Ba et al. 2016,
@@ -103,13 +131,18 @@ class EncoderConfig:
         embedding_norm: whether the sum of the embeddings is normalised, as BERT's is and GPT-2's
             is not.
         activation: "gelu" (by the error function), "gelu_tanh" (the approximation in
-            google-research/bert's code and GPT-2's) or "silu" (x times its sigmoid).
+            google-research/bert's code and GPT-2's), "silu" (x times its sigmoid) or "relu".
         feed_forward: "mlp" is act(x W) U; "glu" is (act(x W) * x V) U, with W and V [H, I]
             (Shazeer 2020, arXiv:2002.05202, section 2).
-        positions: "learned" adds a vector to each position's embedding; "rotary" turns queries and
-            keys by an angle that grows with the position (Su et al. 2021, arXiv:2104.09864).
+        positions: "learned" adds a vector to each position's embedding; "sinusoidal" adds sines and
+            cosines of it (Vaswani et al. 2017, arXiv:1706.03762, section 3.5); "rotary" turns
+            queries and keys by an angle that grows with the position (Su et al. 2021,
+            arXiv:2104.09864); "relative" adds to scores a number for each head and distance, the
+            same in all layers (Raffel et al. 2020, arXiv:1910.10683, section 2.1).
         rotary_base: the wavelengths of rotary positions grow from 2 pi to this times 2 pi.
         local_rotary_base: the same in layers that see a window.
+        relative_buckets: numbers that a head has for distances; larger ones share one.
+        relative_distance: distances from here on share the last.
         window: 0: a token sees its whole sequence; else it sees window / 2 tokens to each side.
         global_every: with a window, layers 0, n, 2n, ... see the whole sequence all the same.
         causal: whether tokens see no later ones, in a model whose kind does not say it, such as a
@@ -120,6 +153,9 @@ class EncoderConfig:
         initializer_range: standard deviation of the truncated normal that weights start from.
         num_key_value_heads: heads of keys and values, each shared by as many query heads; must
             divide N. 0: N (Ainslie et al. 2023, arXiv:2305.13245, section 2.2).
+        head_size: D; 0: H / N, which N then must divide.
+        attention_scale: whether scores are divided by the root of D; T5's are not.
+        embedding_scale: whether token embeddings are multiplied by the root of H.
         tied: whether the output embedding is the input's; if not, a causal model has one of its
             own. Other models have none.
         scaled_residuals: whether the matrices that end a sub-layer start from one smaller by the
@@ -134,14 +170,18 @@ class EncoderConfig:
     max_sequence_length: int = number(512, minimum=1, maximum=1 << 20)
     num_segments: int = number(2, minimum=0, maximum=1 << 10)
     dropout: float = number(0.1, minimum=0, maximum=0.99)
+    attention_dropout: float = number(-1.0, minimum=-1, maximum=0.99)
+    activation_dropout: float = number(0.0, minimum=0, maximum=0.99)
     norm: Literal["post", "pre"] = "post"
     normalization: Literal["layer", "rms"] = "layer"
     embedding_norm: bool = True
-    activation: Literal["gelu", "gelu_tanh", "silu"] = "gelu"
+    activation: Literal["gelu", "gelu_tanh", "silu", "relu"] = "gelu"
     feed_forward: Literal["mlp", "glu"] = "mlp"
-    positions: Literal["learned", "rotary"] = "learned"
+    positions: Literal["learned", "sinusoidal", "rotary", "relative"] = "learned"
     rotary_base: float = number(10_000.0, above=1, maximum=1e12)
     local_rotary_base: float = number(10_000.0, above=1, maximum=1e12)
+    relative_buckets: int = number(32, minimum=4, maximum=1 << 16)
+    relative_distance: int = number(128, minimum=2, maximum=1 << 20)
     window: int = number(0, minimum=0, maximum=1 << 20)
     global_every: int = number(1, minimum=1, maximum=1000)
     causal: bool = False
@@ -149,16 +189,19 @@ class EncoderConfig:
     layer_norm_epsilon: float = number(1e-12, minimum=0, maximum=1)
     initializer_range: float = number(0.02, minimum=0, maximum=1e3)
     num_key_value_heads: int = number(0, minimum=0, maximum=1 << 16)
+    head_size: int = number(0, minimum=0, maximum=1 << 16)
+    attention_scale: bool = True
+    embedding_scale: bool = False
     tied: bool = True
     scaled_residuals: bool = False
 
     def __post_init__(self):
         schema.check_fields(self)
-        if self.hidden_dim % self.num_heads:
+        if not self.head_size and self.hidden_dim % self.num_heads:
             raise InputError(
                 "wrong-sizes",
                 f"found hidden_dim={self.hidden_dim} and num_heads={self.num_heads}; wanted a "
-                "number of heads that divides the hidden size; change one of the two",
+                "number of heads that divides the hidden size, or a head_size; change one of them",
             )
         if self.num_heads % self.key_value_heads:
             raise InputError(
@@ -172,6 +215,20 @@ class EncoderConfig:
                 "wrong-sizes",
                 f"found heads of size {self.head_dim} and rotary positions, which turn pairs of "
                 "numbers; wanted an even size; change hidden_dim or num_heads",
+            )
+        if self.positions == "relative" and (
+            self.relative_buckets % 4 or self.relative_distance <= self.relative_buckets // 2
+        ):
+            raise InputError(
+                "wrong-sizes",
+                f"found relative_buckets={self.relative_buckets} and relative_distance="
+                f"{self.relative_distance}; wanted a multiple of 4 and a distance above half of it",
+            )
+        if 0 > self.attention_dropout != -1:
+            raise InputError(
+                "number-out-of-range",
+                f"found attention_dropout={self.attention_dropout}; wanted a rate, or -1 for that "
+                "of dropout",
             )
         if self.window % 2:
             raise InputError(
@@ -187,7 +244,17 @@ class EncoderConfig:
     @property
     def head_dim(self) -> int:
         """D, the size of a head."""
-        return self.hidden_dim // self.num_heads
+        return self.head_size or self.hidden_dim // self.num_heads
+
+    @property
+    def attention_rate(self) -> float:
+        """Dropout rate of attention probabilities."""
+        return self.dropout if self.attention_dropout < 0 else self.attention_dropout
+
+    @property
+    def score_scale(self) -> float:
+        """What products of queries and keys are multiplied by."""
+        return self.head_dim**-0.5 if self.attention_scale else 1.0
 
     @property
     def key_value_heads(self) -> int:
@@ -229,3 +296,34 @@ class EncoderConfig:
             "intermediate_dim": 64 * round(hidden_dim / 24) if gated else 4 * hidden_dim,
         }
         return cls(**published | fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig(EncoderConfig):
+    """What the decoder of an encoder-decoder is made of, and how it is joined to the encoder.
+
+    Attributes:
+        shares_tokens: whether its token embedding is the encoder's.
+        output_bias: whether logits have a bias, as Marian's do.
+        output_scale: whether states are divided by the root of H before the output embedding, as
+            in T5 version 1.0, where that is the input's.
+        start_ids: ids that a target begins with before its first token; none: the tokenizer's begin
+            of text.
+        source_begins: whether a source begins with the tokenizer's begin of text.
+    """
+
+    shares_tokens: bool = True
+    output_bias: bool = False
+    output_scale: bool = False
+    start_ids: tuple[int, ...] = ()
+    source_begins: bool = True
+
+    @classmethod
+    def like(cls, encoder: EncoderConfig, **fields) -> "DecoderConfig":
+        """A decoder of an encoder's sizes and parts.
+
+        Args:
+            encoder: of the model.
+            **fields: that differ.
+        """
+        return cls(**dataclasses.asdict(encoder) | {"causal": False} | fields)

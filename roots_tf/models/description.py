@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 from roots_tf.models import weight_shapes, weights_file
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig
 from roots_tf.models.kinds import is_causal
 from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.storage.files import InputError
 
 KINDS = (
-    *("causal_lm", "masked_and_causal_lm", "pretrainer", "encoder"),
+    *("causal_lm", "masked_and_causal_lm", "encoder_decoder", "pretrainer", "encoder"),
     *("classifier", "token_classifier"),
 )
 
@@ -23,6 +23,7 @@ class ModelFile:
     Attributes:
         kind: of `KINDS`.
         encoder: sizes of its encoder.
+        decoder: sizes of the decoder of an encoder-decoder.
         labels: names of a classifier's classes; none where they have no names.
         num_labels: outputs of a classifier.
         pooler: whether an encoder by itself has one.
@@ -34,6 +35,7 @@ class ModelFile:
 
     kind: str
     encoder: EncoderConfig
+    decoder: DecoderConfig | None = None
     labels: tuple[str, ...] = ()
     num_labels: int | None = schema.number(None, minimum=1, maximum=1 << 20)
     pooler: bool | None = None
@@ -48,7 +50,8 @@ class ModelFile:
                 "wrong-json",
                 f"found a model of kind {self.kind!r}; wanted one of {', '.join(KINDS)}",
             )
-        needed = {"encoder": "pooler", "classifier": "num_labels", "token_classifier": "num_labels"}
+        needed = {"encoder": "pooler", "encoder_decoder": "decoder"}
+        needed |= dict.fromkeys(("classifier", "token_classifier"), "num_labels")
         if (name := needed.get(self.kind)) and getattr(self, name) is None:
             raise InputError(
                 "wrong-json", f"found no {name} of a model of kind {self.kind!r}; wanted it"
@@ -63,6 +66,8 @@ class ModelFile:
 
 def describe(folder: str | Path) -> dict:
     """What `model.json` says, with `encoder` as an `EncoderConfig`; the keys are `ModelFile`'s.
+
+    An encoder-decoder also has `decoder`, as a `DecoderConfig`.
 
     The weights beside it are not read, but have the shapes that it says, so that a model of these
     sizes takes no more memory than the file does.
@@ -83,13 +88,16 @@ def describe(folder: str | Path) -> dict:
     checksums.check(folder, (checksums.MODEL,))
     shapes = weight_shapes.encoder(model.encoder)
     weights_file.check(folder, shapes, "encoder/")
+    if model.kind == "encoder_decoder":
+        weights_file.check(folder, weight_shapes.encoder_decoder(model.encoder, model.decoder), "")
     if is_causal(description):
         weights_file.check(folder, weight_shapes.output_table(model.encoder), "head/")
     if model.num_labels:
         weights_file.check(
             folder, weight_shapes.classes(model.encoder, model.num_labels), "classes/"
         )
-    return description | {"encoder": model.encoder}
+    stacks = {"encoder": model.encoder} | ({"decoder": model.decoder} if model.decoder else {})
+    return description | stacks
 
 
 def stack_config(described: dict) -> EncoderConfig:

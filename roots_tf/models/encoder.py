@@ -1,10 +1,13 @@
 """The encoder: token ids in, one vector a token out (Devlin et al. 2019, arXiv:1810.04805)."""
 
+import math
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
+from roots_tf.models.attention import Context
+from roots_tf.models.cache import Cache, EmptyCache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Dense,
@@ -20,21 +23,42 @@ from roots_tf.seeds import Place
 from roots_tf.storage.files import InputError
 
 
+def sinusoidal(position_ids: tf.Tensor, hidden_dim: int) -> tf.Tensor:
+    """Sines, then cosines, of positions at wavelengths from 2 pi to 10,000 times that.
+
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.5; in the order of tensor2tensor and Marian.
+
+    Args:
+        position_ids: int32 [B or 1, L].
+        hidden_dim: H, even.
+
+    Returns:
+        float32 [B or 1, L, H].
+    """
+    half = hidden_dim // 2
+    frequencies = tf.constant([10_000.0 ** (-i / half) for i in range(half)])
+    angles = tf.cast(position_ids, tf.float32)[..., None] * frequencies
+    return tf.concat([tf.sin(angles), tf.cos(angles)], -1)
+
+
 class Embeddings(Weights):
-    """Sum of token, segment and learned position embeddings: [B, L] -> [B*L, H].
+    """Sum of token, segment and position embeddings: [B, L] -> [B*L, H].
 
     Segments, positions and the norm of the sum are there as `config` has them.
 
     Args:
         config: sizes and parts.
+        token: the token embedding [V, H] of another stack, which this one shares; None: its own.
         **kwargs: as for `Weights`.
     """
 
-    def __init__(self, config: EncoderConfig, **kwargs):
+    def __init__(self, config: EncoderConfig, token: keras.Variable | None = None, **kwargs):
         super().__init__(scale=config.initializer_range, **kwargs)
         hidden = config.hidden_dim
         self.config = config
-        self.token = self.matrix("token", config.vocabulary_size, hidden, table=True)
+        if token is None:
+            token = self.matrix("token", config.vocabulary_size, hidden, table=True)
+        self.token = token
         self.position = None
         if config.positions == "learned":
             self.position = self.matrix("position", config.max_sequence_length, hidden, table=True)
@@ -54,7 +78,12 @@ class Embeddings(Weights):
             x = tf.cast(features["token_embeddings"], tf.float32)  # [B, L, H]
         else:
             x = tf.gather(self.token, token_ids)  # [B, L, H]
-        if self.position is not None and "position_ids" in features:
+        if self.config.embedding_scale:
+            x *= math.sqrt(self.config.hidden_dim)
+        if self.config.positions == "sinusoidal":
+            places = features.get("position_ids", tf.range(length)[None])
+            x += sinusoidal(places, self.config.hidden_dim)
+        elif self.position is not None and "position_ids" in features:
             x += tf.gather(self.position, features["position_ids"])
         elif self.position is not None:
             x += self.position[:length]
@@ -82,6 +111,8 @@ class Encoder(keras.Model):
             arXiv:1604.06174).
         name: that the paths of its weights begin with; two encoders of a model need two names.
         causal: whether tokens see no later ones, whatever the config says.
+        cross_attention: whether blocks attend to another stack too.
+        token: as for `Embeddings`.
     """
 
     def __init__(
@@ -92,17 +123,25 @@ class Encoder(keras.Model):
         recompute: bool = False,
         name: str = "encoder",
         causal: bool = False,
+        cross_attention: bool = False,
+        token: keras.Variable | None = None,
     ):
         super().__init__(name=name, dtype=precision)
         self.config = config
         place = Place(seed, name)
         with keras.name_scope(name):
-            self.embeddings = Embeddings(config, place=place / "embeddings", dtype=precision)
-        causal = causal or config.causal
-        self.stack = Stack(config, causal=causal, place=place, recompute=recompute, dtype=precision)
+            self.embeddings = Embeddings(config, token, place=place / "embeddings", dtype=precision)
+        self.stack = Stack(
+            config,
+            causal=causal or config.causal,
+            cross_attention=cross_attention,
+            recompute=recompute,
+            place=place,
+            dtype=precision,
+        )
         self.built = True
 
-    def call(self, features, seed=None, causal: bool | None = None):
+    def call(self, features, seed=None, causal: bool | None = None, context: Context | None = None):
         """Encodes a batch.
 
         Args:
@@ -111,16 +150,22 @@ class Encoder(keras.Model):
                 stand for the rows of the token table.
             seed: int32 [2] turns dropout on and decides its masks; None is inference.
             causal: as for `Stack.views`.
+            context: as for `Stack.walk`.
 
         Returns:
             [B, L, H] in the compute type.
         """
-        for state in self.walk(features, seed, causal=causal):
+        for state in self.walk(features, seed, causal=causal, context=context):
             hidden_states = state.hidden_states  # of one layer at a time; a list would keep all
         return hidden_states
 
     def walk(
-        self, features, seed=None, watched: bool = False, causal: bool | None = None
+        self,
+        features,
+        seed=None,
+        watched: bool = False,
+        causal: bool | None = None,
+        context: Context | None = None,
     ) -> Iterator[State]:
         """Encodes a batch layer by layer.
 
@@ -129,6 +174,7 @@ class Encoder(keras.Model):
             seed: likewise.
             watched: whether each block's attention scores and weights are asked for.
             causal: as for `Stack.views`.
+            context: as for `Stack.walk`.
 
         Yields:
             The `State` of the embedding layer and of each block; that of the last one normalised,
@@ -138,8 +184,39 @@ class Encoder(keras.Model):
         rows = self.embeddings(features, seed=seed)
         yield State(tf.reshape(rows, shape))
         views = self.stack.views(features, causal=causal)
-        for state in self.stack.walk(rows, views, seed, watched):
+        for state in self.stack.walk(rows, views, seed, watched, context=context):
             yield state._replace(hidden_states=tf.reshape(state.hidden_states, shape))
+
+    def step(
+        self,
+        queries,
+        keys,
+        caches: list[Cache | EmptyCache],
+        context: Context | None = None,
+    ) -> tuple[tf.Tensor, list[Cache]]:
+        """The states of some new tokens, given the caches of those before them.
+
+        Args:
+            queries: features of the new tokens, as for `call`: [B, Lq] each, with `position_ids`
+                where rows have begun at different places.
+            keys: `padding_mask` [B, Lmax] of all places of the caches, the new ones among them,
+                and `token_ids` of that shape, whose values do not count.
+            caches: from `Stack.caches`, or of the step before.
+            context: as for `Stack.walk`.
+
+        Returns:
+            Hidden states [B, Lq, H] in the compute type, and the caches with the new tokens.
+        """
+        if self.config.num_segments > 1:
+            queries = {"segment_ids": tf.zeros_like(queries["token_ids"])} | queries
+        shape = tf.concat([tf.shape(queries["token_ids"]), [self.config.hidden_dim]], 0)
+        rows = self.embeddings(queries)
+        views = self.stack.views(keys, queries, start=caches[0].start)
+        written = []
+        for state in self.stack.walk(rows, views, caches=caches, context=context):
+            rows = state.hidden_states
+            written.append(state.cache)
+        return tf.reshape(rows, shape), written
 
 
 class Pooler(Dense):

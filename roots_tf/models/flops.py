@@ -27,16 +27,24 @@ def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions:
     Returns:
         FLOPs; a product of [a, b] and [b, c] is 2 a b c of them.
     """
-    hidden, rows = config.hidden_dim, batch_size * length
-    wide = config.intermediate_dim * (3 if config.feed_forward == "glu" else 2)
-    shared = config.key_value_heads / config.num_heads
-    products = (2 + 2 * shared) * rows * hidden * hidden  # query and output, key and value
-    products += 2 * rows * length * hidden  # scores, context
-    products += rows * hidden * wide
-    products *= config.num_layers
+    hidden = config.hidden_dim
+    products = _blocks(config, batch_size, length)
     products += batch_size * hidden * (hidden + 2)  # pooler, next sentence
     products += batch_size * predictions * hidden * (hidden + config.vocabulary_size)
     return 3.0 * 2.0 * products
+
+
+def _blocks(config: EncoderConfig, batch_size: int, length: int, context: int = 0) -> float:
+    """Products of a stack, forward; with cross-attention to `context` tokens, unless that is 0."""
+    rows, mixed = batch_size * length, config.num_heads * config.head_dim
+    wide = config.intermediate_dim * (3 if config.feed_forward == "glu" else 2)
+    shared = 2 * mixed * config.key_value_heads / config.num_heads  # keys, values
+    products = rows * config.hidden_dim * (2 * mixed + shared + wide)  # query and output
+    products += 2 * rows * length * mixed  # scores, context
+    if context:
+        products += config.hidden_dim * (2 * rows * mixed + batch_size * context * shared)
+        products += 2 * rows * context * mixed
+    return config.num_layers * products
 
 
 def causal_step_flops(config: EncoderConfig, batch_size: int, length: int) -> float:
@@ -47,9 +55,26 @@ def causal_step_flops(config: EncoderConfig, batch_size: int, length: int) -> fl
         batch_size: B.
         length: L.
     """
-    hidden = config.hidden_dim
-    pretraining = step_flops(config, batch_size, length, 0) / 6 - batch_size * hidden * (hidden + 2)
-    return 6.0 * (pretraining + batch_size * length * hidden * config.vocabulary_size)
+    output = batch_size * length * config.hidden_dim * config.vocabulary_size
+    return 6.0 * (_blocks(config, batch_size, length) + output)
+
+
+def encoder_decoder_step_flops(
+    config: EncoderConfig, decoder: EncoderConfig, batch_size: int, length: int, target_length: int
+) -> float:
+    """As `step_flops`, of `EncoderDecoder`, which projects every token of a target.
+
+    Args:
+        config: sizes of the encoder.
+        decoder: of the decoder.
+        batch_size: B.
+        length: L, tokens of a source.
+        target_length: T, of a target.
+    """
+    products = _blocks(config, batch_size, length)
+    products += _blocks(decoder, batch_size, target_length, length)
+    products += batch_size * target_length * decoder.hidden_dim * decoder.vocabulary_size
+    return 6.0 * products
 
 
 def parameters(config: EncoderConfig) -> int:

@@ -10,6 +10,7 @@ from roots_tf.models import weight_shapes, weights_file
 from roots_tf.models.causal_lm import CausalLM
 from roots_tf.models.description import ModelFile, describe
 from roots_tf.models.encoder import PooledEncoder, Pretrainer
+from roots_tf.models.encoder_decoder import EncoderDecoder
 from roots_tf.models.heads import Classifier, TokenClassifier
 from roots_tf.models.masked_and_causal import MaskedAndCausalLM
 from roots_tf.storage import checksums, files, schema
@@ -20,6 +21,9 @@ MODELS = {
     "causal_lm": lambda config, description, precision: CausalLM(config, precision=precision),
     "masked_and_causal_lm": lambda config, description, precision: MaskedAndCausalLM(
         config, precision=precision
+    ),
+    "encoder_decoder": lambda config, description, precision: EncoderDecoder(
+        config, description["decoder"], precision=precision
     ),
     "pretrainer": lambda config, description, precision: Pretrainer(config, precision=precision),
     "encoder": lambda config, description, precision: PooledEncoder(

@@ -73,7 +73,9 @@ def gelu(x: tf.Tensor, approximate: bool = False) -> tf.Tensor:
 
 def activation(x: tf.Tensor, kind: str) -> tf.Tensor:
     """`x` of any shape through the activation of that `kind`; see `EncoderConfig.activation`."""
-    return tf.nn.silu(x) if kind == "silu" else gelu(x, approximate=kind == "gelu_tanh")
+    if kind in ("silu", "relu"):
+        return tf.nn.silu(x) if kind == "silu" else tf.nn.relu(x)
+    return gelu(x, approximate=kind == "gelu_tanh")
 
 
 def keep_mask(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor | None:

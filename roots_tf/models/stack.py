@@ -1,5 +1,6 @@
 """Transformer blocks, one after the other: the one forward pass that every model is made of."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,8 +26,10 @@ from roots_tf.models.layers import (
     add_residual_norm,
     bias_activation,
     bias_gated,
+    dropout,
     keep_mask,
 )
+from roots_tf.models.relative import bias as relative_bias
 
 
 class State(NamedTuple):
@@ -122,6 +125,8 @@ class Block(Weights):
             cache = crossed.cache
         normal = self.before(x, self.output_norm, training)
         wide = self.activate(*self.expand(normal, product=True), training=training)  # [B*L, I]
+        rate = self.config.activation_dropout
+        wide = dropout(wide, rate, keep_mask(wide, rate, self.expand.place.dropout(seed)))
         x = self.add(x, self.contract(wide, product=True), self.output_norm, seed)
         return State(x, attended.scores, attended.weights, view.seen if watched else None, cache)
 
@@ -187,6 +192,10 @@ class Stack(Weights):
             if config.norm == "pre":
                 place = self.place / "final_norm"
                 self.final_norm = Norm(config, place=place, dtype=dtype)
+        self.relative = None
+        if config.positions == "relative":
+            shape, scale = (config.relative_buckets, config.num_heads), config.initializer_range
+            self.relative = self.matrix("relative_positions", *shape, table=True, scale=scale)
 
     def views(
         self,
@@ -205,8 +214,19 @@ class Stack(Weights):
         """
         causal = self.causal if causal is None else causal
         local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
+        bias = None
+        if self.relative is not None:
+            lengths = (tf.shape(f["token_ids"])[1] for f in (queries or keys, keys))
+            table = tf.convert_to_tensor(self.relative)
+            bias = relative_bias(table, self.config, *lengths, start=start, causal=causal)
         views = {
-            local: make_view(self.config, keys, queries, start=start, local=local, causal=causal)
+            local: make_view(
+                *(self.config, keys, queries),
+                start=start,
+                local=local,
+                causal=causal,
+                bias=bias,
+            )
             for local in set(local_layers)
         }
         return [views[local] for local in local_layers]
@@ -269,9 +289,13 @@ def recomputed(block: Block, x, view: View, seed, context: Context | None) -> St
         context: likewise.
     """
 
-    def run(x, *states):  # gradients reach these arguments, but no tensor that is only captured
-        other = Context(*states, context.view) if states else None
-        return block(x, view=view, seed=seed, context=other).hidden_states
-
+    # Gradients reach these arguments, but no tensor that is only captured.
     states = () if context is None else (context.states,)
-    return State(tf.recompute_grad(run)(x, *states))
+    bias = () if view.bias is None else (view.bias,)
+
+    def run(x, *tensors):
+        other = Context(tensors[0], context.view) if states else None
+        seen = dataclasses.replace(view, bias=tensors[-1]) if bias else view
+        return block(x, view=seen, seed=seed, context=other).hidden_states
+
+    return State(tf.recompute_grad(run)(x, *states, *bias))

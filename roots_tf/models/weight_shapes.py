@@ -1,35 +1,54 @@
 """Names and shapes of the weights of a model, from its sizes alone: nothing is allocated."""
 
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def encoder(config: EncoderConfig) -> Shapes:
+def encoder(
+    config: EncoderConfig,
+    name: str = "encoder",
+    cross_attention: bool = False,
+    shares_tokens: bool = False,
+) -> Shapes:
     """Those of an `Encoder`, by name as `named_weights` gives them.
 
     >>> encoder(EncoderConfig.of_size("base", vocabulary_size=30522))["encoder/embeddings/token"]
     (30522, 768)
+
+    Args:
+        config: its sizes.
+        name: of the stack.
+        cross_attention: as for `Stack`.
+        shares_tokens: whether the token embedding is another stack's.
     """
     hidden, wide = config.hidden_dim, config.intermediate_dim
     gates = 2 if config.feed_forward == "glu" else 1
-    shapes = {"encoder/embeddings/token": (config.vocabulary_size, hidden)}
+    shapes = {} if shares_tokens else {f"{name}/embeddings/token": (config.vocabulary_size, hidden)}
     if config.positions == "learned":
-        shapes["encoder/embeddings/position"] = (config.max_sequence_length, hidden)
+        shapes[f"{name}/embeddings/position"] = (config.max_sequence_length, hidden)
     if config.num_segments:
-        shapes["encoder/embeddings/segment"] = (config.num_segments, hidden)
+        shapes[f"{name}/embeddings/segment"] = (config.num_segments, hidden)
     if config.embedding_norm:
-        shapes |= _norm(config, "encoder/embeddings/norm")
+        shapes |= _norm(config, f"{name}/embeddings/norm")
+    if config.positions == "relative":
+        shapes[f"{name}/relative_positions"] = (config.relative_buckets, config.num_heads)
+    mixed = config.num_heads * config.head_dim
+    shared = 2 * config.key_value_heads * config.head_dim
     for layer in range(config.num_layers):
-        block = f"encoder/layer_{layer}"
-        mixed = (config.num_heads + 2 * config.key_value_heads) * config.head_dim
-        shapes |= _dense(config, f"{block}/attention/query_key_value_", hidden, mixed)
-        shapes |= _dense(config, f"{block}/attention/output_", hidden, hidden)
+        block = f"{name}/layer_{layer}"
+        shapes |= _dense(config, f"{block}/attention/query_key_value_", hidden, mixed + shared)
+        shapes |= _dense(config, f"{block}/attention/output_", mixed, hidden)
         shapes |= _norm(config, f"{block}/attention_norm")
+        if cross_attention:
+            shapes |= _dense(config, f"{block}/cross_attention/query_", hidden, mixed)
+            shapes |= _dense(config, f"{block}/cross_attention/key_value_", hidden, shared)
+            shapes |= _dense(config, f"{block}/cross_attention/output_", mixed, hidden)
+            shapes |= _norm(config, f"{block}/cross_attention_norm")
         shapes |= _dense(config, f"{block}/expand/", hidden, gates * wide)
         shapes |= _dense(config, f"{block}/contract/", wide, hidden)
         shapes |= _norm(config, f"{block}/output_norm")
-    return shapes | (_norm(config, "encoder/final_norm") if config.norm == "pre" else {})
+    return shapes | (_norm(config, f"{name}/final_norm") if config.norm == "pre" else {})
 
 
 def output_table(config: EncoderConfig) -> Shapes:
@@ -55,6 +74,19 @@ def masked_and_causal_lm(config: EncoderConfig) -> Shapes:
     """Those of a `MaskedAndCausalLM`: of a `CausalLM`, and of the head for masked tokens."""
     masked = {n: s for n, s in pretrainer(config).items() if n.startswith("masked_lm/")}
     return causal_lm(config) | masked
+
+
+def encoder_decoder(config: EncoderConfig, decoder: DecoderConfig) -> Shapes:
+    """Those of an `EncoderDecoder`.
+
+    Args:
+        config: sizes of its encoder.
+        decoder: sizes of its decoder, and how the two are joined.
+    """
+    shapes = encoder(config) | encoder(decoder, "decoder", True, decoder.shares_tokens)
+    if decoder.output_bias:
+        shapes["output/bias"] = (decoder.vocabulary_size,)
+    return shapes | output_table(decoder)
 
 
 def classes(config: EncoderConfig, num_labels: int) -> Shapes:

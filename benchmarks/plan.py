@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from roots_tf import program
+from roots_tf import processor, program
 from roots_tf.storage import files
 
 BFLOAT16 = {"precision": "mixed_bfloat16"}
@@ -125,6 +125,7 @@ def memory_of(asked: dict) -> dict:
         recompute=asked.get("recompute", False),
         micro_batches=parts,
         threads=os.cpu_count(),
+        pooled=processor.has_onednn(),
     )
     arrays = ten_steps(objective, step, asked["batch_size"])
     status = Path("/proc/self/status").read_text()

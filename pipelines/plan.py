@@ -22,7 +22,7 @@ import dataclasses
 import json
 import os
 
-from roots_tf import memory, objectives, program
+from roots_tf import memory, objectives, processor, program
 from roots_tf.examples import mixture
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.planning import forecast, notes, report, settling
@@ -207,6 +207,7 @@ def this_machine(config: Config) -> Place:
         how=f"{assumed}{100 * share:.0f} % of {found.peak / 1e9:,.0f} GFLOP/s, products measured",
         available=found.memory or memory.available() + measuring.resident(),
         threads=0 if found.memory else os.cpu_count(),
+        pooled=processor.has_onednn(),
     )
 
 

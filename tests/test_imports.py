@@ -11,8 +11,8 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {
-    *("features", "lazy", "losses", "memory", "mistakes", "notices", "progress", "seeds"),
-    *("spelling", "stops", "words"),
+    *("features", "lazy", "losses", "memory", "mistakes", "notices", "processor"),
+    *("progress", "seeds", "spelling", "stops", "words"),
 }
 ROOM_BASE = BASE | {"flags", "messages", "program", "stages", "storage"}
 STRANGERS = {"tokenizers", "models", "generation", "scoring", "metrics", "training"}

@@ -22,7 +22,10 @@ BLOCK_BYTES = 1 << 27  # as `losses.BLOCK_BYTES`, which a test compares: logits 
 # docs/plan.md tells; an accelerator's own memory holds neither.
 IMPORTED = 648 << 20
 COMPILED = 190 << 20
-HOLES = 1 / 8  # of arrays: what the processor's allocator leaves between them; measured, see there
+# What lies between arrays, as a share of them; measured, see there: in TensorFlow's own pool, which
+# it has where oneDNN multiplies, and in the heap of the C library, which is cut into more pieces.
+HOLES = 1 / 8
+HOLES_OF_HEAP = 0.55
 
 SHAPES = {
     "masked_lm": weight_shapes.pretrainer,
@@ -102,6 +105,7 @@ class Step:
         micro_batches: that a step is cut into.
         threads: that start operations; a processor has one for each core. 0: an accelerator,
             which does one after the other and whose memory holds no process.
+        pooled: of a processor, whether arrays come from TensorFlow's own pool, and not the heap.
     """
 
     config: EncoderConfig
@@ -115,6 +119,7 @@ class Step:
     averaged: bool = False
     micro_batches: int = 1
     threads: int = 0
+    pooled: bool = True
 
     @property
     def item(self) -> int:
@@ -238,7 +243,8 @@ def footprint(step: Step) -> Footprint:
     }
     peak_at = max(moments, key=moments.get)
     arrays = held + moments[peak_at]
-    allocator = round(HOLES * arrays) if on_processor else 0
+    holes = HOLES if step.pooled else HOLES_OF_HEAP
+    allocator = round(holes * arrays) if on_processor else 0
     runtime = IMPORTED + COMPILED if on_processor else 0
     return Footprint(
         weights=weights,

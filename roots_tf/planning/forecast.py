@@ -171,6 +171,7 @@ class Place:
         watts: of a device; likewise.
         price: dollars an hour, of a device; likewise.
         threads: of the processor that start operations; 0: it is none, with a memory of its own.
+        pooled: as for `footprint.Step`.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Place:
     watts: float | None = None
     price: float | None = None
     threads: int = 0
+    pooled: bool = True
 
     @property
     def rate(self) -> float:

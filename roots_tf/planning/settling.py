@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+from roots_tf import processor
 from roots_tf.models.config import SIZES, EncoderConfig
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.planning import proposal
@@ -128,6 +129,7 @@ class Question:
             averaged=self.optimization.ema_decay > 0,
             micro_batches=parts,
             threads=place.threads if place else os.cpu_count(),
+            pooled=place.pooled if place else processor.has_onednn(),
         )
 
     def memory(self, chosen: Proposal, place: Place) -> Footprint:

@@ -1,12 +1,12 @@
 """What `auto` stands for on this machine, by what its devices are, and why."""
 
 import platform
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
+from roots_tf import processor
 from roots_tf.training.peak import matmul_peak
 from roots_tf.training.settings import Hardware
 
@@ -74,18 +74,9 @@ def pick_precision(strategy: tf.distribute.Strategy) -> tuple[str, str]:
         if capability >= (7, 0):
             return "mixed_float16", f"{named}: float16 matrix units, from 7.0 on"
         return "float32", f"{named}: no matrix units of half precision"
-    if _BFLOAT16_UNITS in processor_features():
+    if _BFLOAT16_UNITS in processor.features():
         return "mixed_bfloat16", f"the processor has matrix units for bfloat16 ({_BFLOAT16_UNITS})"
     return "float32", f"the processor ({platform.machine()}) has no matrix units for bfloat16"
-
-
-def processor_features(path: str | Path = "/proc/cpuinfo") -> frozenset[str]:
-    """What Linux says that the processor can do; nothing where there is no such file."""
-    if not Path(path).exists():
-        return frozenset()
-    lines = Path(path).read_text("utf-8", "replace").splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())
 
 
 def pick_jit_compile(strategy: tf.distribute.Strategy) -> tuple[bool, str]:

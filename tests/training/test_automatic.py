@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from roots_tf import processor
 from roots_tf.training import automatic, strategies
 from roots_tf.training.settings import Hardware
 
@@ -16,7 +17,7 @@ def test_precision_follows_from_the_processor_and_no_clock(monkeypatch, features
     def busy(*_):
         raise AssertionError("a trial was timed")
 
-    monkeypatch.setattr(automatic, "processor_features", lambda: frozenset(features))
+    monkeypatch.setattr(processor, "features", lambda: frozenset(features))
     monkeypatch.setattr(automatic, "matmul_peak", busy)
     strategy = strategies.make_strategy("one_device")
     found = automatic.choose(Hardware(), strategy, workers=1, measure=False)
@@ -26,5 +27,16 @@ def test_precision_follows_from_the_processor_and_no_clock(monkeypatch, features
 def test_features_of_the_processor(tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text("processor\t: 0\nflags\t\t: fpu amx_bf16\n\nprocessor\t: 1\nflags\t\t: fpu\n")
-    assert automatic.processor_features(path) == {"fpu", "amx_bf16"}
-    assert automatic.processor_features(tmp_path / "none") == frozenset()
+    assert processor.features(path) == {"fpu", "amx_bf16"}
+    assert processor.features(tmp_path / "none") == frozenset()
+
+
+def test_whose_products_tensorflow_takes(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    for features, expected in (({"avx2", "fma"}, False), ({"avx2", "avx512_vnni"}, True)):
+        monkeypatch.setattr(processor, "features", lambda found=features: frozenset(found))
+        assert processor.has_onednn() is expected
+        for asked in ("0", "false", "1", "True"):
+            monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+            assert processor.has_onednn() is (asked in ("1", "True"))
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")

@@ -39,9 +39,8 @@ def nearest(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
         known = vectors.fit_transform(others).T.tocsr()  # [words, others]
     except ValueError:  # none of the others has a word
         return found
-    asked = vectors.transform(texts)  # [texts, words]
     block = max(1, _CELLS // len(others))
     for begin in range(0, len(texts), block):
-        alike = (asked[begin : begin + block] @ known).toarray()
-        found[begin : begin + block] = alike.argmax(axis=1)
+        asked = vectors.transform(texts[begin : begin + block])  # [block, words]
+        found[begin : begin + block] = (asked @ known).toarray().argmax(axis=1)
     return found

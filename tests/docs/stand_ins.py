@@ -67,6 +67,10 @@ def write(root: Path) -> None:
     _write_crawl(root / "crawl" / "0.warc.gz")
     lines(root / "train.en", english(11))
     lines(root / "train.de", [f"Das ist der Satz {i}." for i in range(SENTENCES)])
+    lines(root / "test.en", english(13, 4))
+    lines(root / "test.de", right := [f"Das ist nun der Satz {i}." for i in range(4)])
+    lines(root / "one.hyp", [text.replace("nun", "wohl") for text in right])
+    lines(root / "other.hyp", [text.upper() for text in right])
     _write_texts(root)
     _write_labelled(root)
 

@@ -15,6 +15,11 @@ OBJECTIVES = {
 }
 
 __all__ = [
-    *("OBJECTIVES", "CausalLM", "Denoising", "MaskedAndCausal", "MaskedLM", "Objective"),
+    "OBJECTIVES",
+    "CausalLM",
+    "Denoising",
+    "MaskedAndCausal",
+    "MaskedLM",
+    "Objective",
     "Proportion",
 ]

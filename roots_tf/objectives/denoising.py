@@ -1,10 +1,11 @@
 """Denoising: an encoder reads a text of which parts are hidden, a decoder tells what is missing.
 
-T5's span corruption (Raffel et al. 2020, arXiv:1910.10683, section 3.1.4), BART's text infilling
-(Lewis et al. 2019, arXiv:1910.13461, section 2.2), the prefix language model, and UL2's mixture of
-them (Tay et al. 2022, arXiv:2205.05131, section 3.1.1). This file holds the flags and what can be
-wrong with them; TensorFlow is imported with the files beside it: `denoising_noise` (what is
-hidden), `denoising_rows` (batches), `denoising_task` (loss and samples), `denoising_inspection`.
+T5's span corruption (Raffel et al. 2020, arXiv:1910.10683, sections 3.1.4 and 3.3.4), BART's text
+infilling (Lewis et al. 2019, arXiv:1910.13461, section 2.2), the prefix language model, and UL2's
+mixture of them (Tay et al. 2022, arXiv:2205.05131, section 3.1.1). This file holds the flags and
+what can be wrong with them; TensorFlow is imported with the files beside it: `denoising_noise`
+(what is hidden), `denoising_rows` (batches), `denoising_task` (loss and samples),
+`denoising_inspection`.
 
 Sentinels are the tokens `<extra_id_0>`, `<extra_id_1>`, ...: the first stands for the first span of
 a row, whatever ids they have. Those that the examples' tokenizer lacks come behind its other ids;
@@ -22,10 +23,10 @@ from roots_tf.storage import files
 
 SENTINEL = "<extra_id_{}>"
 MODE = "<mode_{}>"
-RATES = {"span_corruption": 0.15, "text_infilling": 0.3}  # T5's, 3.1.4; BART's, section 4
-SPAN_LENGTH = 3.0  # of both: T5, 3.1.4; BART, section 2.2
-# UL2, table 1: of seven denoisers two are regular, four extreme (by rate or by length of a span),
-# one sequential. Section 3.1.1 gives the regular one 3 tokens a span and .15, extreme ones .5 or 32.
+RATES = {"span_corruption": 0.15, "text_infilling": 0.3}  # T5's, 3.1.4; BART's, 5.1
+SPAN_LENGTH = 3.0  # of both: T5, 3.3.4; BART, 2.2
+# UL2, table 1: of seven denoisers two are regular, four extreme (by rate, by length of spans or by
+# both), one sequential.
 WEIGHTS = ("r=2", "x=4", "s=1")
 
 
@@ -281,7 +282,8 @@ class Denoising(Objective):
         """FLOPs of `models.EncoderDecoder`, which projects each token of a target."""
         from roots_tf import models
 
-        sizes = (config, self.decoder_config(config), batch_size, length, self.target_length(length))
+        decoder, target_length = self.decoder_config(config), self.target_length(length)
+        sizes = (config, decoder, batch_size, length, target_length)
         return models.encoder_decoder_step_flops(*sizes)
 
     def samples(self, task, batch, tokenizer, count=4) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """How many tokens a denoiser takes, hides and tells, from numbers alone. No TensorFlow.
 
+What is counted:
+
     raw        tokens of text that a row is made of: as many as fill the source
     noise      those of them that are hidden and told by the target
     source     what the encoder reads, of `--max_seq_length` tokens at most

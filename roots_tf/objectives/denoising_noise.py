@@ -1,4 +1,4 @@
-"""What of a text is hidden: vectorised over the batch, at fixed shapes, from numbers that are given.
+"""What of a text is hidden: vectorised over the batch, at fixed shapes, from given numbers.
 
 Everything here is a sort. Tokens that are hidden and tokens that stay each get the number of their
 place in the new order, the one even and the other odd; sorted, the numbers tell which is which.

@@ -65,7 +65,7 @@ def main(config: Config) -> None:
         start_step=config.step,
         max_seq_length=length,
     )
-    tokenizer = tokenizers.load(Path(config.examples, manifest.TOKENIZER))
+    tokenizer = objective.tokenizer_of(tokenizers.load(Path(config.examples, manifest.TOKENIZER)))
     count = 2 if config.debug else config.batches
     batches = itertools.islice(dataset.as_numpy_iterator(), count)
     first = next(batches)

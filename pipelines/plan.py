@@ -21,8 +21,9 @@ what is left out and how near it comes to real runs is told in docs/plan.md.
 import dataclasses
 import json
 import os
+from pathlib import Path
 
-from roots_tf import memory, objectives, processor, program
+from roots_tf import memory, objectives, processor, program, tokenizers
 from roots_tf.examples import mixture
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.planning import forecast, notes, report, settling
@@ -168,7 +169,9 @@ def corpus_of(config: Config) -> Corpus:
     manifest = mixture.load(config.examples)
     length = config.max_seq_length or manifest["max_seq_length"]
     config.objective.check(manifest, config.optimization.batch_size or 32, length)
-    return Corpus.of_manifest(manifest, config.objective, length)
+    folder = next(iter(mixture.folders(manifest, config.examples).values()))
+    tokenizer = config.objective.tokenizer_of(tokenizers.load(Path(folder, "tokenizer")))
+    return Corpus.of_manifest(manifest, config.objective, length, tokenizer)
 
 
 def places_of(config: Config) -> list[Place]:

@@ -195,7 +195,7 @@ def stage_of(phase: training.Phase, task, tokenizer, machine):
     Args:
         phase: of the run.
         task: the objective's.
-        tokenizer: of the examples.
+        tokenizer: of the model.
         machine: where the run takes place.
     """
     config, objective = phase.config, phase.config.objective
@@ -254,8 +254,10 @@ def main(config: Config) -> dict:
     tokenizer = tokenizers.load(Path(folder, "tokenizer"))
     for phase in phases:
         examples.check_tokenizer(phase.manifest, tokenizer)
+    tokenizer = config.objective.tokenizer_of(tokenizer)
     longest = max(phase.length for phase in phases)
     sizes = config.model.encoder_config(tokenizer.size, longest)
+    parts = config.objective.model_parts(tokenizer, longest, config.model.init_from)
     claim = training.claim_of(config, phases, of_a_phase(config))
     report, last_step = claim.finished(output), phases[-1].last_step
     training.check_reach(output, report, last_step)
@@ -273,7 +275,7 @@ def main(config: Config) -> dict:
             phase.config.optimization.check_parts(machine.strategy.num_replicas_in_sync)
         with machine.strategy.scope():
             computation = machine.computation(output, config.hardware)
-            task = make_task(config, sizes, tokenizer, computation)
+            task = make_task(config, sizes, parts, tokenizer, computation)
             for phase in phases:
                 machine.check(task, computation, phase.config.optimization)
             machine.claim(output, claim, computation, **training.plan_of(phases))
@@ -294,13 +296,14 @@ def main(config: Config) -> dict:
         return report
 
 
-def make_task(config: Config, sizes, tokenizer, computation):
+def make_task(config: Config, sizes, parts: dict, tokenizer, computation):
     """The objective's task with the model that it trains, and the weights that it starts from.
 
     Args:
         config: of the run.
         sizes: an `EncoderConfig`.
-        tokenizer: of the examples.
+        parts: from `Objective.model_parts`.
+        tokenizer: from `Objective.tokenizer_of`.
         computation: precision and compilation, from `Machine.computation`.
     """
     model = config.objective.make_model(
@@ -308,6 +311,7 @@ def make_task(config: Config, sizes, tokenizer, computation):
         seed=config.seed,
         precision=computation.precision,
         recompute=config.hardware.recompute,
+        **parts,
     )
     if config.model.init_from and (new := models.load_common(config.model.init_from, model)):
         found = (config.model.init_from, ", ".join(new))

@@ -8,6 +8,7 @@ Shape letters, used in every shape comment of the package:
     B  batch        L  sequence length   P  predictions a sequence
     H  hidden size  N  attention heads   D  size of a head
     I  feed-forward (intermediate) size  V  vocabulary size
+    T  target length
 """
 
 from collections.abc import Mapping

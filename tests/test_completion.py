@@ -34,7 +34,10 @@ def completed(bash, folder, *words: str) -> list[str]:
         (["ver"], ["version"]),
         (["pretrain", "--learn"], ["--learning_rate="]),
         (["pretrain", "--size", "=", "ti"], ["tiny"]),
-        (["pretrain", "--objective", "="], ["masked_lm", "causal_lm", "masked_and_causal"]),
+        (
+            ["pretrain", "--objective", "="],
+            ["masked_lm", "causal_lm", "masked_and_causal", "denoising"],
+        ),
         (["pretrain", "--seed", "=", "a"], [""]),  # of a number no shell knows anything
         (["pretrain", "--examples", "=", "a b"], ["a b.txt"]),
         (["pretrain", "--flagfile", "=", "a b"], ["a b.txt"]),

@@ -76,13 +76,14 @@ def masked_and_causal_lm(config: EncoderConfig) -> Shapes:
     return causal_lm(config) | masked
 
 
-def encoder_decoder(config: EncoderConfig, decoder: DecoderConfig) -> Shapes:
+def encoder_decoder(config: EncoderConfig, decoder: DecoderConfig | None = None) -> Shapes:
     """Those of an `EncoderDecoder`.
 
     Args:
         config: sizes of its encoder.
-        decoder: sizes of its decoder, and how the two are joined.
+        decoder: sizes of its decoder, and how the two are joined; None: as the encoder's.
     """
+    decoder = DecoderConfig.like(config) if decoder is None else decoder
     shapes = encoder(config) | encoder(decoder, "decoder", True, decoder.shares_tokens)
     if decoder.output_bias:
         shapes["output/bias"] = (decoder.vocabulary_size,)

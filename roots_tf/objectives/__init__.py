@@ -5,10 +5,21 @@ room loads no TensorFlow.
 """
 
 from roots_tf.objectives.causal_lm import CausalLM
+from roots_tf.objectives.denoising import Denoising
 from roots_tf.objectives.masked_and_causal import MaskedAndCausal
 from roots_tf.objectives.masked_lm import MaskedLM
 from roots_tf.objectives.objective import Objective, Proportion
 
-OBJECTIVES = {objective.name: objective for objective in (MaskedLM, CausalLM, MaskedAndCausal)}
+OBJECTIVES = {
+    objective.name: objective for objective in (MaskedLM, CausalLM, MaskedAndCausal, Denoising)
+}
 
-__all__ = ["OBJECTIVES", "CausalLM", "MaskedAndCausal", "MaskedLM", "Objective", "Proportion"]
+__all__ = [
+    "OBJECTIVES",
+    "CausalLM",
+    "Denoising",
+    "MaskedAndCausal",
+    "MaskedLM",
+    "Objective",
+    "Proportion",
+]

@@ -28,11 +28,13 @@ class ModelFlags:
     intermediate_dim: int = program.flag(
         0, help="feed-forward width, for --size=custom", **program.WIDTH
     )
-    preset: Literal["auto", "bert", "modern", "gpt2", "llama"] = program.flag(
-        "auto",
-        help="bert and gpt2 as published; modern: pre-norm, GeGLU, rotary positions, no biases; "
-        "llama: RMS norm, SwiGLU, rotary positions, no biases; auto: gpt2 for a causal objective, "
-        "else bert",
+    preset: Literal["auto", "bert", "modern", "gpt2", "llama", "transformer", "t5", "bart"] = (
+        program.flag(
+            "auto",
+            help="bert, gpt2, bart and transformer as published; modern: pre-norm, GeGLU, rotary "
+            "positions, no biases; llama: RMS norm, SwiGLU, rotary positions, no biases; t5: its "
+            "version 1.1; auto: gpt2 for a causal objective, t5 for denoising, else bert",
+        )
     )
     dropout: float = program.flag(0.1, help="dropout rate", **program.DROPOUT)
     initializer_range: float = program.flag(

@@ -92,6 +92,17 @@ class Objective(Protocol):
             split: "train" or "held_out".
         """
 
+    def tokenizer_of(self, tokenizer: "tokenizers.Tokenizer") -> "tokenizers.Tokenizer":
+        """The tokenizer of rows and model, with the special tokens that this objective needs.
+
+        Whoever loads the tokenizer of examples for an objective hands it through here. What it
+        gives for its own tokenizer is that tokenizer, and every old id keeps its token.
+
+        Args:
+            tokenizer: of the examples.
+        """
+        return tokenizer
+
     @abc.abstractmethod
     def make_rows(
         self, manifest: dict, split: str, tokenizer: "tokenizers.Tokenizer", length: int
@@ -101,7 +112,7 @@ class Objective(Protocol):
         Args:
             manifest: of the examples.
             split: "train" or "held_out".
-            tokenizer: of the examples.
+            tokenizer: of the examples, before `tokenizer_of`.
             length: tokens of a row, L.
 
         Raises:
@@ -140,7 +151,38 @@ class Objective(Protocol):
             seed: of the initial weights.
             precision: a Keras dtype policy name: "float32", "mixed_bfloat16" or "mixed_float16".
             recompute: whether blocks are computed again in the backward pass, to save memory.
+
+        An objective with `model_parts` takes these too, by name.
         """
+
+    def model_parts(self, tokenizer: "tokenizers.Tokenizer", length: int, folder: str = "") -> dict:
+        """What `make_model` is given besides sizes and how it computes, by name.
+
+        Args:
+            tokenizer: from `tokenizer_of`.
+            length: tokens of the longest row.
+            folder: of the model to start from; "" where there is none.
+
+        Raises:
+            InputError: the objective cannot start from that model.
+        """
+        return {}
+
+    def decoder_config(self, config: "models.EncoderConfig") -> "models.DecoderConfig | None":
+        """Sizes of the decoder of an encoder-decoder with new weights; None of other models.
+
+        Args:
+            config: sizes of the encoder.
+        """
+        return None
+
+    def target_length(self, length: int) -> int:
+        """Tokens of a target, T, of rows whose sources have L; 0 where there are no targets.
+
+        Args:
+            length: L.
+        """
+        return 0
 
     @abc.abstractmethod
     def make_task(self, model: "keras.Model", tokenizer: "tokenizers.Tokenizer"):

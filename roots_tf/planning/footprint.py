@@ -11,7 +11,7 @@ import dataclasses
 import math
 
 from roots_tf.models import weight_shapes
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig
 from roots_tf.storage.files import InputError
 
 FLOAT = 4  # bytes of float32
@@ -31,15 +31,19 @@ SHAPES = {
     "masked_lm": weight_shapes.pretrainer,
     "causal_lm": weight_shapes.causal_lm,
     "masked_and_causal": weight_shapes.masked_and_causal_lm,
+    "denoising": weight_shapes.encoder_decoder,
 }
 
 
-def shapes_of(objective: str, config: EncoderConfig) -> weight_shapes.Shapes:
+def shapes_of(
+    objective: str, config: EncoderConfig, decoder: DecoderConfig | None = None
+) -> weight_shapes.Shapes:
     """Names and shapes of the weights of the model that an objective trains.
 
     Args:
         objective: name of it.
         config: sizes of the model.
+        decoder: of the decoder of an encoder-decoder; None: as the encoder's.
 
     Raises:
         InputError: nobody has said here which model the objective trains.
@@ -50,7 +54,7 @@ def shapes_of(objective: str, config: EncoderConfig) -> weight_shapes.Shapes:
             f"found --objective={objective}; wanted one of {', '.join(SHAPES)}, whose models can "
             "be counted",
         )
-    return SHAPES[objective](config)
+    return SHAPES[objective](config, *(() if decoder is None else (decoder,)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +110,8 @@ class Step:
         threads: that start operations; a processor has one for each core. 0: an accelerator,
             which does one after the other and whose memory holds no process.
         pooled: of a processor, whether arrays come from TensorFlow's own pool, and not the heap.
+        decoder: sizes of the decoder of an encoder-decoder, else None.
+        target_length: tokens of a target, T; likewise, else 0.
     """
 
     config: EncoderConfig
@@ -120,6 +126,17 @@ class Step:
     micro_batches: int = 1
     threads: int = 0
     pooled: bool = True
+    decoder: DecoderConfig | None = None
+    target_length: int = 0
+
+    @property
+    def told(self) -> "Step":
+        """What the stack sees that is projected to the vocabulary: of an encoder-decoder, the
+        decoder over its targets, as the step of a causal model."""
+        if self.decoder is None:
+            return self
+        new = {"config": self.decoder, "length": self.target_length, "decoder": None}
+        return dataclasses.replace(self, objective="causal_lm", **new)
 
     @property
     def item(self) -> int:
@@ -167,19 +184,47 @@ def layer_bytes(step: Step) -> int:
     return numbers * step.item + rest
 
 
-def _activations(step: Step) -> int:
-    """Bytes that are kept for the backward pass when the forward pass ends."""
+def crossed_bytes(step: Step, length: int) -> int:
+    """Bytes of a micro-batch that a block's attention to another stack keeps.
+
+    What attention gives, that times its matrix and the sum: 3 H; queries before and after they are
+    parted by head, 2 N D, and keys and values, 4 K D for each token of the other stack.
+
+    Args:
+        step: of the stack that attends.
+        length: tokens of a row of the other one.
+    """
+    config, hidden = step.config, step.config.hidden_dim
+    numbers = 3 * hidden + 2 * config.num_heads * config.head_dim
+    numbers += hidden if config.norm == "pre" else 0
+    keys = config.num_heads * length
+    of_token = numbers * step.item + 2 * keys * step.item + _mask(step, keys + hidden)
+    others = 4 * config.key_value_heads * config.head_dim * step.item
+    return step.tokens * of_token + step.rows * length * others
+
+
+def _stack(step: Step, attended: int = 0) -> int:
+    """Bytes that a stack keeps, with attention to `attended` tokens of another one if not 0."""
     config, hidden = step.config, step.config.hidden_dim
     embedded = (hidden * step.item if config.embedding_norm else 0) + _mask(step, hidden)
     last = hidden * step.item * (2 if config.norm == "pre" else 1)
+    crossed = crossed_bytes(step, attended) if attended else 0
+    block = step.tokens * layer_bytes(step) + crossed
     if step.recompute:  # inputs alone, and one block in full
-        layers = config.num_layers * hidden * step.item + layer_bytes(step)
+        layers = step.tokens * config.num_layers * hidden * step.item + block
     else:
-        layers = config.num_layers * layer_bytes(step)
+        layers = config.num_layers * block
+    return step.tokens * (embedded + last) + layers
+
+
+def _activations(step: Step) -> int:
+    """Bytes that are kept for the backward pass when the forward pass ends."""
+    if step.decoder is not None:
+        return _stack(step) + _stack(step.told, step.length)
     head = 0
     if step.objective != "causal_lm":  # gathered, transformed, activated, normalised
-        head = 4 * step.rows * step.predictions * hidden * step.item
-    return step.tokens * (embedded + layers + last) + head
+        head = 4 * step.rows * step.predictions * step.config.hidden_dim * step.item
+    return _stack(step) + head
 
 
 def _logits(step: Step) -> int:
@@ -190,6 +235,7 @@ def _logits(step: Step) -> int:
     gradient of the output table: the sum so far and the next one, and that of each block, in lower
     precision also in float32.
     """
+    step = step.told
     vocabulary = step.config.vocabulary_size
     masked = 2 * FLOAT * step.rows * step.predictions * vocabulary
     every = step.tokens * vocabulary
@@ -210,7 +256,11 @@ def _in_flight(step: Step) -> int:
     hidden = 2 * step.config.hidden_dim * step.item
     wide = _feed_forward(step)
     scores = 2 * step.config.num_heads * step.length * step.item
-    return step.tokens * (hidden + max(wide, scores - wide))
+    bytes_ = step.tokens * (hidden + max(wide, scores - wide))
+    if step.decoder is None:
+        return bytes_
+    of_states = step.tokens * step.config.hidden_dim * step.item  # of the encoder, so far
+    return max(bytes_, of_states + _in_flight(step.told))
 
 
 def footprint(step: Step) -> Footprint:
@@ -225,7 +275,7 @@ def footprint(step: Step) -> Footprint:
         step: of the run.
     """
     on_processor = step.threads > 0
-    shapes = shapes_of(step.objective, step.config)
+    shapes = shapes_of(step.objective, step.config, step.decoder)
     count = sum(map(math.prod, shapes.values()))
     table = FLOAT * step.config.vocabulary_size * step.config.hidden_dim
     matrices = sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)

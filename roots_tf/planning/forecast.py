@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from roots_tf.models import flops
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig
 from roots_tf.planning.accelerators import Accelerator
 from roots_tf.planning.footprint import Footprint, shapes_of
 
@@ -35,17 +35,18 @@ class Corpus:
     stored: float | None = None
 
     @classmethod
-    def of_manifest(cls, manifest: dict, objective, length: int) -> "Corpus":
+    def of_manifest(cls, manifest: dict, objective, length: int, tokenizer=None) -> "Corpus":
         """That of an examples folder.
 
         Args:
             manifest: of it.
             objective: a `roots_tf.objectives.Objective`.
             length: L.
+            tokenizer: from `Objective.tokenizer_of`; None: as large as the folder's own.
         """
         train = manifest["splits"]["train"]
         return cls(
-            vocabulary_size=manifest["tokenizer"]["size"],
+            vocabulary_size=tokenizer.size if tokenizer else manifest["tokenizer"]["size"],
             length=length,
             rows=objective.rows_an_epoch(manifest, length),
             tokens=train["tokens"],
@@ -104,7 +105,13 @@ class Work:
 
 
 def work_of(
-    objective, config: EncoderConfig, corpus: Corpus, batch_size: int, steps: int, recompute: bool
+    objective,
+    config: EncoderConfig,
+    corpus: Corpus,
+    batch_size: int,
+    steps: int,
+    recompute: bool,
+    decoder: DecoderConfig | None = None,
 ) -> Work:
     """What so many steps are.
 
@@ -115,29 +122,40 @@ def work_of(
         batch_size: B.
         steps: updates.
         recompute: whether blocks are computed again in the backward pass.
+        decoder: sizes of the decoder of an encoder-decoder, else None.
     """
     length, rows = corpus.length, batch_size * steps
     epochs = None if corpus.rows is None else rows / corpus.rows
+    again = 0.0
+    if recompute and decoder is None:
+        again = flops.step_flops(config, batch_size, length, 0) / 3
+    elif recompute:  # but for the vocabulary
+        bare, targets = dataclasses.replace(decoder, vocabulary_size=1), objective.target_length
+        sizes = (config, bare, batch_size, length, targets(length))
+        again = flops.encoder_decoder_step_flops(*sizes) / 3
     return Work(
-        parameters=parameters_of(objective.name, config),
+        parameters=parameters_of(objective.name, config, decoder),
         batch_size=batch_size,
         steps=steps,
         flops_a_step=objective.step_flops(config, batch_size, length),
-        recomputed=flops.step_flops(config, batch_size, length, 0) / 3 if recompute else 0.0,
+        recomputed=again,
         tokens=rows * length,
         epochs=epochs,
         stored=None if epochs is None else epochs * corpus.stored,
     )
 
 
-def parameters_of(objective: str, config: EncoderConfig) -> int:
+def parameters_of(
+    objective: str, config: EncoderConfig, decoder: DecoderConfig | None = None
+) -> int:
     """Weights of the model that an objective trains.
 
     Args:
         objective: name of it.
         config: sizes of the model.
+        decoder: as for `work_of`.
     """
-    return sum(map(math.prod, shapes_of(objective, config).values()))
+    return sum(map(math.prod, shapes_of(objective, config, decoder).values()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from roots_tf.training.settings import Hardware, Optimization
 from roots_tf.training.step import TrainStep
 
 LEAST_SECONDS = 2.0  # in which whole steps are made, however few seconds are asked for
-MEASURED = ("masked_lm", "causal_lm")  # objectives of which there are random batches
+MEASURED = ("masked_lm", "causal_lm", "denoising")  # objectives of which there are random batches
 
 
 class Machine(NamedTuple):
@@ -125,6 +125,8 @@ def time_steps(
 def task_of(objective, model):
     """What is trained: the `model`, by an `objective`; random batches of masked words are pairs."""
     from roots_tf.objectives.causal_lm_task import CausalLMTask
+    from roots_tf.objectives.denoising_task import DenoisingTask
     from roots_tf.objectives.masked_lm_task import MaskedLMTask
 
-    return CausalLMTask(model) if objective.name == "causal_lm" else MaskedLMTask(model)
+    tasks = {"causal_lm": CausalLMTask, "denoising": DenoisingTask, "masked_lm": MaskedLMTask}
+    return tasks[objective.name](model)

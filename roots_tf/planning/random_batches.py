@@ -8,10 +8,11 @@ from roots_tf.storage import files
 def random_batch(
     objective, rows: int, length: int, vocabulary_size: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Pairs of random ids, or texts for a causal model; rows end in up to a tenth of padding.
+    """Pairs of random ids, or texts for a model with a decoder; rows end in up to a tenth of
+    padding.
 
     Args:
-        objective: a `MaskedLM` or a `CausalLM`.
+        objective: a `MaskedLM`, a `CausalLM` or a `Denoising`.
         rows: B.
         length: L.
         vocabulary_size: V.
@@ -21,8 +22,7 @@ def random_batch(
         InputError: there are more predictions than tokens, or the vocabulary is empty.
     """
     rng, shape = np.random.default_rng(seed), (rows, length)
-    inside = np.arange(length) < rng.integers(length - length // 10, length + 1, (rows, 1))
-    token_ids = (inside * rng.integers(0, vocabulary_size, shape)).astype("int32")
+    token_ids, inside = _texts(rng, rows, length, vocabulary_size)
     if objective.name == "causal_lm":
         return {
             "token_ids": token_ids,
@@ -30,6 +30,17 @@ def random_batch(
             "padding_mask": inside,
             "next_token_ids": np.roll(token_ids, -1, axis=1),
             "next_token_weights": inside.astype("float32"),
+        }
+    if objective.name == "denoising":
+        target_ids, told = _texts(rng, rows, objective.target_length(length), vocabulary_size)
+        return {
+            "token_ids": token_ids,
+            "segment_ids": np.zeros(shape, "int32"),
+            "padding_mask": inside,
+            "decoder_token_ids": np.roll(target_ids, 1, axis=1),
+            "decoder_padding_mask": told,
+            "target_ids": target_ids,
+            "target_weights": told.astype("float32"),
         }
     predictions = (rows, objective.predictions(length))
     if predictions[1] > length or vocabulary_size < 1:
@@ -48,3 +59,9 @@ def random_batch(
         "masked_lm_weights": np.ones(predictions, "float32"),
         "next_sentence_labels": rng.integers(0, 2, rows).astype("int32"),
     }
+
+
+def _texts(rng, rows: int, length: int, vocabulary_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random ids, int32 [rows, length], and which of them are no padding."""
+    inside = np.arange(length) < rng.integers(length - length // 10, length + 1, (rows, 1))
+    return (inside * rng.integers(0, vocabulary_size, inside.shape)).astype("int32"), inside

@@ -4,7 +4,8 @@ import dataclasses
 import os
 
 from roots_tf import processor
-from roots_tf.models.config import SIZES, EncoderConfig
+from roots_tf.models.config import SIZES, DecoderConfig, EncoderConfig
+from roots_tf.models.description import describe
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.planning import proposal
 from roots_tf.planning.amounts import spell_bytes
@@ -104,7 +105,15 @@ class Question:
             recompute: as the flag.
         """
         config = self.sizes(size)
-        return work_of(self.objective, config, self.corpus, rows, steps, recompute)
+        how = (rows, steps, recompute, self.decoder(config))
+        return work_of(self.objective, config, self.corpus, *how)
+
+    def decoder(self, config: EncoderConfig) -> DecoderConfig | None:
+        """Sizes of the decoder of an encoder-decoder, else None; `config` is its encoder's."""
+        new = self.objective.decoder_config(config)
+        if new is None or not self.model.init_from:
+            return new
+        return describe(self.model.init_from).get("decoder", new)
 
     def step(self, size: str, rows: int, parts: int, recompute: bool, place: Place | None) -> Step:
         """A step on one device.
@@ -117,8 +126,9 @@ class Question:
             place: where; None: on this machine's processor.
         """
         here = self.hardware.precision.replace(AUTO, "float32")
+        config = self.sizes(size)
         return Step(
-            config=self.sizes(size),
+            config=config,
             objective=self.objective.name,
             rows=-(-rows // parts),
             length=self.corpus.length,
@@ -130,6 +140,8 @@ class Question:
             micro_batches=parts,
             threads=place.threads if place else os.cpu_count(),
             pooled=place.pooled if place else processor.has_onednn(),
+            decoder=self.decoder(config),
+            target_length=self.objective.target_length(self.corpus.length),
         )
 
     def memory(self, chosen: Proposal, place: Place) -> Footprint:

@@ -48,6 +48,24 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
     return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(settings)), tokenizer.roles)
 
 
+def with_special_tokens(tokenizer: Tokenizer, tokens: Sequence[str]) -> Tokenizer:
+    """A tokenizer that has special tokens; those that it lacks come behind its other ids.
+
+    Args:
+        tokenizer: the old one; stays as it is.
+        tokens: such as "<extra_id_0>", in the order that new ones have.
+
+    Returns:
+        A new tokenizer, or the old one where it has them all.
+    """
+    special = {tokenizer.vocabulary[i] for i in tokenizer.special_ids}
+    if not (new := [token for token in tokens if token not in special]):
+        return tokenizer
+    backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
+    backend.add_special_tokens(new)
+    return Tokenizer(backend, tokenizer.roles)
+
+
 def split_words(
     tokenizer: Tokenizer, texts: Iterable[str], min_pieces: int, count: int
 ) -> list[str]:

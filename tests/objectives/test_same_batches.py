@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from roots_tf import examples, objectives
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.examples.conftest import build
 from tests.examples.test_reading import batches
@@ -21,8 +22,8 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory):
-    """Sixty documents of made-up sentences, as examples."""
+def documents(tmp_path_factory):
+    """Sixty documents of made-up sentences, and a vocabulary."""
     folder, rng = tmp_path_factory.mktemp("made_up"), random.Random(0)
     starts = [word for word in WORDS if not word.startswith("##")]
 
@@ -37,8 +38,26 @@ def made_up(tmp_path_factory):
     table = pa.table({"id": [f"document {i}" for i in range(60)], "text": texts})
     pq.write_table(table, folder / "documents" / "documents.parquet", row_group_size=20)
     wordpiece([*SPECIAL, ".", *WORDS], lowercase=True).save(folder / "vocabulary")
-    flags = {"max_seq_length": 32, "num_shards": 2, "held_out": 0.1}
-    return build(folder / "documents", folder / "vocabulary", folder / "examples", **flags)
+    return folder
+
+
+def built_of(folder, **flags):
+    """Examples of the documents."""
+    flags = {"max_seq_length": 32, "num_shards": 2, "held_out": 0.1} | flags
+    output = folder / flags.get("layout", "pairs")
+    return build(folder / "documents", folder / "vocabulary", output, **flags)
+
+
+@pytest.fixture(scope="module")
+def made_up(documents):
+    """The documents, as examples of pairs."""
+    return built_of(documents)
+
+
+@pytest.fixture(scope="module")
+def made_up_text(documents):
+    """The documents, as examples of contiguous text."""
+    return built_of(documents, layout="contiguous")
 
 
 def digest(found) -> str:
@@ -64,4 +83,26 @@ def test_they_stay_the_same(made_up, objective, masking, wanted):
     found = batches(made_up, 3, **flags) + batches(made_up, 1, start_step=1000, **flags)
     found += batches(made_up, 2, batch_size=12, num_workers=3, worker_index=1, **flags)
     found += batches(made_up, split="held_out", num_epochs=1, **flags)
+    assert digest(found) == wanted
+
+
+@pytest.mark.parametrize(
+    "flags, wanted",
+    [
+        ({}, "0"),
+        ({"denoising": "text_infilling", "permute_sentences": 0.5}, "0"),
+        ({"denoising": "prefix"}, "0"),
+        ({"denoising": "mixture"}, "0"),
+    ],
+    ids=["span_corruption", "text_infilling", "prefix", "mixture"],
+)
+def test_denoised_ones_stay_the_same(made_up_text, flags, wanted):
+    make_rows = objectives.Denoising(**flags).make_rows
+
+    def some(count, **how):
+        how = {"batch_size": 6, "seed": 3} | how
+        dataset = examples.pipeline(made_up_text.folder, make_rows, **how)
+        return list(dataset.take(count).as_numpy_iterator())
+
+    found = some(2) + some(1, start_step=1000) + some(-1, split="held_out", num_epochs=1)
     assert digest(found) == wanted

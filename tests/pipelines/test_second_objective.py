@@ -13,6 +13,7 @@ from pipelines import pretrain
 from roots_tf import examples, models, program
 from roots_tf.features import Feature
 from roots_tf.losses import Scalar, weighted
+from roots_tf.objectives import Objective
 from roots_tf.storage.files import InputError
 from roots_tf.training import loop
 from roots_tf.training.metrics_file import read_metrics
@@ -72,6 +73,7 @@ class BagOfWords:
     name = "bag_of_words"
     of_a_phase = ()
     hops: int = program.flag(1, help="a flag of its own", minimum=1)
+    tokenizer_of, model_parts = Objective.tokenizer_of, Objective.model_parts
 
     def check(self, manifest, batch_size, length):
         if self.hops > 1:

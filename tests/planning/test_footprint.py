@@ -11,10 +11,9 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import losses, models, objectives
-from roots_tf.objectives.causal_lm_task import CausalLMTask
-from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.planning import footprint as footprints
 from roots_tf.planning.footprint import Step, footprint, shapes_of
+from roots_tf.planning.measuring import task_of
 from roots_tf.planning.random_batches import random_batch
 from roots_tf.storage.files import InputError
 
@@ -59,7 +58,7 @@ def test_weights_of_published_sizes():
 def kept_bytes(objective, config, precision: str, recompute: bool = False) -> int:
     """Bytes of what the traced forward pass gives and the backward pass takes, logits left out."""
     model = objective.make_model(config, precision=precision, recompute=recompute)
-    task = (CausalLMTask if objective.name == "causal_lm" else MaskedLMTask)(model)
+    task = task_of(objective, model)
     variables = [variable.value for variable in model.trainable_variables]
     forward = []
 
@@ -87,7 +86,8 @@ def kept_bytes(objective, config, precision: str, recompute: bool = False) -> in
     arrays = [
         t for t in found.values() if V not in t.shape and t.dtype.is_floating | t.dtype.is_bool
     ]
-    weights = {tuple(shape) for shape in shapes_of(objective.name, config).values()}
+    shapes = shapes_of(objective.name, config, objective.decoder_config(config))
+    weights = {tuple(shape) for shape in shapes.values()}
     arrays = [t for t in arrays if tuple(t.shape) not in weights]  # casts of them
     return sum(math.prod(tensor.shape) * tensor.dtype.size for tensor in arrays)
 
@@ -99,12 +99,19 @@ def kept_bytes(objective, config, precision: str, recompute: bool = False) -> in
         (objectives.MaskedLM(max_predictions_per_seq=P), "modern", SHARED, "mixed_bfloat16"),
         (objectives.CausalLM(), "gpt2", {"dropout": 0.0}, "float32"),
         (objectives.CausalLM(), "llama", {}, "float32"),
+        (objectives.Denoising(), "t5", {}, "float32"),
+        (objectives.Denoising(decoder_layers=3, denoising="prefix"), "bart", {}, "float32"),
+        (objectives.Denoising(), "llama", SHARED, "mixed_bfloat16"),
     ],
-    ids=["bert", "modern", "gpt2", "llama"],
+    ids=["bert", "modern", "gpt2", "llama", "t5", "bart", "shared"],
 )
 def test_activations_are_what_the_traced_step_keeps(objective, preset, fields, precision):
     config = sizes(preset, "tiny", **fields)
-    step = Step(config, objective.name, B, L, P, precision)
+    step = Step(
+        *(config, objective.name, B, L, P, precision),
+        decoder=objective.decoder_config(config),
+        target_length=objective.target_length(L),
+    )
     assert footprint(step).activations == pytest.approx(
         kept_bytes(objective, config, precision), rel=0.02
     )

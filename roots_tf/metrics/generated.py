@@ -64,11 +64,7 @@ def measures(
     answers: Sequence[str], references: Sequence[str], language: str = "auto"
 ) -> dict[str, Measure]:
     """What `scores` gives, as sums over examples; arguments and errors as for `scores`."""
-    if not references or len(answers) != len(references):
-        raise ValueError(
-            f"found {len(answers)} answers and {len(references)} references; wanted as many, and "
-            "at least one"
-        )
+    _check_as_many(answers, references)
     language = language_of(references, language)
     found = {
         name: _of_sacrebleu(metric, answers, references)
@@ -114,6 +110,7 @@ def signatures(
 
     BLEU and chrF have sacreBLEU's own signatures, the others one in its form.
     """
+    _check_as_many(answers, references)
     language = language_of(references, language)
     found = {}
     for name, metric in _metrics(language).items():
@@ -165,6 +162,14 @@ def trivial(
     for texts, found in different.items():
         found |= scores(texts, references, language)
     return {name: dict(different[tuple(texts)]) for name, texts in answers.items()}
+
+
+def _check_as_many(answers: Sequence[str], references: Sequence[str]) -> None:
+    if not references or len(answers) != len(references):
+        raise ValueError(
+            f"found {len(answers)} answers and {len(references)} references; wanted as many, and "
+            "at least one"
+        )
 
 
 def _metrics(language: str) -> dict:

@@ -103,8 +103,9 @@ def test_empty_texts():
 
 def test_answers_and_references_are_as_many():
     for answers, references in (([], []), (["a"], []), (["a"], ["a", "b"])):
-        with pytest.raises(ValueError, match=f"found {len(answers)} answers and {len(references)}"):
-            generated.scores(answers, references)
+        for function in (generated.scores, generated.signatures):
+            with pytest.raises(ValueError, match=f"found {len(answers)} answers and "):
+                function(answers, references)
 
 
 @settings(max_examples=20)

@@ -103,10 +103,10 @@ class Data:
     conditions: dict[str, dict]
     start: Start
 
-    def predict(self, model, split: str, batch_size: int) -> list[dict]:
-        """Predictions of the `model` for the `split`, `batch_size` rows at once."""
+    def predict(self, predictor: "tasks.Predictor", split: str, batch_size: int) -> list[dict]:
+        """Predictions of the `predictor` for the `split`, `batch_size` rows at once."""
         rows = self.rows[split]
-        outputs = tasks.predict(self.kind, model, rows, batch_size, self.start.pad_id)
+        outputs = predictor(rows, batch_size, self.start.pad_id)
         return self.kind.predictions(self.examples[split], rows, outputs)
 
     def score(self, split: str, predictions: list[dict]) -> dict:
@@ -248,7 +248,8 @@ def train_seed(
         for to, value in zip(scored.variables, model.variables, strict=True):
             to.assign(value)
     batch_size = config.optimization.batch_size
-    predictions = {split: data.predict(scored, split, batch_size) for split in data.baselines}
+    predictor = tasks.Predictor(kind, scored)
+    predictions = {split: data.predict(predictor, split, batch_size) for split in data.baselines}
     draw(kind, data.examples["dev"], predictions["dev"], run)
     scores = {"seed": seed}
     for split, rows in predictions.items():

@@ -65,8 +65,10 @@ def write(root: Path) -> None:
     with gzip.open(root / "news.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps({"body": text}) + "\n" for text in english(10))
     _write_crawl(root / "crawl" / "0.warc.gz")
-    lines(root / "train.en", english(11))
-    lines(root / "train.de", [f"Das ist der Satz {i}." for i in range(SENTENCES)])
+    for number, split in enumerate(("train", "dev", "test"), 11):
+        count = SENTENCES if split == "train" else 4
+        lines(root / f"{split}.en", english(number, count))
+        lines(root / f"{split}.de", [f"Das ist der Satz {i}." for i in range(count)])
     _write_texts(root)
     _write_labelled(root)
 

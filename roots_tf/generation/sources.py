@@ -72,19 +72,9 @@ class Sources:
                 f"found stop={settings.stop} for an encoder-decoder, whose targets end by "
                 "themselves; leave it out",
             )
-        room = model.decoder_config.max_sequence_length - len(start_ids)
-        if not start_ids or room < 1:
-            raise InputError(
-                "wrong-sizes",
-                f"found {len(start_ids)} ids that a target begins with, and a decoder of "
-                f"{model.decoder_config.max_sequence_length} places; wanted one id, and room",
-            )
-        most = min(settings.max_new_tokens, room)
         self._model, self._batch_size = model, batch_size
         self._asked_tokens = settings.max_new_tokens
-        self._settings = dataclasses.replace(
-            settings, max_new_tokens=most, min_new_tokens=min(settings.min_new_tokens, most)
-        )
+        self._settings = fitting(model, settings, start_ids)
         self._num_beams = settings.num_beams if settings.decoding == "beam" else 1
         self._start_ids, self._ids = (
             tuple(start_ids),
@@ -167,7 +157,8 @@ class Sources:
 
     def _written(self, token_ids, lengths, seeds) -> loop.Generated:
         """Rows of all beams of sources, int32 [B, L] of [B] tokens, padded behind."""
-        features = features_of(self._model, token_ids, lengths)
+        inside = tf.sequence_mask(lengths, tf.shape(token_ids)[1])
+        features = features_of(self._model, token_ids, inside)
         return write(
             *(self._model, features, seeds, self._settings),
             start_ids=self._start_ids,
@@ -176,16 +167,39 @@ class Sources:
         )
 
 
-def features_of(model, token_ids: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+def fitting(model, settings: Settings, start_ids: tuple[int, ...]) -> Settings:
+    """Settings that ask for no more tokens than a decoder has room for.
+
+    Args:
+        model: a `models.EncoderDecoder`.
+        settings: what is asked for.
+        start_ids: as for `Sources`.
+
+    Raises:
+        InputError: there is no start, or no room behind it.
+    """
+    longest = model.decoder_config.max_sequence_length
+    room = longest - len(start_ids)
+    if not start_ids or room < 1:
+        raise InputError(
+            "wrong-sizes",
+            f"found {len(start_ids)} ids that a target begins with, and a decoder of {longest} "
+            "places; wanted one id, and room",
+        )
+    most = min(settings.max_new_tokens, room)
+    least = min(settings.min_new_tokens, most)
+    return dataclasses.replace(settings, max_new_tokens=most, min_new_tokens=least)
+
+
+def features_of(model, token_ids: tf.Tensor, padding_mask: tf.Tensor) -> dict[str, tf.Tensor]:
     """What the encoder of a model reads of sources.
 
     Args:
         model: a `models.EncoderDecoder`.
         token_ids: int32 [B, L], padded behind.
-        lengths: int32 [B], tokens of each.
+        padding_mask: bool [B, L], True on tokens.
     """
-    inside = tf.sequence_mask(lengths, tf.shape(token_ids)[1])
-    features = {"token_ids": token_ids, "padding_mask": inside}
+    features = {"token_ids": token_ids, "padding_mask": padding_mask}
     if model.config.num_segments:
         features["segment_ids"] = tf.zeros_like(token_ids)
     return features

@@ -18,12 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models
+from roots_tf.labelled.batching import Batches, Batching
 from roots_tf.labelled.tables import Table
-from roots_tf.labelled.token_rows import TokenRows, ungrouped
+from roots_tf.labelled.token_rows import RowBatcher, TokenRows, batches_from, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig
-from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
+from roots_tf.tasks.of_flags import OfFlags
 from roots_tf.tokenizers import Tokenizer
 
 
@@ -53,7 +54,7 @@ class TransformersHead(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class FineTuning:
+class FineTuning(OfFlags):
     """A kind of fine-tuning task.
 
     Class attributes:
@@ -162,48 +163,14 @@ class FineTuning:
         """
         raise NotImplementedError
 
-    def with_balance(self, examples) -> "FineTuning":
-        """This kind with weights of classes that make each count alike over the examples.
-
-        Raises:
-            InputError: the kind has no such weights.
-        """
-        raise self._only("--balance", "classification")
-
-    def with_metric_language(self, language: str) -> "FineTuning":
-        """This kind, whose answers are compared in a language when they are scored.
+    def of_model(self, described: dict) -> "FineTuning":
+        """This kind, whose rows are what a model takes.
 
         Args:
-            language: one of `roots_tf.metrics.answer_words.Language`.
-
-        Raises:
-            InputError: the kind has no answers that depend on one.
+            described: sizes of its stacks, as `models.describe` gives them.
         """
-        raise self._only(f"--metric_language={language}", "question_answering")
-
-    def with_characters(self) -> "FineTuning":
-        """This kind, which parts the words of scripts without spaces into characters.
-
-        Raises:
-            InputError: the kind has no answers by word.
-        """
-        raise self._only("--word_unit=characters", "tagging")
-
-    def with_template(self, path: str | Path) -> "FineTuning":
-        """This kind with what a JSON file says of the text around each turn of a conversation.
-
-        Args:
-            path: of the file.
-
-        Raises:
-            InputError: the kind has no conversations, or the file is no template.
-        """
-        raise self._only(f"--template={path}", "completion")
-
-    def _only(self, flag: str, kind: str) -> InputError:
-        """A flag is given that another kind of task has."""
-        wanted = f"wanted it with {kind} alone"
-        return InputError("flags-conflict", f"found {flag} with --task={self.name}; {wanted}")
+        longest = described["encoder"].max_sequence_length
+        return dataclasses.replace(self, max_seq_length=min(self.max_seq_length, longest))
 
     def rows(self, examples, tokenizer: Tokenizer, labelled: bool = True) -> TokenRows:
         """Rows of examples.
@@ -217,6 +184,30 @@ class FineTuning:
             InputError: an answer is none that the training file had; names the line.
         """
         raise NotImplementedError
+
+    def batcher(self, rows, pad_id: int):
+        """Gathers rows by their indices; arguments as for `RowBatcher`."""
+        return RowBatcher(rows, pad_id)
+
+    def batches(self, rows, pad_id: int, how: Batching) -> Batches:
+        """Batches for training.
+
+        Args:
+            rows: of all examples.
+            pad_id: id that stands on padding.
+            how: they are made.
+
+        Raises:
+            InputError: they cannot be made so.
+        """
+        start = batches_from(
+            *(rows, pad_id, how.batch_size, how.seed),
+            longest=self.max_seq_length,
+            one_length=how.one_length,
+            worker=how.worker,
+        )
+        an_epoch = rows.num_examples / how.batch_size
+        return Batches(start, an_epoch, rows.tokens_an_example * how.batch_size, how.batch_size)
 
     # The model and what it is trained for.
 
@@ -309,6 +300,30 @@ class FineTuning:
         """
         raise NotImplementedError
 
+    @property
+    def on_the_way(self) -> "FineTuning":
+        """This kind, as it is asked for the scores of an evaluation in training."""
+        return self
+
+    def judged(
+        self, predictor, examples, rows, batch_size: int, pad_id: int
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        """Scores of a model in training, and Markdown texts by title that show its answers.
+
+        Args:
+            predictor: a `Predictor` of this kind and the model.
+            examples: labelled, as `read` gives them.
+            rows: of them.
+            batch_size: rows computed at once.
+            pad_id: id that stands on padding.
+        """
+        outputs = predictor(rows, batch_size, pad_id)
+        return self.scores(examples, self.predictions(examples, rows, outputs)), {}
+
+    def rank(self, scores: dict[str, float]) -> float:
+        """What decides between evaluations, of the scores of one; higher is better."""
+        return scores[self.score]
+
     def golds(self, examples) -> list:
         """The right answer to each labelled example, as JSON; empty where no field holds it."""
         return []
@@ -370,29 +385,3 @@ class FineTuning:
             bias: float32 [outputs].
         """
         return kernel, bias
-
-
-@dataclasses.dataclass(frozen=True)
-class KindTask:
-    """A kind of fine-tuning and the model it trains: a `roots_tf.training.step.Task`."""
-
-    kind: FineTuning
-    model: keras.Model
-
-    @property
-    def scalars(self) -> tuple[Scalar, ...]:
-        """Losses and scores that `sums` gives."""
-        return self.kind.scalars
-
-    @property
-    def additive(self) -> bool:
-        """Whether the sums over a batch are the sums over its slices."""
-        return self.kind.additive
-
-    def weights(self, batch):
-        """Weight of each loss over a batch."""
-        return self.kind.weights(batch)
-
-    def sums(self, batch, seed=None):
-        """Sums and weights over a batch; arguments as for `FineTuning.answers_of`."""
-        return self.kind.sums(self.model, batch, seed)

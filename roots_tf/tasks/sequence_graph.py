@@ -41,6 +41,10 @@ class ServedTargets(ServedKind):
         self.beams = settings.num_beams if settings.decoding == "beam" else 1
         before = [tokenizer.bos_id] if model.decoder_config.source_begins else []
         object.__setattr__(self, "_ends", (before, [tokenizer.eos_id]))
+        # What every signature calls: traced once, and once in the file.
+        specs = [tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.bool)]
+        write = tf.function(self._write, specs, autograph=False).get_concrete_function()
+        object.__setattr__(self, "_written", write)
 
     def answers(self, inputs):
         """`target`, `targets` and `scores` of `text`."""
@@ -71,8 +75,12 @@ class ServedTargets(ServedKind):
 
     def of_rows(self, features):
         """`target_ids` [R, K, T] and `scores` [R, K] of rows."""
-        ids, count = features["token_ids"], self.beams
-        features = sources.features_of(self.model, ids, features["padding_mask"])
+        return self._written(features["token_ids"], features["padding_mask"])
+
+    def _write(self, ids, padding_mask) -> dict[str, tf.Tensor]:
+        """As `of_rows`."""
+        count = self.beams
+        features = sources.features_of(self.model, ids, padding_mask)
         seeds = tf.zeros([tf.shape(ids)[0], 2], tf.int32)  # nothing is drawn
         asked = (self.model, features, seeds, self._settings)
         found = sources.write(*asked, **self._ids, num_return=count)

@@ -1,12 +1,16 @@
-"""Score a model: a fine-tuned one on a labelled file, a causal language model on texts.
+"""Score a model: a fine-tuned one on a labelled file, a causal one on texts; or its answers.
 
     roots evaluate --model=work/task/model --input=test.tsv --output=scores.json
     roots evaluate --model=work/gpt/model --input=held_out.txt
+    roots evaluate --answers=one.hyp --against=other.hyp --input=test.en,test.de
 
 Takes seconds and then as long as the model does. Of a fine-tuned model it reads what finetune
 reads, and prints the scores of the task. Of a causal language model it reads text files, JSON
 lines and Parquet, and prints perplexity a token and bits a byte, over every token exactly once: a
-document longer than the window is read in windows that overlap. --output writes them as JSON.
+document longer than the window is read in windows that overlap. Of answers that are there already,
+of any system, it needs no model: it scores texts by BLEU, chrF and ROUGE, labels by accuracy, and
+says by a paired bootstrap whether one file of answers is better than another. --output writes the
+scores as JSON.
 """
 
 import dataclasses
@@ -41,14 +45,44 @@ class TextFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class AnswerFlags:
+    """Answers that are there already."""
+
+    answers: str = program.flag(
+        "",
+        help="answers to be scored without a model: JSON lines with target as predict and finetune "
+        "write them, or a text a line; what is right is gold there, or in --input",
+        role="input",
+    )
+    against: str = program.flag(
+        "", help="answers of another system to the same, which --answers is compared with",
+        role="input",
+    )  # fmt: skip
+    train: str = program.flag(
+        "",
+        help="training pairs, like --input: the target of the most similar source is one more "
+        "trivial answer beside the scores",
+        role="input",
+    )
+    resamples: int = program.flag(
+        1000, help="of the test set, by which the two are compared", minimum=1, maximum=1_000_000
+    )
+    seed: int = program.flag(0, help="of the resamples", **program.SEED)
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `evaluate`."""
 
     model: str = program.flag(
-        help="model folder that finetune wrote, or pretrain --objective=causal_lm", role="input"
+        "",
+        help="model folder that finetune wrote, or pretrain --objective=causal_lm",
+        role="input",
     )
     input: str = program.flag(
-        help="labelled file; of a causal language model a file, folder or pattern of texts",
+        "",
+        help="labelled file; of a causal language model a file, folder or pattern of texts; of "
+        "--answers the right texts: a table with target, perhaps source, or test.en,test.de",
         role="input",
     )
     output: str = program.flag("", help="JSON file of scores; none: printed", role="output_file")
@@ -65,31 +99,55 @@ class Config:
     )
     metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
     texts: TextFlags = program.group(TextFlags(), "texts")
+    given: AnswerFlags = program.group(AnswerFlags(), "answers")
     batch_size: int = program.flag(64, help="labelled rows computed at once", **program.ROWS)
     debug: bool = program.flag(
-        False, help="256 examples only, drawn from all, or the first 4 documents"
+        False, help="256 examples only, drawn from all, or the first 4 documents or 256 answers"
     )
 
 
 def main(config: Config) -> dict:
     """Prints and returns the scores, and writes them where `--output` says."""
     program.check(config)
-    described = models.describe(config.model)
-    measure = config.measure
-    if measure == "auto":
-        is_plain = models.is_causal(described) and not described.get("task")
-        measure = "perplexity" if is_plain else "answers"
-    scores = MEASURES[measure](config, described)
+    inputs.check(config, "answers", "against", "train")
+    scores = of_files(config) if config.given != AnswerFlags() else of_model(config)
     for name, value in scores.items():
         if isinstance(value, dict):
+            print(name)
             for label, parts in value.items():
-                shown = "  ".join(f"{key} {number:.3f}" for key, number in parts.items())
-                print(f"  {label:<16} {shown}")
+                print(f"  {label:<16} {_shown(parts)}")
         else:
             print(f"{name:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
     if config.output:
         files.write_json(config.output, scores)
     return scores
+
+
+def _shown(parts: dict[str, float] | str) -> str:
+    """Scores of a class, a trivial answer or a comparison on a line; or a signature."""
+    if isinstance(parts, str):
+        return parts
+    return "  ".join(f"{key} {number:.3f}" for key, number in parts.items())
+
+
+def of_model(config: Config) -> dict:
+    """Scores of a model.
+
+    Raises:
+        InputError: no model or no input is given; or as for `MEASURES`.
+    """
+    for name in ("model", "input"):
+        if not getattr(config, name):
+            raise files.InputError(
+                "missing-flag",
+                f"found no --{name}; wanted --model and --input, or --answers that are there",
+            )
+    described = models.describe(config.model)
+    measure = config.measure
+    if measure == "auto":
+        is_plain = models.is_causal(described) and not described.get("task")
+        measure = "perplexity" if is_plain else "answers"
+    return MEASURES[measure](config, described)
 
 
 def answers(config: Config, described: dict) -> dict:
@@ -166,6 +224,91 @@ def perplexity(config: Config, described: dict) -> dict:
 
 
 MEASURES = {"answers": answers, "perplexity": perplexity}
+
+
+def of_files(config: Config) -> dict:
+    """Scores of answers that are there already, and of trivial ones; of two files how they differ.
+
+    Raises:
+        InputError: flags of a model are given, a file cannot be read or lacks what is right, or the
+            files are not of the same examples.
+    """
+    of_models = config.model or config.texts != TextFlags() or config.measure != "auto"
+    if not config.given.answers or of_models:
+        raise files.InputError(
+            "flags-conflict",
+            "found --against, --train, --resamples or --seed without --answers, or --answers with "
+            "a flag of models; wanted --answers and no --model, --measure, --window, --stride or "
+            "--documents",
+        )
+    from roots_tf.metrics import generated, of_predictions, significance
+
+    one, other = _predictions(config)
+    language = config.metric_language
+    if one.field == "target":
+        language = generated.language_of(one.golds, language)
+    measures = of_predictions.measures(one.field, one.answers, one.golds, language)
+    scores = {"examples": len(one.golds)}
+    scores |= {name: measure.value for name, measure in measures.items()}
+    if one.field == "target":
+        scores["metric_language"] = language
+        scores["signatures"] = generated.signatures(one.answers, one.golds, language)
+    if one.field == "target" and one.sources:
+        pairs = _training_pairs(config)
+        scores["trivial"] = generated.trivial(one.sources, one.golds, *pairs, language)
+    elif config.given.train:
+        raise files.InputError(
+            "flags-conflict",
+            "found --train and answers without their sources; wanted it with texts alone, and "
+            "their sources in --answers or --input",
+        )
+    if other:
+        theirs = of_predictions.measures(one.field, other.answers, one.golds, language)
+        given = config.given
+        scores["against"] = significance.compare(measures, theirs, given.resamples, given.seed)
+    return scores
+
+
+def _predictions(config: Config) -> "tuple[labelled.Predictions, labelled.Predictions | None]":
+    """Those of `--answers`, with what is right, and those of `--against`."""
+    one, other = labelled.prediction_files.read(config.given.answers, config.encoding), None
+    if config.input:
+        inputs.check(config, "input")
+        columns = labelled.column_names(config.columns)
+        one = labelled.prediction_files.with_right(one, config.input, columns, config.encoding)
+    if one.golds is None:
+        raise files.InputError(
+            "missing-flag",
+            f"found no --input and no gold in {config.given.answers}; wanted what is right in one "
+            "of them",
+        )
+    if config.given.against:
+        other = labelled.prediction_files.read(config.given.against, config.encoding)
+        labelled.prediction_files.check_same(one, other)
+    if config.debug:
+        return one.first(256), other and other.first(256)
+    return one, other
+
+
+def _training_pairs(config: Config) -> tuple[list[str], list[str]]:
+    """Sources and targets of `--train`; none without it.
+
+    Raises:
+        InputError: the file has no sources, or cannot be read.
+    """
+    if not config.given.train:
+        return [], []
+    columns = labelled.column_names(config.columns)
+    targets, sources = labelled.prediction_files.read_right(
+        config.given.train, columns, config.encoding
+    )
+    if sources is None:
+        raise files.InputError(
+            "no-such-column",
+            f"found no sources in {config.given.train}; wanted a table with source and target, or "
+            "two files: train.en,train.de",
+        )
+    return sources, targets
 
 
 def _texts(config: Config) -> Iterator[str]:

@@ -5,6 +5,7 @@ from roots_tf import lazy
 __getattr__ = lazy.attributes(
     __name__,
     {
+        "Predictions": "prediction_files",
         "RowBatcher": "token_rows",
         "batches_by_length": "token_rows",
         "batches_from": "token_rows",

@@ -1,5 +1,7 @@
 """Words of answers, by language, as they are compared when answers to questions are scored.
 
+The same names of languages are those that generated texts are scored in (`generated`).
+
 English answers are compared as SQuAD's evaluation does it. Those of other languages as MLQA's does
 (Lewis et al. 2020, arXiv:1910.07475, section 4): punctuation of every script is dropped, articles
 are those of the language, and where words have no spaces between them each character is a token,
@@ -17,13 +19,14 @@ from typing import Literal, get_args
 
 from roots_tf import words
 
-# MLQA's seven; the others whose words have no spaces between them; and all the rest.
+# MLQA's seven; the others whose words have no spaces between them; Korean; and all the rest.
 Language = Literal[
-    "auto", "en", "de", "es", "vi", "ar", "hi", "zh", "ja", "th", "lo", "km", "my", "bo", "other"
-]
+    "auto", "en", "de", "es", "vi", "ar", "hi", "zh", "ja", "th", "lo", "km", "my", "bo", "ko",
+    "other",
+]  # fmt: skip
 HELP = (
-    "that answers to questions are scored in: articles, punctuation, words or characters; auto: "
-    "that of finetune, or told from the contexts"
+    "that answers to questions and generated texts are scored in: articles, punctuation, words or "
+    "characters; auto: that of finetune, or told from the contexts or the right texts"
 )
 ARTICLES = {
     "en": re.compile(r"\b(a|an|the)\b"),
@@ -46,6 +49,7 @@ _FREQUENT = {
     "nl": "de het een en van in is dat op te zijn met voor die niet aan er om als door",
 }
 _FREQUENT = {code: frozenset(text.split()) for code, text in _FREQUENT.items()}
+_HANGUL = re.compile("[가-힣]")
 _SHORT = 50  # words; a shorter text may hold no frequent one
 _SAMPLED = 20_000  # characters of the texts that are looked at
 
@@ -53,9 +57,9 @@ _SAMPLED = 20_000  # characters of the texts that are looked at
 def language_of(texts: Iterable[str]) -> str:
     """The language that answers from these texts are compared in: one of `Language`.
 
-    Scripts without spaces say it by their letters. Other texts are of the language whose frequent
-    words they hold most of: a tenth of the words at least; in English a third are such. A text of
-    Latin letters that is too short for that is English. All others are "other".
+    Scripts without spaces and Korean say it by their letters. Other texts are of the language
+    whose frequent words they hold most of: a tenth of the words at least; in English a third are
+    such. A text of Latin letters that is too short for that is English. All others are "other".
 
     >>> language_of(["江泽民今天在北京", "会见了克林顿。"])
     'zh'
@@ -66,6 +70,9 @@ def language_of(texts: Iterable[str]) -> str:
     if language := words.language_of(text):
         return language if language in get_args(Language) else "other"
     found = Counter(re.findall(r"[^\W\d_]+", text.lower()))
+    hangul = sum(count for word, count in found.items() if _HANGUL.search(word))
+    if hangul and 2 * hangul >= found.total():
+        return "ko"
     seen = {code: sum(found[word] for word in frequent) for code, frequent in _FREQUENT.items()}
     best = max(seen, key=seen.get)  # the first of equals
     if seen[best] < found.total() / 10:

@@ -23,6 +23,7 @@ from roots_tf.seeds import fold_in
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
 from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.sequence_graph import ServedTargets
 
 _SHOWN = 8  # answers of an evaluation, in TensorBoard
 _OF_TRAINING = ("start_ids", "source_begins", "label_smoothing", "r_drop", "generate_samples")
@@ -337,15 +338,8 @@ class SequenceToSequence(FineTuning):
         return {name: max(each[name] for each in found.values()) for name in found["copy"]}
 
     def served(self, model, tokenizer):
-        """None yet.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "wrong-model-kind",
-            f"found the task {self.name} to serve; wanted a task whose answers are no texts",
-        )
+        """Targets of texts, which the graph searches for as `settings` say."""
+        return ServedTargets(self, model, tokenizer)
 
 
 def _quoted(text: str) -> str:

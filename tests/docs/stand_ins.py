@@ -154,6 +154,8 @@ MADE_BY = {
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/names": "finetune --task=tagging --train=msra/train.txt --dev=msra/dev.txt "
     "--init_from=work/pretrained/model --output=work/names",
+    "work/translator": "finetune --task=sequence_to_sequence --tokenizer=work/tokenizer "
+    "--size=tiny --train=train.en,train.de --dev=train.en,train.de --output=work/translator",
     "bert-base-uncased": "export --model=work/bert/model --output=bert-base-uncased "
     "--format=huggingface",
     "work/gpt2": "import --from=gpt2 --output=work/gpt2",

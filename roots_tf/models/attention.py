@@ -268,11 +268,11 @@ class Attention(Weights):
             watched: whether scores and weights are asked for.
         """
         config, scale, rate = self.config, self.config.score_scale, self.config.attention_rate
-        bias = () if view.bias is None else (view.bias,)
+        of_places = () if view.bias is None else (view.bias,)
         products = share(lambda x: tf.matmul(x, key, transpose_b=True), query, config)
         weights = attention_weights(
             products,
-            *bias,
+            *of_places,
             training=seed is not None,
             seen=view.seen,
             scale=scale,
@@ -286,8 +286,8 @@ class Attention(Weights):
         update = tf.matmul(mixed, kernel), *in_type_of(mixed, bias)
         if not watched:
             return Attended(update)
-        scores = tf.cast(products, tf.float32) * scale
-        return Attended(update, scores + bias[0] if bias else scores, weights)
+        scores = sum(of_places, tf.cast(products, tf.float32) * scale)
+        return Attended(update, scores, weights)
 
 
 class SelfAttention(Attention):

@@ -209,3 +209,10 @@ def test_relative_positions_by_hand():
                 ahead = tf.constant(key - query - 2)
                 bucket = int(relative.buckets(ahead, config, causal))
                 np.testing.assert_array_equal(found[0, :, query, key], table[bucket])
+
+
+def test_scores_that_are_looked_at_hold_the_relative_positions():
+    model, features = models.EncoderDecoder(sizes("t5"), seed=3), batch()
+    states = list(model.encoder.walk(features, watched=True))
+    expected = tf.where(states[1].seen, states[1].scores, -1e9)
+    np.testing.assert_allclose(states[1].weights, tf.nn.softmax(expected), atol=1e-6)

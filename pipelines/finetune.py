@@ -158,6 +158,7 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
     count, replicas = data.rows["train"].num_examples, machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
+    data.kind.check_batches(data.rows["train"], batching(config, 0, machine))
     computation = machine.computation(output, config.hardware, measure=False)
     machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
     scores = {n: over_seeds.read(output, n, data.baselines) for n in range(config.seeds)}

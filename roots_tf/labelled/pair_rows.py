@@ -192,8 +192,15 @@ def shapes(rows: PairRows, how: Batching) -> list[Shape]:
         how: batches are made.
 
     Raises:
-        InputError: one pair is longer than the tokens of a batch.
+        InputError: batches by tokens are to be cut into parts, or one pair is longer than they.
     """
+    if how.parts > 1 and how.tokens:
+        raise InputError(
+            "wrong-batch",
+            f"found --tokens_per_batch={how.tokens} and {how.parts} parts of a batch, the devices "
+            "times --accumulate_steps; wanted one, as such batches are of any number of pairs: "
+            "give --batch_size instead",
+        )
     targets = rows.targets.lengths + len(rows.start_ids) - 1
     lengths = np.stack([rows.sources.lengths, targets])  # [2, pairs]
     longest = lengths.max(1)
@@ -324,15 +331,8 @@ def batches(rows: PairRows, pad_id: int, how: Batching) -> Batches:
         how: they are made.
 
     Raises:
-        InputError: batches by tokens are to be cut into parts; or as for `shapes`.
+        InputError: as for `shapes`.
     """
-    if how.parts > 1 and how.tokens:
-        raise InputError(
-            "wrong-batch",
-            f"found --tokens_per_batch={how.tokens} and {how.parts} parts of a batch, the devices "
-            "times --accumulate_steps; wanted one, as such batches are of any number of pairs: "
-            "give --batch_size instead",
-        )
     found = shapes(rows, how)
     order = _order(found, how.seed)
     batcher, (worker, workers) = PairBatcher(rows, pad_id), how.worker

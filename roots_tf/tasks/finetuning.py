@@ -189,6 +189,9 @@ class FineTuning(OfFlags):
         """Gathers rows by their indices; arguments as for `RowBatcher`."""
         return RowBatcher(rows, pad_id)
 
+    def check_batches(self, rows, how: Batching) -> None:
+        """Refuses what `batches` would refuse, before anything is written; arguments as there."""
+
     def batches(self, rows, pad_id: int, how: Batching) -> Batches:
         """Batches for training.
 

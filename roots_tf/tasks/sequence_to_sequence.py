@@ -164,6 +164,10 @@ class SequenceToSequence(FineTuning):
         """Gathers pairs by their indices."""
         return pair_rows.PairBatcher(rows, pad_id)
 
+    def check_batches(self, rows, how):
+        """Refuses batches that cannot be made."""
+        pair_rows.shapes(rows, how)
+
     def batches(self, rows, pad_id, how):
         """Batches of pairs of about one length."""
         return pair_rows.batches(rows, pad_id, how)

@@ -33,7 +33,7 @@ def config(folder, output, **fields):
     sizes = {"num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64}
     settings = {
         **{"task": "sequence_to_sequence", "tokenizer": str(folder / "tokenizer")},
-        **{"max_seq_length": 8, "max_target_length": 8, "output": str(output), "num_beams": 2},
+        **{"max_seq_length": 8, "max_target_length": 8, "output": str(output), "num_beams": 1},
         **{"learning_rate": 1e-2, "batch_size": 64, "num_epochs": 14.0, "seeds": 1},
         **{"dropout": 0.0, "precision": "float32", "evaluate_every": 200, "generate_samples": 8},
     }
@@ -69,3 +69,4 @@ def test_mistakes_are_named(folder, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             finetune.main(config(folder, tmp_path / "no", **fields))
+        assert not (tmp_path / "no" / "config.json").exists()

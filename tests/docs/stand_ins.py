@@ -65,10 +65,13 @@ def write(root: Path) -> None:
     with gzip.open(root / "news.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps({"body": text}) + "\n" for text in english(10))
     _write_crawl(root / "crawl" / "0.warc.gz")
-    for number, split in enumerate(("train", "dev", "test"), 11):
-        count = SENTENCES if split == "train" else 4
-        lines(root / f"{split}.en", english(number, count))
-        lines(root / f"{split}.de", [f"Das ist der Satz {i}." for i in range(count)])
+    lines(root / "train.en", english(11))
+    lines(root / "train.de", [f"Das ist der Satz {i}." for i in range(SENTENCES)])
+    for number, split in enumerate(("dev", "test"), 12):
+        lines(root / f"{split}.en", english(number, 4))
+        lines(root / f"{split}.de", right := [f"Das ist nun der Satz {i}." for i in range(4)])
+    lines(root / "one.hyp", [text.replace("nun", "wohl") for text in right])
+    lines(root / "other.hyp", [text.upper() for text in right])
     _write_texts(root)
     _write_labelled(root)
 

@@ -198,7 +198,7 @@ def read(config: Config, start: Start) -> Data:
     flags, tokenizer = config.objective, start.tokenizer
     kind = tasks.KINDS[flags.task](max_seq_length=flags.max_seq_length, stride=flags.stride)
     if kind.decodes or config.targets != TargetFlags():
-        kind = kind.with_targets(config.targets)
+        kind = kind.with_targets(config.targets, config.optimization.batch_size)
     kind = kind.of_model(start.described)
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
     kind = kind.with_template(flags.template) if flags.template else kind

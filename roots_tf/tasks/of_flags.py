@@ -53,11 +53,12 @@ class OfFlags:
         """
         raise self._only(f"--template={path}", "completion")
 
-    def with_targets(self, flags) -> Self:
+    def with_targets(self, flags, batch_size: int = 32) -> Self:
         """This kind with what the flags of targets say.
 
         Args:
             flags: `roots_tf.tasks.target_flags.TargetFlags`.
+            batch_size: pairs of a batch, where tokens are not counted.
 
         Raises:
             InputError: the kind has no targets.

@@ -100,11 +100,12 @@ class SequenceToSequence(FineTuning):
             )
         return self
 
-    def with_targets(self, flags):
+    def with_targets(self, flags, batch_size=32):
         """This kind as flags say it.
 
         Args:
             flags: `target_flags.TargetFlags`.
+            batch_size: pairs of a batch, where tokens are not counted.
         """
         beams = {"num_beams": flags.num_beams, "length_penalty": flags.length_penalty}
         how = {"decoding": "beam"} | beams if flags.num_beams > 1 else {"decoding": "greedy"}
@@ -112,6 +113,7 @@ class SequenceToSequence(FineTuning):
         return dataclasses.replace(
             self,
             settings=generation.Settings(max_new_tokens=flags.max_target_length, **how),
+            most_rows=flags.tokens_per_batch or batch_size * flags.max_target_length,
             **{name: getattr(flags, name) for name in names},
         )
 

@@ -2,6 +2,7 @@
 
     roots export --model=work/task/model --output=work/served
     roots export --model=work/gpt/model --output=work/served --max_new_tokens=256
+    roots export --model=work/translator/model --output=work/served --num_beams=5
     roots export --model=work/minilm --output=work/served --pooling=mean --l2_normalize
     roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
     roots export --model=work/bert_base --output=work/hf --format=huggingface
@@ -11,7 +12,8 @@ saved_model takes a minute, for TensorFlow Serving, `roots serve` and `tf.saved_
 difference nothing is left under that name. Its signatures take strings (`serving_default`),
 serialised tf.Example (`examples`) and token ids (`ids`); those of an encoder give a vector a text,
 `tokens` one a token, and `fill_mask` what a pretrained model believes; those of a causal language
-model continue texts, `generate` as each row asks for it. Beside the graph stand a
+model continue texts, `generate` as each row asks for it; that of an encoder-decoder has its beam
+search in the graph, with the settings that finetune or flags gave it. Beside the graph stand a
 model card, requests for warm-up, REST and gRPC, and the ops that are not TensorFlow's own.
 
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
@@ -34,8 +36,10 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import models, program, tasks, tokenizers
+from roots_tf import generation, models, program, tasks, tokenizers
 from roots_tf.storage.files import InputError
+
+NEW_TOKENS = 256  # that a request to a causal model may ask for, where no flag says it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +63,14 @@ class Config:
         help="tokens of a row at most; 0: as in training, or as the folder says. litert: of all",
         **program.TOKENS,
     )
-    max_new_tokens: int = program.flag(
-        256,
-        help="saved_model: tokens behind a prompt that a request to a causal model may ask for",
+    max_new_tokens: int | None = program.flag(
+        None,
+        help="saved_model: tokens behind a prompt that a request to a causal model may ask for, or "
+        "of an answer of an encoder-decoder at most; not given: 256, or as finetune was told",
         minimum=1,
         maximum=1 << 20,
     )
+    search: generation.SearchFlags = program.group(generation.SearchFlags(), "search")
     pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
         None,
         help="which vector of an encoder's tokens is the text's; not given: as the folder says",
@@ -125,12 +131,11 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     given = {name: getattr(config, name) for name in ("pooling", "l2_normalize", "prompt_name")}
     kind = tasks.kind_of(described)
     is_causal = kind is None and models.is_causal(described)
-    if not is_causal and config.max_new_tokens != Config.max_new_tokens:
-        raise InputError(
-            "flags-conflict",
-            f"found --max_new_tokens={config.max_new_tokens} and a model that writes no texts; "
-            "leave it out",
-        )
+    if "decoder" in described:
+        _check_encoder_decoder(config, kind)
+    else:
+        name = f"the task {kind.name}" if kind else f"kind {described['kind']}"
+        config.search.check_unused(name, None if is_causal else config.max_new_tokens)
     if is_causal:
         _check_causal(config, given)
         return models.EmbeddingSettings()
@@ -178,9 +183,30 @@ def _check_causal(config: Config, of_vectors: dict) -> None:
         )
 
 
+def _check_encoder_decoder(config: Config, kind) -> None:
+    """Refuses an encoder-decoder that cannot be served, or not in that format.
+
+    Raises:
+        InputError: it has learned no task, or the format has no loop.
+    """
+    if kind is None and config.format == "saved_model":
+        raise InputError(
+            "wrong-model-kind",
+            "found an encoder_decoder that has learned no task; wanted one that finetune "
+            "--task=sequence_to_sequence wrote",
+        )
+    if config.format == "litert":
+        raise InputError(
+            "cannot-export",
+            "found --format=litert and an encoder_decoder, whose loop over tokens a LiteRT file "
+            "does not hold; wanted --format=saved_model",
+        )
+
+
 def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:
     """Writes a SavedModel, once its answers are checked, and returns its path."""
-    from roots_tf.export import card, embedding, generation, requests, saved_model
+    from roots_tf.export import card, embedding, requests, saved_model
+    from roots_tf.export.generation import Generation
     from roots_tf.models import pooling
 
     requests.check_name(Path(config.output).resolve().name)
@@ -191,7 +217,7 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     usual = kind.max_seq_length if kind else settings.length(longest)
     length = 16 if config.debug else min(config.max_seq_length or usual, longest)
     if kind is None and models.is_causal(described):
-        served = generation.Generation(model, tokenizer, config.max_new_tokens, length)
+        served = Generation(model, tokenizer, config.max_new_tokens or NEW_TOKENS, length)
         served.add_stream()
         answer = served.python_answers
     elif kind is None:
@@ -206,6 +232,9 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
                 "that finetune or import wrote",
             )
         kind = dataclasses.replace(kind, max_seq_length=length)
+        if kind.decodes:
+            found = config.search.settings(kind.settings, config.max_new_tokens)
+            kind = kind.with_settings(found)
         served = kind.served(model, tokenizer)
         answer = functools.partial(predictions, kind, model, tokenizer)
     texts = saved_model.checked_texts(served)
@@ -229,6 +258,8 @@ def predictions(kind, model, tokenizer, texts: dict[str, list]) -> list[dict]:
         tokenizer: the model's.
         texts: columns of texts, by name.
     """
+    if kind.decodes:  # its column has another name than the graph's input
+        texts = {kind.texts[0]: texts["text"]}
     examples = kind.unlabelled(texts)
     return tasks.answer(kind, model, tokenizer, examples, batch_size=64)
 

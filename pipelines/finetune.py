@@ -14,6 +14,9 @@ Tasks and what their files hold:
     question_answering  SQuAD JSON, version 1.1 or 2
     completion          JSON lines: prompt, answer; or messages, a list of role and content. Of a
                         causal language model, which stays one: `roots generate` asks it
+    sequence_to_sequence  two text files, --train=train.en,train.de; or TSV, CSV, JSON lines,
+                        Parquet: source, target. Of an encoder-decoder, of an encoder that gets a
+                        decoder, or, with --tokenizer and sizes, of random weights
 
 Takes minutes to hours. A run that was stopped goes on, run again, from its last checkpoint, in the
 middle of a seed, with the same files and weights, wherever they stand now. Prints a table of scores
@@ -31,27 +34,14 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf import labelled, models, program, reports, tasks, tokenizers, training
+from roots_tf import labelled, models, program, reports, tasks, training
+from roots_tf.labelled.batching import Batching
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.storage import checked_json, claims, files, inputs
+from roots_tf.tasks.start import ModelFlags, Start, load, start_of
+from roots_tf.tasks.target_flags import TargetFlags
 from roots_tf.tasks.task_flags import TaskFlags
 from roots_tf.training.settings import Cadence, Hardware, Optimization
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelFlags:
-    """What is trained of the model, and from where."""
-
-    random_init: bool = program.flag(False, help="start from random weights of the same sizes")
-    dropout: float = program.flag(
-        -1.0, help="dropout rate; -1: that of the pretrained model", **program.DROPOUT
-    )
-    frozen_layers: int = program.flag(
-        -1,
-        help="0: embeddings stay as they are; n: so do the first n blocks; -1: all is trained",
-        minimum=0,
-        maximum=1000,
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +53,6 @@ class Config:
         help="labelled file that picks the best epoch and the best seed", role="input"
     )
     output: str = program.flag(help="folder of the run", role="output_folder")
-    init_from: str = program.flag(
-        help="model folder to start from, with its tokenizer", group="model", role="input"
-    )
     test: str = program.flag(
         "", help="labelled file for a last score; none: dev scores only", role="input"
     )
@@ -83,6 +70,7 @@ class Config:
     )
     model: ModelFlags = program.group(ModelFlags(), "model")
     objective: TaskFlags = program.group(TaskFlags(), "objective")
+    targets: TargetFlags = program.group(TargetFlags(), "sequence_to_sequence")
     optimization: Optimization = program.group(Optimization(learning_rate=5e-5), "optimization")
     layer_decay: float = program.flag(
         1.0,
@@ -105,7 +93,7 @@ class Data:
         rows: the same as rows of tokens.
         baselines: scores of a trivial answer, of every split but "train".
         conditions: of the same splits, what their scores depend on, such as a language.
-        tokenizer: that of the pretrained model.
+        start: what the model starts from.
     """
 
     kind: "tasks.FineTuning"
@@ -113,12 +101,12 @@ class Data:
     rows: dict
     baselines: dict[str, dict]
     conditions: dict[str, dict]
-    tokenizer: tokenizers.Tokenizer
+    start: Start
 
-    def predict(self, model, split: str, batch_size: int) -> list[dict]:
-        """Predictions of the `model` for the `split`, `batch_size` rows at once."""
+    def predict(self, predictor: "tasks.Predictor", split: str, batch_size: int) -> list[dict]:
+        """Predictions of the `predictor` for the `split`, `batch_size` rows at once."""
         rows = self.rows[split]
-        outputs = tasks.predict(self.kind, model, rows, batch_size, self.tokenizer.pad_id)
+        outputs = predictor(rows, batch_size, self.start.pad_id)
         return self.kind.predictions(self.examples[split], rows, outputs)
 
     def score(self, split: str, predictions: list[dict]) -> dict:
@@ -133,17 +121,20 @@ def main(config: Config) -> dict:
     training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
     output = Path(config.output)
-    encoder = models.stack_config(models.describe(config.init_from))
-    inputs.check(config, "train", "dev", "test", "template")
-    tasks.check_stack(tasks.KINDS[config.objective.task], encoder.causal, config.init_from)
-    tokenizer = tokenizers.load(config.init_from)
+    if config.model.init_from:
+        models.describe(config.model.init_from)  # a mistake is told before TensorFlow is loaded
+    inputs.check(config, "train", "dev", "test", "template", "init_decoder", "tokenizer")
+    kind = tasks.KINDS[config.objective.task]
+    longest = max(config.objective.max_seq_length, config.targets.max_target_length * kind.decodes)
+    start = start_of(config.model, kind, longest)
+    tasks.check_stack(kind, start.encoder.causal, config.model.init_from)
     claim = claim_of(config)
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report
     is_chief = config.hardware.is_chief
     with claim.held(output, is_chief), reports.written(output, is_chief):
-        return train_seeds(config, encoder, tokenizer, claim)
+        return train_seeds(config, start, claim)
 
 
 def claim_of(config: Config) -> claims.Claim:
@@ -152,31 +143,31 @@ def claim_of(config: Config) -> claims.Claim:
     return claims.of(config, **decides)
 
 
-def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict:
+def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
     """Trains once a seed, from where the last run stopped, and returns the report.
 
     Args:
         config: of the run.
-        encoder: sizes of the pretrained model.
-        tokenizer: the pretrained model's.
+        start: what the model starts from.
         claim: of the run.
     """
     output = Path(config.output)
     machine = training.Machine.of(config.hardware)
-    models.check_frozen(config.model.frozen_layers, encoder.num_layers)
-    if config.model.dropout >= 0:
-        encoder = dataclasses.replace(encoder, dropout=config.model.dropout)
-    data = read(config, encoder.max_sequence_length, tokenizer)
+    models.check_frozen(config.model.frozen_layers, start.encoder.num_layers)
+    data = read(config, start)
     count, replicas = data.rows["train"].num_examples, machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
+    data.kind.check_batches(data.rows["train"], batching(config, 0, machine))
     computation = machine.computation(output, config.hardware, measure=False)
     machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
     scores = {n: over_seeds.read(output, n, data.baselines) for n in range(config.seeds)}
     with machine.strategy.scope():
         for seed in scores:
             if scores[seed] is None:  # else it had finished before a stop
-                model = make_model(config, data.kind, encoder, seed, computation)
+                recompute = config.hardware.recompute
+                model = start.make_model(data.kind, seed, computation.precision, recompute)
+                load(config.model, start, model)
                 machine.claim(output, claim, computation, batch_size=fitted.batch_size)
                 scores[seed] = train_seed(config, data, model, seed, machine, computation, scores)
             if machine.is_chief:  # nothing goes on from them any more
@@ -194,20 +185,21 @@ def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict
     return report
 
 
-def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
+def read(config: Config, start: Start) -> Data:
     """Reads the files; the kind of task learns its labels from the training file.
 
     Args:
         config: of the run.
-        longest: tokens that the model takes.
-        tokenizer: the model's.
+        start: what the model starts from.
 
     Raises:
         InputError: something is wrong with a file, or a flag does not go with the task.
     """
-    flags = config.objective
-    length = min(flags.max_seq_length, longest)
-    kind = tasks.KINDS[flags.task](max_seq_length=length, stride=flags.stride)
+    flags, tokenizer = config.objective, start.tokenizer
+    kind = tasks.KINDS[flags.task](max_seq_length=flags.max_seq_length, stride=flags.stride)
+    if kind.decodes or config.targets != TargetFlags():
+        kind = kind.with_targets(config.targets, config.optimization.batch_size)
+    kind = kind.of_model(start.described)
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
     kind = kind.with_template(flags.template) if flags.template else kind
     paths = {"train": config.train, "dev": config.dev}
@@ -227,26 +219,7 @@ def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
     scored = [split for split in ("dev", "test") if split in examples]
     baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
     conditions = {split: kind.conditions(examples[split]) for split in scored}
-    return Data(kind, examples, rows, baselines, conditions, tokenizer)
-
-
-def make_model(config: Config, kind, encoder: models.EncoderConfig, seed: int, computation):
-    """The model of one seed with the weights that it starts from.
-
-    Args:
-        config: of the run.
-        kind: of task.
-        encoder: sizes of the model.
-        seed: of the weights that are not pretrained.
-        computation: in what numbers.
-
-    Raises:
-        InputError: the weights of `--init_from` are missing or damaged.
-    """
-    model = kind.make_model(encoder, seed, computation.precision, config.hardware.recompute)
-    if not config.model.random_init and not models.load_encoder(config.init_from, model):
-        logging.warning("%s has no pooler; it starts at random", config.init_from)
-    return model
+    return Data(kind, examples, rows, baselines, conditions, start)
 
 
 def train_seed(
@@ -272,11 +245,12 @@ def train_seed(
         return {}
     scored = model
     if computation.precision != "float32":  # what is saved is read in float32
-        scored = kind.make_model(model.config, seed)
+        scored = data.start.make_model(kind, seed)
         for to, value in zip(scored.variables, model.variables, strict=True):
             to.assign(value)
     batch_size = config.optimization.batch_size
-    predictions = {split: data.predict(scored, split, batch_size) for split in data.baselines}
+    predictor = tasks.Predictor(kind, scored)
+    predictions = {split: data.predict(predictor, split, batch_size) for split in data.baselines}
     draw(kind, data.examples["dev"], predictions["dev"], run)
     scores = {"seed": seed}
     for split, rows in predictions.items():
@@ -299,13 +273,13 @@ def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) ->
 
     Args:
         output: folder of the run.
-        data: with the kind of task and the tokenizer.
+        data: with the kind of task and what the model has started from.
         model: that was trained.
         predictions: by split.
     """
     kind = data.kind
     models.save(output / "model", model, **kind.description())
-    data.tokenizer.save(output / "model")
+    data.start.tokenizer.save(output / "model")
     for split, rows in predictions.items():
         if golds := kind.golds(data.examples[split]):
             rows = [row | {"gold": gold} for row, gold in zip(rows, golds, strict=True)]
@@ -319,10 +293,10 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
     Returns:
         The `training.Run`; the model has the weights that are to be scored and saved.
     """
-    kind, rows, optimization = data.kind, data.rows["train"], config.optimization
-    batch_size = optimization.batch_size
-    an_epoch = rows.num_examples / batch_size
-    every = config.cadence.evaluate_every or max(1, round(an_epoch))
+    kind, optimization = data.kind, config.optimization
+    batch_size, pad_id = optimization.batch_size, data.start.pad_id
+    batches = kind.batches(data.rows["train"], pad_id, batching(config, seed, machine))
+    every = config.cadence.evaluate_every or max(1, round(batches.an_epoch))
     cadence = dataclasses.replace(config.cadence, evaluate_every=every)
     run = training.Run(
         tasks.KindTask(kind, model),
@@ -333,33 +307,49 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
     )
     run.restore()
 
+    predictor, texts = tasks.Predictor(kind.on_the_way, model), {}
+
     def evaluate() -> dict[str, float]:
-        scores = data.score("dev", data.predict(model, "dev", batch_size))
+        dev = data.examples["dev"], data.rows["dev"]
+        scores, shown = kind.on_the_way.judged(predictor, *dev, batch_size, pad_id)
+        texts.update(shown)
         if run.early_stopping is not None:
             # Every worker computes the score, and the chief's decides for all.
-            score = training.chiefs(machine.strategy, scores[kind.score])
+            score = training.chiefs(machine.strategy, kind.rank(scores))
             run.early_stopping.update(score)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     is_asked = config.cadence.evaluate_every or config.patience
     stage = training.Stage(
-        batches=labelled.batches_from(
-            rows,
-            data.tokenizer.pad_id,
-            batch_size,
-            seed,
-            longest=kind.max_seq_length,
-            one_length=config.hardware.strategy == "tpu",
-            worker=(machine.worker_index, machine.num_workers),
-        ),
-        last_step=max(1, round(config.num_epochs * an_epoch)),
-        work=training.Work(round(rows.tokens_an_example * batch_size), batch_size),
+        batches=batches.start,
+        last_step=max(1, round(config.num_epochs * batches.an_epoch)),
+        work=training.Work(round(batches.tokens), round(batches.examples)),
         evaluate=evaluate if is_asked and (machine.is_chief or config.patience) else None,
+        texts=(lambda: texts) if kind.decodes else None,
         is_over=lambda: run.early_stopping is not None and run.early_stopping.is_over,
     )
     run.train(stage, optimization)
     run.finish()
     return run
+
+
+def batching(config: Config, seed: int, machine) -> Batching:
+    """How batches for training are made.
+
+    Args:
+        config: of the run.
+        seed: of the order.
+        machine: where the run takes place.
+    """
+    optimization, replicas = config.optimization, machine.strategy.num_replicas_in_sync
+    return Batching(
+        optimization.batch_size,
+        seed,
+        tokens=config.targets.tokens_per_batch,
+        one_length=config.hardware.strategy == "tpu",
+        parts=replicas * optimization.accumulate_steps,
+        worker=(machine.worker_index, machine.num_workers),
+    )
 
 
 def draw(kind, examples, predictions: list[dict], run) -> None:

@@ -2,21 +2,27 @@
 
     roots predict --model=work/task/model --input=new.txt --output=answers.jsonl
     echo 国家主席江泽民今天在北京。 | roots predict --model=work/names/model
+    roots predict --model=work/translator/model --input=test.en --output=test.hyp --num_beams=5
 
 Takes seconds and then as long as the model does. Reads what finetune reads, without the answers: a
 text a line (`.txt`), or TSV, CSV, JSON lines, Parquet, CoNLL, SQuAD by task; without `--input`
 texts from standard input. Writes, or prints, a JSON object an example: label and probabilities;
-value; tags and entities, or an answer, with their place in the text in characters.
+value; tags and entities, or an answer, with their place in the text in characters. A model that
+writes texts, such as a translator, reads a source a line, whatever the suffix, and writes a target
+a line where the output's is none of JSON lines: line by line the two files belong together.
 """
 
 import dataclasses
 import json
+import re
 import sys
 
 from absl import logging
 
-from roots_tf import labelled, models, program, tasks, tokenizers
+from roots_tf import generation, labelled, models, program, tasks, tokenizers
 from roots_tf.storage import encodings, files, inputs
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +34,10 @@ class Config:
         "", help="file of examples; none: a text a line from standard input", role="input"
     )
     output: str = program.flag(
-        "", help="file of answers, JSON lines; none: standard output", role="output_file"
+        "",
+        help="file of answers, JSON lines; of texts that a model writes, a line each where the "
+        "suffix is not .jsonl, .ndjson or .json; none: standard output",
+        role="output_file",
     )
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns that differ: text=sentence; or the order of all"
@@ -37,6 +46,15 @@ class Config:
         "utf-8", help="of text files without a byte order mark: GB18030, Big5, Latin-1, ..."
     )
     batch_size: int = program.flag(64, help="rows computed at once", **program.ROWS)
+    search: generation.SearchFlags = program.group(generation.SearchFlags(), "search")
+    max_new_tokens: int | None = program.flag(
+        None,
+        help="tokens of an answer at most, its end among them, of a model whose task is to write; "
+        "not given: as finetune was told",
+        group="search",
+        minimum=1,
+        maximum=1 << 20,
+    )
     debug: bool = program.flag(False, help="the first 16 examples only")
 
 
@@ -45,13 +63,21 @@ def main(config: Config) -> list[dict]:
     described = models.describe(config.model)
     inputs.check(config, "input")
     kind = tasks.restore(described)
+    if kind.decodes:
+        settings = config.search.settings(kind.settings, config.max_new_tokens)
+        kind = kind.with_settings(settings)
+    else:
+        config.search.check_unused(f"the task {kind.name}", config.max_new_tokens)
     tokenizer = tokenizers.load(config.model)
     examples = read(config, kind)
     if config.debug:
         examples = labelled.first(examples, 16)
     model = models.load(config.model)
     predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
+    if kind.decodes and config.output and not config.output.lower().endswith(JSON_LINES):
+        lines = plain_lines([row["target"] for row in predictions], config.output)
+    else:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
     if not config.output:
         print(lines, end="")
         return predictions
@@ -72,7 +98,7 @@ def read(config: Config, kind):
     """
     if config.input:
         return labelled.read_examples(kind, config.input, config, labelled=False)
-    if kind.texts != ("text",):
+    if kind.texts != ("text",) and not kind.decodes:
         raise files.InputError(
             "missing-flag",
             f"found no --input and a model for {kind.name}; wanted a file with "
@@ -86,12 +112,33 @@ def read(config: Config, kind):
             f"found bytes that are not {encodings.shown_name(config.encoding)} in the standard "
             f"input; {encodings.advice('-', error.object)}",
         ) from error
-    texts = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
+    texts = [line.removesuffix("\r") for line in text.split("\n")]
+    if not kind.decodes:
+        texts = [line for line in texts if line.strip()]
+    elif not texts[-1]:  # behind the last end of a line; others stay, so that lines keep step
+        texts.pop()
     if not texts:
         raise files.InputError(
             "empty-input", "found no text in the standard input; wanted a text a line"
         )
-    return kind.unlabelled({"text": texts})
+    return kind.unlabelled({kind.texts[0]: texts})
+
+
+def plain_lines(targets: list[str], path: str) -> str:
+    """Targets, a line each.
+
+    Args:
+        targets: ends of lines in them become spaces, which a warning counts.
+        path: of the file, for the warning.
+    """
+    lines = [re.sub(r"\r\n|\r|\n", " ", target) for target in targets]
+    if changed := sum(a != b for a, b in zip(targets, lines, strict=True)):
+        logging.warning(
+            "%s: %d of %d answers had ends of lines in them, which are spaces now, so that each is "
+            "a line; JSON lines (.jsonl) keep them",
+            *(path, changed, len(lines)),
+        )
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":

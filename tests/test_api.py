@@ -56,7 +56,7 @@ SIGNATURES = {
     """,
     "finetune": """
         *
-        init_from: PathLike
+        init_from: PathLike = ''
         train: PathLike
         dev: PathLike
         output: PathLike

@@ -211,12 +211,12 @@ def predict(
         rows: a text, or a dictionary of texts by column, or several of either; of pairs also
             `(text, text_pair)`. Columns by task: text of classification, regression and tagging,
             with text_pair of pairs, as of similarity; text and choices of multiple choice; question
-            and context of question answering.
+            and context of question answering; source of sequence to sequence.
         batch_size: rows computed at once.
 
     Returns:
         Of each row a dictionary: label and probabilities; value; choice; tags and entities; answer,
-        with its place in the text in characters.
+        with its place in the text in characters; target and its score.
 
     Raises:
         InputError: the model was not fine-tuned, answers prompts, or a row is none of its task.

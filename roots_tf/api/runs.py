@@ -35,7 +35,7 @@ def pretrain(
 
 def finetune(
     *,
-    init_from: PathLike,
+    init_from: PathLike = "",
     train: PathLike,
     dev: PathLike,
     output: PathLike,
@@ -50,7 +50,8 @@ def finetune(
     (0.6331096196868009, 0.14988814317673377)
 
     Args:
-        init_from: model folder to start from, or the output folder of its run.
+        init_from: model folder to start from, or the output folder of its run; none where the
+            flags `tokenizer` and sizes give a model of random weights.
         train: labelled file to learn from.
         dev: labelled file that picks the best epoch and the best seed.
         output: folder of the run; `load` takes it.
@@ -62,7 +63,8 @@ def finetune(
         StoppedError: the run was stopped, and saved, as for `pretrain`.
     """
     paths = {"train": train, "dev": dev, "output": output}
-    return run("finetune", quiet=quiet, init_from=inference.find(init_from), **paths, **flags)
+    paths |= {"init_from": inference.find(init_from)} if init_from else {}
+    return run("finetune", quiet=quiet, **paths, **flags)
 
 
 def evaluate(

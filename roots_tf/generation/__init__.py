@@ -2,7 +2,7 @@
 
 from roots_tf import lazy
 from roots_tf.generation.prompts import check_prompts, check_room
-from roots_tf.generation.settings import Settings
+from roots_tf.generation.settings import SearchFlags, Settings
 
 __getattr__ = lazy.attributes(
     __name__,
@@ -17,4 +17,4 @@ __getattr__ = lazy.attributes(
     },
 )
 
-__all__ = ["Settings", "check_prompts", "check_room"]
+__all__ = ["SearchFlags", "Settings", "check_prompts", "check_room"]

@@ -16,6 +16,9 @@ from roots_tf.generation.constraints import FORBIDDEN, Ids, Past
 from roots_tf.generation.settings import Settings
 from roots_tf.generation.state import Generated, State, run
 
+ROOM = 16  # places by which caches grow: each step copies them, for beams change their order
+BLOCK = 16  # ids among which only the likeliest is looked at first
+
 
 class Pool(NamedTuple):
     """Texts with their scores, [B, M].
@@ -44,7 +47,9 @@ class Pool(NamedTuple):
         return both.chosen(tf.math.top_k(both.scores, count).indices)
 
 
-def search(model, state: State, settings: Settings, ids: Ids, num_return: int) -> Generated:
+def search(
+    model, state: State, settings: Settings, ids: Ids, num_return: int, grows: bool = False
+) -> Generated:
     """Searches on from prompts that have run.
 
     Args:
@@ -53,6 +58,7 @@ def search(model, state: State, settings: Settings, ids: Ids, num_return: int) -
         settings: `num_beams` (K), `length_penalty`, `early_stopping` and the constraints are read.
         ids: with a meaning.
         num_return: R of the K beams are given.
+        grows: whether caches are given places as they need them; not in a graph for XLA.
 
     Returns:
         Rows [B*R]. A row has no tokens and the score `FORBIDDEN` where there are fewer texts.
@@ -76,12 +82,14 @@ def search(model, state: State, settings: Settings, ids: Ids, num_return: int) -
 
     def advance(state, alive, finished, done):
         state, alive, finished, done = _take(state, alive, finished, done, longest, settings, ids)
-        return run(model, state), alive, finished, done
+        return (_run_grown if grows else run)(model, state), alive, finished, done
 
+    carried = (_of_rows(state, rows), alive, finished, done)
     _, _, finished, done = tf.while_loop(
         lambda state, alive, finished, done: ~tf.reduce_all(done),
         advance,
-        (_of_rows(state, rows), alive, finished, done),
+        carried,
+        shape_invariants=_shapes(carried) if grows else None,
         maximum_iterations=steps,
     )
     finished = Pool(*(tf.reshape(x[:, :num_return], [-1, *x.shape[2:]]) for x in finished))
@@ -95,6 +103,31 @@ def search(model, state: State, settings: Settings, ids: Ids, num_return: int) -
         full=there & limit & ~finished.ended,
         scores=finished.scores,
     )
+
+
+def _run_grown(model, state: State) -> State:
+    """As `run`, with caches that get places where they have none left, up to those of the ids."""
+    room, most = tf.shape(state.caches[0].keys)[2], tf.shape(state.token_ids)[1]
+    caches = tf.cond(
+        state.caches[0].start < room,
+        lambda: state.caches,
+        lambda: [cache.grown(tf.minimum(ROOM, most - room)) for cache in state.caches],
+    )
+    room = tf.shape(caches[0].keys)[2]
+    ids, inside = state.token_ids, state.padding_mask
+    given = state._replace(caches=caches, token_ids=ids[:, :room], padding_mask=inside[:, :room])
+    return run(model, given)._replace(token_ids=ids, padding_mask=inside)
+
+
+def _shapes(carried):
+    """Shapes of what the loop carries; places of caches are of any number."""
+    state, *rest = tf.nest.map_structure(lambda x: x.shape, carried)
+    caches = []
+    for cache in state.caches:
+        rows, heads, _, size = cache.keys
+        grown = tf.TensorShape([rows, heads, None, size])
+        caches.append(cache._replace(keys=grown, values=grown))
+    return state._replace(caches=caches), *rest
 
 
 def _of_rows(state: State, rows: tf.Tensor) -> State:
@@ -170,18 +203,55 @@ def _candidates(state: State, alive: tf.Tensor, settings: Settings, ids: Ids):
         Sums of log-probabilities, ids, beams they go on from, and the model's own log-probabilities
         of these ids: [B, C] each.
     """
-    beams, size = settings.num_beams, state.logits.shape[-1]
     past = Past(state.token_ids, state.padding_mask, state.prompt_length + state.step, state.step)
-    own = tf.nn.log_softmax(state.logits)  # [B*K, V]
-    penalised = own
-    if settings.repetition_penalty != 1:
-        penalised = tf.nn.log_softmax(constraints.penalise(state.logits, past, settings))
-    allowed = constraints.allow(penalised, past, settings, ids)
-    totals = tf.reshape(alive, [-1, 1]) + allowed
-    totals = tf.reshape(totals, [-1, beams * size])
-    totals, places = tf.math.top_k(totals, min(2 * beams, beams * size))  # [B, C]
-    own = tf.gather(tf.reshape(own, [-1, beams * size]), places, batch_dims=1)
-    return totals, places % size, places // size, own
+    logits = constraints.penalise(state.logits, past, settings)
+    allowed = constraints.allow(logits, past, settings, ids)
+    best, tokens = _likeliest(allowed, 2 * settings.num_beams)  # [B*K, C'], of each beam
+    shares = _log_shares(logits)
+    totals = tf.reshape(alive, [-1, 1]) + shares(best)
+    own = tf.gather(state.logits, tokens, batch_dims=1)
+    own = (shares if settings.repetition_penalty == 1 else _log_shares(state.logits))(own)
+    each = best.shape[1]
+    count = settings.num_beams * each
+    totals, own, tokens = (tf.reshape(x, [-1, count]) for x in (totals, own, tokens))
+    totals, places = tf.math.top_k(totals, min(2 * settings.num_beams, count))  # [B, C]
+    tokens, own = (tf.gather(x, places, batch_dims=1) for x in (tokens, own))
+    return totals, tokens, places // each, own
+
+
+def _log_shares(logits: tf.Tensor):
+    """A function that makes log-probabilities [R, C] of some logits of rows [R, V].
+
+    With the sums of `tf.nn.log_softmax`, which would write all V of them.
+    """
+    highest = tf.reduce_max(logits, 1, keepdims=True)  # [R, 1]
+    mass = tf.math.log(tf.reduce_sum(tf.exp(logits - highest), 1, keepdims=True))
+    return lambda some: (some - highest) - mass
+
+
+def _likeliest(scores: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `count` highest scores of each row, or all, with their ids; of equals, lower ids first.
+
+    They are among the blocks whose own highest are highest: of a large vocabulary this takes half
+    of the time of looking at all of it.
+
+    Args:
+        scores: float32 [R, V].
+        count: C.
+
+    Returns:
+        float32 and int32, [R, C] each.
+    """
+    size = scores.shape[-1]
+    if size % BLOCK or size < 4 * BLOCK * count:
+        return tf.math.top_k(scores, min(count, size))
+    blocks = tf.reshape(scores, [-1, size // BLOCK, BLOCK])
+    index = tf.math.top_k(tf.reduce_max(blocks, 2), count).indices  # [R, C]
+    index = tf.sort(index)  # so that ids rise
+    found = tf.reshape(tf.gather(blocks, index, batch_dims=1), [-1, count * BLOCK])
+    ids = tf.reshape(index[..., None] * BLOCK + tf.range(BLOCK), [-1, count * BLOCK])
+    highest, places = tf.math.top_k(found, count)
+    return highest, tf.gather(ids, places, batch_dims=1)
 
 
 def _score(sums: tf.Tensor, length: tf.Tensor, settings: Settings) -> tf.Tensor:

@@ -18,7 +18,15 @@ from roots_tf.storage.files import InputError
 
 
 def begin(
-    model, prompts, lengths, seeds, settings: Settings, *, pad_id: int, xla: bool = False
+    model,
+    prompts,
+    lengths,
+    seeds,
+    settings: Settings,
+    *,
+    pad_id: int,
+    xla: bool = False,
+    room: int | None = None,
 ) -> State:
     """Runs the prompts through the model.
 
@@ -32,20 +40,23 @@ def begin(
         settings: what is asked for.
         pad_id: of the padding.
         xla: whether the caller compiles this with XLA, whose caches are written by another op.
+        room: places of the caches behind the prompts, as whoever lets them grow begins with; None:
+            T.
     """
     window, steps = model.config.max_sequence_length, new_tokens(model, settings)
-    room = f"wanted prompts of 1 to {window - 1} tokens"
-    tf.debugging.assert_positive(lengths, f"found an empty prompt; {room}")
-    tf.debugging.assert_less(lengths, window, f"found a longer prompt; {room}")
+    wanted = f"wanted prompts of 1 to {window - 1} tokens"
+    tf.debugging.assert_positive(lengths, f"found an empty prompt; {wanted}")
+    tf.debugging.assert_less(lengths, window, f"found a longer prompt; {wanted}")
     batch_size, width = tf.unstack(tf.shape(prompts))
     places = tf.range(width) - (width - lengths[:, None])  # [B, P], below 0 before the prompt
     inside = places >= 0
     ids = tf.where(inside, tf.gather(prompts, tf.maximum(places, 0), batch_dims=1), pad_id)
     token_ids = tf.pad(ids, [[0, 0], [0, steps]], constant_values=pad_id)
     padding_mask = tf.pad(inside, [[0, 0], [0, steps]])
-    keys = {"token_ids": token_ids, "padding_mask": padding_mask}
+    length = width + min(steps, steps if room is None else room)
+    keys = {"token_ids": token_ids[:, :length], "padding_mask": padding_mask[:, :length]}
     queries = {"token_ids": ids, "position_ids": tf.maximum(places, 0)}
-    caches = model.caches(width + steps, xla)
+    caches = model.caches(length, xla)
     hidden_states, caches = model.step(queries, keys, caches)
     return State(
         token_ids=token_ids,
@@ -220,10 +231,12 @@ def generate(
             f"found {num_return} texts asked of a prompt; wanted 1 to {beams_asked}, the beams of "
             f"--decoding={settings.decoding}",
         )
-    state = begin(model, prompts, lengths, seeds, settings, pad_id=pad_id, xla=xla)
+    grows = settings.decoding == "beam" and not xla
+    given = (model, prompts, lengths, seeds, settings)
+    state = begin(*given, pad_id=pad_id, xla=xla, room=beams.ROOM if grows else None)
     ids = Ids(eos_id, pad_id, num_tokens, tuple(forbidden))
     if settings.decoding == "beam":
-        return beams.search(model, state, settings, ids, num_return)
+        return beams.search(model, state, settings, ids, num_return, grows)
     rest = new_tokens(model, settings) - 1
     state = proceed(
         *(model, state, settings, rest),

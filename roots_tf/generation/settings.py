@@ -93,3 +93,65 @@ class Settings:
                 f"found --min_new_tokens={self.min_new_tokens} above "
                 f"--max_new_tokens={self.max_new_tokens}; wanted at most as many",
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchFlags:
+    """How an encoder-decoder looks for its answers; what is not given is as finetune was told."""
+
+    num_beams: int | None = flags.flag(
+        None,
+        help="beams of an answer, of a model whose task is to write; 1: greedy; not given: as "
+        "finetune was told",
+        minimum=1,
+        maximum=1000,
+    )
+    length_penalty: float | None = flags.flag(
+        None,
+        help="finished beams are ranked by log-probability / length to this power; not given: "
+        "likewise",
+        minimum=-10,
+        maximum=10,
+    )
+
+    def settings(self, usual: Settings, max_new_tokens: int | None = None) -> Settings:
+        """Settings of a search.
+
+        Args:
+            usual: of what is not given.
+            max_new_tokens: of an answer at most; None: not given.
+
+        Raises:
+            InputError: a penalty is given where there is one beam.
+        """
+        is_beam = usual.decoding == "beam"
+        beams = self.num_beams or (usual.num_beams if is_beam else 1)
+        tokens = usual.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if beams > 1:
+            penalty = usual.length_penalty if is_beam else Settings.length_penalty
+            penalty = penalty if self.length_penalty is None else self.length_penalty
+            return Settings("beam", tokens, num_beams=beams, length_penalty=penalty)
+        if self.length_penalty is not None:
+            raise InputError(
+                "flags-conflict",
+                f"found --length_penalty={self.length_penalty} and one beam, beside which there is "
+                "nothing to rank; leave it out, or give --num_beams",
+            )
+        return Settings("greedy", tokens)
+
+    def check_unused(self, name: str, max_new_tokens: int | None = None) -> None:
+        """Refuses flags that say nothing to a model.
+
+        Args:
+            name: of its task, or its kind.
+            max_new_tokens: as for `settings`.
+
+        Raises:
+            InputError: one is given.
+        """
+        given = dataclasses.asdict(self) | {"max_new_tokens": max_new_tokens}
+        if found := [f"--{flag}={value}" for flag, value in given.items() if value is not None]:
+            raise InputError(
+                "flags-conflict",
+                f"found {found[0]} and a model of {name}, which does not read it; leave it out",
+            )

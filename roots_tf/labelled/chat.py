@@ -13,13 +13,13 @@ characters, and not the token. So no message can pretend to be another one's tur
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from roots_tf.labelled import plain_text
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer
@@ -188,12 +188,20 @@ def render(
         InputError: the tokenizer lacks a special token of the template.
     """
     parts = [list(_parts(template, messages, reply)) for messages in conversations]
-    pieces = re.compile("|".join(map(re.escape, _contents(tokenizer))) or "(?!)")
+    special = plain_text.specials(tokenizer)
     texts = [
-        list(_cut(part.text, pieces)) for of_one in parts for part in of_one if not part.is_special
+        list(plain_text.pieces(part.text, special))
+        for of_one in parts
+        for part in of_one
+        if not part.is_special
     ]
     ids, splits = tokenizer.encode([piece for of_one in texts for piece in of_one])
-    _check_ordinary(ids, tokenizer)
+    if special_token := plain_text.special_among(ids, tokenizer):
+        raise InputError(
+            "wrong-conversation",
+            f"found a text that gives the special token {special_token!r}; wanted texts that give "
+            "none: take it out of the text",
+        )
     rendered, piece, text = [], 0, 0
     for of_one in parts:
         found, answered = [], []
@@ -289,36 +297,6 @@ def _head(template: Template, turn: Turn, follows: bool) -> Iterator[_Part]:
     if turn.begin:
         yield _Part(turn.begin, True, False)
     yield _Part(turn.before, False, False)
-
-
-def _contents(tokenizer: Tokenizer) -> list[str]:
-    """Texts that tokenizers read as a special token, longest first."""
-    contents = (token["content"] for token in tokenizer.added_tokens if token["special"])
-    return sorted(contents, key=len, reverse=True)
-
-
-def _cut(text: str, special: re.Pattern) -> Iterator[str]:
-    """The text in pieces, none of which holds a special token's text.
-
-    >>> list(_cut("a [SEP] b", re.compile(re.escape("[SEP]"))))
-    ['a [', 'SEP] b']
-    """
-    start = 0
-    while match := special.search(text, start):
-        yield text[start : match.start() + 1]
-        start = match.start() + 1
-    yield text[start:]
-
-
-def _check_ordinary(ids: np.ndarray, tokenizer: Tokenizer) -> None:
-    """Refuses special tokens among the ids of texts."""
-    special = [i for i in tokenizer.special_ids if i != tokenizer.unk_id]
-    if len(found := ids[np.isin(ids, special)]):
-        raise InputError(
-            "wrong-conversation",
-            f"found a text that gives the special token {tokenizer.vocabulary[found[0]]!r}; wanted "
-            "texts that give none: take it out of the text",
-        )
 
 
 def _short(value) -> str:

@@ -352,9 +352,11 @@ class CrossAttention(Attention):
         if cache is not None and cache.context:
             key, value = cache.context
         else:
-            rows = tf.cast(tf.reshape(states, [-1, states.shape[-1]]), x.dtype)  # [B*Lk, H]
+            rows = tf.reshape(states, [-1, config.hidden_dim])  # [B*Lk, H]
             counts = (config.key_value_heads,) * 2
-            key, value = self.heads(rows, self.key_value, counts, states, training)
+            key, value = self.heads(
+                tf.cast(rows, x.dtype), self.key_value, counts, states, training
+            )
         if cache is None:
             return self.attend(query, key, value, context.view, seed)
         cache = cache._replace(context=(key, value))

@@ -26,6 +26,11 @@ class Cache(NamedTuple):
         keys, values = self.write(self.keys, keys), self.write(self.values, values)
         return self._replace(keys=keys, values=values, start=self.start + length)
 
+    def grown(self, places) -> "Cache":
+        """The cache with room for `places` more tokens, int32 []."""
+        room = [[0, 0], [0, 0], [0, places], [0, 0]]
+        return self._replace(keys=tf.pad(self.keys, room), values=tf.pad(self.values, room))
+
     def write(self, before: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
         """`before` [B, K, Lmax, D] with `new` [B, K, Lq, D] from `start` on.
 

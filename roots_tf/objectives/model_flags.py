@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from roots_tf import models, program, tokenizers
+from roots_tf.models import sizes
 from roots_tf.models.config import SIZES
 from roots_tf.objectives.objective import Objective
 from roots_tf.storage import files
@@ -61,54 +62,38 @@ class ModelFlags:
             InputError: they are no sizes, or not those that the examples want.
         """
         if self.init_from:
-            sizes = models.describe(self.init_from)["encoder"]
-            fits = sizes.vocabulary_size == vocabulary_size
-            if sizes.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
+            own = models.describe(self.init_from)["encoder"]
+            fits = own.vocabulary_size == vocabulary_size
+            if own.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
                 fits = tokenizers.load(self.init_from).size == vocabulary_size
-            if not fits or sizes.max_sequence_length < length:
+            if not fits or own.max_sequence_length < length:
                 raise files.InputError(
                     "wrong-vocabulary",
-                    f"found {sizes.vocabulary_size} ids and {sizes.max_sequence_length} positions "
+                    f"found {own.vocabulary_size} ids and {own.max_sequence_length} positions "
                     f"in {self.init_from}; wanted {vocabulary_size} ids and at least {length} "
                     "positions: build the examples with that model's tokenizer and length",
                 )
-            self._check_sizes(sizes)
-            return dataclasses.replace(sizes, dropout=self.dropout)
+            self._check_sizes(own)
+            return dataclasses.replace(own, dropout=self.dropout)
         fields = {
             "vocabulary_size": vocabulary_size,
             "max_sequence_length": length,
             "dropout": self.dropout,
             "initializer_range": self.initializer_range,
         }
-        custom = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-        given = {name: getattr(self, name) for name in custom if getattr(self, name)}
-        if self.size != "custom":
-            sizes = models.EncoderConfig.of_size(self.size, preset=self.preset, **fields)
-            if given:
-                raise files.InputError(
-                    "flags-conflict",
-                    f"found --size={self.size} and --{next(iter(given))}; wanted one or the other, "
-                    "or --size=custom",
-                )
-            return sizes
-        if missing := [name for name in custom if name not in given]:
-            raise files.InputError(
-                "missing-flag",
-                f"found --size=custom without --{missing[0]}; wanted --{', --'.join(custom)}",
-            )
-        return models.EncoderConfig(**models.preset_fields(self.preset) | fields | given)
+        numbers = {name: getattr(self, name) for name in sizes.NUMBERS}
+        return sizes.config(self.size, self.preset, numbers, **fields)
 
-    def _check_sizes(self, sizes: models.EncoderConfig) -> None:
+    def _check_sizes(self, own: models.EncoderConfig) -> None:
         """Refuses sizes beside `init_from` that are not those of that model."""
-        names = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
-        wanted = {name: getattr(self, name) for name in names if getattr(self, name)}
+        wanted = {name: getattr(self, name) for name in sizes.NUMBERS if getattr(self, name)}
         if self.size not in ("custom", type(self).size):
-            wanted |= dict(zip(names, models.SIZES.get(self.size, (0, 0)), strict=False))
+            wanted |= dict(zip(sizes.NUMBERS, models.SIZES.get(self.size, (0, 0)), strict=False))
         wanted |= models.preset_fields(self.preset) if self.preset != "auto" else {}
         for name, value in wanted.items():
-            if getattr(sizes, name) != value:
+            if getattr(own, name) != value:
                 raise files.InputError(
                     "flags-conflict",
-                    f"found flags of {name}={value} and {getattr(sizes, name)} in "
+                    f"found flags of {name}={value} and {getattr(own, name)} in "
                     f"{self.init_from}; wanted --init_from without sizes, which are the model's",
                 )

@@ -4,6 +4,7 @@ label             confusion matrix, wrong texts by probability
 tags              the same of words, wrong texts by the number of wrong words
 choice, answer    wrong texts by probability
 value             predicted against right values, the largest errors
+target            wrong texts by what their answers are ranked by
 log_probability   the answers that surprise the model most
 """
 
@@ -24,7 +25,7 @@ MOST_WRONG = 25
 MOST_ROWS = 200_000
 MOST_DOTS = 1500
 MOST_CHARACTERS = 400
-_FIELDS = ("label", "tags", "choice", "answer", "value", "log_probability")
+_FIELDS = ("label", "tags", "choice", "answer", "target", "value", "log_probability")
 
 
 class Answers:
@@ -80,7 +81,7 @@ class Answers:
             found = found or "(no answer)"
         else:
             is_right = right == found
-            self.pairs[str(right), str(found)] += 1
+            self.pairs.update([(str(right), str(found))] * (self.field != "target"))
         if self.field == "choice":
             score = max(row.get("probabilities") or [0.0])
             found = f"{found}: {row.get('choice_text', '')}"
@@ -139,7 +140,7 @@ def read(path: str | Path, language: str = "en") -> Answers:
 
 
 def _texts(row: dict) -> str:
-    return " ▸ ".join(str(row[name]) for name in ("text", "text_pair") if row.get(name))
+    return " ▸ ".join(str(row[name]) for name in ("text", "text_pair", "source") if row.get(name))
 
 
 def shown(answers: Answers) -> str:

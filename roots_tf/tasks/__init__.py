@@ -47,6 +47,7 @@ KINDS = Kinds(
         "multiple_choice": ("multiple_choice", "MultipleChoice"),
         "similarity": ("similarity", "Similarity"),
         "completion": ("completion", "Completion"),
+        "sequence_to_sequence": ("sequence_to_sequence", "SequenceToSequence"),
     }
 )
 # Kind of a model folder that was written without a task, by the name of the model.
@@ -59,7 +60,7 @@ __getattr__ = lazy.attributes(
     {
         "Distillation": "distillation",
         "FineTuning": "finetuning",
-        "KindTask": "finetuning",
+        "KindTask": "kind_task",
         "Parts": "distillation",
         "Predictor": "prediction",
         "Texts": "texts",
@@ -104,10 +105,7 @@ def restore(described: dict):
     fields = {k: v for k, v in fields.items() if k in known or v or k not in _OF_CLASSES}
     kind = schema.check(fields, KINDS[name], f"model.json for the task {name}")
     _check_model(kind, described)
-    if "encoder" in described:  # rows are no longer than the model takes
-        longest = described["encoder"].max_sequence_length
-        kind = dataclasses.replace(kind, max_seq_length=min(kind.max_seq_length, longest))
-    return kind
+    return kind.of_model(described) if "encoder" in described else kind
 
 
 def _check_model(kind, described: dict) -> None:
@@ -164,9 +162,16 @@ def refuse_causal(folder: str) -> None:
         folder: of the model.
 
     Raises:
-        InputError: no token of the model sees a later one.
+        InputError: no token of the model sees a later one, or it is an encoder-decoder.
     """
-    if models.stack_config(models.describe(folder)).causal:
+    described = models.describe(folder)
+    if described["kind"] == "encoder_decoder":
+        raise InputError(
+            "wrong-model-kind",
+            f"found an encoder-decoder in {folder}; wanted an encoder, which distill compares with "
+            "one layer by layer",
+        )
+    if models.stack_config(described).causal:
         raise InputError(
             "wrong-model-kind",
             f"found a causal model in {folder}, in which no token sees a later one; wanted an "

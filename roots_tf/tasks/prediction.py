@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import progress
-from roots_tf.labelled.token_rows import RowBatcher, TokenRows, batches_by_length
+from roots_tf.labelled.token_rows import TokenRows, batches_by_length
 from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tokenizers import Tokenizer
 
@@ -20,10 +20,21 @@ class Predictor:
 
     def __init__(self, kind: FineTuning, model: keras.Model):
         self._kind, self._model, self._compiled = kind, model, {}
+        self._decoders: dict = {}  # by rows at once: each has compiled its search
 
     def __call__(self, rows: TokenRows, batch_size: int, pad_id: int) -> dict[str, list]:
-        """Outputs of every example; arguments and value as for `predict`."""
-        batcher, kind = RowBatcher(rows, pad_id), self._kind
+        """What predictions are read from; arguments and value as for `predict`."""
+        if not self._kind.decodes:
+            return self.outputs(rows, batch_size, pad_id)
+        if batch_size not in self._decoders:
+            made = self._kind.decoder(self._model, rows.tokenizer, batch_size)
+            self._decoders[batch_size] = made
+        return self._kind.decoded(self._decoders[batch_size], rows)
+
+    def outputs(self, rows: TokenRows, batch_size: int, pad_id: int) -> dict[str, list]:
+        """The kind's `outputs` of every example; arguments and value as for `predict`."""
+        kind = self._kind
+        batcher = kind.batcher(rows, pad_id)
         outputs: dict[str, list] = {}
         total = len(rows) // rows.group
         batches = batches_by_length(rows, batch_size)

@@ -67,8 +67,9 @@ def write(root: Path) -> None:
     _write_crawl(root / "crawl" / "0.warc.gz")
     lines(root / "train.en", english(11))
     lines(root / "train.de", [f"Das ist der Satz {i}." for i in range(SENTENCES)])
-    lines(root / "test.en", english(13, 4))
-    lines(root / "test.de", right := [f"Das ist nun der Satz {i}." for i in range(4)])
+    for number, split in enumerate(("dev", "test"), 12):
+        lines(root / f"{split}.en", english(number, 4))
+        lines(root / f"{split}.de", right := [f"Das ist nun der Satz {i}." for i in range(4)])
     lines(root / "one.hyp", [text.replace("nun", "wohl") for text in right])
     lines(root / "other.hyp", [text.upper() for text in right])
     _write_texts(root)
@@ -156,6 +157,8 @@ MADE_BY = {
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/names": "finetune --task=tagging --train=msra/train.txt --dev=msra/dev.txt "
     "--init_from=work/pretrained/model --output=work/names",
+    "work/translator": "finetune --task=sequence_to_sequence --tokenizer=work/tokenizer "
+    "--size=tiny --train=train.en,train.de --dev=train.en,train.de --output=work/translator",
     "bert-base-uncased": "export --model=work/bert/model --output=bert-base-uncased "
     "--format=huggingface",
     "work/gpt2": "import --from=gpt2 --output=work/gpt2",

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 import roots_tf
 from roots_tf import models, tasks
-from roots_tf.labelled.token_rows import RowBatcher
 from roots_tf.storage.files import InputError
 from roots_tf.tasks import distillation
 from roots_tf.tasks.texts import Texts
@@ -19,18 +18,19 @@ from tests.tasks.test_finetuning import write
 
 ROOT = Path(roots_tf.__file__).parents[1]
 NAMES = ("classification", "regression", "tagging", "question_answering", "multiple_choice")
+OF_OTHERS = ("similarity", "completion", "sequence_to_sequence")
 
 
 def test_names_of_kinds_are_known_without_tensorflow():
     code = (
         "import sys; from roots_tf import tasks; names = [*tasks.KINDS]; "
-        "assert 'tagging' in tasks.KINDS and 'taging' not in tasks.KINDS and len(names) == 7; "
+        "assert 'tagging' in tasks.KINDS and 'taging' not in tasks.KINDS and len(names) == 8; "
         "print(names, 'tensorflow' in sys.modules)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert run.stdout.strip() == f"{[*NAMES, 'similarity', 'completion']} False"
+    assert run.stdout.strip() == f"{[*NAMES, *OF_OTHERS]} False"
 
 
 @pytest.mark.parametrize("name", tasks.KINDS)
@@ -56,19 +56,21 @@ def test_scores_are_float32_whatever_the_model_computes_in(name, tmp_path, token
     kind = tasks.KINDS[name](max_seq_length=64)
     examples = kind.read(write(tmp_path, name), {})
     kind = kind.learn(examples)
-    batch = RowBatcher(kind.rows(examples, tokenizer), tokenizer.pad_id)(tf.constant([0, 1, 2, 3]))
+    batch = kind.batcher(kind.rows(examples, tokenizer), tokenizer.pad_id)(
+        tf.constant([0, 1, 2, 3])
+    )
     model = kind.make_model(encoder, seed=1, precision="mixed_bfloat16", recompute=True)
     found = [*kind.sums(model, batch, tf.constant([1, 2])).values(), kind.outputs(model, batch)]
     for value in tf.nest.flatten(found):
         assert value.dtype in (tf.float32, tf.int32)
-    assert kind.generates or kind.answers_of(model, batch).dtype == tf.float32
+    assert kind.generates or kind.decodes or kind.answers_of(model, batch).dtype == tf.float32
     exact = kind.make_model(encoder, seed=1)
     for values, same in zip(
         tf.nest.flatten(kind.sums(model, batch)), tf.nest.flatten(kind.sums(exact, batch)),
         strict=True,
     ):  # fmt: skip
         assert float(values) == pytest.approx(float(same), rel=0.1, abs=1.0)
-    if kind.generates:
+    if kind.generates or kind.decodes:
         return
     # A student in bfloat16 learns from a teacher in float32.
     parts = distillation.Parts(hidden=1.0, embedding=1.0, attention=1.0, cosine=1.0)

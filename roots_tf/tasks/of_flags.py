@@ -1,0 +1,71 @@
+"""What only some kinds of fine-tuning take from flags: the others refuse the flag in a line."""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from roots_tf.storage.files import InputError
+
+
+class OfFlags:
+    """A kind of task, as flags change it.
+
+    Attributes:
+        name: of the kind.
+    """
+
+    name: ClassVar[str]
+
+    def with_balance(self, examples) -> Self:
+        """This kind with weights of classes that make each count alike over the examples.
+
+        Raises:
+            InputError: the kind has no such weights.
+        """
+        raise self._only("--balance", "classification")
+
+    def with_metric_language(self, language: str) -> Self:
+        """This kind, whose answers are compared in a language when they are scored.
+
+        Args:
+            language: one of `roots_tf.metrics.answer_words.Language`.
+
+        Raises:
+            InputError: the kind has no answers that depend on one.
+        """
+        raise self._only(f"--metric_language={language}", "question_answering")
+
+    def with_characters(self) -> Self:
+        """This kind, which parts the words of scripts without spaces into characters.
+
+        Raises:
+            InputError: the kind has no answers by word.
+        """
+        raise self._only("--word_unit=characters", "tagging")
+
+    def with_template(self, path: str | Path) -> Self:
+        """This kind with what a JSON file says of the text around each turn of a conversation.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            InputError: the kind has no conversations, or the file is no template.
+        """
+        raise self._only(f"--template={path}", "completion")
+
+    def with_targets(self, flags, batch_size: int = 32) -> Self:
+        """This kind with what the flags of targets say.
+
+        Args:
+            flags: `roots_tf.tasks.target_flags.TargetFlags`.
+            batch_size: pairs of a batch, where tokens are not counted.
+
+        Raises:
+            InputError: the kind has no targets.
+        """
+        raise self._only("flags of targets", "sequence_to_sequence")
+
+    def _only(self, flag: str, kind: str) -> InputError:
+        """A flag is given that another kind of task has."""
+        wanted = f"wanted it with {kind} alone"
+        return InputError("flags-conflict", f"found {flag} with --task={self.name}; {wanted}")

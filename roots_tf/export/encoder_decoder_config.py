@@ -18,7 +18,7 @@ from roots_tf.storage.schema import number
 
 FAMILIES: dict[str, Family] = {"t5": "t5", "mt5": "t5", "bart": "bart", "marian": "marian"}
 ARCHITECTURES = {
-    "t5": ("T5ForConditionalGeneration", "T5Model"),
+    "t5": ("T5ForConditionalGeneration", "T5WithLMHeadModel", "T5Model"),
     "mt5": ("MT5ForConditionalGeneration", "MT5Model"),
     "bart": ("BartForConditionalGeneration", "BartModel"),
     "marian": ("MarianMTModel", "MarianModel"),
@@ -149,6 +149,8 @@ def read(path: str | Path) -> Config:
             f"found model_type={kind!r} in {path}; wanted one of {_names(FAMILIES)}: "
             f"{_OF_OTHERS.get(kind, 'others have other parts')}",
         )
+    if found.pop("force_bos_token_to_be_generated", None):  # of releases before 4.3
+        found.setdefault("forced_bos_token_id", found.get("bos_token_id"))
     if told := {key: found[key] for key in _GENERATION if found.get(key) not in (None, False)}:
         said = ", ".join(f"{key}={value}" for key, value in told.items())
         logging.info("%s asks for %s; here flags of what writes texts do", path, said[:200])

@@ -38,7 +38,7 @@ def read(folder: Path, config: Config, decoder: DecoderConfig) -> tuple[Tokenize
 
     Args:
         folder: of the model, with `tokenizer.json`; or a T5's `spiece.model`; or a BART's
-            `vocab.json` and `merges.txt`.
+            `vocab.json` and `merges.txt`. OPUS-MT's `source.spm` and `target.spm` are refused.
         config: of the model, which says the ids of what starts and ends a text.
         decoder: as `encoder_decoder_config.pair` gives it.
 
@@ -64,8 +64,15 @@ def read(folder: Path, config: Config, decoder: DecoderConfig) -> tuple[Tokenize
             bool(settings.config.add_prefix_space),
             settings,
         )
+    elif family == "marian" and (folder / "source.spm").is_file():
+        raise InputError(
+            "unsupported-tokenizer",
+            f"found source.spm and no {path.name} in {folder}; wanted a tokenizer.json: a Marian "
+            "of OPUS-MT cuts its sources and its targets by two SentencePiece models, and a model "
+            "here has one tokenizer",
+        )
     else:
-        found = tokenizers.load(path if family == "marian" else folder)
+        found = tokenizers.load(folder)
     _check_ids(found, config, decoder, folder)
     return found, decoder
 
@@ -180,8 +187,9 @@ def write(folder: Path, ours: Tokenizer, decoder: DecoderConfig, length: int) ->
     path = folder / tokenizer.JSON_NAME
     backend = loading.load(path).backend
     begin, end = ((i, i if i is None else ours.vocabulary[i]) for i in (ours.bos_id, ours.eos_id))
-    special = [end, begin] if decoder.source_begins else [end]
-    before = f"{begin[1]} " if decoder.source_begins else ""
+    begins = decoder.source_begins and ours.bos_id is not None
+    special = [end, begin] if begins else [end]
+    before = f"{begin[1]} " if begins else ""
     backend.post_processor = processors.TemplateProcessing(
         single=f"{before}$A {end[1]}",
         pair=f"{before}$A {end[1]} $B:1 {end[1]}:1",

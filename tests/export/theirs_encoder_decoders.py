@@ -174,6 +174,7 @@ def made_by_transformers(folder: Path, kind: str) -> dict:
     inputs = {"input_ids": features["source"], "attention_mask": features["inside"].long()}
     # With a cache, a T5 of more layers in the decoder than in the encoder fails there.
     common = {"max_new_tokens": NEW_TOKENS, "do_sample": False, "use_cache": False}
+    common["suppress_tokens"] = [config(kind)["pad_token_id"]]  # which no text has here
     with torch.no_grad():
         encoded = model.get_encoder()(**inputs).last_hidden_state
         decoded = model.get_decoder()(

@@ -20,7 +20,8 @@ litert takes seconds. Writes `model.tflite`, which takes token ids, and the toke
 
 huggingface takes seconds. Writes what `transformers.AutoModel.from_pretrained(<output>)` loads, and
 sentence-transformers too, where the model folder or flags say how vectors are made. A causal model
-leaves as a GPT-2 or a Llama, which `AutoModelForCausalLM` loads.
+leaves as a GPT-2 or a Llama, which `AutoModelForCausalLM` loads; an encoder-decoder as a T5, a BART
+or a Marian, which `AutoModelForSeq2SeqLM` loads.
 
 keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(<output>)` loads,
 and `BertTextEmbedder`, which makes the vectors that `roots embed` makes; of a causal model,
@@ -96,6 +97,8 @@ class Config:
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
     described = models.describe(config.model)
+    if "decoder" in described and config.format != "saved_model":
+        return _encoder_decoder(config)
     from roots_tf.export import card, hugging_face, keras_hub, litert
 
     settings = embedding_settings(config, described)
@@ -161,6 +164,32 @@ def _causal(config: Config) -> None:
         causal_folders.write(config.output, config.model, config.max_seq_length)
     else:
         keras_hub_causal.write(config.output, config.model, config.approximate_gelu)
+
+
+def _encoder_decoder(config: Config) -> str:
+    """Writes an encoder-decoder for transformers, and returns the path of it.
+
+    Raises:
+        InputError: another format is asked for, or a flag is about vectors.
+    """
+    from roots_tf.export import encoder_decoder_folders
+
+    if config.format != "huggingface":
+        raise InputError(
+            "cannot-export",
+            f"found --format={config.format} and an encoder_decoder, which it does not hold; "
+            "wanted --format=huggingface",
+        )
+    of_vectors = ("pooling", "l2_normalize", "prompt_name")
+    if wrong := [name for name in of_vectors if getattr(config, name) is not None]:
+        raise InputError(
+            "flags-conflict",
+            f"found --{wrong[0]} and an encoder_decoder, which writes texts and makes no vectors; "
+            "leave it out",
+        )
+    encoder_decoder_folders.write(config.output, config.model, config.max_seq_length)
+    logging.info("%s is written", config.output)
+    return config.output
 
 
 def _check_causal(config: Config, of_vectors: dict) -> None:

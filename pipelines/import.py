@@ -8,6 +8,7 @@ Takes seconds. Which of these it is, and whether there are heads, is read from t
     config.json, model.safetensors or shards, tokenizer.json or vocab.txt   Hugging Face's BERT
     bert_config.json, bert_model.ckpt.*, vocab.txt                          google-research/bert
     the same, of model_type gpt2, llama or mistral, or vocab.json, merges.txt   causal models
+    the same, of model_type t5, mt5, bart or marian, or spiece.model            encoder-decoders
     config.json, model.weights.h5, assets/tokenizer/vocabulary.txt          keras-hub's presets
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
@@ -87,9 +88,12 @@ def recognise(folder: str):
     from roots_tf.export import (
         causal_config,
         causal_folders,
+        encoder_decoder_config,
+        encoder_decoder_folders,
         hugging_face,
         keras_hub,
         keras_hub_causal,
+        keras_hub_encoder_decoder,
         tensorflow1,
     )
 
@@ -101,9 +105,13 @@ def recognise(folder: str):
     described = files.read_json(config)
     if causal_config.is_causal(described):
         return causal_folders
+    if encoder_decoder_config.is_encoder_decoder(described):
+        return encoder_decoder_folders
     is_preset = isinstance(described, dict) and "registered_name" in described
     if is_preset and keras_hub_causal.is_causal(described):
         return keras_hub_causal
+    if is_preset and keras_hub_encoder_decoder.is_encoder_decoder(described):
+        return keras_hub_encoder_decoder
     return keras_hub if is_preset else hugging_face
 
 

@@ -6,11 +6,12 @@ keras-hub keeps attention by head, [H, N, D] and [N, D, H]: the same numbers in 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from roots_tf.export import weight_names
+from roots_tf.export import weight_places
+from roots_tf.export.weight_places import Weight
 from roots_tf.models import EncoderConfig, weight_shapes
 from roots_tf.storage.files import InputError
 
@@ -68,27 +69,6 @@ _ROWS: dict[Layout, dict[str, tuple[str, ...]]] = {
 _ENDS = {"kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias"}
 
 
-class Weight(NamedTuple):
-    """Where one weight of ours stands in another format.
-
-    Attributes:
-        names: of one array there, or of several that stand side by side here.
-        widths: size of each along the last axis here.
-        shape: of the whole, here.
-        is_transposed: whether the arrays are so.
-    """
-
-    names: tuple[str, ...]
-    widths: tuple[int, ...]
-    shape: tuple[int, ...]
-    is_transposed: bool
-
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Shape of each array as it stands there."""
-        shapes = [(*self.shape[:-1], width) for width in self.widths]
-        return [shape[::-1] if self.is_transposed else shape for shape in shapes]
-
-
 def weights_of(layout: Layout, config: EncoderConfig) -> dict[str, Weight]:
     """Where each weight of a `CausalLM` stands in another format, by our name.
 
@@ -129,18 +109,8 @@ def check(
     Raises:
         InputError: a weight is missing, of another shape or type, or no part of the model takes it.
     """
-    by_head, used = layout == "keras_hub", set()
-    for weight in weights_of(layout, config).values():
-        for name, shape in zip(weight.names, weight.shapes(), strict=True):
-            weight_names.checked(stored, name, shape, source, by_head)
-            used.add(name)
-    if surplus := sorted(stored.keys() - used):
-        raise InputError(
-            "wrong-weights",
-            f"found the weight {surplus[0]} in {source}, which no part of a model of "
-            f"{config.num_layers} layers, as its config says, takes; wanted no more weights than "
-            "those",
-        )
+    sizes = f"{config.num_layers} layers"
+    weight_places.check(weights_of(layout, config), stored, sizes, source, layout == "keras_hub")
 
 
 def to_ours(
@@ -151,15 +121,8 @@ def to_ours(
     Raises:
         InputError: as `check`; or numbers are not finite.
     """
-    by_head, weights = layout == "keras_hub", {}
-    for ours, weight in weights_of(layout, config).items():
-        arrays = []
-        for name, shape in zip(weight.names, weight.shapes(), strict=True):
-            array = weight_names.checked(stored, name, shape, source, by_head)
-            array = weight_names.finite(array, name, source)
-            arrays.append(array.T if weight.is_transposed else array)
-        weights[ours] = np.concatenate(arrays, -1)
-    return weights
+    places = weights_of(layout, config)
+    return weight_places.to_ours(places, stored, source, layout == "keras_hub")
 
 
 def from_ours(
@@ -172,12 +135,7 @@ def from_ours(
         weights: ours, by name.
         config: sizes and parts.
     """
-    found = {}
-    for ours, weight in weights_of(layout, config).items():
-        places = np.cumsum(weight.widths)[:-1]
-        for name, part in zip(weight.names, np.split(weights[ours], places, -1), strict=True):
-            found[name] = np.ascontiguousarray(part.T if weight.is_transposed else part)
-    return found
+    return weight_places.from_ours(weights_of(layout, config), weights)
 
 
 def named_as_in_the_table(

@@ -87,7 +87,8 @@ def read(folder: str | Path) -> Incoming:
         activation="gelu_tanh", norm="pre", embedding_norm=False, num_segments=0,
         layer_norm_epsilon=1e-5, **dataclasses.asdict(sizes),
     )  # fmt: skip
-    _check_size(config, folder)
+    weights = causal_names.weights_of("keras_hub", config).values()
+    check_size(sum(math.prod(weight.shape) for weight in weights), folder)
     rules = schema.read(folder / "tokenizer.json", _SavedTokenizer, others_may_stand=True).config
     assets = folder / "assets" / "tokenizer"
     backend = byte_level_files.read(assets / "vocabulary.json", rules.add_prefix_space)
@@ -108,10 +109,14 @@ def read(folder: str | Path) -> Incoming:
     return causal_folders.build("keras_hub", config, stored, Tokenizer(backend), str(folder))
 
 
-def _check_size(config: models.EncoderConfig, folder: Path) -> None:
+def check_size(wanted: int, folder: Path) -> None:
     """Compares the numbers in the weights on disk with the sizes, before keras-hub makes them.
 
     It would pass over layers that are on disk and not in the config.
+
+    Args:
+        wanted: how many numbers the sizes have.
+        folder: of the preset.
 
     Raises:
         InputError: they differ, or a file is damaged.
@@ -134,8 +139,6 @@ def _check_size(config: models.EncoderConfig, folder: Path) -> None:
             raise InputError(
                 "file-damaged", f"could not read {path}: {reason}; copy it again"
             ) from error
-    weights = causal_names.weights_of("keras_hub", config).values()
-    wanted = sum(math.prod(weight.shape) for weight in weights)
     if found != wanted:
         raise InputError(
             "wrong-weights",

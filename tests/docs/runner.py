@@ -42,6 +42,12 @@ NOT_RUN = (
         ("--model=work/gpt2", "--format=keras_hub"),
         "it wants GPT-2's vocabulary: tests/export/test_keras_hub_causal.py",
     ),
+    ("import", ("--from=t5-small",), "it wants a T5: tests/export/test_encoder_decoder_folders.py"),
+    (
+        "export",
+        ("--model=work/t5_small",),
+        "it wants a T5: tests/export/test_encoder_decoder_folders.py",
+    ),
 )
 
 

@@ -191,7 +191,11 @@ class DenoisingRows(RowMaker):
 
 
 def between(first: tuple[tf.Tensor, tf.Tensor], second: tuple[tf.Tensor, tf.Tensor]):
-    """Two sequences in one, token by token in turn; each is ids and which of them count, [B, N]."""
+    """Two sequences in one, token by token in turn.
+
+    Args:
+        first, second: ids and which of them count, [B, N].
+    """
     return tuple(
         tf.reshape(tf.stack(pair, -1), [pair[0].shape[0], 2 * pair[0].shape[1]])
         for pair in zip(first, second, strict=True)

@@ -24,8 +24,7 @@ from roots_tf.examples import decoding, packing
 from roots_tf.examples.row_maker import Chance, RowMaker
 from roots_tf.features import Feature
 from roots_tf.objectives import denoising_noise as noising
-from roots_tf.objectives.denoising import MODE, SENTINEL
-from roots_tf.objectives.denoising_lengths import start_of
+from roots_tf.objectives.denoising_lengths import MODE, SENTINEL, start_of
 from roots_tf.storage import files
 from roots_tf.tokenizers.shown import shown
 

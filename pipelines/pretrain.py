@@ -256,8 +256,8 @@ def main(config: Config) -> dict:
         examples.check_tokenizer(phase.manifest, tokenizer)
     tokenizer = config.objective.tokenizer_of(tokenizer)
     longest = max(phase.length for phase in phases)
-    sizes = config.model.encoder_config(tokenizer.size, longest)
     parts = config.objective.model_parts(tokenizer, longest, config.model.init_from)
+    sizes = config.model.encoder_config(tokenizer.size, longest)
     claim = training.claim_of(config, phases, of_a_phase(config))
     report, last_step = claim.finished(output), phases[-1].last_step
     training.check_reach(output, report, last_step)

@@ -17,12 +17,10 @@ from typing import ClassVar, Literal
 
 from roots_tf import program
 from roots_tf.examples import manifest as manifests
-from roots_tf.objectives.denoising_lengths import Denoiser, fill, start_of
+from roots_tf.objectives.denoising_lengths import MODE, SENTINEL, Denoiser, fill, start_of
 from roots_tf.objectives.objective import Objective
 from roots_tf.storage import files
 
-SENTINEL = "<extra_id_{}>"
-MODE = "<mode_{}>"
 RATES = {"span_corruption": 0.15, "text_infilling": 0.3}  # T5's, 3.1.4; BART's, 5.1
 SPAN_LENGTH = 3.0  # of both: T5, 3.3.4; BART, 2.2
 # UL2, table 1: of seven denoisers two are regular, four extreme (by rate, by length of spans or by

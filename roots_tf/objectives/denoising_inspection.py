@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from roots_tf.objectives.denoising import MODE, SENTINEL, Denoising
+from roots_tf.objectives.denoising_lengths import MODE, SENTINEL
 from roots_tf.objectives.objective import Proportion
 from roots_tf.tokenizers.shown import shown
 
@@ -22,15 +22,13 @@ def render(features: dict[str, np.ndarray], row: int, tokenizer) -> str:
     return "\n".join(" ".join(shown(tokenizer, ids)) for ids in (source, target))
 
 
-def proportions(
-    batches: Iterable[dict[str, np.ndarray]], tokenizer, objective: Denoising
-) -> list[Proportion]:
+def proportions(batches: Iterable[dict[str, np.ndarray]], tokenizer, objective) -> list[Proportion]:
     """Measures some batches; rows that only fill a batch do not count.
 
     Args:
         batches: batches as NumPy arrays.
         tokenizer: with sentinels.
-        objective: the flags.
+        objective: the flags, a `denoising.Denoising`.
     """
     ids = {token: i for i, token in enumerate(tokenizer.vocabulary)}
     sentinels = [SENTINEL.format(i) for i in range(objective.num_sentinels)]

@@ -1,4 +1,4 @@
-"""How many tokens a denoiser takes, hides and tells, from numbers alone. No TensorFlow.
+"""Kinds of denoising, and how many tokens each takes, hides and tells. No TensorFlow.
 
 What is counted:
 
@@ -11,6 +11,8 @@ What is counted:
 import functools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
+
+SENTINEL, MODE = "<extra_id_{}>", "<mode_{}>"  # names of tokens: of a span, of a kind of rows
 
 
 class Denoiser(NamedTuple):

@@ -24,8 +24,7 @@ from roots_tf.examples import decoding, packing
 from roots_tf.examples.row_maker import Chance, RowMaker
 from roots_tf.features import Feature
 from roots_tf.objectives import denoising_noise as noising
-from roots_tf.objectives.denoising import MODE, SENTINEL
-from roots_tf.objectives.denoising_lengths import start_of
+from roots_tf.objectives.denoising_lengths import MODE, SENTINEL, start_of
 from roots_tf.storage import files
 from roots_tf.tokenizers.shown import shown
 
@@ -191,7 +190,11 @@ class DenoisingRows(RowMaker):
 
 
 def between(first: tuple[tf.Tensor, tf.Tensor], second: tuple[tf.Tensor, tf.Tensor]):
-    """Two sequences in one, token by token in turn; each is ids and which of them count, [B, N]."""
+    """Two sequences in one, token by token in turn.
+
+    Args:
+        first, second: ids and which of them count, [B, N].
+    """
     return tuple(
         tf.reshape(tf.stack(pair, -1), [pair[0].shape[0], 2 * pair[0].shape[1]])
         for pair in zip(first, second, strict=True)

@@ -246,7 +246,8 @@ def test_sentinels_by_hand():
         assert source == [BOS, *with_sentinels(text, mask, sentinels), EOS]
         told, before, left = [], False, iter(sentinels)
         for token, hides in zip(text, mask, strict=True):
-            told += [next(left)] * (hides and not before) + [token] * hides
+            if hides:
+                told += [token] if before else [next(left), token]
             before = hides
         assert target == [*told, EOS]
         start = features["decoder_token_ids"][row][features["decoder_padding_mask"][row]]

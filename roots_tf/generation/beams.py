@@ -1,7 +1,9 @@
 """Beam search with a pool of alive and one of finished beams (Sutskever et al. 2014, section 3.2).
 
 Each step looks at the 2K likeliest ways to go on with K beams, of which at least K do not end: a
-beam that ends takes no place from one that lives. Finished beams are ranked by log-probability /
+beam that ends takes no place from one that lives. An end counts where it is among the K likeliest,
+as in fairseq (`search.py`, `BeamSearch.step`) and transformers; what is less likely than K ways to
+go on is no end that the model has chosen. Finished beams are ranked by log-probability /
 length^penalty, where the length counts the token that ends the text. Log-probabilities only fall,
 so that one of an alive beam bounds the scores of all that can become of it: the search ends when
 no bound is above the worst of K finished beams, whichever sign the penalty has.
@@ -175,7 +177,8 @@ def _take(state, alive, finished, done, longest, settings: Settings, ids: Ids):
     )
     length = state.step + 1
     last = longest <= length  # [B]
-    final = (ends | last[:, None]) & ~done[:, None] & (alive > FORBIDDEN / 2)
+    likely = tf.range(tf.shape(alive)[1]) < beams  # [C]
+    final = (ends | last[:, None]) & likely & ~done[:, None] & (alive > FORBIDDEN / 2)
     scores = tf.where(final, _score(alive, length, settings), FORBIDDEN)
     finished = finished.best(texts._replace(scores=scores), beams)
     alive, index = tf.math.top_k(tf.where(ends, FORBIDDEN, alive), beams)  # [B, K]

@@ -88,7 +88,7 @@ def slow_search(model, prompt, beams, penalty, steps):
             after = next_log_probabilities(model, [[*prompt, *text]])[0, -1]
             ways += [(total + chance, (*text, token)) for token, chance in enumerate(after)]
         ways = sorted(ways, reverse=True)[: 2 * beams]
-        ends = [way for way in ways if way[1][-1] == EOS or step == steps - 1]
+        ends = [way for way in ways[:beams] if way[1][-1] == EOS or step == steps - 1]
         finished += [(total / len(text) ** penalty, text) for total, text in ends]
         finished = sorted(finished, reverse=True)[:beams]
         alive = [way for way in ways if way[1][-1] != EOS][:beams]

@@ -104,6 +104,8 @@ def test_a_served_model_gives_the_targets_of_predict(folder, sources, tmp_path):
     assert found == pytest.approx([row["score"] for row in wanted], abs=2e-5)
     ops = json.loads((output / "1" / "ops.json").read_text())
     assert ops["not_core_tensorflow"] == []
+    card = (output / "1" / "README.md").read_text("utf-8")
+    assert "turns a text into another" in card and '"bert"' not in card
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     kind = tasks.kind_of(described)
     is_causal = kind is None and models.is_causal(described)
     if "decoder" in described:
-        _check_encoder_decoder(config, kind)
+        _check_encoder_decoder(kind)
     else:
         name = f"the task {kind.name}" if kind else f"kind {described['kind']}"
         config.search.check_unused(name, None if is_causal else config.max_new_tokens)
@@ -212,23 +212,17 @@ def _check_causal(config: Config, of_vectors: dict) -> None:
         )
 
 
-def _check_encoder_decoder(config: Config, kind) -> None:
-    """Refuses an encoder-decoder that cannot be served, or not in that format.
+def _check_encoder_decoder(kind) -> None:
+    """Refuses an encoder-decoder that has no task.
 
     Raises:
-        InputError: it has learned no task, or the format has no loop.
+        InputError: it has none.
     """
-    if kind is None and config.format == "saved_model":
+    if kind is None:
         raise InputError(
             "wrong-model-kind",
             "found an encoder_decoder that has learned no task; wanted one that finetune "
             "--task=sequence_to_sequence wrote",
-        )
-    if config.format == "litert":
-        raise InputError(
-            "cannot-export",
-            "found --format=litert and an encoder_decoder, whose loop over tokens a LiteRT file "
-            "does not hold; wanted --format=saved_model",
         )
 
 

@@ -59,7 +59,7 @@ def write(
         "library_name": "tensorflow",
         "pipeline_tag": pipeline_tag,
         "tags": [
-            *(["bert"] * (not models.is_causal(described))),
+            *(["bert"] * (not models.is_causal(described) and "decoder" not in described)),
             "tensorflow",
             name.replace("_", "-"),
         ],
@@ -181,6 +181,7 @@ def _sizes(described: dict) -> list[str]:
     encoder = described["encoder"]
     rows = {
         "layers": encoder.num_layers,
+        **({"decoder layers": described["decoder"].num_layers} if "decoder" in described else {}),
         "hidden size": encoder.hidden_dim,
         "attention heads": encoder.num_heads,
         "feed-forward size": encoder.intermediate_dim,

@@ -79,7 +79,7 @@ def with_beams(following, row, beams, steps, penalty):
                 if token not in (0, 3, V - 2, V - 1)
             ]
         ways = sorted(ways, reverse=True)[: 2 * beams]
-        ends = [way for way in ways if way[1][-1] == EOS or step == steps - 1]
+        ends = [way for way in ways[:beams] if way[1][-1] == EOS or step == steps - 1]
         finished += [(total / len(target) ** penalty, target) for total, target in ends]
         alive = [way for way in ways if way[1][-1] != EOS][:beams]
     return sorted(finished, reverse=True)[:beams]

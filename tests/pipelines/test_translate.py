@@ -67,7 +67,6 @@ def test_flags_say_how_it_is_searched(folder, sources, tmp_path):
         return [row["target"] for row in found], found[0]["score"]
 
     usual, score = targets()
-    assert targets(num_beams=3, length_penalty=1.0, tokens=10) == (usual, score)
     assert targets(length_penalty=0.0)[1] < score
     assert len(targets(num_beams=1, tokens=2)[0][0]) < len(usual[0])
     with pytest.raises(InputError, match="found --length_penalty=2.0 and one beam"):
@@ -78,6 +77,8 @@ def test_python_gives_what_predict_writes(folder, sources, tmp_path):
     wanted = [row for row in asked(folder, sources, tmp_path / "x.jsonl") if row["target"]]
     texts = [row["source"] for row in wanted]
     model = roots.load(folder)
+    for row in wanted:  # the last bits of which depend on what is computed beside
+        row["score"] = pytest.approx(row["score"], abs=1e-5)
     assert roots.predict(model, texts) == wanted
     assert roots.predict(model, {"source": texts[0]}) == wanted[0]
 
@@ -103,6 +104,8 @@ def test_a_served_model_gives_the_targets_of_predict(folder, sources, tmp_path):
     assert found == pytest.approx([row["score"] for row in wanted], abs=2e-5)
     ops = json.loads((output / "1" / "ops.json").read_text())
     assert ops["not_core_tensorflow"] == []
+    card = (output / "1" / "README.md").read_text("utf-8")
+    assert "turns a text into another" in card and '"bert"' not in card
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def main(config: Config) -> dict:
 def claim_of(config: Config) -> claims.Claim:
     """What makes the run this one: with early stopping also when it is evaluated."""
     decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
-    return claims.of(config, **decides)
+    return claims.of(config, **decides, **config.optimization.decided_by(config.cadence))
 
 
 def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict:
@@ -170,6 +170,8 @@ def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict
     count, replicas = data.rows["train"].num_examples, machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
+    if not config.debug:
+        fitted.check_average(config.cadence, last_step(config, count))
     computation = machine.computation(output, config.hardware, measure=False)
     machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
     scores = {n: over_seeds.read(output, n, data.baselines) for n in range(config.seeds)}
@@ -192,6 +194,11 @@ def train_seeds(config: Config, encoder, tokenizer, claim: claims.Claim) -> dict
     print(over_seeds.table(report, sorted(data.baselines)))
     files.write_json(output / "report.json", report)
     return report
+
+
+def last_step(config: Config, num_examples: int) -> int:
+    """Steps of a seed by the `config`, of which `num_examples` are an epoch."""
+    return max(1, round(config.num_epochs * num_examples / config.optimization.batch_size))
 
 
 def read(config: Config, longest: int, tokenizer: tokenizers.Tokenizer) -> Data:
@@ -352,7 +359,7 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
             one_length=config.hardware.strategy == "tpu",
             worker=(machine.worker_index, machine.num_workers),
         ),
-        last_step=max(1, round(config.num_epochs * an_epoch)),
+        last_step=last_step(config, rows.num_examples),
         work=training.Work(round(rows.tokens_an_example * batch_size), batch_size),
         evaluate=evaluate if is_asked and (machine.is_chief or config.patience) else None,
         is_over=lambda: run.early_stopping is not None and run.early_stopping.is_over,

@@ -123,7 +123,7 @@ def main(config: Config) -> dict:
     if config.cadence.evaluate_every and not config.dev:
         both = "found --evaluate_every and no --dev; wanted both, or neither"
         raise files.InputError("missing-flag", both)
-    claim = claims.of(config)
+    claim = claims.of(config, **config.optimization.decided_by(config.cadence))
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
         return report

@@ -140,7 +140,7 @@ def main(config: Config) -> dict:
 def claim_of(config: Config) -> claims.Claim:
     """What makes the run this one: with early stopping also when it is evaluated."""
     decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
-    return claims.of(config, **decides)
+    return claims.of(config, **decides, **config.optimization.decided_by(config.cadence))
 
 
 def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
@@ -158,7 +158,11 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
     count, replicas = data.rows["train"].num_examples, machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
-    data.kind.check_batches(data.rows["train"], batching(config, 0, machine))
+    how = batching(config, 0, machine)
+    data.kind.check_batches(data.rows["train"], how)
+    if fitted.average_checkpoints > 1 and not config.debug:
+        batches = data.kind.batches(data.rows["train"], start.pad_id, how)
+        fitted.check_average(config.cadence, last_step(config, batches))
     computation = machine.computation(output, config.hardware, measure=False)
     machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
     scores = {n: over_seeds.read(output, n, data.baselines) for n in range(config.seeds)}
@@ -183,6 +187,11 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
     print(over_seeds.table(report, sorted(data.baselines)))
     files.write_json(output / "report.json", report)
     return report
+
+
+def last_step(config: Config, batches) -> int:
+    """Steps of a seed by the `config`, of such `batches`."""
+    return max(1, round(config.num_epochs * batches.an_epoch))
 
 
 def read(config: Config, start: Start) -> Data:
@@ -322,7 +331,7 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
     is_asked = config.cadence.evaluate_every or config.patience
     stage = training.Stage(
         batches=batches.start,
-        last_step=max(1, round(config.num_epochs * batches.an_epoch)),
+        last_step=last_step(config, batches),
         work=training.Work(round(batches.tokens), round(batches.examples)),
         evaluate=evaluate if is_asked and (machine.is_chief or config.patience) else None,
         texts=(lambda: texts) if kind.decodes else None,

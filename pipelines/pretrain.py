@@ -261,6 +261,8 @@ def main(config: Config) -> dict:
     claim = training.claim_of(config, phases, of_a_phase(config))
     report, last_step = claim.finished(output), phases[-1].last_step
     training.check_reach(output, report, last_step)
+    if not config.debug:
+        config.optimization.check_average(config.cadence, last_step)
     if report and report.get("step") == last_step:
         schema.check(report, training.Report, f"{output}/report.json", others_may_stand=True)
         logging.info("%s has finished its %d steps; nothing to do", output, last_step)

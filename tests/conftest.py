@@ -1,5 +1,6 @@
 """Where the tests find real text, and the devices they train on."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests import installed_text
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Makes four logical CPU devices, before TensorFlow starts; takes the clock off hypothesis."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # XLA compiles hundreds of small kernels here: less effort for each takes a fifth off the whole.
@@ -21,11 +22,21 @@ def pytest_configure():
     # A busy machine is no mistake of an example.
     hypothesis.settings.register_profile("any machine", deadline=None)
     hypothesis.settings.load_profile("any machine")
+    if config.getoption("dist", "no") != "no":  # its workers run the tests
+        return
+    gc.disable()  # to the end of the imports, which leave hundreds of thousands of objects
     notices.hide()
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+
+
+def pytest_collection_finish():
+    """Has the collector of garbage pass over what was imported, for good."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def real_text() -> Path:

@@ -18,27 +18,10 @@ from roots_tf.models.layers import (
     dropout,
     keep_mask,
 )
+from roots_tf.models.sinusoidal import sinusoidal
 from roots_tf.models.stack import Stack, State
 from roots_tf.seeds import Place
 from roots_tf.storage.files import InputError
-
-
-def sinusoidal(position_ids: tf.Tensor, hidden_dim: int) -> tf.Tensor:
-    """Sines, then cosines, of positions at wavelengths from 2 pi to 10,000 times that.
-
-    Vaswani et al. 2017, arXiv:1706.03762, section 3.5; in the order of tensor2tensor and Marian.
-
-    Args:
-        position_ids: int32 [B or 1, L].
-        hidden_dim: H, even.
-
-    Returns:
-        float32 [B or 1, L, H].
-    """
-    half = hidden_dim // 2
-    frequencies = tf.constant([10_000.0 ** (-i / half) for i in range(half)])
-    angles = tf.cast(position_ids, tf.float32)[..., None] * frequencies
-    return tf.concat([tf.sin(angles), tf.cos(angles)], -1)
 
 
 class Embeddings(Weights):

@@ -14,9 +14,11 @@ no file, so it stays right, and a checkpoint that has an index is whole wherever
 import contextlib
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -55,16 +57,25 @@ class Checkpoints:
         folder: where they are.
         variables: what they hold; the order and names must be the same at every start.
         keep: how many of the newest stay on disk, beside the one with the best score.
+        regular: how many of the newest at multiples of how many steps stay too; multiples of 0
+            steps are none.
     """
 
-    def __init__(self, folder: str | Path, variables: dict[str, tf.Variable], keep: int = 2):
+    def __init__(
+        self,
+        folder: str | Path,
+        variables: dict[str, tf.Variable],
+        keep: int = 2,
+        regular: tuple[int, int] = (0, 0),
+    ):
         # Slashes would be escaped; the number keeps the names apart.
         table = {
             f"{index:04d}.{name.replace('/', '.')}": variable
             for index, (name, variable) in enumerate(variables.items())
         }
         self._checkpoint = tf.train.Checkpoint(**table)
-        self._folder, self._keep = Path(folder), keep
+        self._keys = dict(zip(variables, table, strict=True))
+        self._folder, self._keep, self._regular = Path(folder), keep, regular
 
     def paths(self) -> dict[int, str]:
         """Prefix of every whole checkpoint by its step, ascending."""
@@ -73,6 +84,27 @@ class Checkpoints:
             if match := re.fullmatch(r"ckpt-(\d+)\.index", index.name):
                 paths[int(match[1])] = str(index.with_suffix(""))
         return dict(sorted(paths.items()))
+
+    def regular(self, before: int) -> list[int]:
+        """Steps of the whole checkpoints at the multiples that stay, ascending.
+
+        Args:
+            before: a step that they are all before.
+        """
+        every = self._regular[1]
+        return [step for step in self.paths() if every and step < before and not step % every]
+
+    def fault(self, step: int) -> str:
+        """What is wrong with the files of the checkpoint of a `step`; "" where nothing is."""
+        why, is_readable = self._fault(step, self._prefix(step))
+        return "" if is_readable else why
+
+    def reader(self, step: int) -> Callable[[str], np.ndarray]:
+        """A function that reads variables by name from the checkpoint of a `step`."""
+        found = tf.train.load_checkpoint(self._prefix(step))
+        # TensorFlow escapes names and adds to them; the numbers before them stay.
+        keys = {key[:4]: key for key in found.get_variable_to_shape_map() if key[:4].isdigit()}
+        return lambda name: found.get_tensor(keys[self._keys[name][:4]])
 
     def restore(self) -> int | None:
         """Reads the newest checkpoint that is not damaged into the variables; writes nothing.
@@ -181,7 +213,7 @@ class Checkpoints:
         window: WindowState | None = None,
         rows: Rows | None = None,
     ) -> None:
-        """Writes the checkpoint of a step and removes the oldest beyond `keep`.
+        """Writes the checkpoint of a step and removes those that are not to stay.
 
         Those of later steps go too: they were damaged, or this run would have gone on from them.
 
@@ -232,7 +264,7 @@ class Checkpoints:
                 leftovers.remove(f"{path}.index")  # first: without it the rest is no checkpoint
 
     def sweep(self, step: int) -> None:
-        """Removes the oldest beyond `keep` and rests of others, and writes `best.json` anew.
+        """Removes those that are not to stay and rests of others, and writes `best.json` anew.
 
         A kill leaves such rests, of an old checkpoint or of one that was being written. To be
         called by the one process that writes.
@@ -245,6 +277,7 @@ class Checkpoints:
         best, steps = self.best(), list(self.paths())
         reached = [number for number in steps if number <= step]
         stay = reached[-self._keep :] + [number for number in steps if number > step]
+        stay += self.regular(step + 1)[-self._regular[0] :] if self._regular[0] else []
         self._keep_only(stay if best is None else [*stay, best["step"]])
         leftovers.sweep(self._folder)
         whole = {Path(path).name for path in self.paths().values()}

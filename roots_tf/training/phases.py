@@ -84,8 +84,9 @@ def claim_of(config, phases: list[Phase], of_a_phase: tuple[str, ...]) -> claims
         phases: of the run.
         of_a_phase: flags that a phase may set.
     """
+    decides = config.optimization.decided_by(config.cadence)
     if not config.phases:
-        return claims.of(config)
+        return claims.of(config, **decides)
     roles, settings = claims.of(config).roles, []
     for phase in phases:
         values = program.flat(phase.config)
@@ -93,4 +94,4 @@ def claim_of(config, phases: list[Phase], of_a_phase: tuple[str, ...]) -> claims
         settings[-1]["duration"] = phase.last_step - phase.first_step
         settings[-1]["examples"] = claims.content(phase.config.examples)
     del settings[-1]["duration"]
-    return claims.of(config, phases=settings)
+    return claims.of(config, phases=settings, **decides)

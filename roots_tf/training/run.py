@@ -28,6 +28,7 @@ from roots_tf.storage import checked_json, claims
 from roots_tf.storage.files import InputError
 from roots_tf.training import automatic, loop, optimizers, schedules, strategies, trackers
 from roots_tf.training.automatic import Computation
+from roots_tf.training.checkpoint_mean import CheckpointMean
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
 from roots_tf.training.plan_file import PLAN, Computed, read_plan
@@ -190,7 +191,14 @@ class Run:
         table = {"step": self.step} | self.weights
         for name, part in parts.items():
             table |= {f"{name}_{i}": v for i, v in enumerate(part.variables if part else [])}
-        self._checkpoints = Checkpoints(self._folder / "checkpoints", table)
+        count, every = how.average_checkpoints, settings.cadence.checkpoint_every
+        self._checkpoints = Checkpoints(
+            self._folder / "checkpoints", table, regular=(count, every) if count > 1 else (0, 0)
+        )
+        # What stands in for the weights: of the two averages there is one at most.
+        self._given = self._average
+        if count > 1:
+            self._given = CheckpointMean(self.weights, self.step, self._checkpoints, count)
         self._summaries = None
 
     def restore(self) -> int:
@@ -224,7 +232,7 @@ class Run:
     @contextlib.contextmanager
     def given_weights(self):
         """Context in which the model has the weights that it is judged by and saved with."""
-        with self._average.in_use() if self._average else contextlib.nullcontext():
+        with self._given.in_use() if self._given else contextlib.nullcontext():
             yield
 
     def train(self, stage: loop.Stage, optimization: Optimization, first_step: int = 0) -> None:
@@ -305,8 +313,8 @@ class Run:
         """
         if self.early_stopping is not None:
             self.early_stopping.restore()
-        elif self._average is not None:
-            self._average.replace_weights()
+        elif self._given is not None:
+            self._given.replace_weights()
         bad = [
             name
             for name, weight in self.weights.items()

@@ -42,9 +42,55 @@ class Optimization:
         minimum=0,
         maximum=0.999999,
     )
+    average_checkpoints: int = program.flag(
+        0,
+        help="give the mean of the weights at the end and at so many checkpoints less one before "
+        "it, such as 5; evaluations judge, and --patience keeps, the mean at their step; 0, 1: do "
+        "not",
+        minimum=0,
+        maximum=100,
+    )
     accumulate_steps: int = program.flag(
         1, help="micro-batches a step is cut into", role="free", **program.ROWS
     )
+
+    def __post_init__(self):
+        """Refuses two averages at once.
+
+        Raises:
+            InputError: weights are averaged over steps and over checkpoints.
+        """
+        if self.ema_decay and self.average_checkpoints > 1:
+            raise InputError(
+                "flags-conflict",
+                f"found --ema_decay={self.ema_decay} and --average_checkpoints="
+                f"{self.average_checkpoints}; wanted one of them: both average the weights",
+            )
+
+    def check_average(self, cadence: "Cadence", steps: int) -> None:
+        """Refuses a mean of more checkpoints than a run writes.
+
+        Args:
+            cadence: of the run.
+            steps: of the run.
+
+        Raises:
+            InputError: a mean of fewer would come out.
+        """
+        count, every = self.average_checkpoints, cadence.checkpoint_every
+        written = 1 + ((steps - 1) // every if every else 0)
+        if count > max(written, 1):
+            raise InputError(
+                "flags-conflict",
+                f"found --average_checkpoints={count} and --checkpoint_every={every}, by which a "
+                f"run of {steps:,} steps writes {written}; wanted {count}: give "
+                f"--checkpoint_every={max(1, steps // count):d}, or fewer to average",
+            )
+
+    def decided_by(self, cadence: "Cadence") -> dict[str, int]:
+        """Flags of the `cadence` that decide which weights are averaged, by name."""
+        averages = self.average_checkpoints > 1
+        return {"checkpoint_every": cadence.checkpoint_every} if averages else {}
 
     def warmup_of(self, steps: int) -> int:
         """Updates of the warm-up, of a run or phase of so many `steps`."""

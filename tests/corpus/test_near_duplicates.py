@@ -356,15 +356,15 @@ def test_a_killed_run_goes_on(parts, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
     """Ten times the documents, in ten times the shards of the same size."""
-    monkeypatch.setattr(near_duplicates, "ROWS_IN_MEMORY", 2_000)
+    monkeypatch.setattr(near_duplicates, "ROWS_IN_MEMORY", 1_000)
     rng = random.Random(3)
     vocabulary = ["".join(rng.choices("abcdefghij", k=5)) for _ in range(20_000)]
     peaks = []
-    for size in (2_000, 20_000):
+    for size in (1_000, 10_000):
         folder = tmp_path / str(size)
         documents = [" ".join(rng.choices(vocabulary, k=60)) for _ in range(size)]
         documents += [text + " again" for text in documents[: size // 20]]
-        unique = write_shards(folder, [(text, "s") for text in documents], size // 1000)
+        unique = write_shards(folder, [(text, "s") for text in documents], size // 500)
         del documents
         tracemalloc.start()
         result = find(unique, NearDuplicates(), folder)

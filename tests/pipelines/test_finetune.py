@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
 import time
 
 import numpy as np
@@ -16,7 +15,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
 from tests.pages.parsed import Page
-from tests.pipelines.commands import command
+from tests.processes import start
 
 
 def config(work, topics, output, **fields) -> finetune.Config:
@@ -80,9 +79,7 @@ def test_killed_in_the_middle_of_a_seed_it_ends_with_the_same_bytes(work, topics
     short |= {"evaluate_every": 30, "dropout": 0.1, "ema_decay": 0.9, "steps_per_call": 5}
     whole = finetune.main(config(work, topics, tmp_path / "whole", **short))
     run = tmp_path / "killed"
-    process = subprocess.Popen(
-        command(config(work, topics, run, **short)), stderr=subprocess.DEVNULL
-    )
+    process = start(config(work, topics, run, **short))
     mark = run / "seed_1" / "checkpoints" / "ckpt-50.index"
     while not mark.exists():
         assert process.poll() is None

@@ -20,7 +20,7 @@ from roots_tf import examples, program, training
 from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
-from tests.pipelines.commands import command
+from tests.processes import command, start
 
 TINY = {
     "size": "custom", "num_layers": 1, "hidden_dim": 32, "num_heads": 2, "intermediate_dim": 64,
@@ -140,32 +140,15 @@ def test_tensorboard_scalars_stand_at_global_steps(work):
     assert steps == [10, 20]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("objective", ["nsp", "none"])
-def test_killed_and_started_again_it_ends_with_the_same_bits(work, tmp_path, objective):
-    fields = {"duration": "60", "dropout": 0.1, "sentence_objective": objective}
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    pretrain.main(config(work, whole, **fields))
-    for checkpoint in ("ckpt-10.index", "ckpt-40.index"):
-        process = subprocess.Popen(
-            command(config(work, killed, **fields)), stderr=subprocess.PIPE, text=True
-        )
-        wait_for((killed / "checkpoints" / checkpoint).exists, process)
-        process.kill()
-        process.communicate()
-    assert not (killed / "report.json").exists()
-    pretrain.main(config(work, killed, **fields))
-    for name, value in weights(whole).items():
-        np.testing.assert_array_equal(value, weights(killed)[name], err_msg=name)
-    assert curve(whole) == curve(killed)
-
-
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
 def test_a_signal_saves_and_exits_with_its_number(work, tmp_path, number):
     endless = config(work, tmp_path, duration="1_000_000", checkpoint_every=0)
-    process = subprocess.Popen(command(endless), stderr=subprocess.PIPE, text=True)
+    if number == signal.SIGTERM:  # as a user starts it; the other needs no import of its own
+        process = subprocess.Popen(command(endless), stderr=subprocess.PIPE, text=True)
+    else:
+        process = start(endless)
     wait_for(lambda: len(read_metrics(tmp_path)) > 2, process)
     process.send_signal(number)
     _, printed = process.communicate(timeout=300)

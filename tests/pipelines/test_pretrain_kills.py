@@ -13,17 +13,11 @@ import pytest
 
 from pipelines import pretrain
 from roots_tf.training.metrics_file import read_metrics
-from tests.pipelines.commands import command
 from tests.pipelines.test_pretrain import config, curve, wait_for, weights
+from tests.processes import start
 from tests.training.test_multi_worker import cluster
 
 pytestmark = pytest.mark.slow
-
-
-def start(config: pretrain.Config, environment=None) -> subprocess.Popen:
-    return subprocess.Popen(
-        command(config), stderr=subprocess.PIPE, text=True, env=environment or os.environ
-    )
 
 
 def test_killed_ten_times_at_random_it_ends_with_the_same_bits(work, tmp_path):
@@ -97,12 +91,9 @@ def test_a_signal_to_one_worker_stops_both_and_saves(work, tmp_path):
 
 
 def test_without_a_cluster_many_workers_are_refused(work, tmp_path):
-    done = subprocess.run(
-        command(config(work, tmp_path / "run", strategy="multi_worker")),
-        capture_output=True,
-        text=True,
-        env={name: value for name, value in os.environ.items() if name != "TF_CONFIG"},
-    )
-    assert done.returncode == 2
-    assert "found no workers in the environment variable TF_CONFIG" in done.stderr.splitlines()[-1]
+    none = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    process = start(config(work, tmp_path / "run", strategy="multi_worker"), none)
+    _, printed = process.communicate()
+    assert process.returncode == 2
+    assert "found no workers in the environment variable TF_CONFIG" in printed.splitlines()[-1]
     assert not (tmp_path / "run").exists()

@@ -348,7 +348,7 @@ def test_a_missing_extra_is_named(folder, monkeypatch, package):
 
 @pytest.mark.slow
 def test_memory_does_not_grow(served):
-    bodies = [{"instances": ["text " * (i % 40)] * (1 + i % 3)} for i in range(4_000)]
+    bodies = [{"instances": ["text " * (i % 40)] * (1 + i % 3)} for i in range(2_500)]
 
     def memory() -> float:
         found = asyncio.run(served.post_all(f"{URL}:predict", bodies, at_once=16))

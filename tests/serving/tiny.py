@@ -5,15 +5,15 @@ import http.client
 import json
 import re
 import signal
-import subprocess
-import sys
-import threading
+import time
 from pathlib import Path
 
 import aiohttp
 import numpy as np
 import tensorflow as tf
 from prometheus_client import parser
+
+from tests.processes import Started
 
 STRINGS = tf.TensorSpec([None], tf.string)
 NUMBERS = tf.TensorSpec([None], tf.float32, name="x")
@@ -100,16 +100,13 @@ class Served:
     """A process of `serve` on a free port, once it has said `until`."""
 
     def __init__(self, model: Path, *flags: str, until: str = " is ready"):
-        command = [sys.executable, "-m", "pipelines.serve", f"--model={model}", "--port=0", *flags]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        said = []
-        for line in self.process.stderr:
-            said.append(line)
-            if until in line:
-                break
-        assert self.process.poll() is None, "".join(said)
-        self.port = int(re.search(r"serving at http://127.0.0.1:(\d+)/", "".join(said))[1])
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        flags = [f"--model={model}", "--port=0", *flags]
+        self.process = Started("pipelines.serve", flags)
+        while until not in self.process.printed():
+            assert self.process.poll() is None, self.process.printed()
+            time.sleep(0.02)
+        said = self.process.printed()
+        self.port = int(re.search(r"serving at http://127.0.0.1:(\d+)/", said)[1])
 
     def ask(self, method: str, path: str, body=None, headers=()) -> tuple[int, dict]:
         """Status and JSON of an answer; a body that is not bytes is sent as JSON."""

@@ -3,28 +3,13 @@
 import json
 import os
 import socket
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests.processes import Started
 from tests.training.test_step import STEPS, relative_difference, train
-
-WORKER = """
-import sys
-import numpy as np
-from roots_tf.training import strategies
-from tests.training import test_step
-strategy = strategies.make_strategy("multi_worker", num_devices=int(sys.argv[2]))
-index, workers = strategies.worker(strategy)
-assert strategies.total(strategy, index + 1) == 3
-agree = strategies.make_agree(strategy)
-assert agree(0) == 0
-assert agree(2 if index else 0) == (2 if index else 15)
-state, sums = test_step.train(strategy, accumulate_steps=2, worker=(index, workers))
-np.savez(sys.argv[1] + f"/{index}.npz", *state, clipped=[s["clipped"][0] for s in sums])
-"""
 
 
 def cluster(count: int) -> list[dict[str, str]]:
@@ -50,9 +35,8 @@ def cluster(count: int) -> list[dict[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_two_processes_update_as_one_device_does(tmp_path, devices):
-    arguments = [sys.executable, "-c", WORKER, str(tmp_path), str(devices)]
     workers = [
-        subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+        Started("tests.training.one_of_two_workers", [str(tmp_path), str(devices)], environment)
         for environment in cluster(2)
     ]
     for worker in workers:

@@ -7,7 +7,7 @@ import numpy as np
 import safetensors.numpy
 from absl import logging
 
-from roots_tf import models, tokenizers
+from roots_tf import models, tasks, tokenizers
 from roots_tf.export import (
     causal_folders,
     encoder_decoder_config,
@@ -125,7 +125,9 @@ def build(
     tokenizer: Tokenizer,
     source: str,
 ) -> Incoming:
-    """Makes an `EncoderDecoder` of weights; rows of the tables that are no token's are left out.
+    """Makes an `EncoderDecoder` of weights, which turns texts into others.
+
+    Rows of the tables that are no token's are left out.
 
     Args:
         family: names of the weights.
@@ -152,7 +154,10 @@ def build(
     model = models.EncoderDecoder(*pair)
     for name, variable in models.named_weights(model).items():
         variable.assign(weights[name])
-    return Incoming(model, tokenizer, {"labels": []}, ())
+    lengths = (config.max_sequence_length for config in pair)
+    names = ("max_seq_length", "max_target_length")
+    kind = tasks.KINDS["sequence_to_sequence"](**dict(zip(names, lengths, strict=True)))
+    return Incoming(model, tokenizer, kind.description(), ())
 
 
 def write(folder: str | Path, source: str | Path, max_seq_length: int = 0) -> Path:

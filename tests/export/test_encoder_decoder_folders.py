@@ -9,7 +9,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from pipelines import export
-from roots_tf import generation, models, tokenizers
+from roots_tf import generation, models, tasks, tokenizers
 from roots_tf.generation.settings import Settings
 from roots_tf.models import relative
 from tests.export import theirs_encoder_decoders as theirs
@@ -107,6 +107,18 @@ def test_greedy_text_is_theirs(folders, kind):
     for row, wanted in enumerate(MADE[kind]["greedy"]):
         wanted = written(wanted, starts, ends)
         assert found.ids[row, : found.lengths[row]].numpy().tolist() == wanted
+
+
+def test_what_came_in_turns_texts_into_others(folders, kind):
+    folder = folders[kind][1]
+    answerer = tasks.restore(models.describe(folder)).with_settings(
+        Settings(decoding="greedy", max_new_tokens=4)
+    )
+    examples = answerer.unlabelled({"source": ["a b", ""]})
+    model, tokenizer = models.load(folder), tokenizers.load(folder)
+    first, empty = tasks.answer(answerer, model, tokenizer, examples, batch_size=2)
+    assert first["source"] == "a b" and empty["target"] == ""
+    assert len(tokenizer.encode([first["target"]])[0]) <= 4
 
 
 @pytest.mark.parametrize("asked", range(len(theirs.BEAMS)))

@@ -116,7 +116,13 @@ def test_every_code_point(parities, model, planes):
     """Also those planes of which `characters` asks the normaliser about one character only."""
     for plane in planes:
         codes = range(plane << 16, (plane + 1) << 16)
-        parities(model).check([f"a{chr(code)}b {chr(code)}" for code in codes])
+        texts = [f"a{chr(code)}b {chr(code)}" for code in codes]
+        parities(model).check(joined(texts) if plane else texts)
+
+
+def joined(texts: list[str]) -> list[str]:
+    """The texts, 64 to a line, which takes a third of the time."""
+    return [" ".join(texts[i : i + 64]) for i in range(0, len(texts), 64)]
 
 
 def real_lines(data: Path, everything: bool) -> list[bytes]:

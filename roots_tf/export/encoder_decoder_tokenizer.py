@@ -116,7 +116,9 @@ def of_bart(
     known = backend.get_vocab()
     if missing := [token for token in BART_TOKENS if token not in known]:
         raise InputError(
-            "broken-vocabulary", f"found no token {missing[0]!r} in {path}, which a BART has"
+            "broken-vocabulary",
+            f"found no token {missing[0]!r} in {path}; wanted those of a BART, "
+            f"{', '.join(BART_TOKENS)}",
         )
     backend.add_special_tokens(list(BART_TOKENS))
     if "<mask>" in known:

@@ -190,7 +190,10 @@ class FineTuning(OfFlags):
         return RowBatcher(rows, pad_id)
 
     def check_batches(self, rows, how: Batching) -> None:
-        """Refuses what `batches` would refuse, before anything is written; arguments as there."""
+        """Refuses what `batches` would refuse, before anything is written.
+
+        `rows` and `how` as there.
+        """
 
     def batches(self, rows, pad_id: int, how: Batching) -> Batches:
         """Batches for training.

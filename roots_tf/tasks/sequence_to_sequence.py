@@ -167,7 +167,7 @@ class SequenceToSequence(FineTuning):
         return pair_rows.PairBatcher(rows, pad_id)
 
     def check_batches(self, rows, how):
-        """Refuses batches that cannot be made."""
+        """Refuses batches of `rows` that cannot be made, `how` as for `pair_rows.shapes`."""
         pair_rows.shapes(rows, how)
 
     def batches(self, rows, pad_id, how):

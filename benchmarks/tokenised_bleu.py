@@ -34,9 +34,9 @@ def main(config: Config) -> dict[str, float]:
     answers = prediction_files.read(config.hypotheses)
     answers = prediction_files.with_right(answers, config.references, {})
     texts = answers.answers, answers.golds
-    moses = _moses(config.language)
+    tokenize = moses(config.language)
     found = {
-        "tokenised_bleu": tokenised_bleu(*texts, moses),
+        "tokenised_bleu": tokenised_bleu(*texts, tokenize),
         "sacrebleu": generated.scores(*texts, config.language)["bleu"],
     }
     for name, value in found.items():
@@ -62,7 +62,7 @@ def tokenised_bleu(
     return metric.corpus_score(tokens[0], [tokens[1]]).score
 
 
-def _moses(language: str) -> Callable[[str], str]:
+def moses(language: str) -> Callable[[str], str]:
     """Moses's rules for punctuation and tokens."""
     try:
         import sacremoses

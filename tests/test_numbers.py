@@ -1,5 +1,6 @@
 """Numbers: each flag of each program has bounds, and no file of JSON holds what is no number."""
 
+import dataclasses
 import importlib
 import json
 import math
@@ -9,12 +10,19 @@ import sys
 import pytest
 
 from pipelines import pretrain
-from roots_tf import commands, program
+from roots_tf import commands, objectives, program
 from roots_tf.storage import files
 from roots_tf.training.durations import steps_of
 
 PROGRAMS = sorted(commands.programs())
 VALUES = {str: "x", tuple[str, ...]: ("x",)}  # of flags that are required
+# Flags that masked_lm, the usual objective, does not have, and one that has each.
+OWNERS = {
+    field.name: name
+    for name, objective in objectives.OBJECTIVES.items()
+    for field in dataclasses.fields(objective)
+    if field.name not in {field.name for field in dataclasses.fields(objectives.MaskedLM)}
+}
 
 
 def config_class(name: str) -> type:
@@ -30,7 +38,7 @@ def refused(name: str, flag: str, value: float) -> bool:
     """Whether the value of one flag is refused, by its name, where all others are as they are."""
     known = program.flags_of(config_class(name))
     required = {flag: VALUES[about.hint] for flag, about in known.items() if about.is_required}
-    chooser = {"objective": "masked_and_causal"} if flag == "causal_share" else {}
+    chooser = {"objective": OWNERS[flag]} if flag in OWNERS and "objective" in known else {}
     config = program.make(config_class(name), **required | chooser | {flag: value})
     try:
         program.check(config)

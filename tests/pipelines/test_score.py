@@ -203,7 +203,7 @@ def test_a_decoder_learns_answers_and_is_evaluated(folders, tmp_path, causal, to
             train=path,
             dev=path,
             output=str(tmp_path / "run"),
-            init_from=folders.causal,
+            model=finetune.ModelFlags(init_from=folders.causal),
             seeds=1,
             num_epochs=3,
             objective=finetune.TaskFlags(task="completion", template=str(template)),
@@ -231,7 +231,7 @@ def test_a_decoder_learns_answers_and_is_evaluated(folders, tmp_path, causal, to
                 train=path,
                 dev=path,
                 output=str(tmp_path / "other"),
-                init_from=folders.masked,
+                model=finetune.ModelFlags(init_from=folders.masked),
                 objective=finetune.TaskFlags(task="completion"),
             )
         )

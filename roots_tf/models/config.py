@@ -71,7 +71,7 @@ PRESETS = {
         "embedding_norm": False,  # figure 1
         "embedding_scale": True,  # section 3.4
         "num_segments": 0,  # figure 1
-        "layer_norm_epsilon": 1e-6,  # tensor2tensor's `layer_norm`, the released code
+        "layer_norm_epsilon": 1e-5,  # of fairseq, Marian in transformers and all of PyTorch
     },
     "t5": {
         "norm": "pre",  # section 2.1

@@ -18,6 +18,7 @@ from roots_tf.labelled.token_rows import TokenRows
 from roots_tf.losses import Scalar, perplexity, projected_cross_entropy
 from roots_tf.storage.files import InputError
 from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.told_tokens import told_tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,23 +144,7 @@ class Completion(FineTuning):
         greedy decoding would have given this answer: each token that it takes is that of the
         answer, and so is what it takes it from.
         """
-        states = model(batch)  # [B, L, H]
-
-        def of_row(row):
-            logits = model.logits(row[0])  # [L, V], of one row at a time
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(row[1], logits)
-            right = tf.cast(tf.argmax(logits, -1, tf.int32) == row[1], tf.float32)
-            return tf.reduce_sum(loss * row[2]), tf.reduce_sum(right * row[2])
-
-        labels, weights = _next(batch)
-        losses, right = tf.map_fn(
-            of_row, (states, labels, weights), fn_output_signature=(tf.float32, tf.float32)
-        )
-        return {
-            "log_probability": -losses,
-            "tokens": tf.cast(tf.reduce_sum(weights, 1), tf.int32),
-            "right": tf.cast(right, tf.int32),
-        }
+        return told_tokens(model, model(batch), *_next(batch))
 
     def predictions(self, examples, rows, outputs):
         """`messages`, and of their answers `log_probability`, `tokens` and how many are `right`."""

@@ -24,6 +24,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
 from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tasks.sequence_graph import ServedTargets
+from roots_tf.tasks.told_tokens import told_tokens
 
 _SHOWN = 8  # answers of an evaluation, in TensorBoard
 _OF_TRAINING = ("start_ids", "source_begins", "label_smoothing", "r_drop", "generate_samples")
@@ -233,23 +234,8 @@ class SequenceToSequence(FineTuning):
 
         A token is right where it is the likeliest one behind those before it.
         """
-        states = model(batch)  # [B, T, H]
-
-        def of_row(row):
-            logits = model.logits(row[0])  # [T, V], of one row at a time
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(row[1], logits)
-            right = tf.cast(tf.argmax(logits, -1, tf.int32) == row[1], tf.float32)
-            return tf.reduce_sum(loss * row[2]), tf.reduce_sum(right * row[2])
-
         labels, weights = batch["target_ids"], batch["target_weights"]
-        losses, right = tf.map_fn(
-            of_row, (states, labels, weights), fn_output_signature=(tf.float32, tf.float32)
-        )
-        return {
-            "log_probability": -losses,
-            "tokens": tf.cast(tf.reduce_sum(weights, 1), tf.int32),
-            "right": tf.cast(right, tf.int32),
-        }
+        return told_tokens(model, model(batch), labels, weights)
 
     def decoder(self, model, tokenizer, batch_size: int) -> sources.Sources:
         """What writes answers; it reads the model's weights each time it is asked.

@@ -76,15 +76,9 @@ class Sources:
         self._asked_tokens = settings.max_new_tokens
         self._settings = fitting(model, settings, start_ids)
         self._num_beams = settings.num_beams if settings.decoding == "beam" else 1
-        self._start_ids, self._ids = (
-            tuple(start_ids),
-            {
-                "eos_id": eos_id,
-                "pad_id": pad_id,
-                "num_tokens": num_tokens,
-                "forbidden": tuple(forbidden),
-            },
-        )
+        self._start_ids = tuple(start_ids)
+        self._ids = {"eos_id": eos_id, "pad_id": pad_id, "num_tokens": num_tokens}
+        self._ids["forbidden"] = tuple(forbidden)
         specs = [tf.TensorSpec(shape, tf.int32) for shape in ([None, None], [None], [None, 2])]
         self._write = tf.function(self._written, specs, autograph=False)
 

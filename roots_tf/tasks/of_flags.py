@@ -1,5 +1,6 @@
 """What only some kinds of fine-tuning take from flags: the others refuse the flag in a line."""
 
+import dataclasses
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -32,7 +33,8 @@ class OfFlags:
         Raises:
             InputError: the kind has no answers that depend on one.
         """
-        raise self._only(f"--metric_language={language}", "question_answering")
+        kinds = "question_answering or sequence_to_sequence"
+        raise self._only(f"--metric_language={language}", kinds)
 
     def with_characters(self) -> Self:
         """This kind, which parts the words of scripts without spaces into characters.
@@ -63,7 +65,9 @@ class OfFlags:
         Raises:
             InputError: the kind has no targets.
         """
-        raise self._only("flags of targets", "sequence_to_sequence")
+        usual = dataclasses.asdict(type(flags)())
+        given = [f"--{n}={v}" for n, v in dataclasses.asdict(flags).items() if v != usual[n]]
+        raise self._only(given[0] if given else "flags of targets", "sequence_to_sequence")
 
     def _only(self, flag: str, kind: str) -> InputError:
         """A flag is given that another kind of task has."""

@@ -129,6 +129,8 @@ def test_right_answers_have_the_best_scores(tmp_path):
         dataclasses.replace(kind, stride=5).learn(examples)
     with pytest.raises(InputError, match="found flags of targets with --task=tagging"):
         tasks.KINDS["tagging"]().with_targets(TargetFlags())
+    with pytest.raises(InputError, match="found --r_drop=1.0 with --task=tagging"):
+        tasks.KINDS["tagging"]().with_targets(TargetFlags(r_drop=1.0))
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ class OfFlags:
         """
         usual = dataclasses.asdict(type(flags)())
         given = [f"--{n}={v}" for n, v in dataclasses.asdict(flags).items() if v != usual[n]]
-        raise self._only(given[0] if given else "flags of targets", "sequence_to_sequence")
+        raise self._only(", ".join(given) or "flags of targets", "sequence_to_sequence")
 
     def _only(self, flag: str, kind: str) -> InputError:
         """A flag is given that another kind of task has."""

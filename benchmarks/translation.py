@@ -81,7 +81,7 @@ def main(config: Config) -> list[dict]:
     tokenizer = Path(config.init_from) if config.init_from else work / "tokenizer"
     if not (tokenizer / "tokenizer.json").exists():
         flags = {"vocab_size": config.vocab_size, "lowercase": False, "model": "bpe"}
-        flags |= {"input": ",".join(paths["train"]), "output": str(tokenizer)}
+        flags |= {"input": paths["train"], "output": str(tokenizer)}
         train_tokenizer.main(program.make(train_tokenizer.Config, **flags))
     rows = ours(config, paths, tokenizer)
     if config.hugging_face:

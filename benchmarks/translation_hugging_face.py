@@ -73,7 +73,7 @@ def train(spec, model, rows, folder):
         max_steps=spec["updates"],
         per_device_train_batch_size=spec["batch_size"],
         learning_rate=spec["learning_rate"],
-        lr_scheduler_type="inverse_sqrt",
+        lr_scheduler_type=spec["schedule"],
         warmup_steps=spec["warmup_steps"],
         weight_decay=0.01,
         adam_epsilon=spec["epsilon"],

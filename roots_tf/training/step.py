@@ -178,6 +178,8 @@ class TrainStep:
         self._accumulate_steps = accumulate_steps
         self._measure_every, self._last_step = measure_every, last_step
         self._average, self._loss_scale = average, loss_scale
+        # Two branches of a step call it: a function is traced once for both.
+        self._apply = tf.function(self._apply_to_weights, autograph=False)
         self._variables = [variable.value for variable in task.model.trainable_variables]
         self._strategy = tf.distribute.get_strategy()
         several = tf.distribute.has_strategy()
@@ -310,7 +312,7 @@ class TrainStep:
             "skipped": (tf.cast(~finite, tf.float32), one),
         } | measured
 
-    def _apply(self, gradients, clip, rate, step, finite) -> None:
+    def _apply_to_weights(self, gradients, clip, rate, step, finite) -> None:
         self._optimizer.apply(gradients, clip, rate, step, finite)
         if self._average is not None:
             self._average.update(step, finite)

@@ -30,6 +30,8 @@ from roots_tf.generation import Settings
 from roots_tf.generation.sources import Sources
 from roots_tf.models import EncoderDecoder
 from roots_tf.models.config import DecoderConfig, EncoderConfig, preset_fields
+from roots_tf.training import memory
+memory.keep_freed_memory()  # as predict does
 config = EncoderConfig(**preset_fields("transformer") | {
     "vocabulary_size": spec["vocab_size"], "num_layers": spec["layers"],
     "hidden_dim": spec["hidden"], "num_heads": spec["heads"],

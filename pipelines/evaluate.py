@@ -19,7 +19,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import labelled, models, program, scoring, tasks, tokenizers
+from roots_tf import labelled, models, program, scoring, tasks, tokenizers, training
 from roots_tf.corpus import reading
 from roots_tf.metrics import answer_words
 from roots_tf.storage import encodings, files, inputs
@@ -110,6 +110,7 @@ def main(config: Config) -> dict:
     """Prints and returns the scores, and writes them where `--output` says."""
     program.check(config)
     inputs.check(config, "answers", "against", "train")
+    training.keep_freed_memory()
     scores = of_files(config) if config.given != AnswerFlags() else of_model(config)
     for name, value in scores.items():
         if isinstance(value, dict):

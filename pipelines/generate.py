@@ -20,7 +20,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import inference, models, program, tokenizers
+from roots_tf import inference, models, program, tokenizers, training
 from roots_tf.generation import Settings
 from roots_tf.labelled import chat, text_files
 from roots_tf.storage import encodings, files
@@ -86,6 +86,7 @@ def main(config: Config) -> list[dict]:
     """Prints or writes, and returns, the answers: an object a sample, in the order of prompts."""
     program.check(config)
     _check(config)
+    training.keep_freed_memory()
     described = models.describe(config.model)
     inference.check_causal(described, config.model)
     tokenizer = tokenizers.load(config.model)

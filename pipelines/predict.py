@@ -19,7 +19,7 @@ import sys
 
 from absl import logging
 
-from roots_tf import generation, labelled, models, program, tasks, tokenizers
+from roots_tf import generation, labelled, models, program, tasks, tokenizers, training
 from roots_tf.storage import encodings, files, inputs
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -60,6 +60,7 @@ class Config:
 
 def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
+    training.keep_freed_memory()
     described = models.describe(config.model)
     inputs.check(config, "input")
     kind = tasks.restore(described)

@@ -20,6 +20,7 @@ from roots_tf.generation.state import Generated, State, run
 
 ROOM = 16  # places by which caches grow: each step copies them, for beams change their order
 BLOCK = 16  # ids among which only the likeliest is looked at first
+FEW = 16  # ids that never come, such as [MASK], which may stand among the likeliest
 
 
 class Pool(NamedTuple):
@@ -208,12 +209,18 @@ def _candidates(state: State, alive: tf.Tensor, settings: Settings, ids: Ids):
     """
     past = Past(state.token_ids, state.padding_mask, state.prompt_length + state.step, state.step)
     logits = constraints.penalise(state.logits, past, settings)
-    allowed = constraints.allow(logits, past, settings, ids)
-    best, tokens = _likeliest(allowed, 2 * settings.num_beams)  # [B*K, C'], of each beam
-    shares = _log_shares(logits)
+    never = constraints.never_of(ids, logits.shape[-1])
+    if never.sum() <= FEW:  # they are looked for among the likeliest, not in all scores
+        allowed = constraints.of_the_past(logits, past, settings, ids)
+        best, tokens = _likeliest(allowed, 2 * settings.num_beams + int(never.sum()))
+    else:
+        allowed = constraints.allow(logits, past, settings, ids)
+        best, tokens = _likeliest(allowed, 2 * settings.num_beams)  # [B*K, C'], of each beam
+    shares = _log_shares(logits, best[:, :1] if allowed is logits else None)
+    best = tf.where(tf.gather(tf.constant(never), tokens), FORBIDDEN, best)
     totals = tf.reshape(alive, [-1, 1]) + shares(best)
     own = tf.gather(state.logits, tokens, batch_dims=1)
-    own = (shares if settings.repetition_penalty == 1 else _log_shares(state.logits))(own)
+    own = (shares if logits is state.logits else _log_shares(state.logits))(own)
     each = best.shape[1]
     count = settings.num_beams * each
     totals, own, tokens = (tf.reshape(x, [-1, count]) for x in (totals, own, tokens))
@@ -222,12 +229,14 @@ def _candidates(state: State, alive: tf.Tensor, settings: Settings, ids: Ids):
     return totals, tokens, places // each, own
 
 
-def _log_shares(logits: tf.Tensor):
+def _log_shares(logits: tf.Tensor, highest: tf.Tensor | None = None):
     """A function that makes log-probabilities [R, C] of some logits of rows [R, V].
 
-    With the sums of `tf.nn.log_softmax`, which would write all V of them.
+    With the sums of `tf.nn.log_softmax`, which would write all V of them; `highest` [R, 1] are the
+    rows' highest, where they are known.
     """
-    highest = tf.reduce_max(logits, 1, keepdims=True)  # [R, 1]
+    if highest is None:
+        highest = tf.reduce_max(logits, 1, keepdims=True)
     mass = tf.math.log(tf.reduce_sum(tf.exp(logits - highest), 1, keepdims=True))
     return lambda some: (some - highest) - mass
 

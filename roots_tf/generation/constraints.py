@@ -77,10 +77,16 @@ def allow(scores: tf.Tensor, past: Past, settings: Settings, ids: Ids) -> tf.Ten
     Raises:
         InputError: an id is none of the model's, or no id is left.
     """
-    size = scores.shape[-1]
-    never = _never(ids, size)
+    never = never_of(ids, scores.shape[-1])
     if never.any():  # a sum, which takes a third of the time of a choice; no score is left of it
         scores = tf.nn.bias_add(scores, np.where(never, np.float32(FORBIDDEN), np.float32(0)))
+    return of_the_past(scores, past, settings, ids)
+
+
+def of_the_past(scores: tf.Tensor, past: Past, settings: Settings, ids: Ids) -> tf.Tensor:
+    """As `allow`, but for what comes at no step; arguments as there. Often `scores` themselves."""
+    size = scores.shape[-1]
+    never = never_of(ids, size)
     others = ~never
     if 0 <= ids.eos < size:
         others[ids.eos] = False
@@ -108,12 +114,20 @@ def likeliest(
     if settings.decoding != "greedy" or past != (1, 0, 0):
         return None
     found = tf.argmax(logits, -1, tf.int32)
-    may_come = tf.constant(~_never(ids, logits.shape[-1]))
+    may_come = tf.constant(~never_of(ids, logits.shape[-1]))
     return found, tf.reduce_all(tf.gather(may_come, found))
 
 
-def _never(ids: Ids, size: int) -> np.ndarray:
-    """Bool [V]: ids that come at no step."""
+def never_of(ids: Ids, size: int) -> np.ndarray:
+    """Bool [V]: ids that come at no step.
+
+    Args:
+        ids: with a meaning.
+        size: V, of the model.
+
+    Raises:
+        InputError: an id is none of the model's, or no id is left.
+    """
     num_tokens = size if ids.num_tokens is None else ids.num_tokens
     if not 1 <= num_tokens <= size:
         raise InputError(

@@ -1,8 +1,9 @@
 """Memory that a step gives back is kept for the next one, on CPUs.
 
-A step on a CPU makes and frees the same large tensors each time. By default the C library returns
-each to the system and gets it again page by page, zeroed: 82,000 page faults and about a quarter of
-the time of a step of BERT-tiny on 32 x 128 tokens. GPUs and TPUs have allocators of their own.
+A step of training or of decoding makes and frees the same large tensors each time. By default the C
+library returns each to the system and gets it again page by page, zeroed: 82,000 page faults and
+about a quarter of the time of a step of BERT-tiny on 32 x 128 tokens. GPUs and TPUs have allocators
+of their own.
 """
 
 import contextlib
@@ -18,10 +19,10 @@ MADV_HUGEPAGE = 14
 def keep_freed_memory() -> None:
     """Makes malloc keep what is freed, in huge pages where the system has them.
 
-    For processes that train, at their start: later allocations come from one heap that does not
-    shrink. A thread that has allocated before keeps the heap of its own, which does: `main` calls
-    this before it loads TensorFlow or a tokenizer, whose threads would. Does nothing where the C
-    library is not glibc.
+    For processes that train or decode, at their start: later allocations come from one heap that
+    does not shrink. A thread that has allocated before keeps the heap of its own, which does:
+    `main` calls this before it loads TensorFlow or a tokenizer, whose threads would. Does nothing
+    where the C library is not glibc.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6", use_errno=True)

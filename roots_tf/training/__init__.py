@@ -18,6 +18,7 @@ __getattr__ = lazy.attributes(
         "check_trackers": "trackers",
         "chiefs": "strategies",
         "claim_of": "phases",
+        "decay_of": "phases",
         "keep_freed_memory": "memory",
         "make_evaluate": "loop",
         "plan_of": "phases",

@@ -14,6 +14,7 @@ __getattr__ = lazy.attributes(
         "Settings": "run",
         "Stage": "loop",
         "Work": "reporting",
+        "assign_saved": "saved_weights",
         "check_reach": "durations",
         "check_trackers": "trackers",
         "chiefs": "strategies",

@@ -181,10 +181,10 @@ class Run:
     ):
         self.task, self._settings, self._folder = task, settings, Path(folder)
         self._decay = decay
-        self.weights = {v.path: v.value for v in task.model.trainable_variables}
+        variables = task.model.trainable_variables
+        self.weights = {variable.path: variable.value for variable in variables}
         trained, how = list(self.weights.values()), settings.optimization
-        make_optimizer = optimizers.OPTIMIZERS[how.optimizer]
-        self._optimizer = make_optimizer(trained, how.weight_decay, multipliers=multipliers)
+        self._optimizer = optimizers.make(how.optimizer, variables, how.weight_decay, multipliers)
         self._average = optimizers.MovingAverage(trained, how.ema_decay) if how.ema_decay else None
         is_float16 = settings.computation.precision == "mixed_float16"
         self._loss_scale = optimizers.LossScale() if is_float16 else None

@@ -38,7 +38,11 @@ class Optimization:
     decay_shape: Literal["linear", "one_minus_sqrt"] = program.flag(
         "linear", help="how it falls there"
     )
-    optimizer: Literal["adamw", "lamb"] = program.flag("adamw", help="lamb: for large batches")
+    optimizer: Literal["adamw", "lamb", "muon"] = program.flag(
+        "adamw",
+        help="lamb: for large batches; muon: orthogonal updates of the blocks' matrices, AdamW for "
+        "the rest",
+    )
     weight_decay: float = program.flag(
         0.01, help="decay of matrices, none of biases and norms", minimum=0, maximum=10
     )

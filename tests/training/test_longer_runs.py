@@ -17,6 +17,14 @@ from roots_tf.training.summaries import TIMED
 from tests.training.test_loop import Regression, batches
 
 
+class Matrices(Regression):
+    """A task whose matrix is one of Muon's."""
+
+    def __init__(self):
+        super().__init__()
+        self.model.trainable_variables[0].parts = (1,)
+
+
 class KilledError(Exception):
     """Stands for `kill -9`: what is on the disk stays, and nothing is written any more."""
 
@@ -27,7 +35,7 @@ def train(folder, last_step, how, *, kill_at=None):
     cadence = Cadence(steps_per_call=4, log_every=5, evaluate_every=6, checkpoint_every=7)
     settings = run.Settings(how, Computation("float32", False), cadence)
     with strategies.make_strategy("one_device").scope():
-        made = run.Run(Regression(), folder, settings, decay=decay)
+        made = run.Run(Matrices(), folder, settings, decay=decay)
         made.restore()
 
         def evaluate():
@@ -66,8 +74,9 @@ def whole(tmp_path_factory):
     [
         {"decay_shape": "one_minus_sqrt", "ema_decay": 0.9},
         {"decay_shape": "linear", "average_checkpoints": 4},
+        {"optimizer": "muon"},
     ],
-    ids=["average of steps", "average of checkpoints"],
+    ids=["average of steps", "average of checkpoints", "muon"],
 )
 def test_a_longer_run_is_the_one_that_was_asked_for_so_long(tmp_path, caplog, more):
     how = settings(**more)

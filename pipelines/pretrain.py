@@ -12,9 +12,10 @@ prints that line (step, loss, tokens/s, time left) and held-out scores, and writ
 
 The same command again goes on where the last checkpoint stands, also after the folder or the
 examples were moved; when the run has finished it says so and does nothing. A longer `--duration`
-goes on too, with a schedule of that length, and so do other devices and another cadence; the change
-is kept in config.json. Ctrl-C and SIGTERM save a checkpoint and exit with status 130 and 143, as
-SIGHUP and SIGUSR1 do with 129 and 138.
+goes on too, with a schedule of that length (with `--schedule=warmup_stable_decay` from before the
+decay), and so do other devices and another cadence; the change is kept in config.json. Ctrl-C and
+SIGTERM save a checkpoint and exit with status 130 and 143, as SIGHUP and SIGUSR1 do with 129 and
+138.
 
 Phases share the weights, the optimizer's moments and the count of steps; each has its own examples,
 batch, duration and schedule, as BERT's 128 tokens and then 512 (arXiv:1810.04805, A.2):
@@ -109,7 +110,8 @@ DEBUG = {
     "evaluate_batches": 2,
 }
 OF_A_PHASE = ("examples", "batch_size", "duration", "warmup_steps", "warmup_share")
-OF_A_PHASE += ("learning_rate", "schedule", "max_seq_length", "accumulate_steps")
+OF_A_PHASE += ("learning_rate", "schedule", "decay_share", "decay_shape")
+OF_A_PHASE += ("max_seq_length", "accumulate_steps")
 OF_A_PHASE += ("mixture_alpha", "mixture_weights")
 OF_LISTS = ("examples", "mixture_weights")  # flags of a phase whose values may hold commas
 
@@ -250,6 +252,7 @@ def main(config: Config) -> dict:
     training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
     phases, output = phases_of(config), Path(config.output)
+    decay = training.decay_of(phases)
     folder = next(iter(mixture.folders(phases[0].manifest, phases[0].config.examples).values()))
     tokenizer = tokenizers.load(Path(folder, "tokenizer"))
     for phase in phases:
@@ -282,7 +285,7 @@ def main(config: Config) -> dict:
                 machine.check(task, computation, phase.config.optimization)
             machine.claim(output, claim, computation, **training.plan_of(phases))
             settings = (config.optimization, computation, config.cadence, config.seed)
-            run = training.Run(task, output, training.Settings(*settings))
+            run = training.Run(task, output, training.Settings(*settings), decay=decay)
             run.restore()
             for phase in phases:
                 stage = stage_of(phase, task, tokenizer, machine)

@@ -10,7 +10,7 @@ from roots_tf import commands
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("nosuch", "; there are: benchmark-step, build-examples, compare, "),
+        ("nosuch", "; there are: average, benchmark-step, build-examples, "),
         ("fintune", "; did you mean finetune? [no-such-program]\n"),
         ("build_example", "; did you mean build-examples? [no-such-program]\n"),
         ("completions", "; did you mean completion? [no-such-program]\n"),

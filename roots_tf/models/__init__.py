@@ -42,5 +42,6 @@ __getattr__ = lazy.attributes(
         "save": "folder",
         "stack_config": "description",
         "step_flops": "flops",
+        "write": "folder",
     },
 )

@@ -216,15 +216,16 @@ class Attention(Weights):
         super().__init__(scale=config.initializer_range, **kwargs)
         self.config = config
 
-    def add_product(self, name: str, num_heads: int):
-        """The weights of a product: kernel [H, num_heads*D], and bias [num_heads*D] or None.
+    def add_product(self, name: str, *counts: int):
+        """The weights of a product: kernel [H, sum(counts)*D], and bias [sum(counts)*D] or None.
 
         Args:
             name: of the product, with which the names of the two weights begin.
-            num_heads: that it makes of a row, of queries, keys and values together.
+            *counts: heads that it makes of a row for each use, as for `split_heads`.
         """
-        width = num_heads * self.config.head_dim
-        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width)
+        parts = tuple(count * self.config.head_dim for count in counts)
+        width = sum(parts)
+        kernel = self.matrix(f"{name}_kernel", self.config.hidden_dim, width, parts=parts)
         bias = self.vector(f"{name}_bias", width) if self.config.bias else None
         return kernel, bias
 
@@ -232,7 +233,8 @@ class Attention(Weights):
         """The weights of the last product: kernel [N*D, H], and bias [H] or None."""
         config = self.config
         shape = config.num_heads * config.head_dim, config.hidden_dim
-        kernel = self.matrix("output_kernel", *shape, scale=config.residual_range)
+        scale, parts = config.residual_range, (config.hidden_dim,)
+        kernel = self.matrix("output_kernel", *shape, scale=scale, parts=parts)
         return kernel, self.vector("output_bias", config.hidden_dim) if config.bias else None
 
     def heads(self, x, product, counts, like, training: bool, rotation=None) -> list[tf.Tensor]:
@@ -296,7 +298,7 @@ class SelfAttention(Attention):
     def __init__(self, config: EncoderConfig, **kwargs):
         super().__init__(config, **kwargs)
         self.counts = (config.num_heads, config.key_value_heads, config.key_value_heads)
-        self.query_key_value = self.add_product("query_key_value", sum(self.counts))
+        self.query_key_value = self.add_product("query_key_value", *self.counts)
         self.output_product = self.add_output()
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
@@ -328,7 +330,7 @@ class CrossAttention(Attention):
     def __init__(self, config: EncoderConfig, **kwargs):
         super().__init__(config, **kwargs)
         self.query = self.add_product("query", config.num_heads)
-        self.key_value = self.add_product("key_value", 2 * config.key_value_heads)
+        self.key_value = self.add_product("key_value", *(config.key_value_heads,) * 2)
         self.output_product = self.add_output()
 
     def call(self, x, context: Context, seed=None, cache: Cache | None = None):

@@ -77,6 +77,24 @@ def encoder_decoder_step_flops(
     return 6.0 * products
 
 
+def orthogonal_flops(config: EncoderConfig, cross_attention: bool = False) -> float:
+    """Floating-point operations of an update of a stack by Muon, whatever the batch.
+
+    Five times three products for each matrix of a block: [R, C] by its transpose, that by itself,
+    and the sum by [R, C], R being its smaller side.
+
+    Args:
+        config: sizes of the stack.
+        cross_attention: whether its blocks attend to another stack too.
+    """
+    hidden, mixed = config.hidden_dim, config.num_heads * config.head_dim
+    shared = config.key_value_heads * config.head_dim
+    widths = [mixed, mixed, shared, shared] * (2 if cross_attention else 1)
+    widths += [config.intermediate_dim] * (3 if config.feed_forward == "glu" else 2)
+    sides = [sorted((hidden, width)) for width in widths]
+    return config.num_layers * sum(5 * 2.0 * r * r * (2 * c + r) for r, c in sides)
+
+
 def parameters(config: EncoderConfig) -> int:
     """Weights of a `Pretrainer`; the vocabulary projection shares those of the embedding."""
     return sum(map(math.prod, weight_shapes.pretrainer(config).values()))

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import keras
+import numpy as np
 import safetensors.numpy
 
 from roots_tf.models import weight_shapes, weights_file
@@ -64,10 +65,23 @@ def save(
         **getattr(model, "description", {}),
         **description,
     }
+    write(folder, description, {n: v.numpy() for n, v in named_weights(model).items()})
+
+
+def write(folder: str | Path, description: dict, weights: dict[str, np.ndarray]) -> None:
+    """Writes a model folder as `save` does, of a model that is not there.
+
+    Args:
+        folder: where to; made if missing.
+        description: what `model.json` says, but for its checksums.
+        weights: by name, float32.
+
+    Raises:
+        InputError: as for `save`.
+    """
     path = Path(folder, checksums.MODEL)
     description = files.as_read_back(description)
     schema.check(description, ModelFile, f"the description for {path}")
-    weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
     with files.atomic_path(Path(folder, checksums.WEIGHTS)) as temporary:
         safetensors.numpy.save_file(weights, temporary)
         temporary.chmod(0o644)  # safetensors writes for its owner only, and a server may be another

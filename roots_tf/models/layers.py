@@ -232,7 +232,12 @@ class Weights(keras.layers.Layer):
         self.built = True  # nothing is left to Keras' lazy building
 
     def matrix(
-        self, name: str, *shape: int, table: bool = False, scale: float | None = None
+        self,
+        name: str,
+        *shape: int,
+        table: bool = False,
+        scale: float | None = None,
+        parts: tuple[int, ...] = (),
     ) -> keras.Variable:
         """A weight drawn from a normal truncated at two standard deviations.
 
@@ -241,11 +246,17 @@ class Weights(keras.layers.Layer):
             *shape: its sizes.
             table: rows are looked up and not multiplied: the weight stays float32.
             scale: another deviation than the layer's.
+            parts: of a block's matrix [K, M], the widths of the linear maps that stand side by side
+                in it, M together: an attribute of the weight, by which an optimizer tells them.
         """
         initializer = keras.initializers.TruncatedNormal(
             stddev=self._scale if scale is None else scale, seed=(self.place / name).initial()
         )
-        return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=not table)
+        weight = self.add_weight(
+            name=name, shape=shape, initializer=initializer, autocast=not table
+        )
+        weight.parts = parts
+        return weight
 
     def vector(self, name: str, size: int, start: str = "zeros") -> keras.Variable:
         """A weight of that `name` and `size`; `start`: "zeros" for a bias, "ones" for a gain."""
@@ -264,12 +275,20 @@ class Dense(Weights):
         inputs: K.
         outputs: M.
         bias: whether there is one.
+        parts: of the kernel, as for `Weights.matrix`.
         **kwargs: as for `Weights`.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, **kwargs):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        bias: bool = True,
+        parts: tuple[int, ...] = (),
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.kernel = self.matrix("kernel", inputs, outputs)
+        self.kernel = self.matrix("kernel", inputs, outputs, parts=parts)
         self.bias = self.vector("bias", outputs) if bias else None
 
     def call(self, x, product: bool = False):

@@ -76,8 +76,9 @@ class Block(Weights):
         def norm(name):
             return Norm(config, **common(name))
 
-        def dense(name, inputs, outputs, scale=config.initializer_range):
-            return Dense(inputs, outputs, config.bias, scale=scale, **common(name))
+        def dense(name, inputs, *outputs, scale=config.initializer_range):
+            how = {"bias": config.bias, "parts": outputs, "scale": scale}
+            return Dense(inputs, sum(outputs), **how, **common(name))
 
         with keras.name_scope(self.name):
             self.attention = SelfAttention(config, **common("attention"))
@@ -87,8 +88,8 @@ class Block(Weights):
                 self.cross_attention = CrossAttention(config, **common("cross_attention"))
                 self.cross_attention_norm = norm("cross_attention_norm")
             # The two matrices of a gated layer are one, W then V.
-            self.expand = dense("expand", hidden, 2 * wide if gated else wide)
-            self.contract = dense("contract", wide, hidden, config.residual_range)
+            self.expand = dense("expand", hidden, *((wide, wide) if gated else (wide,)))
+            self.contract = dense("contract", wide, hidden, scale=config.residual_range)
             self.output_norm = norm("output_norm")
 
     def call(

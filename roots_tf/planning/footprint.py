@@ -16,6 +16,7 @@ from roots_tf.storage.files import InputError
 
 FLOAT = 4  # bytes of float32
 BLOCK_BYTES = 1 << 27  # as `losses.BLOCK_BYTES`, which a test compares: logits of a causal model
+ORTHOGONALISED_BYTES = 1 << 27  # as `training.optimizers` has it, likewise
 
 # What a process takes besides its arrays, on the processor: Python, TensorFlow and the package once
 # they are imported; and the graph of a step with its compiled kernels. Both were measured, as
@@ -63,7 +64,7 @@ class Footprint:
 
     Attributes:
         weights: float32.
-        moments: of the optimizer: two for each weight.
+        moments: of the optimizer: two for each weight; of Muon one for each of its matrices.
         average: of the weights, where one is kept.
         casts: weights in the type of the products.
         gradients: of all weights.
@@ -281,15 +282,22 @@ def footprint(step: Step) -> Footprint:
     matrices = sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)
     weights = gradients = FLOAT * count
     casts = 0 if step.item == FLOAT else step.item * matrices
-    lamb = 3 * table if step.optimizer == "lamb" else 0  # mean, square, direction of the largest
+    own, one_moment = 0, 0
+    if step.optimizer == "lamb":
+        own = 3 * table  # mean, square, direction of the largest
+    if step.optimizer == "muon":
+        blocks = (FLOAT * math.prod(s) for n, s in shapes.items() if "/layer_" in n and len(s) > 1)
+        one_moment = sum(blocks)
+        # Directions, what is made of them, that before, its square, and their product.
+        own = 5 * min(one_moment, ORTHOGONALISED_BYTES)
     activations, logits, in_flight = _activations(step), _logits(step), _in_flight(step)
     added = gradients if step.micro_batches > 1 else 0  # the sum over those before
-    held = weights * (4 if step.averaged else 3)
+    held = weights * (4 if step.averaged else 3) - one_moment
     moments = {
         "the end of the forward pass": casts + activations + logits + added,
         "the last block's backward pass": casts + activations + table + in_flight + added,
         "the end of the backward pass": casts + gradients + 2 * table + added,
-        "the update": 2 * gradients + weights + lamb,
+        "the update": 2 * gradients + weights + own,
     }
     peak_at = max(moments, key=moments.get)
     arrays = held + moments[peak_at]
@@ -298,11 +306,11 @@ def footprint(step: Step) -> Footprint:
     runtime = IMPORTED + COMPILED if on_processor else 0
     return Footprint(
         weights=weights,
-        moments=2 * weights,
+        moments=2 * weights - one_moment,
         average=weights if step.averaged else 0,
         casts=casts,
         gradients=gradients,
-        update=gradients + lamb,
+        update=gradients + own,
         activations=activations,
         logits=logits,
         in_flight=in_flight,

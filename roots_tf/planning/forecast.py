@@ -82,6 +82,7 @@ class Work:
         tokens: positions of all steps, padding included.
         epochs: how often the text is read; None where it is not known.
         stored: bytes of records read; likewise.
+        update_flops: of a step, those of the optimizer's products, which every device does.
     """
 
     parameters: int
@@ -92,6 +93,7 @@ class Work:
     tokens: int
     epochs: float | None
     stored: float | None
+    update_flops: float = 0.0
 
     @property
     def flops_a_token(self) -> float:
@@ -112,6 +114,7 @@ def work_of(
     steps: int,
     recompute: bool,
     decoder: DecoderConfig | None = None,
+    optimizer: str = "adamw",
 ) -> Work:
     """What so many steps are.
 
@@ -123,6 +126,7 @@ def work_of(
         steps: updates.
         recompute: whether blocks are computed again in the backward pass.
         decoder: sizes of the decoder of an encoder-decoder, else None.
+        optimizer: as the flag has it.
     """
     length, rows = corpus.length, batch_size * steps
     epochs = None if corpus.rows is None else rows / corpus.rows
@@ -133,6 +137,10 @@ def work_of(
         bare, targets = dataclasses.replace(decoder, vocabulary_size=1), objective.target_length
         sizes = (config, bare, batch_size, length, targets(length))
         again = flops.encoder_decoder_step_flops(*sizes) / 3
+    update = 0.0
+    if optimizer == "muon":
+        update = flops.orthogonal_flops(config)
+        update += flops.orthogonal_flops(decoder, cross_attention=True) if decoder else 0.0
     return Work(
         parameters=parameters_of(objective.name, config, decoder),
         batch_size=batch_size,
@@ -142,6 +150,7 @@ def work_of(
         tokens=rows * length,
         epochs=epochs,
         stored=None if epochs is None else epochs * corpus.stored,
+        update_flops=update,
     )
 
 
@@ -215,7 +224,8 @@ class Place:
 
         Exchange between devices is left out.
         """
-        products = (work.flops_a_step + work.recomputed) / self.rate
+        shared = work.flops_a_step + work.recomputed
+        products = (shared + self.devices * work.update_flops) / self.rate
         update = UPDATE_BYTES * work.parameters / self.bandwidth if self.bandwidth else 0.0
         return Speed(products + update, self.how)
 

@@ -99,10 +99,11 @@ def time_steps(
     compiled = automatic.choose(
         hardware, tf.distribute.get_strategy(), 1, measure=False
     ).jit_compile
-    variables = [variable.value for variable in model.trainable_variables]
     train_step = TrainStep(
         task_of(objective, model),
-        optimizers.OPTIMIZERS[optimization.optimizer](variables, optimization.weight_decay),
+        optimizers.make(
+            optimization.optimizer, model.trainable_variables, optimization.weight_decay
+        ),
         lambda now: tf.constant(0.0),
         seed=seed,
         max_grad_norm=optimization.max_grad_norm,

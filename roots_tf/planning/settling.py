@@ -105,7 +105,7 @@ class Question:
             recompute: as the flag.
         """
         config = self.sizes(size)
-        how = (rows, steps, recompute, self.decoder(config))
+        how = (rows, steps, recompute, self.decoder(config), self.optimization.optimizer)
         return work_of(self.objective, config, self.corpus, *how)
 
     def decoder(self, config: EncoderConfig) -> DecoderConfig | None:

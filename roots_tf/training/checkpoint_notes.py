@@ -5,6 +5,7 @@
       "step": 20,
       "score": 3.1,                              held-out loss, where it was measured at this step
       "window": {"sums": {...}, ...},            the row under way
+      "decay": {"first_step": 80, ...},          where the learning rate of the run falls
       "rows": {"count": 3, "bytes": 812, ...},   what metrics.jsonl held
       "files": {"ckpt-20.index": "9f...", ...},  SHA-256 of each
       "checksum": "5f..."                        of all above
@@ -65,6 +66,19 @@ class WindowState:
 
 
 @dataclasses.dataclass(frozen=True)
+class Decay:
+    """Where a run with a stable learning rate ends it: runs of any length are the same until there.
+
+    Attributes:
+        first_step: updates before the rate falls.
+        last_step: updates of the run.
+    """
+
+    first_step: int = schema.number(minimum=0)
+    last_step: int = schema.number(minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class Notes:
     """The notes of a checkpoint; see above."""
 
@@ -73,6 +87,7 @@ class Notes:
     score: float | None = None
     window: WindowState | None = None
     rows: Rows | None = None
+    decay: Decay | None = None
     files: dict[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -25,7 +25,7 @@ from absl import logging
 from roots_tf.storage import files, leftovers, schema
 from roots_tf.storage.files import InputError
 from roots_tf.training import checkpoint_notes
-from roots_tf.training.checkpoint_notes import Notes, WindowState
+from roots_tf.training.checkpoint_notes import Decay, Notes, WindowState
 from roots_tf.training.metrics_file import Rows
 
 _BEST = "best.json"
@@ -59,6 +59,9 @@ class Checkpoints:
         keep: how many of the newest stay on disk, beside the one with the best score.
         regular: how many of the newest at multiples of how many steps stay too; multiples of 0
             steps are none.
+        decay: of a run that may be made longer, where its learning rate falls. The newest
+            checkpoint from before that stays; those of a decay at other steps are passed over and
+            removed.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Checkpoints:
         variables: dict[str, tf.Variable],
         keep: int = 2,
         regular: tuple[int, int] = (0, 0),
+        decay: Decay | None = None,
     ):
         # Slashes would be escaped; the number keeps the names apart.
         table = {
@@ -76,6 +80,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**table)
         self._keys = dict(zip(variables, table, strict=True))
         self._folder, self._keep, self._regular = Path(folder), keep, regular
+        self._decay = decay
 
     def paths(self) -> dict[int, str]:
         """Prefix of every whole checkpoint by its step, ascending."""
@@ -115,9 +120,11 @@ class Checkpoints:
             Its step; None where there is none: the variables are as they were.
 
         Raises:
-            InputError: the checkpoint is whole and of another model.
+            InputError: the checkpoint is whole and of another model; or all are of another decay.
         """
-        step, passed = self._newest_whole()
+        astray = [step for step in self.paths() if self._is_astray(step)]
+        step, passed = self._newest_whole(astray)
+        self._tell_of_decay(step, astray)
         spare = next((other for other in passed if other.is_readable), None)
         if step is None and spare:
             step = spare.step
@@ -150,11 +157,51 @@ class Checkpoints:
     def _prefix(self, step: int | None) -> str:
         return str(self._folder / f"ckpt-{step}")
 
-    def _newest_whole(self) -> tuple[int | None, list[_Passed]]:
-        """Step of the newest whole checkpoint, None without one, and the newer ones."""
+    def _before_decay(self, step: int) -> bool | None:
+        """Whether a checkpoint is from before the decay of its run; None where it has none."""
+        notes = self.notes(step) if self._decay else None
+        return notes.decay and step <= notes.decay.first_step if notes else None
+
+    def _is_astray(self, step: int) -> bool:
+        """Whether a checkpoint is of a decay at other steps than this run's."""
+        return self._before_decay(step) is False and self.notes(step).decay != self._decay
+
+    def _tell_of_decay(self, step: int | None, astray: list[int]) -> None:
+        """Says where a run goes on that has become longer, once its rate had fallen.
+
+        Args:
+            step: of the checkpoint that is taken.
+            astray: steps of those that are of another decay.
+
+        Raises:
+            InputError: there are no others.
+        """
+        if not astray:
+            return
+        before, last_step = self.notes(astray[-1]).decay, f"{self._decay.last_step:,}"
+        if step is None:
+            raise InputError(
+                "file-damaged",
+                f"found no whole checkpoint in {self._folder} from before the decay, which began "
+                f"at step {before.first_step:,}; wanted one from which a run of {last_step} steps "
+                "goes on: choose another --output, or the "
+                f"{before.last_step:,} steps of this run",
+            )
+        logging.info(
+            "the run was one of %s steps, whose decay began at step %s: training goes on from step "
+            "%s, before it, to step %s",
+            *(f"{n:,}" for n in (before.last_step, before.first_step, step)),
+            last_step,
+        )
+
+    def _newest_whole(self, astray: list[int]) -> tuple[int | None, list[_Passed]]:
+        """Step of the newest whole checkpoint, None without one, and the newer ones.
+
+        Those of the steps `astray` are left out.
+        """
         passed = []
         names = (re.match(r"ckpt-(\d+)\.", path.name) for path in self._folder.glob("ckpt-*"))
-        for step in sorted({int(name[1]) for name in names if name}, reverse=True):
+        for step in sorted({int(name[1]) for name in names if name} - set(astray), reverse=True):
             path = self._prefix(step)
             why, is_readable = self._fault(step, path)
             if not why:
@@ -250,7 +297,8 @@ class Checkpoints:
         for path in written:
             files.sync(path)
         beside = hidden / f"ckpt-{step}.json"
-        checkpoint_notes.write(beside, checkpoint_notes.new(step, written, **notes))
+        written_of = checkpoint_notes.new(step, written, decay=self._decay, **notes)
+        checkpoint_notes.write(beside, written_of)
         # A damaged one of this step is no checkpoint any more before its data are others.
         leftovers.remove(self._folder / f"ckpt-{step}.index")
         for path in (beside, *written):
@@ -274,10 +322,14 @@ class Checkpoints:
         """
         if not self._folder.is_dir():
             return
+        self._keep_only([number for number in self.paths() if not self._is_astray(number)])
         best, steps = self.best(), list(self.paths())
         reached = [number for number in steps if number <= step]
         stay = reached[-self._keep :] + [number for number in steps if number > step]
-        stay += self.regular(step + 1)[-self._regular[0] :] if self._regular[0] else []
+        ends = [step, *[number for number in reached if self._before_decay(number)][-1:]]
+        stay += ends  # a longer run would go on from the second, and have its mean from there
+        for end in ends if self._regular[0] else ():
+            stay += self.regular(end + 1)[-self._regular[0] :]
         self._keep_only(stay if best is None else [*stay, best["step"]])
         leftovers.sweep(self._folder)
         whole = {Path(path).name for path in self.paths().values()}

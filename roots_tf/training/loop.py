@@ -67,6 +67,7 @@ class Stage(NamedTuple):
         evaluate: gives held-out scalars; the losses among them are the score of a checkpoint.
         texts: gives Markdown texts to show at each evaluation.
         is_over: asked after each evaluation; True ends the stage before its last step.
+        decay_start: a step at which state is saved too: a longer run goes on from there; 0: none.
     """
 
     batches: Callable[[int], tf.data.Dataset]
@@ -75,6 +76,7 @@ class Stage(NamedTuple):
     evaluate: Callable[[], dict[str, float]] | None = None
     texts: Callable[[], dict[str, str]] | None = None
     is_over: Callable[[], bool] = lambda: False
+    decay_start: int = 0
 
 
 class Record(NamedTuple):
@@ -206,7 +208,7 @@ class _Training:
         ends = [
             now - now % every + every for every in (*periods, cadence.histogram_every) if every > 0
         ]
-        ends += [end for end in cadence.profiled or () if end > now]
+        ends += [e for e in (self._stage.decay_start, *(cadence.profiled or ())) if e > now]
         return min(*ends, self._stage.last_step, now + cadence.steps_per_call) - now
 
     def add(self, result, steps: int, seconds: float) -> None:
@@ -269,7 +271,8 @@ class _Training:
         # weights that give no finite gradient any more should not push out older ones that do:
         # one that is due waits for the next good step.
         self._checkpoint_is_owed |= self.is_due(self._cadence.checkpoint_every)
-        last = received or self.is_over or self.now == self._stage.last_step
+        last = received or self.is_over
+        last |= self.now in (self._stage.decay_start, self._stage.last_step)
         is_good = not self._window.skipped_in_a_row
         if self._record.checkpoints and (last or (self._checkpoint_is_owed and is_good)):
             rows = self._record.summaries.rows() if self._record.summaries else None

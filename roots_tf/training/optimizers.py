@@ -11,10 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from roots_tf.training.orthogonal import orthogonalised
 
-def _assign(variable: tf.Variable, value: tf.Tensor) -> None:
+ORTHOGONALISED_BYTES = 1 << 27  # of matrices that `Muon` works on at once: it makes several copies
+
+
+def _assign(variable: tf.Variable, value: tf.Tensor) -> tf.Operation:
     """Sets this replica's copy; `tf.Variable.assign` would ask the strategy to merge."""
-    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+    return tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
 
 class AdamW:
@@ -124,7 +128,122 @@ class Lamb(AdamW):
         _assign(second, square)
 
 
-OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
+class Muon:
+    """Muon as Moonlight has it (Liu et al. 2025, arXiv:2502.16982, algorithm 1 and 2.2).
+
+    A matrix W [K, M] moves by 0.2 sqrt(max(K, M)) O, where O is Nesterov's momentum of its
+    gradients, orthogonalised (Jordan et al. 2024): by as much as AdamW would move it, so that
+    AdamW's rates and decay fit. Linear maps that stand side by side in one variable, such as those
+    to queries, keys and values, are matrices of their own. AdamW trains what has no parts:
+    embeddings, heads, vectors.
+
+    Args:
+        variables: as for `AdamW`.
+        weight_decay: likewise.
+        parts: of each variable the widths M of the linear maps [K, M] in it; () is AdamW's.
+        momentum: share of the sum of gradients that a step keeps.
+        multipliers: as for `AdamW`.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        weight_decay: float = 0.01,
+        *,
+        parts: Sequence[Sequence[int]],
+        momentum: float = 0.95,
+        multipliers: Sequence[float] | None = None,
+    ):
+        self._parts = [tuple(widths) for widths in parts]
+        multipliers = [1.0] * len(self._parts) if multipliers is None else multipliers
+        self.matrices, others = self._parted(variables)
+        self._multipliers, of_others = self._parted(multipliers)
+        self._widths, _ = self._parted(self._parts)
+        self.weight_decay, self.momentum = weight_decay, momentum
+        self.momenta = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.matrices]
+        self._rest = AdamW(others, weight_decay, multipliers=of_others)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The momenta, and what `AdamW` keeps of the rest."""
+        return self.momenta + self._rest.variables
+
+    def apply(self, gradients, scale, rate, step, keep) -> None:
+        """Updates this replica's copy of every variable.
+
+        Args:
+            gradients: as for `AdamW.apply`.
+            scale: likewise.
+            rate: likewise.
+            step: likewise.
+            keep: likewise.
+        """
+        of_matrices, others = self._parted(gradients)
+        self._rest.apply(others, scale, rate, step, keep)
+
+        def update():
+            done = []
+            for places in self._batches():
+                with tf.control_dependencies(done):  # or copies of all would be there at once
+                    done = self._update(places, of_matrices, scale, rate)
+            return True
+
+        tf.cond(keep, update, lambda: False)
+
+    def _parted(self, values: Sequence) -> tuple[list, list]:
+        """Of a value for each variable, those of matrices and those of others."""
+        found: tuple[list, list] = [], []
+        for value, widths in zip(values, self._parts, strict=True):
+            found[not widths].append(value)
+        return found
+
+    def _batches(self) -> list[list[int]]:
+        """Places of the matrices that are worked on at once."""
+        batches, size = [], math.inf
+        for place, variable in enumerate(self.matrices):
+            own = 4 * variable.shape.num_elements()
+            if size + own > ORTHOGONALISED_BYTES:
+                batches, size = [*batches, []], 0
+            batches[-1].append(place)
+            size += own
+        return batches
+
+    def _update(self, places: list[int], gradients, scale, rate) -> list[tf.Operation]:
+        """Updates the matrices at these places; gives operations that have ended when it has."""
+        directions = []
+        for place in places:
+            gradient, momentum = gradients[place] * scale, self.momenta[place]
+            total = self.momentum * momentum + gradient
+            _assign(momentum, total)
+            direction = gradient + self.momentum * total
+            directions += tf.split(direction, self._widths[place], axis=1)
+        moved, done = iter(orthogonalised(directions)), []
+        for place in places:
+            parts = [next(moved) for _ in self._widths[place]]
+            parts = [0.2 * math.sqrt(max(part.shape)) * part for part in parts]
+            variable, own_rate = self.matrices[place], rate * self._multipliers[place]
+            kept = variable * (1.0 - own_rate * self.weight_decay)
+            done.append(_assign(variable, kept - own_rate * tf.concat(parts, axis=1)))
+        return done
+
+
+def make(
+    name: str, variables: Sequence, weight_decay: float, multipliers: Sequence[float] | None = None
+):
+    """The optimizer of that `name`.
+
+    Args:
+        name: "adamw", "lamb" or "muon".
+        variables: Keras variables to train. For Muon one may have an attribute `parts`, as for
+            `Muon`; without it, it has none.
+        weight_decay: as for `AdamW`.
+        multipliers: likewise.
+    """
+    trained = [variable.value for variable in variables]
+    if name == "muon":
+        parts = [getattr(variable, "parts", ()) for variable in variables]
+        return Muon(trained, weight_decay, parts=parts, multipliers=multipliers)
+    return {"adamw": AdamW, "lamb": Lamb}[name](trained, weight_decay, multipliers=multipliers)
 
 
 class MovingAverage:

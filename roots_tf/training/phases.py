@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from roots_tf import program
 from roots_tf.storage import claims
+from roots_tf.storage.files import InputError
+from roots_tf.training.checkpoint_notes import Decay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,29 @@ def settings_of(phase: Phase) -> dict:
     steps = phase.last_step - phase.first_step
     warmup_steps = phase.config.optimization.warmup_of(steps)
     return program.flat(program.replace(phase.config, warmup_steps=warmup_steps))
+
+
+def decay_of(phases: list[Phase]) -> Decay | None:
+    """Where the learning rate of the last phase falls, if a longer run may go on from before that.
+
+    Args:
+        phases: of the run.
+
+    Raises:
+        InputError: the warm-up is a share of the updates, and so another one in a longer run.
+    """
+    last = phases[-1]
+    optimization, steps = last.config.optimization, last.last_step - last.first_step
+    if optimization.schedule != "warmup_stable_decay":
+        return None
+    if optimization.warmup_steps < 0:
+        raise InputError(
+            "missing-flag",
+            "found --schedule=warmup_stable_decay and no --warmup_steps; wanted a number, such as "
+            f"--warmup_steps={optimization.warmup_of(steps)}: a share would be another number once "
+            "the run is made longer",
+        )
+    return Decay(last.last_step - optimization.decay_of(steps), last.last_step)
 
 
 def claim_of(config, phases: list[Phase], of_a_phase: tuple[str, ...]) -> claims.Claim:

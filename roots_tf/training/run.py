@@ -29,6 +29,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.training import automatic, loop, optimizers, schedules, strategies, trackers
 from roots_tf.training.automatic import Computation
 from roots_tf.training.checkpoint_mean import CheckpointMean
+from roots_tf.training.checkpoint_notes import Decay
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
 from roots_tf.training.plan_file import PLAN, Computed, read_plan
@@ -166,6 +167,7 @@ class Run:
         settings: how.
         multipliers: of the learning rate of each trainable variable; None: 1.
         patience: evaluations without a better score before `early_stopping` ends the run; 0: never.
+        decay: where the learning rate falls, in a run that may be made longer from before it.
     """
 
     def __init__(
@@ -175,12 +177,14 @@ class Run:
         settings: Settings,
         multipliers: Sequence[float] | None = None,
         patience: int = 0,
+        decay: Decay | None = None,
     ):
         self.task, self._settings, self._folder = task, settings, Path(folder)
-        self.weights = {v.path: v.value for v in task.model.trainable_variables}
+        self._decay = decay
+        variables = task.model.trainable_variables
+        self.weights = {variable.path: variable.value for variable in variables}
         trained, how = list(self.weights.values()), settings.optimization
-        make_optimizer = optimizers.OPTIMIZERS[how.optimizer]
-        self._optimizer = make_optimizer(trained, how.weight_decay, multipliers=multipliers)
+        self._optimizer = optimizers.make(how.optimizer, variables, how.weight_decay, multipliers)
         self._average = optimizers.MovingAverage(trained, how.ema_decay) if how.ema_decay else None
         is_float16 = settings.computation.precision == "mixed_float16"
         self._loss_scale = optimizers.LossScale() if is_float16 else None
@@ -192,8 +196,9 @@ class Run:
         for name, part in parts.items():
             table |= {f"{name}_{i}": v for i, v in enumerate(part.variables if part else [])}
         count, every = how.average_checkpoints, settings.cadence.checkpoint_every
+        regular = (count, every) if count > 1 else (0, 0)
         self._checkpoints = Checkpoints(
-            self._folder / "checkpoints", table, regular=(count, every) if count > 1 else (0, 0)
+            self._folder / "checkpoints", table, regular=regular, decay=decay
         )
         # What stands in for the weights: of the two averages there is one at most.
         self._given = self._average
@@ -251,10 +256,7 @@ class Run:
             return
         steps, cadence = stage.last_step - first_step, self._settings.cadence
         rate = functools.partial(
-            schedules.SCHEDULES[optimization.schedule],
-            peak=optimization.learning_rate,
-            warmup_steps=optimization.warmup_of(steps),
-            total_steps=steps,
+            schedules.SCHEDULES[optimization.schedule], **optimization.schedule_of(steps)
         )
         train_step = TrainStep(
             self.task,
@@ -278,6 +280,7 @@ class Run:
         peak = self._settings.computation.peak_flops
         stage = stage._replace(
             work=dataclasses.replace(stage.work, peak_flops=peak),
+            decay_start=self._decay.first_step if self._decay else 0,
             evaluate=self._judged(stage.evaluate),
             texts=self._judged(stage.texts),
         )

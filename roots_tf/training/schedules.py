@@ -1,6 +1,7 @@
 """Learning rate as a function of the step: a linear warm-up, then a way down.
 
-Every schedule takes what `linear` takes. The first update, step 0, already has a rate above 0.
+Every schedule takes what `linear` takes, one of them more. The first update, step 0, already has a
+rate above 0.
 """
 
 import math
@@ -51,11 +52,43 @@ def constant(step: tf.Tensor, *, peak: float, warmup_steps: int, total_steps: in
     return peak * _rise(step, warmup_steps)
 
 
+def warmup_stable_decay(
+    step: tf.Tensor,
+    *,
+    peak: float,
+    warmup_steps: int,
+    total_steps: int,
+    decay_steps: int,
+    shape: str,
+) -> tf.Tensor:
+    """Stays where the warm-up ends until the last updates, in which it falls to 0.
+
+    Hu et al. 2024 (MiniCPM), arXiv:2404.06395, section 4; both ways down are those of Hägele et al.
+    2024, arXiv:2405.18392, section 3. Before the decay it does not depend on `total_steps`, so that
+    a run can be made longer from there.
+
+    Args:
+        step: as for `linear`.
+        peak: likewise.
+        warmup_steps: likewise.
+        total_steps: likewise.
+        decay_steps: of them, how many the decay takes.
+        shape: "linear", or "one_minus_sqrt" for 1 - sqrt(share of the decay that is done).
+
+    Returns:
+        float32 scalar.
+    """
+    done = _done(step, total_steps - decay_steps, total_steps)
+    fall = 1.0 - (tf.sqrt(done) if shape == "one_minus_sqrt" else done)
+    return peak * tf.minimum(_rise(step, warmup_steps), fall)
+
+
 SCHEDULES = {
     "linear": linear,
     "cosine": cosine,
     "inverse_sqrt": inverse_sqrt,
     "constant": constant,
+    "warmup_stable_decay": warmup_stable_decay,
 }
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from roots_tf import program
 from roots_tf.storage.files import InputError
 
-Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant"]
+Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant", "warmup_stable_decay"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,20 @@ class Optimization:
     warmup_share: float = program.flag(
         0.1, help="that share, of all updates of the run or phase", minimum=0, maximum=1
     )
-    optimizer: Literal["adamw", "lamb"] = program.flag("adamw", help="lamb: for large batches")
+    decay_share: float = program.flag(
+        0.2,
+        help="share of the updates, the last, in which warmup_stable_decay falls",
+        above=0,
+        maximum=1,
+    )
+    decay_shape: Literal["linear", "one_minus_sqrt"] = program.flag(
+        "linear", help="how it falls there"
+    )
+    optimizer: Literal["adamw", "lamb", "muon"] = program.flag(
+        "adamw",
+        help="lamb: for large batches; muon: orthogonal updates of the blocks' matrices, AdamW for "
+        "the rest",
+    )
     weight_decay: float = program.flag(
         0.01, help="decay of matrices, none of biases and norms", minimum=0, maximum=10
     )
@@ -95,6 +108,18 @@ class Optimization:
     def warmup_of(self, steps: int) -> int:
         """Updates of the warm-up, of a run or phase of so many `steps`."""
         return self.warmup_steps if self.warmup_steps >= 0 else int(self.warmup_share * steps)
+
+    def decay_of(self, steps: int) -> int:
+        """Updates of the decay of `warmup_stable_decay`, of a run or phase of so many `steps`."""
+        return max(round(self.decay_share * steps), 1)
+
+    def schedule_of(self, steps: int) -> dict[str, object]:
+        """What the schedule takes beside the step, of a run or phase of so many `steps`."""
+        warmup_steps = self.warmup_of(steps)
+        takes = {"peak": self.learning_rate, "warmup_steps": warmup_steps, "total_steps": steps}
+        if self.schedule == "warmup_stable_decay":
+            takes |= {"decay_steps": self.decay_of(steps), "shape": self.decay_shape}
+        return takes
 
     def check_parts(self, replicas: int) -> None:
         """Refuses a batch that cannot be cut into equal parts.

@@ -36,6 +36,11 @@ NOT_RUN = (
         ("--examples=zh=",),
         "8 rows of --debug are too few for three sources: tests/pipelines/test_pretrain_mixture.py",
     ),
+    (
+        "average",
+        ("--checkpoints=work/mini/checkpoints",),
+        "--debug writes one checkpoint: tests/pipelines/test_average.py",
+    ),
     ("import", ("--from=uncased_",), "TensorFlow 1 wrote it: tests/export/test_tensorflow1.py"),
     (
         "export",

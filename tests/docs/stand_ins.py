@@ -155,6 +155,8 @@ MADE_BY = {
     "work/gpt": "pretrain --examples=work/text --objective=causal_lm --output=work/gpt",
     "work/task": "finetune --init_from=work/pretrained/model --output=work/task "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
+    "work/other_reviews": "finetune --init_from=work/pretrained/model --output=work/other_reviews "
+    "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl --schedule=constant",
     "work/names": "finetune --task=tagging --train=msra/train.txt --dev=msra/dev.txt "
     "--init_from=work/pretrained/model --output=work/names",
     "work/translator": "finetune --task=sequence_to_sequence --tokenizer=work/tokenizer "

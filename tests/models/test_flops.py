@@ -9,6 +9,7 @@ from roots_tf import models
 from roots_tf.models import flops
 from roots_tf.objectives.causal_lm_task import CausalLMTask
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
+from roots_tf.training.orthogonal import orthogonalised
 from tests.batches import causal_batch, pretraining_batch
 
 B, L, P, V = 6, 24, 5, 60
@@ -88,3 +89,18 @@ def test_counts_of_a_causal_model_are_those_of_the_traced_one():
 
     traced = tf.function(forward_backward).get_concrete_function(batch)
     assert product_flops(traced.graph) == flops.causal_step_flops(config, B, L)
+
+
+@pytest.mark.parametrize("fields", [{}, MODERN | {"num_key_value_heads": 2}])
+def test_those_of_muon_are_what_it_traces(fields):
+    config = models.EncoderConfig(**SIZES | fields)
+    model = models.EncoderDecoder(config)
+
+    @tf.function
+    def update():
+        weights = [(v, v.parts) for v in model.trainable_variables if getattr(v, "parts", ())]
+        return orthogonalised([tf.zeros([v.shape[0], part]) for v, all in weights for part in all])
+
+    expected = flops.orthogonal_flops(config)
+    expected += flops.orthogonal_flops(model.decoder.config, cross_attention=True)
+    assert product_flops(update.get_concrete_function().graph) == expected

@@ -34,6 +34,7 @@ def test_a_file_that_is_absent_is_missed_before_tensorflow_is_loaded(work, tmp_p
     text = tmp_path / "text.jsonl"
     text.write_text('{"text": "a", "label": "b"}\n{"text": "c", "label": "d"}\n')
     given = {
+        "average": {"checkpoints": [work.model]},
         "build_examples": {"input": [str(text)], "tokenizer": work.tokenizer},
         "curate": {"input": [str(text)]},
         "distill": {"teacher": work.model, "input": str(text)},

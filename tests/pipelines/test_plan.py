@@ -54,6 +54,16 @@ def test_numbers_of_a_plain_run(capsys):
         assert word in printed
 
 
+def test_muon_takes_products_and_one_moment_of_a_matrix():
+    flags = {"size": "base", "batch_size": 64, "duration": "10", "device": ("h100",)}
+    (plain,), (muon,) = (forecast(**flags, optimizer=name)["devices"] for name in ("adamw", "muon"))
+    matrices = 12 * (4 * 768 * 768 + 2 * 768 * 3072)
+    assert plain["memory"]["moments"] - muon["memory"]["moments"] == 4 * matrices
+    products = 12 * 5 * 2 * (4 * 3 * 768**3 + 2 * 9 * 768**3)  # [R, C] by R: R R (2 C + R)
+    more = muon["speed"]["seconds"] - plain["speed"]["seconds"]
+    assert more == pytest.approx(products / (0.4 * 989.4e12))
+
+
 def test_flags_are_those_of_pretrain():
     known = program.flags_of(pretrain.Config)
     own = set(program.flags_of(plan.Config)) - set(known) | {"debug", "output"}

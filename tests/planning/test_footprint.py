@@ -16,6 +16,7 @@ from roots_tf.planning.footprint import Step, footprint, shapes_of
 from roots_tf.planning.measuring import task_of
 from roots_tf.planning.random_batches import random_batch
 from roots_tf.storage.files import InputError
+from roots_tf.training import optimizers
 
 V, B, L, P = 70, 4, 16, 3
 SHARED = {"num_key_value_heads": 1, "num_segments": 1}
@@ -133,6 +134,10 @@ def test_parts_follow_from_the_flags():
     cut = footprint(dataclasses.replace(STEP, rows=32, micro_batches=4))
     assert 4 * cut.activations == found.activations
     assert footprint(dataclasses.replace(STEP, averaged=True)).average == found.weights
+    muon = footprint(dataclasses.replace(STEP, optimizer="muon"))
+    blocks = 4 * 4 * (256 * 3 * 256 + 256 * 256 + 2 * 256 * 1024)  # bytes of the matrices of four
+    assert muon.moments == found.moments - blocks
+    assert muon.update == found.update + 5 * blocks
     elsewhere = footprint(dataclasses.replace(STEP, threads=0))
     assert (elsewhere.runtime, elsewhere.allocator) == (0, 0)
     assert elsewhere.peak == found.peak - found.runtime - found.allocator
@@ -140,6 +145,7 @@ def test_parts_follow_from_the_flags():
 
 def test_a_causal_model_keeps_a_block_of_logits_for_each_thread():
     assert footprints.BLOCK_BYTES == losses.BLOCK_BYTES
+    assert footprints.ORTHOGONALISED_BYTES == optimizers.ORTHOGONALISED_BYTES
     config = sizes("gpt2", vocabulary_size=50_257, max_sequence_length=128)
     step = Step(config, "causal_lm", 32, 128, 0)
     one, two, more = (

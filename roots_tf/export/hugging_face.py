@@ -32,7 +32,8 @@ def read(folder: str | Path) -> incoming.Incoming:
 
     Raises:
         InputError: the weights are a pickle, are damaged or do not fit `config.json`; or the model
-            is no BERT, or has parts that ours lacks; or its tokenizer wants what ours cannot do.
+            is no BERT and no ELECTRA, or has parts that ours lacks; or its tokenizer wants what
+            ours cannot do.
     """
     said = sentence_transformers.read(folder)
     folder = said.folder
@@ -68,7 +69,7 @@ def _named_as_in_the_table(stored: dict[str, np.ndarray], source: str) -> dict[s
     """Weights by the names of the table, whatever transformers wrote before them."""
     renamed = {}
     for name, array in stored.items():
-        name = name.removeprefix("bert.")
+        name = name.removeprefix("bert.").removeprefix("electra.")
         # Early releases kept the names of TensorFlow.
         name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
         name = name.replace("LayerNorm.beta", "LayerNorm.bias")
@@ -119,15 +120,18 @@ def write(
         The path of `folder`.
 
     Raises:
-        InputError: the model has parts that BERT of transformers lacks, its vectors need a pooler
-            that was not trained, or `folder` is not new.
+        InputError: the model has parts that BERT of transformers lacks, and ELECTRA with it, its
+            vectors need a pooler that was not trained, or `folder` is not new.
     """
     described = models.describe(source)
     settings = settings or tasks.embedding_settings(described, str(source))
     config, tokenizer = described["encoder"], tokenizers.load(source)
-    refuse_other_parts(config, str(source), "Hugging Face's BERT")
+    is_electra = described["kind"] == "discriminator"
+    target = "ELECTRA" if is_electra else "BERT"
+    refuse_other_parts(config, str(source), f"Hugging Face's {target}")
     kind, untrained = tasks.kind_of(described), set(described.get("untrained", ()))
     architecture = (kind.transformers.architecture if kind else "") or "BertModel"
+    architecture = "ElectraForPreTraining" if is_electra else architecture
     if described["kind"] == "pretrainer":
         architecture = "BertForMaskedLM" if untrained else "BertForPreTraining"
         # BertForMaskedLM has neither of the two.
@@ -147,7 +151,8 @@ def write(
     if architecture != "BertModel":
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
 
-    written = {"architectures": [architecture], "model_type": "bert"}
+    written = {"architectures": [architecture], "model_type": target.lower()}
+    written |= {"embedding_size": config.hidden_dim} if is_electra else {}
     written |= {name: getattr(config, ours) for ours, name in bert_config.SIZES.items()}
     written |= {name: getattr(config, ours) for ours, name in bert_config.RATES.items()}
     written |= {
@@ -182,7 +187,9 @@ def _with_prefix(name: str, architecture: str) -> str:
     if name.startswith("classifier."):
         answers = architecture == "BertForQuestionAnswering"
         return name.replace("classifier.", _ANSWERS) if answers else name
-    return name if name.startswith("cls.") else f"bert.{name}"
+    if name.startswith(("cls.", "discriminator_predictions.")):
+        return name
+    return f"electra.{name}" if architecture.startswith("Electra") else f"bert.{name}"
 
 
 def _labels(labels: list[str], kind) -> dict:

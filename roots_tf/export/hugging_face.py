@@ -151,18 +151,6 @@ def write(
     if architecture != "BertModel":
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
 
-    written = {"architectures": [architecture], "model_type": target.lower()}
-    written |= {"embedding_size": config.hidden_dim} if is_electra else {}
-    written |= {name: getattr(config, ours) for ours, name in bert_config.SIZES.items()}
-    written |= {name: getattr(config, ours) for ours, name in bert_config.RATES.items()}
-    written |= {
-        "hidden_act": bert_config.ACTIVATIONS[config.activation][0],
-        "attention_probs_dropout_prob": config.dropout,
-        "position_embedding_type": "absolute",
-        "pad_token_id": tokenizer.pad_id,
-        "tie_word_embeddings": True,
-        "dtype": "float32",
-    } | _labels(described["labels"], kind)
     usual = kind.max_seq_length if kind else settings.length(config.max_sequence_length)
     length = min(max_seq_length or usual, config.max_sequence_length)
     with new_folder(folder) as temporary:
@@ -176,10 +164,33 @@ def write(
             said["model_input_names"] = ["input_ids", "attention_mask"]
         path = temporary / transformers_settings.CONFIG_NAME
         files.write_json(path, files.read_json(path) | said)
-        files.write_json(temporary / "config.json", written)
+        files.write_json(
+            temporary / "config.json", _config(described, kind, architecture, tokenizer.pad_id)
+        )
         if settings != models.EmbeddingSettings():
             sentence_transformers.write(temporary, settings, length, config.hidden_dim, pooler)
     return Path(folder)
+
+
+def _config(described: dict, kind, architecture: str, pad_id: int) -> dict:
+    """What `config.json` says of a model."""
+    config, is_electra = described["encoder"], architecture.startswith("Electra")
+    written = {"architectures": [architecture], "model_type": "electra" if is_electra else "bert"}
+    written |= {"embedding_size": config.hidden_dim} if is_electra else {}
+    written |= {name: getattr(config, ours) for ours, name in bert_config.SIZES.items()}
+    written |= {name: getattr(config, ours) for ours, name in bert_config.RATES.items()}
+    return (
+        written
+        | {
+            "hidden_act": bert_config.ACTIVATIONS[config.activation][0],
+            "attention_probs_dropout_prob": config.dropout,
+            "position_embedding_type": "absolute",
+            "pad_token_id": pad_id,
+            "tie_word_embeddings": True,
+            "dtype": "float32",
+        }
+        | _labels(described["labels"], kind)
+    )
 
 
 def _with_prefix(name: str, architecture: str) -> str:

@@ -172,7 +172,7 @@ def kind_of(config: Config, described: dict):
         InputError: the teacher is a classifier of no known task, or has no task to score or to
             learn labels of.
     """
-    if "task" in described or described["kind"] not in ("encoder", "pretrainer"):
+    if "task" in described or described["kind"] not in ("encoder", "pretrainer", "discriminator"):
         return tasks.restore(described)
     if config.dev:
         raise files.InputError(

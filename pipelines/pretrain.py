@@ -294,7 +294,7 @@ def main(config: Config) -> dict:
             if not machine.is_chief:
                 return {"step": last_step}
             run.finish()
-            models.save(output / "model", task.model)
+            models.save(output / "model", config.objective.finished(task.model))
         tokenizer.save(output / "model")
         report = report_of(output, phases)
         run.report(report)

@@ -2,7 +2,13 @@
 
 import statistics
 
-from roots_tf.diagnosis import causal_lm, data_symptoms, learning_symptoms, masked_lm
+from roots_tf.diagnosis import (
+    causal_lm,
+    data_symptoms,
+    learning_symptoms,
+    masked_lm,
+    replaced_tokens,
+)
 from roots_tf.diagnosis.findings import Finding, RunRecord, Symptoms
 
 BY_OBJECTIVE = {
@@ -12,6 +18,7 @@ BY_OBJECTIVE = {
         scores=("masked_lm_loss", "masked_lm_accuracy", *causal_lm.SYMPTOMS.scores),
     ),
     "masked_lm": masked_lm.SYMPTOMS,
+    "replaced_tokens": replaced_tokens.SYMPTOMS,
 }
 OF_ANY_OBJECTIVE = Symptoms(checks=(learning_symptoms.overfitting,), scores=())
 

@@ -38,14 +38,17 @@ _OF_OTHERS = {
     "model_type='bert'",
     "albert": "an ALBERT has one layer's weights for all, and a narrow embedding",
     "qwen2": "a Qwen2 has biases on queries, keys and values alone",
-    "electra": "an ELECTRA has other names and a narrow embedding",
 }
+ELECTRA = "electra"  # the `model_type`
 _LARGEST = 10**8  # of a size; what the weights have is compared before anything is made of it
 
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig:
-    """What is read of the file; the defaults are those of transformers' `BertConfig`."""
+    """What is read of the file; the defaults are those of transformers' `BertConfig`.
+
+    Those of an ELECTRA, whose blocks are BERT's, have the same names.
+    """
 
     vocab_size: int = number(minimum=1, maximum=_LARGEST)
     num_hidden_layers: int = number(minimum=1, maximum=_LARGEST)
@@ -61,6 +64,7 @@ class BertConfig:
     layer_norm_eps: float = number(1e-12, above=0, maximum=1)
     initializer_range: float = number(0.02, minimum=0, maximum=100)
     model_type: str = "bert"
+    embedding_size: int = number(128, minimum=1, maximum=_LARGEST)  # of an ELECTRA
     position_embedding_type: str | None = "absolute"
     is_decoder: bool | None = False
     add_cross_attention: bool | None = False
@@ -79,17 +83,25 @@ def read(path: str | Path) -> BertConfig:
     """Reads and checks a config.
 
     Raises:
-        InputError: it is damaged, or of another model than BERT, or of a part that ours lacks.
+        InputError: it is damaged, or of another model than BERT and ELECTRA, or of a part that ours
+            lacks.
     """
     found = schema.read_object(path)
     kind = found.get("model_type", "bert")
-    if kind != "bert":
+    if kind not in ("bert", ELECTRA):
         why = _OF_OTHERS.get(str(kind), "of causal models, gpt2, llama and mistral are taken")
         raise InputError(
             "unsupported-model",
             f"found model_type={kind!r} in {path}; wanted 'bert', as BERT has: {why}",
         )
     config = schema.check(found, BertConfig, str(path), others_may_stand=True)
+    if kind == ELECTRA and config.embedding_size != config.hidden_size:
+        raise InputError(
+            "unsupported-model",
+            f"found model_type={kind!r}, embedding_size={config.embedding_size} and hidden_size="
+            f"{config.hidden_size} in {path}; wanted one width, as electra-base and electra-large "
+            "have: a narrow embedding, which a matrix makes wider, has no place here",
+        )
     wanted = {
         "position_embedding_type": ("absolute", None),
         "is_decoder": (False, None),

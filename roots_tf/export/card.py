@@ -20,6 +20,7 @@ _TO_FILL = "**To be filled in by a person:**"
 # By the name of a model without a task: pipeline_tag of huggingface.co/tasks, and what it does.
 _WITHOUT_A_TASK = {
     "pretrainer": ("fill-mask", "turns texts into vectors and guesses masked words"),
+    "discriminator": ("feature-extraction", "turns texts into vectors and finds odd words"),
     "encoder": ("feature-extraction", "turns texts into vectors"),
     "causal_lm": ("text-generation", "continues texts"),
     "masked_and_causal_lm": ("text-generation", "continues texts and guesses masked words"),

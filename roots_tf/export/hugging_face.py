@@ -32,7 +32,8 @@ def read(folder: str | Path) -> incoming.Incoming:
 
     Raises:
         InputError: the weights are a pickle, are damaged or do not fit `config.json`; or the model
-            is no BERT, or has parts that ours lacks; or its tokenizer wants what ours cannot do.
+            is no BERT and no ELECTRA, or has parts that ours lacks; or its tokenizer wants what
+            ours cannot do.
     """
     said = sentence_transformers.read(folder)
     folder = said.folder
@@ -68,7 +69,7 @@ def _named_as_in_the_table(stored: dict[str, np.ndarray], source: str) -> dict[s
     """Weights by the names of the table, whatever transformers wrote before them."""
     renamed = {}
     for name, array in stored.items():
-        name = name.removeprefix("bert.")
+        name = name.removeprefix("bert.").removeprefix("electra.")
         # Early releases kept the names of TensorFlow.
         name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
         name = name.replace("LayerNorm.beta", "LayerNorm.bias")
@@ -119,15 +120,18 @@ def write(
         The path of `folder`.
 
     Raises:
-        InputError: the model has parts that BERT of transformers lacks, its vectors need a pooler
-            that was not trained, or `folder` is not new.
+        InputError: the model has parts that BERT of transformers lacks, and ELECTRA with it, its
+            vectors need a pooler that was not trained, or `folder` is not new.
     """
     described = models.describe(source)
     settings = settings or tasks.embedding_settings(described, str(source))
     config, tokenizer = described["encoder"], tokenizers.load(source)
-    refuse_other_parts(config, str(source), "Hugging Face's BERT")
+    is_electra = described["kind"] == "discriminator"
+    target = "ELECTRA" if is_electra else "BERT"
+    refuse_other_parts(config, str(source), f"Hugging Face's {target}")
     kind, untrained = tasks.kind_of(described), set(described.get("untrained", ()))
     architecture = (kind.transformers.architecture if kind else "") or "BertModel"
+    architecture = "ElectraForPreTraining" if is_electra else architecture
     if described["kind"] == "pretrainer":
         architecture = "BertForMaskedLM" if untrained else "BertForPreTraining"
         # BertForMaskedLM has neither of the two.
@@ -147,17 +151,6 @@ def write(
     if architecture != "BertModel":
         theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
 
-    written = {"architectures": [architecture], "model_type": "bert"}
-    written |= {name: getattr(config, ours) for ours, name in bert_config.SIZES.items()}
-    written |= {name: getattr(config, ours) for ours, name in bert_config.RATES.items()}
-    written |= {
-        "hidden_act": bert_config.ACTIVATIONS[config.activation][0],
-        "attention_probs_dropout_prob": config.dropout,
-        "position_embedding_type": "absolute",
-        "pad_token_id": tokenizer.pad_id,
-        "tie_word_embeddings": True,
-        "dtype": "float32",
-    } | _labels(described["labels"], kind)
     usual = kind.max_seq_length if kind else settings.length(config.max_sequence_length)
     length = min(max_seq_length or usual, config.max_sequence_length)
     with new_folder(folder) as temporary:
@@ -171,10 +164,33 @@ def write(
             said["model_input_names"] = ["input_ids", "attention_mask"]
         path = temporary / transformers_settings.CONFIG_NAME
         files.write_json(path, files.read_json(path) | said)
-        files.write_json(temporary / "config.json", written)
+        files.write_json(
+            temporary / "config.json", _config(described, kind, architecture, tokenizer.pad_id)
+        )
         if settings != models.EmbeddingSettings():
             sentence_transformers.write(temporary, settings, length, config.hidden_dim, pooler)
     return Path(folder)
+
+
+def _config(described: dict, kind, architecture: str, pad_id: int) -> dict:
+    """What `config.json` says of a model."""
+    config, is_electra = described["encoder"], architecture.startswith("Electra")
+    written = {"architectures": [architecture], "model_type": "electra" if is_electra else "bert"}
+    written |= {"embedding_size": config.hidden_dim} if is_electra else {}
+    written |= {name: getattr(config, ours) for ours, name in bert_config.SIZES.items()}
+    written |= {name: getattr(config, ours) for ours, name in bert_config.RATES.items()}
+    return (
+        written
+        | {
+            "hidden_act": bert_config.ACTIVATIONS[config.activation][0],
+            "attention_probs_dropout_prob": config.dropout,
+            "position_embedding_type": "absolute",
+            "pad_token_id": pad_id,
+            "tie_word_embeddings": True,
+            "dtype": "float32",
+        }
+        | _labels(described["labels"], kind)
+    )
 
 
 def _with_prefix(name: str, architecture: str) -> str:
@@ -182,7 +198,9 @@ def _with_prefix(name: str, architecture: str) -> str:
     if name.startswith("classifier."):
         answers = architecture == "BertForQuestionAnswering"
         return name.replace("classifier.", _ANSWERS) if answers else name
-    return name if name.startswith("cls.") else f"bert.{name}"
+    if name.startswith(("cls.", "discriminator_predictions.")):
+        return name
+    return f"electra.{name}" if architecture.startswith("Electra") else f"bert.{name}"
 
 
 def _labels(labels: list[str], kind) -> dict:

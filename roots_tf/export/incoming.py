@@ -57,10 +57,11 @@ def build(
 ) -> Incoming:
     """Makes the model that the weights are of.
 
-    A vocabulary head makes it a `Pretrainer`, for which next sentence and pooler may be missing;
-    a kind of task makes it a model with that head; else it is an encoder. Rows of the embedding
-    behind those of the tokenizer's ids, which some add so that their number is a multiple of 64 or
-    128, are left out: no text has their ids, and no prediction may name them.
+    A vocabulary head makes it a `Pretrainer`, for which next sentence and pooler may be missing; a
+    head that judges tokens a `Discriminator`; a kind of task makes it a model with that head; else
+    it is an encoder. Rows of the embedding behind those of the tokenizer's ids, which some add so
+    that their number is a multiple of 64 or 128, are left out: no text has their ids, and no
+    prediction may name them.
 
     Args:
         layout: names of the weights.
@@ -89,6 +90,8 @@ def build(
         model = models.Pretrainer(config)
         untrained = sorted({"pooler", "next_sentence"} - parts)
         description["untrained"] = untrained
+    elif "detection" in parts:
+        model = models.Discriminator(config)
     else:
         model = models.PooledEncoder(config, pooler="pooler" in parts)
     variables = {

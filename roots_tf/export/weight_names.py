@@ -26,10 +26,10 @@ Format = Literal["hugging_face", "tensorflow1", "keras_hub"]
 class Row(NamedTuple):
     """Names of one weight, `{i}` for the number of a layer; "" where a format has none such.
 
-    Those of Hugging Face stand without the `bert.` that models with a head put before the encoder.
-    Sources: `modeling_bert.py` of transformers, `modeling.py`, `run_pretraining.py` and
-    `run_classifier.py` of google-research/bert, `bert_backbone.py`, `masked_lm_head.py`
-    and `bert_text_classifier.py` of keras-hub.
+    Those of Hugging Face stand without the `bert.` or `electra.` that models with a head put before
+    the encoder. Sources: `modeling_bert.py` and `modeling_electra.py` of transformers,
+    `modeling.py`, `run_pretraining.py` and `run_classifier.py` of google-research/bert,
+    `bert_backbone.py`, `masked_lm_head.py` and `bert_text_classifier.py` of keras-hub.
     """
 
     ours: str
@@ -107,6 +107,10 @@ WEIGHTS = (
     Row("next_sentence/kernel", "cls.seq_relationship.weight",
         "cls/seq_relationship/output_weights", ""),
     Row("next_sentence/bias", "cls.seq_relationship.bias", "cls/seq_relationship/output_bias", ""),
+    Row("detection/transform/kernel", "discriminator_predictions.dense.weight", "", ""),
+    Row("detection/transform/bias", "discriminator_predictions.dense.bias", "", ""),
+    Row("detection/output/kernel", "discriminator_predictions.dense_prediction.weight", "", ""),
+    Row("detection/output/bias", "discriminator_predictions.dense_prediction.bias", "", ""),
     Row("classes/kernel", "classifier.weight", "output_weights", "logits/kernel"),
     Row("classes/bias", "classifier.bias", "output_bias", "logits/bias"),
 )
@@ -142,7 +146,7 @@ def weights_of(layout: Format, num_layers: int) -> dict[str, Weight]:
 
 
 def parts_in(layout: Format, stored: Iterable[str]) -> set[str]:
-    """Which of `pooler`, `masked_lm`, `next_sentence` and `classes` have a weight there.
+    """Which of `pooler`, `masked_lm`, `next_sentence`, `detection`, `classes` have a weight there.
 
     Args:
         layout: the other format.

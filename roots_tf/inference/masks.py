@@ -18,6 +18,7 @@ def check_fills(description: dict, folder: str) -> None:
     """
     if not models.fills_masks(description):
         found = "causal language" if models.is_causal(description) else "fine-tuned"
+        found = {"discriminator": "replaced-token"}.get(description.get("kind"), found)
         raise InputError(
             "wrong-model-kind",
             f"found a {found} model in {folder}; wanted one that pretrain wrote to fill masks, "

@@ -327,3 +327,36 @@ class DecoderConfig(EncoderConfig):
             **fields: that differ.
         """
         return cls(**dataclasses.asdict(encoder) | {"causal": False} | fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorConfig(EncoderConfig):
+    """What the generator of replaced-token detection is made of, and what it shares.
+
+    Attributes:
+        embedding_sharing: "tied": its embeddings are the discriminator's, of whose width a matrix
+            makes its own (Clark et al. 2020, arXiv:2003.10555, section 3.2); "separate": it has
+            some of its own width; "gradient_disentangled": the table of tokens is its own, to which
+            the discriminator adds a difference (He et al. 2021, arXiv:2111.09543, section 3.3).
+    """
+
+    embedding_sharing: Literal["tied", "gradient_disentangled", "separate"] = "tied"
+
+    @classmethod
+    def of_share(cls, discriminator: EncoderConfig, share: float, **fields) -> "GeneratorConfig":
+        """A generator as deep as the discriminator, of a share of its width.
+
+        Hidden size, heads and feed-forward width are that share, to the nearest number and 1 at
+        least; heads keep their size.
+
+        Args:
+            discriminator: sizes of the discriminator.
+            share: above 0.
+            **fields: that differ.
+        """
+        names = ("hidden_dim", "num_heads", "intermediate_dim")
+        narrow = {name: max(1, round(share * getattr(discriminator, name))) for name in names}
+        shared = math.gcd(narrow["num_heads"], discriminator.num_key_value_heads)
+        keys = shared if discriminator.num_key_value_heads else 0
+        narrow |= {"head_size": discriminator.head_dim, "num_key_value_heads": keys}
+        return cls(**dataclasses.asdict(discriminator) | narrow | fields)

@@ -11,8 +11,8 @@ from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.storage.files import InputError
 
 KINDS = (
-    *("causal_lm", "masked_and_causal_lm", "encoder_decoder", "pretrainer", "encoder"),
-    *("classifier", "token_classifier"),
+    *("causal_lm", "masked_and_causal_lm", "encoder_decoder", "pretrainer", "discriminator"),
+    *("encoder", "classifier", "token_classifier"),
 )
 
 

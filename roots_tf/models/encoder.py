@@ -264,18 +264,19 @@ class MaskedLMHead(Weights):
     """Vocabulary logits at the masked positions; the output embedding is the input's.
 
     Args:
-        config: of the model.
-        seed: of its initial weights.
+        config: of the model, with the width of its embedding.
+        place: of the head.
+        inputs: width of the hidden states; 0: that of the embedding.
         **kwargs: as for `Weights`.
     """
 
-    def __init__(self, config: EncoderConfig, seed: int, **kwargs):
-        super().__init__(place=Place(seed, "masked_lm"), **kwargs)
+    def __init__(self, config: EncoderConfig, place: Place, inputs: int = 0, **kwargs):
+        super().__init__(place=place, **kwargs)
         hidden, dtype = config.hidden_dim, self.dtype_policy
         self.activation = config.activation
         with keras.name_scope(self.name):
             self.transform = Dense(
-                hidden,
+                inputs or hidden,
                 hidden,
                 config.bias,
                 place=self.place / "transform",
@@ -333,7 +334,7 @@ class Pretrainer(keras.Model):
             )
         self.config = config
         self.encoder = Encoder(config, seed, precision, recompute)
-        self.masked_lm = MaskedLMHead(config, seed, dtype=precision)
+        self.masked_lm = MaskedLMHead(config, Place(seed, "masked_lm"), dtype=precision)
         self.pooler = Pooler(config, seed, dtype=precision)
         self.next_sentence = Dense(
             config.hidden_dim,

@@ -7,7 +7,7 @@ device is rated by (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
 import math
 
 from roots_tf.models import weight_shapes
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import EncoderConfig, GeneratorConfig
 
 
 def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions: int) -> float:
@@ -93,6 +93,31 @@ def orthogonal_flops(config: EncoderConfig, cross_attention: bool = False) -> fl
     widths += [config.intermediate_dim] * (3 if config.feed_forward == "glu" else 2)
     sides = [sorted((hidden, width)) for width in widths]
     return config.num_layers * sum(5 * 2.0 * r * r * (2 * c + r) for r, c in sides)
+
+
+def replaced_tokens_step_flops(
+    config: EncoderConfig,
+    generator: GeneratorConfig,
+    batch_size: int,
+    length: int,
+    predictions: int,
+) -> float:
+    """As `step_flops`, of `ReplacedTokens`.
+
+    Args:
+        config: sizes of the discriminator.
+        generator: of the generator.
+        batch_size: B.
+        length: L.
+        predictions: P, rows a sequence that the generator projects to the vocabulary.
+    """
+    hidden, narrow = config.hidden_dim, generator.hidden_dim
+    width = narrow if generator.embedding_sharing == "separate" else hidden
+    rows = batch_size * length
+    products = _blocks(config, batch_size, length) + rows * hidden * (hidden + 1)
+    products += _blocks(generator, batch_size, length) + rows * width * narrow * (width != narrow)
+    products += batch_size * predictions * width * (narrow + config.vocabulary_size)
+    return 6.0 * products
 
 
 def parameters(config: EncoderConfig) -> int:

@@ -14,6 +14,7 @@ from roots_tf.models.encoder import PooledEncoder, Pretrainer
 from roots_tf.models.encoder_decoder import EncoderDecoder
 from roots_tf.models.heads import Classifier, TokenClassifier
 from roots_tf.models.masked_and_causal import MaskedAndCausalLM
+from roots_tf.models.replaced_tokens import Discriminator
 from roots_tf.storage import checksums, files, schema
 
 # By kind, as `description.KINDS`: makes a model from its sizes, what else `model.json` says, and
@@ -27,6 +28,9 @@ MODELS = {
         config, description["decoder"], precision=precision
     ),
     "pretrainer": lambda config, description, precision: Pretrainer(config, precision=precision),
+    "discriminator": lambda config, description, precision: Discriminator(
+        config, precision=precision
+    ),
     "encoder": lambda config, description, precision: PooledEncoder(
         config, description["pooler"], precision=precision
     ),

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from roots_tf.models.causal_lm import CausalLM
 from roots_tf.models.encoder import MaskedLMHead
+from roots_tf.seeds import Place
 
 
 class MaskedAndCausalLM(CausalLM):
@@ -21,7 +22,7 @@ class MaskedAndCausalLM(CausalLM):
 
     def __init__(self, config, seed=0, precision="float32", recompute=False):
         super().__init__(config, seed, precision, recompute, name="masked_and_causal_lm")
-        self.masked_lm = MaskedLMHead(config, seed, dtype=precision)
+        self.masked_lm = MaskedLMHead(config, Place(seed, "masked_lm"), dtype=precision)
 
     def masked_lm_logits(self, features, seed=None) -> tf.Tensor:
         """Logits of the masked tokens, float32 [B*P, V].

@@ -1,6 +1,6 @@
 """Names and shapes of the weights of a model, from its sizes alone: nothing is allocated."""
 
-from roots_tf.models.config import DecoderConfig, EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig, GeneratorConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -74,6 +74,37 @@ def masked_and_causal_lm(config: EncoderConfig) -> Shapes:
     """Those of a `MaskedAndCausalLM`: of a `CausalLM`, and of the head for masked tokens."""
     masked = {n: s for n, s in pretrainer(config).items() if n.startswith("masked_lm/")}
     return causal_lm(config) | masked
+
+
+def discriminator(config: EncoderConfig) -> Shapes:
+    """Those of a `Discriminator`."""
+    hidden = config.hidden_dim
+    shapes = encoder(config) | _dense(config, "detection/transform/", hidden, hidden)
+    return shapes | {"detection/output/kernel": (hidden, 1), "detection/output/bias": (1,)}
+
+
+def replaced_tokens(config: EncoderConfig, generator: GeneratorConfig | None = None) -> Shapes:
+    """Those of `ReplacedTokens`.
+
+    Args:
+        config: sizes of its discriminator.
+        generator: sizes of its generator; None: a quarter of the discriminator's width.
+    """
+    generator = generator or GeneratorConfig.of_share(config, 0.25)
+    sharing, narrow = generator.embedding_sharing, generator.hidden_dim
+    embedded = generator if sharing == "separate" else config
+    table = (config.vocabulary_size, embedded.hidden_dim)
+    own = encoder(embedded, "generator", shares_tokens=sharing != "separate")
+    own = {n: s for n, s in own.items() if "/embeddings/" in n and sharing != "tied"}
+    stack = encoder(generator, "generator")
+    own |= {n: s for n, s in stack.items() if "/embeddings/" not in n}
+    if embedded.hidden_dim != narrow:
+        own |= _dense(config, "generator/projection/", embedded.hidden_dim, narrow)
+    own |= _dense(config, "generator/masked_lm/transform/", narrow, embedded.hidden_dim)
+    own |= _norm(embedded, "generator/masked_lm/norm") | {"generator/masked_lm/bias": table[:1]}
+    if sharing == "gradient_disentangled":
+        own["difference/token"] = table
+    return discriminator(config) | own
 
 
 def encoder_decoder(config: EncoderConfig, decoder: DecoderConfig | None = None) -> Shapes:

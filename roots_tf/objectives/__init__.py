@@ -9,9 +9,11 @@ from roots_tf.objectives.denoising import Denoising
 from roots_tf.objectives.masked_and_causal import MaskedAndCausal
 from roots_tf.objectives.masked_lm import MaskedLM
 from roots_tf.objectives.objective import Objective, Proportion
+from roots_tf.objectives.replaced_tokens import ReplacedTokens
 
 OBJECTIVES = {
-    objective.name: objective for objective in (MaskedLM, CausalLM, MaskedAndCausal, Denoising)
+    objective.name: objective
+    for objective in (MaskedLM, CausalLM, MaskedAndCausal, ReplacedTokens, Denoising)
 }
 
 __all__ = [
@@ -22,4 +24,5 @@ __all__ = [
     "MaskedLM",
     "Objective",
     "Proportion",
+    "ReplacedTokens",
 ]

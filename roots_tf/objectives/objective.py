@@ -143,8 +143,8 @@ class Objective(Protocol):
     ) -> "keras.Model":
         """The model that is trained, with new weights.
 
-        It is a class of `roots_tf.models`, or another with `config` and `encoder` and a row of
-        `models.folder.MODELS`, by which its folder is read.
+        It is a class of `roots_tf.models`, or another with `config` and `encoder`; it, or what
+        `finished` makes of it, has a row of `models.folder.MODELS`, by which its folder is read.
 
         Args:
             config: its sizes.
@@ -167,6 +167,22 @@ class Objective(Protocol):
             InputError: the objective cannot start from that model.
         """
         return {}
+
+    def finished(self, model: "keras.Model") -> "keras.Model":
+        """What of a trained model is saved: of `models.folder.MODELS`. It is not trained further.
+
+        Args:
+            model: from `make_model`.
+        """
+        return model
+
+    def generator_config(self, config: "models.EncoderConfig") -> "models.GeneratorConfig | None":
+        """Sizes of the generator beside a discriminator; None of other models.
+
+        Args:
+            config: sizes of the discriminator.
+        """
+        return None
 
     def decoder_config(self, config: "models.EncoderConfig") -> "models.DecoderConfig | None":
         """Sizes of the decoder of an encoder-decoder with new weights; None of other models.

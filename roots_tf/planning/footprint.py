@@ -11,7 +11,7 @@ import dataclasses
 import math
 
 from roots_tf.models import weight_shapes
-from roots_tf.models.config import DecoderConfig, EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig, GeneratorConfig
 from roots_tf.storage.files import InputError
 
 FLOAT = 4  # bytes of float32
@@ -32,19 +32,21 @@ SHAPES = {
     "masked_lm": weight_shapes.pretrainer,
     "causal_lm": weight_shapes.causal_lm,
     "masked_and_causal": weight_shapes.masked_and_causal_lm,
+    "replaced_tokens": weight_shapes.replaced_tokens,
     "denoising": weight_shapes.encoder_decoder,
 }
 
 
 def shapes_of(
-    objective: str, config: EncoderConfig, decoder: DecoderConfig | None = None
+    objective: str, config: EncoderConfig, other: DecoderConfig | GeneratorConfig | None = None
 ) -> weight_shapes.Shapes:
     """Names and shapes of the weights of the model that an objective trains.
 
     Args:
         objective: name of it.
         config: sizes of the model.
-        decoder: of the decoder of an encoder-decoder; None: as the encoder's.
+        other: of the decoder of an encoder-decoder, None: as the encoder's; or of the generator
+            beside a discriminator, None: as the flags have it by default.
 
     Raises:
         InputError: nobody has said here which model the objective trains.
@@ -55,7 +57,7 @@ def shapes_of(
             f"found --objective={objective}; wanted one of {', '.join(SHAPES)}, whose models can "
             "be counted",
         )
-    return SHAPES[objective](config, *(() if decoder is None else (decoder,)))
+    return SHAPES[objective](config, *(() if other is None else (other,)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Step:
         pooled: of a processor, whether arrays come from TensorFlow's own pool, and not the heap.
         decoder: sizes of the decoder of an encoder-decoder, else None.
         target_length: tokens of a target, T; likewise, else 0.
+        generator: sizes of the generator beside a discriminator, else None.
     """
 
     config: EncoderConfig
@@ -129,6 +132,7 @@ class Step:
     pooled: bool = True
     decoder: DecoderConfig | None = None
     target_length: int = 0
+    generator: GeneratorConfig | None = None
 
     @property
     def told(self) -> "Step":
@@ -222,10 +226,25 @@ def _activations(step: Step) -> int:
     """Bytes that are kept for the backward pass when the forward pass ends."""
     if step.decoder is not None:
         return _stack(step) + _stack(step.told, step.length)
+    if step.generator is not None:
+        return _stack(step) + _of_generator(step)
     head = 0
     if step.objective != "causal_lm":  # gathered, transformed, activated, normalised
         head = 4 * step.rows * step.predictions * step.config.hidden_dim * step.item
     return _stack(step) + head
+
+
+def _of_generator(step: Step) -> int:
+    """Bytes that a generator keeps, and the head of the discriminator beside it.
+
+    The generator's head keeps what it gathers, of the generator's width, and three rows of the
+    embedding's; the discriminator's a row before and after its activation, for all tokens.
+    """
+    narrow = step.generator.hidden_dim
+    width = narrow if step.generator.embedding_sharing == "separate" else step.config.hidden_dim
+    gathered = step.rows * step.predictions * (narrow + 3 * width) * step.item
+    heads = gathered + 2 * step.tokens * step.config.hidden_dim * step.item
+    return _stack(dataclasses.replace(step, config=step.generator)) + heads
 
 
 def _logits(step: Step) -> int:
@@ -245,7 +264,7 @@ def _logits(step: Step) -> int:
     table = vocabulary * step.config.hidden_dim
     of_block = table * (step.item + (FLOAT if step.item < FLOAT else 0))
     causal = 2 * FLOAT * table + at_once * (2 * every * step.item // blocks + of_block)
-    by_objective = {"masked_lm": masked, "causal_lm": causal}
+    by_objective = {"masked_lm": masked, "causal_lm": causal, "replaced_tokens": masked}
     return by_objective.get(step.objective, max(masked, causal))
 
 
@@ -276,7 +295,7 @@ def footprint(step: Step) -> Footprint:
         step: of the run.
     """
     on_processor = step.threads > 0
-    shapes = shapes_of(step.objective, step.config, step.decoder)
+    shapes = shapes_of(step.objective, step.config, step.decoder or step.generator)
     count = sum(map(math.prod, shapes.values()))
     table = FLOAT * step.config.vocabulary_size * step.config.hidden_dim
     matrices = sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)

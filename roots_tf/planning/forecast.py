@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from roots_tf.models import flops
-from roots_tf.models.config import DecoderConfig, EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig, GeneratorConfig
 from roots_tf.planning.accelerators import Accelerator
 from roots_tf.planning.footprint import Footprint, shapes_of
 
@@ -130,9 +130,10 @@ def work_of(
     """
     length, rows = corpus.length, batch_size * steps
     epochs = None if corpus.rows is None else rows / corpus.rows
-    again = 0.0
+    again, generator = 0.0, objective.generator_config(config)
     if recompute and decoder is None:
-        again = flops.step_flops(config, batch_size, length, 0) / 3
+        stacks = (config, *([generator] if generator else []))
+        again = sum(flops.step_flops(stack, batch_size, length, 0) for stack in stacks) / 3
     elif recompute:  # but for the vocabulary
         bare, targets = dataclasses.replace(decoder, vocabulary_size=1), objective.target_length
         sizes = (config, bare, batch_size, length, targets(length))
@@ -142,7 +143,7 @@ def work_of(
         update = flops.orthogonal_flops(config)
         update += flops.orthogonal_flops(decoder, cross_attention=True) if decoder else 0.0
     return Work(
-        parameters=parameters_of(objective.name, config, decoder),
+        parameters=parameters_of(objective.name, config, decoder or generator),
         batch_size=batch_size,
         steps=steps,
         flops_a_step=objective.step_flops(config, batch_size, length),
@@ -155,16 +156,16 @@ def work_of(
 
 
 def parameters_of(
-    objective: str, config: EncoderConfig, decoder: DecoderConfig | None = None
+    objective: str, config: EncoderConfig, other: DecoderConfig | GeneratorConfig | None = None
 ) -> int:
     """Weights of the model that an objective trains.
 
     Args:
         objective: name of it.
         config: sizes of the model.
-        decoder: as for `work_of`.
+        other: as for `shapes_of`.
     """
-    return sum(map(math.prod, shapes_of(objective, config, decoder).values()))
+    return sum(map(math.prod, shapes_of(objective, config, other).values()))
 
 
 @dataclasses.dataclass(frozen=True)

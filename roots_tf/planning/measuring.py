@@ -21,7 +21,8 @@ from roots_tf.training.settings import Hardware, Optimization
 from roots_tf.training.step import TrainStep
 
 LEAST_SECONDS = 2.0  # in which whole steps are made, however few seconds are asked for
-MEASURED = ("masked_lm", "causal_lm", "denoising")  # objectives of which there are random batches
+# Objectives of which there are random batches.
+MEASURED = ("masked_lm", "causal_lm", "replaced_tokens", "denoising")
 
 
 class Machine(NamedTuple):
@@ -128,6 +129,7 @@ def task_of(objective, model):
     from roots_tf.objectives.causal_lm_task import CausalLMTask
     from roots_tf.objectives.denoising_task import DenoisingTask
     from roots_tf.objectives.masked_lm_task import MaskedLMTask
+    from roots_tf.objectives.replaced_tokens_task import ReplacedTokensTask
 
     tasks = {"causal_lm": CausalLMTask, "denoising": DenoisingTask, "masked_lm": MaskedLMTask}
-    return tasks[objective.name](model)
+    return (tasks | {"replaced_tokens": ReplacedTokensTask})[objective.name](model)

@@ -12,7 +12,7 @@ def random_batch(
     padding.
 
     Args:
-        objective: a `MaskedLM`, a `CausalLM` or a `Denoising`.
+        objective: a `MaskedLM`, a `CausalLM`, a `ReplacedTokens` or a `Denoising`.
         rows: B.
         length: L.
         vocabulary_size: V.
@@ -42,7 +42,7 @@ def random_batch(
             "target_ids": target_ids,
             "target_weights": told.astype("float32"),
         }
-    predictions = (rows, objective.predictions(length))
+    predictions = (rows, getattr(objective, "masked", objective).predictions(length))
     if predictions[1] > length or vocabulary_size < 1:
         raise files.InputError(
             "number-out-of-range",
@@ -50,7 +50,11 @@ def random_batch(
             f"{vocabulary_size}; wanted fewer predictions than tokens, and a vocabulary",
         )
     chosen = [rng.permutation(length)[: predictions[1]] for _ in range(rows)]
-    return {
+    of_generator = {
+        "generator_draws": rng.random(predictions, "float32"),
+        "judged_weights": inside.astype("float32"),
+    }
+    return (of_generator if objective.name == "replaced_tokens" else {}) | {
         "token_ids": token_ids,
         "segment_ids": (inside & (np.arange(length) > length // 2)).astype("int32"),
         "padding_mask": inside,

@@ -142,6 +142,7 @@ class Question:
             pooled=place.pooled if place else processor.has_onednn(),
             decoder=self.decoder(config),
             target_length=self.objective.target_length(self.corpus.length),
+            generator=self.objective.generator_config(config),
         )
 
     def memory(self, chosen: Proposal, place: Place) -> Footprint:

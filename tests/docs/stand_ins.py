@@ -153,6 +153,8 @@ MADE_BY = {
     "work/pretrained": PRETRAIN,
     "work/bert": "pretrain --examples=work/examples --output=work/bert",
     "work/gpt": "pretrain --examples=work/text --objective=causal_lm --output=work/gpt",
+    "work/discriminator": "pretrain --examples=work/text --objective=replaced_tokens "
+    "--output=work/discriminator",
     "work/task": "finetune --init_from=work/pretrained/model --output=work/task "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/other_reviews": "finetune --init_from=work/pretrained/model --output=work/other_reviews "

@@ -166,7 +166,7 @@ def test_other_names_of_a_bert_do_not_matter(tmp_path, architecture):
 @pytest.mark.parametrize(
     ("kind", "why"),
     [("roberta", "RoBERTa-wwm-ext"), ("xlm-roberta", "SentencePiece"), ("ernie", "kind of task"),
-        ("albert", "narrow"), ("electra", "narrow")],
+        ("albert", "narrow")],
 )  # fmt: skip
 def test_a_real_roberta_is_refused_in_its_own_line(tmp_path, kind, why):
     folder = write(tmp_path / "theirs", "wwm", model_type=kind)

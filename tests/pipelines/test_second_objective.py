@@ -74,6 +74,7 @@ class BagOfWords:
     of_a_phase = ()
     hops: int = program.flag(1, help="a flag of its own", minimum=1)
     tokenizer_of, model_parts = Objective.tokenizer_of, Objective.model_parts
+    finished = Objective.finished
 
     def check(self, manifest, batch_size, length):
         if self.hops > 1:

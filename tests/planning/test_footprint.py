@@ -87,7 +87,8 @@ def kept_bytes(objective, config, precision: str, recompute: bool = False) -> in
     arrays = [
         t for t in found.values() if V not in t.shape and t.dtype.is_floating | t.dtype.is_bool
     ]
-    shapes = shapes_of(objective.name, config, objective.decoder_config(config))
+    other = objective.decoder_config(config) or objective.generator_config(config)
+    shapes = shapes_of(objective.name, config, other)
     weights = {tuple(shape) for shape in shapes.values()}
     arrays = [t for t in arrays if tuple(t.shape) not in weights]  # casts of them
     return sum(math.prod(tensor.shape) * tensor.dtype.size for tensor in arrays)
@@ -103,8 +104,9 @@ def kept_bytes(objective, config, precision: str, recompute: bool = False) -> in
         (objectives.Denoising(), "t5", {}, "float32"),
         (objectives.Denoising(decoder_layers=3, denoising="prefix"), "bart", {}, "float32"),
         (objectives.Denoising(), "llama", SHARED, "mixed_bfloat16"),
+        (objectives.ReplacedTokens(max_predictions_per_seq=P), "bert", {}, "float32"),
     ],
-    ids=["bert", "modern", "gpt2", "llama", "t5", "bart", "shared"],
+    ids=["bert", "modern", "gpt2", "llama", "t5", "bart", "shared", "replaced_tokens"],
 )
 def test_activations_are_what_the_traced_step_keeps(objective, preset, fields, precision):
     config = sizes(preset, "tiny", **fields)
@@ -112,6 +114,7 @@ def test_activations_are_what_the_traced_step_keeps(objective, preset, fields, p
         *(config, objective.name, B, L, P, precision),
         decoder=objective.decoder_config(config),
         target_length=objective.target_length(L),
+        generator=objective.generator_config(config),
     )
     assert footprint(step).activations == pytest.approx(
         kept_bytes(objective, config, precision), rel=0.02

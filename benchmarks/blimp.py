@@ -14,7 +14,6 @@ standard error of a share of so many pairs.
 import dataclasses
 import math
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -53,8 +52,8 @@ def main(config: Config) -> dict[str, dict[str, float]]:
     for folder in config.models:
         masked = models.describe(folder)["kind"] == "pretrainer"
         for masking in ("word", "token") if masked else ("word",):
-            name = Path(folder).parent.name or folder
-            columns[f"{name}, {masking}" if masked else name] = of_model(config, folder, masking)
+            name = f"{folder}, {masking}" if masked else folder
+            columns[name] = of_model(config, folder, masking)
     print(f"{'':<32}{'pairs':>7}{'chance':>9}" + "".join(f"{name[-16:]:>18}" for name in columns))
     for group in sorted(counts, key=lambda group: (group == ALL, group)):
         shares = "".join(f"{column[group]:>18.3f}" for column in columns.values())

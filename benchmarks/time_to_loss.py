@@ -19,6 +19,7 @@ Face. A PNG beside `--output` shows the curves. Each run that has finished is ke
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,8 @@ def ours(config: Config, recipe: str, held_out: list[dict]) -> list:
 
 def watched(arguments: list[str], folder: Path) -> dict[str, float]:
     """Runs `pretrain`; links its checkpoints into the folder, and gives the minutes of each."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # a run that goes on would have other minutes
+    folder.mkdir(parents=True)
     began, found = time.time(), {}
     process = subprocess.Popen([sys.executable, "-m", "pipelines.pretrain", *arguments])
     while True:

@@ -85,8 +85,12 @@ def decay_of(phases: list[Phase]) -> Decay | None:
         phases: of the run.
 
     Raises:
-        InputError: the warm-up is a share of the updates, and so another one in a longer run.
+        InputError: the warm-up is a share of the updates, and so another one in a longer run; or
+            see `Optimization.check_decay`.
     """
+    schedules = [phase.config.optimization.schedule for phase in phases]
+    for phase in phases:
+        phase.config.optimization.check_decay(schedules)
     last = phases[-1]
     optimization, steps = last.config.optimization, last.last_step - last.first_step
     if optimization.schedule != "warmup_stable_decay":

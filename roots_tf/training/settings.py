@@ -6,6 +6,7 @@ Nothing here imports TensorFlow, so that a program can show its flags at once.
 import dataclasses
 import json
 import os
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from roots_tf import program
@@ -80,6 +81,24 @@ class Optimization:
                 f"{self.average_checkpoints}; wanted one of them: both average the weights",
             )
 
+    def check_decay(self, schedules: Collection[str]) -> None:
+        """Refuses a decay that nothing has.
+
+        Args:
+            schedules: of the run, or of its phases.
+
+        Raises:
+            InputError: flags of the decay are given, and no schedule is `warmup_stable_decay`.
+        """
+        usual = (Optimization.decay_share, Optimization.decay_shape)
+        given = (self.decay_share, self.decay_shape)
+        if "warmup_stable_decay" not in schedules and given != usual:
+            raise InputError(
+                "flags-conflict",
+                f"found --decay_share={self.decay_share} and --decay_shape={self.decay_shape} with "
+                f"--schedule={', '.join(schedules)}; wanted them with warmup_stable_decay alone",
+            )
+
     def check_average(self, cadence: "Cadence", steps: int) -> None:
         """Refuses a mean of more checkpoints than a run writes.
 
@@ -147,9 +166,10 @@ class Optimization:
             source: the file that they are from, for messages.
 
         Raises:
-            InputError: see `check_parts`; or there are fewer examples than parts.
+            InputError: see `check_parts` and `check_decay`; or there are fewer examples than parts.
         """
         self.check_parts(replicas)
+        self.check_decay((self.schedule,))
         parts = replicas * self.accumulate_steps
         batch_size = min(self.batch_size, num_examples // parts * parts)
         if not batch_size:

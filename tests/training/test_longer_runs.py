@@ -169,3 +169,11 @@ def test_a_warmup_that_meets_the_decay_goes_no_higher():
     rate = schedules.SCHEDULES[how.schedule]
     rates = [float(rate(step, **how.schedule_of(4))) for step in range(4)]
     assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.05, 0.025])
+
+
+@pytest.mark.parametrize("given", [{"decay_share": 0.5}, {"decay_shape": "one_minus_sqrt"}])
+def test_a_decay_of_another_schedule_is_refused(given):
+    how = Optimization(schedule="cosine", **given)
+    with pytest.raises(InputError, match="with --schedule=cosine; wanted them with warmup_stable"):
+        how.fitted(64, 1, "train.jsonl")
+    how.check_decay(["constant", "warmup_stable_decay"])  # of phases, one has it

@@ -105,7 +105,7 @@ def ours(config: Config, recipe: str, held_out: list[dict]) -> list:
     # What stands later counts: a recipe has a duration and a size of its own.
     given = [f"--flagfile={recipe}", *given] if recipe else [*given, f"--size={config.size}"]
     given += ["--size=tiny"] * config.debug
-    text = files.read_text(recipe) if recipe else ""
+    text = Path(recipe).read_text("utf-8") if recipe else ""
     folder = Path(config.work, f"ours-{files.fingerprint([given, text])}")
     clock = folder / "minutes.json"
     if not clock.exists():

@@ -1,4 +1,4 @@
-"""Trains a Marian by Hugging Face's `Seq2SeqTrainer` as `benchmarks/translation.py` asks.
+"""Trains a BART or Marian by Hugging Face's `Seq2SeqTrainer` as `benchmarks/translation.py` asks.
 
     python -c "$(cat benchmarks/translation_hugging_face.py)" spec.json answers.json
 
@@ -25,14 +25,16 @@ def make_model(spec):
             *(("layers", "layers"), ("attention_heads", "heads"), ("ffn_dim", "intermediate")),
         )
     }
-    config = transformers.MarianConfig(
+    marian = spec["preset"] == "transformer"
+    make_config = transformers.MarianConfig if marian else transformers.BartConfig
+    config = make_config(
         vocab_size=spec["size"],
         d_model=spec["hidden"],
-        activation_function="relu",
+        activation_function="relu" if marian else "gelu",
         dropout=spec["dropout"],
-        attention_dropout=spec["dropout"],
+        attention_dropout=0.0,
         activation_dropout=0.0,
-        scale_embedding=True,
+        scale_embedding=marian,
         share_encoder_decoder_embeddings=True,
         max_position_embeddings=128,
         pad_token_id=spec["pad_id"],
@@ -42,7 +44,9 @@ def make_model(spec):
         forced_eos_token_id=None,
         **sizes,
     )
-    return transformers.MarianMTModel(config)
+    if marian:
+        return transformers.MarianMTModel(config)
+    return transformers.BartForConditionalGeneration(config)
 
 
 def padded(rows, pad):

@@ -36,7 +36,9 @@ CLASSES = 8  # packages with the most docstrings
 # Measured on two cores, with AMX and with AVX2: what a step of pretraining takes grows with what a
 # product takes, and the rest hardly does. See `_preview`.
 SECONDS_BESIDE, FLOPS_A_STEP = 60.0, 6e9
-PER_CLASS = 250  # labelled documents of each in the training file; as many more to score on
+PER_CLASS = 500  # labelled documents of each at most
+# Shares of them: a few hundred to learn from show what pretraining is for, the rest is for scores.
+SPLITS = {"train": (0.0, 0.1), "dev": (0.1, 0.2), "test": (0.2, 1.0)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +216,7 @@ def _walk(config: Config, work: Path) -> tuple[list[str], list[dict]]:
             test=work / "labelled" / "test.jsonl",
             output=work / folder,
             random_init=random_init,
-            num_epochs=4,
+            num_epochs=12,
             learning_rate=2e-3,
             dropout=0.1,
             seeds=config.finetune_seeds,
@@ -254,7 +256,7 @@ def _split(documents: Path, unlabelled: Path, labelled: Path) -> list[str]:
     shards = files.expand([str(documents)])
     counts = Counter(document.source for document in reading.read_documents(shards))
     packages = [name for name, _ in counts.most_common(CLASSES)]
-    room = dict.fromkeys(packages, 2 * PER_CLASS)
+    room = dict.fromkeys(packages, PER_CLASS)
     picked: list[tuple[str, str]] = []
     for shard in shards:
         table = pq.read_table(shard)
@@ -270,8 +272,7 @@ def _split(documents: Path, unlabelled: Path, labelled: Path) -> list[str]:
         with files.atomic_path(unlabelled / Path(shard).name) as temporary:
             pq.write_table(table.filter(pa.array(keep)), temporary)
     picked.sort(key=lambda example: _hash(example[0]))
-    bounds = {"train": (0.0, 0.5), "dev": (0.5, 0.6), "test": (0.6, 1.0)}
-    for split, (first, last) in bounds.items():
+    for split, (first, last) in SPLITS.items():
         part = picked[round(first * len(picked)) : round(last * len(picked))]
         rows = [json.dumps({"text": t, "label": s}, ensure_ascii=False) + "\n" for t, s in part]
         files.write_text(labelled / f"{split}.jsonl", "".join(rows))

@@ -68,6 +68,7 @@ PRESETS = {
     "transformer": {
         "activation": "relu",  # section 3.3, equation 2
         "positions": "sinusoidal",  # section 3.5
+        "attention_dropout": 0.0,  # section 5.4: on sub-layers' outputs and embeddings alone
         "embedding_norm": False,  # figure 1
         "embedding_scale": True,  # section 3.4
         "num_segments": 0,  # figure 1

@@ -10,6 +10,7 @@ arXiv:1907.12461, section 3.1: what attends to the source is new, all else start
 """
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -42,7 +43,7 @@ class ModelFlags:
     )
     preset: Literal[("auto", *PRESETS)] = program.flag(
         "auto",
-        help="parts of a new model, with --tokenizer; auto: transformer for sequence_to_sequence, "
+        help="parts of a new model, with --tokenizer; auto: bart for sequence_to_sequence, "
         "gpt2 for completion, else bert",
     )
     size: Literal[(*SIZES, "custom")] = program.flag(
@@ -54,8 +55,8 @@ class ModelFlags:
     intermediate_dim: int = program.flag(0, help="feed-forward width", **program.WIDTH)
     initializer_range: float = program.flag(
         0.0,
-        help="deviation of a new model's weights; 0: 1 / sqrt(hidden_dim) of the preset "
-        "transformer, else 0.02",
+        help="deviation of a new model's weights; 0: 0.02 sqrt(768 / hidden_dim), BERT-base's at "
+        "every width",
         minimum=0,
         maximum=1,
     )
@@ -156,15 +157,14 @@ def _new(flags: ModelFlags, kind, length: int) -> Start:
         )
     preset = flags.preset
     if preset == "auto":
-        preset = "transformer" if kind.decodes else "gpt2" if kind.generates else "bert"
+        preset = "bart" if kind.decodes else "gpt2" if kind.generates else "bert"
     tokenizer = tokenizers.load(flags.tokenizer)
     fields = {"vocabulary_size": tokenizer.size, "max_sequence_length": length}
     numbers = {name: getattr(flags, name) for name in sizes.NUMBERS}
     encoder = sizes.config(flags.size, preset, numbers, **fields)
-    wide = encoder.hidden_dim**-0.5 if preset == "transformer" else encoder.initializer_range
-    encoder = dataclasses.replace(
-        encoder, initializer_range=flags.initializer_range or wide, causal=kind.generates
-    )
+    # What a layer makes of its input then has one size at every width: narrow models learn sooner.
+    deviation = flags.initializer_range or 0.02 * math.sqrt(768 / encoder.hidden_dim)
+    encoder = dataclasses.replace(encoder, initializer_range=deviation, causal=kind.generates)
     return Start(encoder, _like(flags, encoder) if kind.decodes else None, tokenizer)
 
 

@@ -186,8 +186,8 @@ def test_a_decoder_starts_from_the_encoder(folders):
 
 def test_an_encoder_decoder_goes_on(folders, tmp_path, tokenizer):
     found, weights = started(tokenizer=str(folders / "gpt"), **SIZES, decoder_layers=2)
-    assert found.encoder.positions == "sinusoidal" and found.decoder.num_layers == 2
-    assert found.encoder.initializer_range == pytest.approx(16**-0.5)
+    assert found.encoder.positions == "learned" and found.decoder.num_layers == 2
+    assert found.encoder.initializer_range == pytest.approx(0.02 * 48**0.5)  # 768 / 16
     model = found.make_model(tasks.KINDS["sequence_to_sequence"](), seed=9)
     models.save(tmp_path, model)
     tokenizer.save(tmp_path)

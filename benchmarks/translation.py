@@ -69,7 +69,7 @@ class Config:
     heads: int = program.flag(4, help="of attention", **program.WIDTH)
     intermediate: int = program.flag(256, help="feed-forward width", **program.WIDTH)
     vocab_size: int = program.flag(
-        8_000, help="ids of both languages", minimum=300, maximum=1 << 20
+        6_000, help="ids of both languages", minimum=300, maximum=1 << 20
     )
     seeds: int = program.flag(1, help="runs of ours, of seeds 0, 1, ...", minimum=1, maximum=100)
     work: str = program.flag("runs/translation", help="folder of the runs")

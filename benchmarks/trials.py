@@ -109,6 +109,11 @@ def main(config: Config) -> list[dict]:
 def planned(config: Config) -> list[Trial]:
     """The trials of the plan."""
     plan = tomllib.loads(Path(config.plan).read_text("utf-8"))
+    if unknown := [name for name in config.only if name not in plan["trials"]]:
+        raise files.InputError(
+            "no-such-choice",
+            f"found no trial {unknown[0]!r}; wanted one of {', '.join(plan['trials'])}",
+        )
     found = []
     for name, given in plan["trials"].items():
         if config.only and name not in config.only:

@@ -54,7 +54,7 @@ def test_letters_are_learned_backwards(folder, tmp_path):
     assert held_out[0]["target_loss"] > held_out[-1]["target_loss"]
     assert held_out[-1]["target_accuracy"] > 0.9 and "bleu" in held_out[-1]
     model = str(tmp_path / "run" / "model")
-    assert models.describe(model)["decoder"].positions == "sinusoidal"
+    assert models.describe(model)["decoder"].positions == "learned"
     dev = f"{folder}/dev.source,{folder}/dev.target"
     scores = evaluate.main(evaluate.Config(model=model, input=dev))
     assert scores["bleu"] == pytest.approx(report["dev_bleu"])

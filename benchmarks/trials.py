@@ -1,11 +1,11 @@
 """Trials of pretraining at equal minutes: what a change of flags or parts is worth, over seeds.
 
-    python -m benchmarks.trials --examples=runs/examples --plan=benchmarks/trials.toml \
-        --minutes=5 --seeds=3 --processes=2 --work=runs/trials --output=runs/trials/scores.json
+    python -m benchmarks.trials --examples=runs/examples --minutes=5 --seeds=3 --processes=2 \
+        --work=runs/trials --output=runs/trials/scores.json
 
 A trial of the plan has `flags` of `roots pretrain`, behind those that the plan gives to all, and
-`parts`: fields of `models.EncoderConfig` in place of the preset's. `examples` of its own, and so
-another vocabulary, is possible: losses over different vocabularies do not compare, bits a byte do.
+`parts`: fields of `models.EncoderConfig` in place of those of its `--preset`. It may have
+`examples` of its own, and so another vocabulary: losses then do not compare, bits a byte do.
 
 Each trial has the updates that take `--minutes` on one processor, its own, by the speed of a short
 run before; how long programs take to start does not count. All are asked for the same masked tokens
@@ -51,7 +51,7 @@ class Config:
     """Flags of the benchmark."""
 
     examples: str = program.flag(help="folder that build-examples wrote")
-    plan: str = program.flag("benchmarks/trials.toml", help="TOML file of the trials")
+    plan: str = program.flag("", help="TOML file of the trials; none: trials.toml beside this")
     only: tuple[str, ...] = program.flag((), help="names of trials; none: all")
     minutes: float = program.flag(5.0, help="of a run", minimum=0.01, maximum=1e4)
     seeds: int = program.flag(3, help="runs of a trial, of seeds 0, 1, ...", minimum=1, maximum=99)
@@ -68,16 +68,28 @@ class Trial:
     Attributes:
         name: in the plan.
         flags: of `pretrain`, those of all trials before its own.
-        preset: whose parts change.
         parts: fields of `models.EncoderConfig`.
         examples: folder.
     """
 
     name: str
     flags: tuple[str, ...]
-    preset: str
     parts: dict
     examples: str
+
+    def given(self, name: str) -> str:
+        """The value of a flag, the last one given, as it counts.
+
+        Raises:
+            InputError: the trial does not have it.
+        """
+        values = dict(flag.removeprefix("--").partition("=")[::2] for flag in self.flags)
+        if name not in values:
+            raise files.InputError(
+                "missing-flag",
+                f"found no --{name}= in the flags of {self.name}; wanted it in the plan",
+            )
+        return values[name]
 
 
 def main(config: Config) -> list[dict]:
@@ -108,7 +120,8 @@ def main(config: Config) -> list[dict]:
 
 def planned(config: Config) -> list[Trial]:
     """The trials of the plan."""
-    plan = tomllib.loads(Path(config.plan).read_text("utf-8"))
+    path = Path(config.plan or Path(__file__).with_name("trials.toml"))
+    plan = tomllib.loads(path.read_text("utf-8"))
     if unknown := [name for name in config.only if name not in plan["trials"]]:
         raise files.InputError(
             "no-such-choice",
@@ -121,7 +134,7 @@ def planned(config: Config) -> list[Trial]:
         flags = (*plan["flags"], *given.get("flags", ()))
         parts = given.get("parts", {})
         folder = given.get("examples", config.examples)
-        found.append(Trial(name, flags, plan["preset"], parts, folder))
+        found.append(Trial(name, flags, parts, folder))
     return found
 
 
@@ -131,15 +144,14 @@ def steps_of(config: Config, trial: Trial, processors: SimpleQueue) -> int:
     lines = Path(folder, "metrics.jsonl").read_text("utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if "examples_per_second" in row]
     speed = statistics.median(row["examples_per_second"] for row in rows[len(rows) // 2 :])
-    batch = int([f for f in trial.flags if f.startswith("--batch_size=")][-1].partition("=")[2])
-    return max(1, int(config.minutes * 60 * speed / batch))
+    return max(1, int(config.minutes * 60 * speed / int(trial.given("batch_size"))))
 
 
 def trained(config: Config, trial: Trial, seed: int, steps: int, processors: SimpleQueue) -> Path:
     """The folder of a run, which is run on a processor of its own where it has not been."""
     flags = [*trial.flags, f"--duration={steps}", f"--seed={seed}", f"--examples={trial.examples}"]
     flags += ["--evaluate_every=0", "--checkpoint_every=1000000", "--log_every=10"]
-    parts = json.dumps([trial.preset, trial.parts])
+    parts = json.dumps([trial.given("preset"), trial.parts])
     name = f"{trial.name}-{files.fingerprint([flags, parts])}"
     folder, log = Path(config.work, name), Path(config.work, f"{name}.log")
     if Path(folder, "report.json").exists():

@@ -1,21 +1,18 @@
 """The plan of trials: what it names exists."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from benchmarks import trials
 from pipelines import pretrain
 from roots_tf import program
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import PRESETS, EncoderConfig
 from roots_tf.storage.files import InputError
-
-PLAN = str(Path(trials.__file__).with_name("trials.toml"))
 
 
 def planned(**flags):
-    return trials.planned(program.make(trials.Config, examples="e", plan=PLAN, **flags))
+    return trials.planned(program.make(trials.Config, examples="e", **flags))
 
 
 def given(trial: trials.Trial) -> dict:
@@ -29,16 +26,22 @@ def test_every_trial_is_of_flags_and_parts_that_there_are():
     fields = {field.name for field in dataclasses.fields(EncoderConfig)}
     for trial in found:
         program.make(pretrain.Config, output="o", examples="e", **given(trial))
-        assert trial.parts.keys() <= fields and int(given(trial)["batch_size"]) > 0
+        assert trial.parts.keys() <= fields and int(trial.given("batch_size")) > 0
+        assert trial.given("preset") in PRESETS
 
 
 def test_a_trial_changes_what_it_names_behind_the_flags_of_all():
     (first, second) = planned(only=("modern", "batch-16"))
     assert (first.name, first.parts) == ("modern", {})
     assert second.flags[: len(first.flags)] == first.flags
-    assert given(second)["batch_size"] == "16" and given(first)["batch_size"] == "32"
+    assert (first.given("batch_size"), second.given("batch_size")) == ("32", "16")
 
 
 def test_a_trial_that_is_not_planned_is_refused():
     with pytest.raises(InputError, match="no trial 'moderm'; .*modern"):
         planned(only=("moderm",))
+
+
+def test_what_a_trial_does_not_say_is_refused():
+    with pytest.raises(InputError, match="no --batch_size= in the flags of plain"):
+        trials.Trial("plain", ("--preset=bert",), {}, "e").given("batch_size")

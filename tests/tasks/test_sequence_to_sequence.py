@@ -196,6 +196,14 @@ def test_an_encoder_decoder_goes_on(folders, tmp_path, tokenizer):
         np.testing.assert_array_equal(again[name].numpy(), weight.numpy())
 
 
+@pytest.mark.parametrize(("given", "rate"), [({}, 0.0), ({"attention_dropout": 0.2}, 0.2)])
+def test_attention_of_the_published_transformer_drops_nothing_unasked(folders, given, rate):
+    flags = {"tokenizer": str(folders / "gpt"), "preset": "transformer", "dropout": 0.3}
+    found, _ = started(**flags, **SIZES, **given)
+    assert (found.encoder.dropout, found.decoder.dropout) == (0.3, 0.3)
+    assert (found.encoder.attention_rate, found.decoder.attention_rate) == (rate, rate)
+
+
 SIZES = {"num_layers": 1, "hidden_dim": 16, "num_heads": 2, "intermediate_dim": 24}
 WRONG = {
     "found no --init_from; wanted a model folder to start from, or --tokenizer": {},

@@ -11,7 +11,7 @@ where sacremoses is installed. Minutes are those of the whole process, test answ
 
 `--seeds` are of ours; the peer has seed 0. Each run that has finished is kept in `--work`. 3,200
 updates of 128 pairs, 4 and 4 layers of width 128, take some 40 minutes of ours on two processors.
-`--debug` takes a minute or two, and its scores say nothing.
+`--debug` takes some minutes, and its scores say nothing.
 """
 
 import dataclasses

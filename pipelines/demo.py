@@ -2,7 +2,7 @@
 
     roots demo
 
-Takes two to five minutes on two cores and downloads nothing; its first lines say how long here.
+Takes two to eight minutes on two cores and downloads nothing; its first lines say how long here.
 Runs the other programs with the flags a user would give, in one process, and prints their commands.
 It ends with a table of what was learned beside what knowing nothing would give, and writes the same
 to report.json.

@@ -8,9 +8,10 @@ All learn from the rows of one examples folder and are asked for the same masked
 held-out rows (15 %, packed full of text), whatever they mask in training. Ours is `roots pretrain`
 with the flags of each recipe, for `--steps` updates; its checkpoints are linked aside as they
 appear and asked afterwards, so that its minutes are those of the whole process. Hugging Face is
-`BertForMaskedLM` as its example run_mlm.py trains it: defaults of `TrainingArguments` (`default`:
-rate 5e-5, 8 rows, linear decay), and 32 rows with a warm-up of a tenth at each of
-`--learning_rates`, for `--minutes` of training; its own evaluations do not count.
+`BertForMaskedLM` as its example run_mlm.py trains it, for `--minutes` of training, its own
+evaluations not counted: with the defaults of `TrainingArguments` (`default`: rate 5e-5, 8 rows,
+linear decay), and with 32 rows and a warm-up of a tenth at each of `--learning_rates`. With
+`--tune_minutes` each rate but `default` has only these, and the best of them all of `--minutes`.
 
 Prints a table: the lowest loss of each, and the minutes until it was at the best one of Hugging
 Face. A PNG beside `--output` shows the curves. Each run that has finished is kept in `--work`.
@@ -47,11 +48,17 @@ class Config:
     recipes: tuple[str, ...] = program.flag((), help="files of flags of pretrain; none: its own")
     hugging_face: str = program.flag("", help="Python with torch, transformers and accelerate")
     learning_rates: tuple[str, ...] = program.flag(
-        ("5e-4", "1e-3", "2e-3"), help="of Hugging Face, beside its defaults"
+        ("default", "5e-4", "1e-3", "2e-3"), help="of Hugging Face"
     )
     size: str = program.flag("mini", help="model size of Hugging Face, and of ours without recipe")
     minutes: float = program.flag(
         60.0, help="of training of Hugging Face", minimum=0.1, maximum=1e5
+    )
+    tune_minutes: float = program.flag(
+        0.0,
+        help="by which the best of its rates is chosen; 0: all have --minutes",
+        minimum=0,
+        maximum=1e5,
     )
     steps: int = program.flag(8_000, help="updates of ours", **program.STEPS)
     points: int = program.flag(20, help="of a curve", minimum=1, maximum=1000)
@@ -65,13 +72,14 @@ def main(config: Config) -> dict[str, list]:
     """Runs all; prints the table and returns each one's curve: pairs of minutes and loss."""
     if config.debug:
         small = {"size": "tiny", "minutes": 0.2, "steps": 20, "points": 4, "held_out_batches": 2}
-        config = dataclasses.replace(config, **small, learning_rates=config.learning_rates[:1])
+        small["tune_minutes"] = min(0.1, config.tune_minutes)
+        config = dataclasses.replace(config, **small, learning_rates=config.learning_rates[:2])
     held_out = batches(config, "held_out", config.held_out_batches)
     curves = {}
     for recipe in config.recipes or ("",):
         curves[f"roots {Path(recipe).stem or 'defaults'}"] = ours(config, recipe, held_out)
     if config.hugging_face:
-        for rate in ("default", *config.learning_rates):
+        for rate in rates(config, held_out):
             curves[f"hugging face {rate}"] = theirs(config, rate, held_out)
     lowest = {name: min(loss for _, loss in curve) for name, curve in curves.items()}
     peers = [loss for name, loss in lowest.items() if name.startswith("hugging")]
@@ -149,6 +157,19 @@ def watched(arguments: list[str], folder: Path) -> dict[str, float]:
     return found
 
 
+def rates(config: Config, held_out: list[dict]) -> tuple[str, ...]:
+    """The rates that Hugging Face has all minutes with: `default`, and the best of the others."""
+    tuned = [rate for rate in config.learning_rates if rate != "default"]
+    if not config.tune_minutes or len(tuned) < 2:
+        return config.learning_rates
+    short = dataclasses.replace(config, minutes=config.tune_minutes)
+    lowest = {r: min(loss for _, loss in theirs(short, r, held_out)) for r in tuned}
+    for rate, loss in lowest.items():
+        print(f"hugging face {rate}: {loss:.3f} after {config.tune_minutes} minutes", flush=True)
+    best = min(lowest, key=lowest.get)
+    return tuple(rate for rate in config.learning_rates if rate in ("default", best))
+
+
 def theirs(config: Config, rate: str, held_out: list[dict]) -> list:
     """The curve of Hugging Face, in its own Python."""
     tokenizer = tokenizers.load(Path(config.examples, "tokenizer"))
@@ -160,7 +181,8 @@ def theirs(config: Config, rate: str, held_out: list[dict]) -> list:
     spec |= {"special_ids": sorted(tokenizer.special_ids), "pad_id": tokenizer.pad_id}
     manifest = examples.load(config.examples)
     prints = files.fingerprint([spec, manifest["build"], config.held_out_batches])
-    path = Path(config.work, f"theirs-{prints}.json")
+    path = Path(config.work, f"theirs-{rate}-{prints}.json")
+    spec["model"] = str(path.with_suffix("").absolute())
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder, files.atomic_path(path) as temporary:
             objective = objectives.MaskedLM(sentence_objective="none")

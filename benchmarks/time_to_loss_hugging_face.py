@@ -4,7 +4,7 @@
 
 Needs torch, transformers 5 and accelerate, and nothing of this package: rows are ids. Writes pairs
 of minutes and held-out loss; the minutes are those of training, without what is asked of held-out
-rows.
+rows. The model stands beside them, in a folder of that name.
 """
 
 import glob
@@ -115,7 +115,10 @@ def train(spec, rows, steps, callback=None):
         )
         began = time.monotonic()
         trainer.train()
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
+        if callback:
+            trainer.save_model(spec["model"])
+        return seconds
 
 
 def main(folder, output):

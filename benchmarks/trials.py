@@ -8,9 +8,10 @@ A trial of the plan has `flags` of `roots pretrain`, behind those that the plan 
 `examples` of its own, and so another vocabulary: losses then do not compare, bits a byte do.
 
 Each trial has the updates that take `--minutes` on one processor, its own, by the speed of a short
-run before; how long programs take to start does not count. All are asked for the same masked tokens
-of the same held-out rows, packed full of text. The table gives the mean over the seeds, and how
-far the seeds lie apart. Each run that has finished is kept in `--work`, and is not run twice.
+run before, in time on the processor; how long programs take to start does not count. All are asked
+for the same masked tokens of the same held-out rows, packed full of text. The table gives the mean
+over the seeds, and how far the seeds lie apart. Each run that has finished is kept in `--work`, and
+is not run twice.
 """
 
 import dataclasses
@@ -34,10 +35,13 @@ from roots_tf.storage import files
 from roots_tf.training import loop, strategies
 
 STEPS = 60  # of the run that measures the speed; its first half does not count
-# The preset's parts are changed in the process that trains, before flags are read.
+# The preset's parts are changed in the process that trains, before flags are read. Its clock is the
+# time that it had on its processor: its speed is its own, whatever else the machine does meanwhile.
 CHILD = """
-import json, sys
+import json, sys, time, types
 from roots_tf.models import config
+from roots_tf.training import loop
+loop.time = types.SimpleNamespace(monotonic=time.process_time)
 preset, parts = json.loads(sys.argv.pop(1))
 config.PRESETS[preset] = config.PRESETS[preset] | parts
 from pipelines import pretrain

@@ -14,6 +14,8 @@ Tasks and what their files hold:
     question_answering  SQuAD JSON, version 1.1 or 2
     completion          JSON lines: prompt, answer; or messages, a list of role and content. Of a
                         causal language model, which stays one: `roots generate` asks it
+    cloze               as classification; a masked language model fills in words of the labels,
+                        --template="{text} It was [MASK]." --verbalizer="good=great,bad=terrible"
     sequence_to_sequence  two text files, --train=train.en,train.de; or TSV, CSV, JSON lines,
                         Parquet: source, target. Of an encoder-decoder, of an encoder that gets a
                         decoder, or, with --tokenizer and sizes, of random weights
@@ -123,8 +125,9 @@ def main(config: Config) -> dict:
     output = Path(config.output)
     if config.model.init_from:
         models.describe(config.model.init_from)  # a mistake is told before TensorFlow is loaded
-    inputs.check(config, "train", "dev", "test", "template", "init_decoder", "tokenizer")
     kind = tasks.KINDS[config.objective.task]
+    paths = ("train", "dev", "test", "init_decoder", "tokenizer")
+    inputs.check(config, *paths, *(() if kind.template_is_text else ("template",)))
     longest = max(config.objective.max_seq_length, config.targets.max_target_length * kind.decodes)
     start = start_of(config.model, kind, longest)
     tasks.check_stack(kind, start.encoder.causal, config.model.init_from)
@@ -140,6 +143,8 @@ def main(config: Config) -> dict:
 def claim_of(config: Config) -> claims.Claim:
     """What makes the run this one: with early stopping also when it is evaluated."""
     decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
+    if tasks.KINDS[config.objective.task].template_is_text:
+        decides["template"] = config.objective.template
     return claims.of(config, **decides, **config.optimization.decided_by(config.cadence))
 
 
@@ -172,6 +177,9 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
                 recompute = config.hardware.recompute
                 model = start.make_model(data.kind, seed, computation.precision, recompute)
                 load(config.model, start, model)
+                if config.objective.calibrate:
+                    calibrated = data.kind.with_priors(model, start.tokenizer)
+                    data = dataclasses.replace(data, kind=calibrated)
                 machine.claim(output, claim, computation, batch_size=fitted.batch_size)
                 scores[seed] = train_seed(config, data, model, seed, machine, computation, scores)
             if machine.is_chief:  # nothing goes on from them any more
@@ -211,10 +219,11 @@ def read(config: Config, start: Start) -> Data:
     kind = kind.of_model(start.described)
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
     kind = kind.with_template(flags.template) if flags.template else kind
+    kind = kind.with_verbalizer(flags.verbalizer) if flags.verbalizer else kind
     paths = {"train": config.train, "dev": config.dev}
     paths |= {"test": config.test} if config.test else {}
     examples = {split: labelled.read_examples(kind, path, flags) for split, path in paths.items()}
-    kind = kind.learn(examples["train"])
+    kind = kind.learn(examples["train"]).of_tokenizer(tokenizer)
     if config.debug:
         examples = {
             split: labelled.sample(part, 256, kind.labels_of(part))

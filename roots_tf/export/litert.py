@@ -90,7 +90,7 @@ class RowModel(tf.Module):
         if self._kind is None:
             how = (self._pooling, self._l2_normalize)
             return {"embedding": pooling.embed(self._model, features, *how)}
-        return self._kind.litert_output(self._model(features), features)
+        return self._kind.litert_output(self._model(self._kind.features(features)), features)
 
 
 def write(

@@ -68,6 +68,12 @@ MISTAKES = {
         "user's. A template has a part for each role, with special tokens that the tokenizer has.",
         "Mend the row that the line names; `docs/generate.md` shows conversations and templates.",
     ),
+    "wrong-template": Mistake(
+        "The template of a cloze, or its label words, are not in order",
+        "A template has `{text}` and one `[MASK]`, for pairs also `{text_pair}`. Every label has "
+        "words of its own that the vocabulary can write, such as `positive=great|good`.",
+        "Write it as the line shows; `docs/prompts.md` has examples.",
+    ),
     "not-parallel": Mistake(
         "Parallel texts do not go together line by line",
         "Line 12 of one file must be the translation of line 12 of the other. One of them has a "

@@ -299,7 +299,7 @@ class MaskedLMHead(Weights):
             float32 [B*P, V].
         """
         x = tf.gather(hidden_states, positions, batch_dims=1)  # [B, P, H]
-        x = tf.reshape(x, [-1, hidden_states.shape[-1]])  # [B*P, H]
+        x = tf.reshape(x, [-1, self.transform.kernel.shape[0]])  # [B*P, H]
         x = bias_activation(
             *self.transform(x, product=True), training=training, kind=self.activation
         )

@@ -48,6 +48,7 @@ KINDS = Kinds(
         "similarity": ("similarity", "Similarity"),
         "completion": ("completion", "Completion"),
         "sequence_to_sequence": ("sequence_to_sequence", "SequenceToSequence"),
+        "cloze": ("cloze", "Cloze"),
     }
 )
 # Kind of a model folder that was written without a task, by the name of the model.

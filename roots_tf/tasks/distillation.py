@@ -26,7 +26,6 @@ import keras
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.labelled.token_rows import ungrouped
 from roots_tf.losses import Scalar, names_of_losses
 from roots_tf.models import EncoderConfig, layers
 from roots_tf.seeds import Place
@@ -304,7 +303,7 @@ class Distillation:
             batch: of the kind's rows.
             seed: int32 [2] for the student's dropout, or None.
         """
-        features = ungrouped(batch)
+        features = self.kind.features(batch)
         scored = bool(self.parts.attention)
         student = Watched(self.model.student, True, scored)
         teacher = Watched(self.teacher, False, scored)

@@ -1,11 +1,14 @@
 """Rows of texts in the graph: cut as `labelled.token_rows.cut` does, computed by length."""
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from roots_tf.tokenizers import graph, packing
+
+_BREAK = b"\xff"  # a byte that no valid UTF-8 has
 
 
 class GraphRows(NamedTuple):
@@ -87,6 +90,30 @@ def _windows(ids: tf.RaggedTensor, texts, begins, sizes) -> tf.RaggedTensor:
     starts = tf.gather(tf.cast(ids.row_splits, tf.int32), texts) + begins - splits[:-1]
     values = tf.gather(ids.flat_values, tf.range(splits[-1]) + tf.gather(starts, row))
     return graph.rows(values, splits)
+
+
+def plain_ids(texts: tf.Tensor, tokenizer, in_graph) -> tf.RaggedTensor:
+    """Ids of texts in which what spells a special token is a text like any other, [B, None].
+
+    A text is encoded in pieces, each of which ends behind the first character of such a word, as
+    `labelled.plain_text.encode` does.
+
+    Args:
+        texts: string [B], valid UTF-8.
+        tokenizer: says what the special tokens are.
+        in_graph: its `graph()`.
+    """
+    by_first: dict[str, list[str]] = {}
+    contents = (token["content"] for token in tokenizer.added_tokens if token["special"])
+    for content in sorted(contents, key=len, reverse=True):
+        by_first.setdefault(content[0], []).append(re.escape(content[1:]))
+    for first, rest in by_first.items():
+        pattern = f"({re.escape(first)})({'|'.join(rest)})"
+        texts = tf.strings.regex_replace(texts, pattern, rb"\1" + _BREAK + rb"\2")
+    pieces = tf.strings.split(texts, _BREAK)  # [B, None]
+    ids = in_graph.tokenize(pieces.flat_values)
+    splits = tf.gather(ids.row_splits, pieces.row_splits)
+    return graph.rows(tf.cast(ids.flat_values, tf.int32), splits)
 
 
 def by_length(

@@ -1,6 +1,7 @@
 """What only some kinds of fine-tuning take from flags: the others refuse the flag in a line."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -45,15 +46,38 @@ class OfFlags:
         raise self._only("--word_unit=characters", "tagging")
 
     def with_template(self, path: str | Path) -> Self:
-        """This kind with what a JSON file says of the text around each turn of a conversation.
+        """This kind with the text around what it reads.
 
         Args:
-            path: of the file.
+            path: of a JSON file, or the template itself where `template_is_text`.
 
         Raises:
-            InputError: the kind has no conversations, or the file is no template.
+            InputError: the kind has no template, or it is none.
         """
-        raise self._only(f"--template={path}", "completion")
+        raise self._only(f"--template={path}", "completion or cloze")
+
+    def with_verbalizer(self, verbalizer: Sequence[str]) -> Self:
+        """This kind with words of its labels.
+
+        Args:
+            verbalizer: `label=word|word` of each label.
+
+        Raises:
+            InputError: the kind tells labels by no words, or the verbalizer is none.
+        """
+        raise self._only("--verbalizer", "cloze")
+
+    def with_priors(self, model, tokenizer) -> Self:
+        """This kind with what a model says of its labels without a text.
+
+        Args:
+            model: as the kind makes it, with the weights that training starts from.
+            tokenizer: its own.
+
+        Raises:
+            InputError: the kind has no template.
+        """
+        raise self._only("--calibrate", "cloze")
 
     def with_targets(self, flags, batch_size: int = 32) -> Self:
         """This kind with what the flags of targets say.

@@ -1,13 +1,10 @@
 """The graph that is served of an encoder-decoder: texts in, the texts that it makes of them out."""
 
-import re
-
 import tensorflow as tf
 
 from roots_tf.generation import sources
 from roots_tf.tasks import graph_rows
 from roots_tf.tasks.served_graph import ServedKind
-from roots_tf.tokenizers import graph
 
 PLACES_AT_ONCE = 16_384  # of sources and of the caches of their beams, in memory at once
 CHECKED_TEXTS = (
@@ -16,7 +13,6 @@ CHECKED_TEXTS = (
 )
 # What `str.isspace` holds for; without any other character there is nothing to translate.
 BLANK = r"[\t-\r\x1c-\x1f\x{85}\p{Z}]*"
-_BREAK = b"\xff"  # a byte that no valid UTF-8 has
 
 
 class ServedTargets(ServedKind):
@@ -110,7 +106,7 @@ class ServedTargets(ServedKind):
 
     def _rows(self, texts) -> tf.RaggedTensor:
         """Ids of texts as the encoder reads them, cut off behind, int32 [B, None]."""
-        ids, (before, behind) = self._plain(texts), self._ends
+        ids, (before, behind) = graph_rows.plain_ids(texts, self.tokenizer, self.graph), self._ends
         kept = ids[:, : self.length - len(before) - len(behind)]
         ends = [
             tf.RaggedTensor.from_tensor(tf.tile(tf.constant([end], tf.int32), [kept.nrows(), 1]))
@@ -118,20 +114,3 @@ class ServedTargets(ServedKind):
             if end
         ]
         return tf.concat([*ends[:-1], kept, ends[-1]], 1)
-
-    def _plain(self, texts) -> tf.RaggedTensor:
-        """Ids of texts, valid UTF-8, in which what spells a special token is a text like any other.
-
-        A text is encoded in pieces, each of which ends behind the first character of such a word.
-        """
-        by_first: dict[str, list[str]] = {}
-        contents = (token["content"] for token in self.tokenizer.added_tokens if token["special"])
-        for content in sorted(contents, key=len, reverse=True):
-            by_first.setdefault(content[0], []).append(re.escape(content[1:]))
-        for first, rest in by_first.items():
-            pattern = f"({re.escape(first)})({'|'.join(rest)})"
-            texts = tf.strings.regex_replace(texts, pattern, rb"\1" + _BREAK + rb"\2")
-        pieces = tf.strings.split(texts, _BREAK)  # [B, None]
-        ids = self.graph.tokenize(pieces.flat_values)
-        splits = tf.gather(ids.row_splits, pieces.row_splits)
-        return graph.rows(tf.cast(ids.flat_values, tf.int32), splits)

@@ -188,6 +188,13 @@ def _of_folders(flags: ModelFlags, kind) -> Start:
     described = models.describe(flags.init_from)
     encoder, tokenizer = models.stack_config(described), tokenizers.load(flags.init_from)
     start = Start(encoder, described.get("decoder"), tokenizer, described["kind"])
+    if kind.model == "pretrainer" and described["kind"] != kind.model and not flags.random_init:
+        raise InputError(
+            "wrong-model-kind",
+            f"found a model of kind {described['kind']} in {flags.init_from} for "
+            f"--task={kind.name}, which asks what stands behind [MASK]; wanted a masked language "
+            "model, which pretrain writes",
+        )
     is_new = kind.decodes and start.decoder is None
     if not is_new and (flags.init_decoder or flags.decoder_layers):
         name = "init_decoder" if flags.init_decoder else "decoder_layers"
@@ -243,7 +250,9 @@ def load(flags: ModelFlags, start: Start, model) -> None:
     """
     if flags.random_init or not flags.init_from:
         return
-    if start.decoder is None or model.name != "encoder_decoder":
+    if model.name == "pretrainer":
+        models.load_common(flags.init_from, model)
+    elif start.decoder is None or model.name != "encoder_decoder":
         if not models.load_encoder(flags.init_from, model):
             logging.warning("%s has no pooler; it starts at random", flags.init_from)
     elif start.kind == "encoder_decoder":

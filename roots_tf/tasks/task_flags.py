@@ -38,6 +38,15 @@ class TaskFlags:
     template: str = program.flag(
         "",
         help="completion: JSON file of what stands around each turn of a conversation; none: "
-        "nothing around prompt and answer, `User:` and so on before messages",
+        "nothing around prompt and answer, `User:` and so on before messages. cloze: such as "
+        "'{text} It was [MASK].', with {text_pair} for pairs; none: '{text} [MASK].'",
         role="input",
+    )
+    verbalizer: tuple[str, ...] = program.flag(
+        (),
+        help="cloze: words of each label, such as 'positive=great|good,negative=terrible'; none: "
+        "labels are their own words",
+    )
+    calibrate: bool = program.flag(
+        False, help="cloze: take off what the model says of labels where the text is empty"
     )

@@ -50,13 +50,13 @@ def pack(
         tf.fill([batch, 1], tf.constant(token_id, tf.int32)) for token_id in (cls_id, sep_id)
     )
     if second is None:
-        parts = [cls, _head(first, tf.fill([batch], room)), sep]
+        parts = [cls, head(first, tf.fill([batch], room)), sep]
         lengths_of_first = tf.fill([batch], length)
     else:
         first_length = tf.cast(first.row_lengths(), tf.int32)
         second_length = tf.cast(second.row_lengths(), tf.int32)
         first_kept, second_kept = trimmed_lengths(first_length, second_length, room)
-        parts = [cls, _head(first, first_kept), sep, _head(second, second_kept), sep]
+        parts = [cls, head(first, first_kept), sep, head(second, second_kept), sep]
         lengths_of_first = first_kept + 2
     rows = tf.concat(parts, 1)  # [B, None]
     token_ids = rows.to_tensor(tf.constant(tokenizer.pad_id, tf.int32), shape=[None, length])
@@ -90,8 +90,13 @@ def trimmed_lengths(
     return first_kept, tf.minimum(second, room - first_kept)
 
 
-def _head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """The first `lengths` ids of each row: keeps what stands there if the row is shorter."""
+def head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first ids of each row: keeps what stands there if the row is shorter.
+
+    Args:
+        rows: ids [B, None].
+        lengths: int32 [B], how many.
+    """
     row_splits = tf.cast(rows.row_splits, tf.int32)
     size = tf.size(rows.flat_values)
     row = graph.row_of(row_splits, size)

@@ -115,7 +115,7 @@ def rows_of(name: str, path) -> list:
 def test_answers_of_every_task_are_those_of_the_program(tmp_path, encoder, tokenizer):  # noqa: F811
     for name in TASKS:
         path, kind = write(tmp_path, name), tasks.KINDS[name](max_seq_length=32)
-        kind = kind.learn(kind.read(path, {}))
+        kind = kind.learn(kind.read(path, {})).of_tokenizer(tokenizer)
         folder = tmp_path / name / "model"
         models.save(folder, kind.make_model(encoder, seed=2), **kind.description())
         tokenizer.save(folder)

@@ -27,7 +27,7 @@ def teacher_folder(folder, work, name="", **fields) -> str:
     )
     if name:
         kind = tasks.KINDS[name](max_seq_length=64)
-        kind = kind.learn(kind.read(write(folder, name), {}))
+        kind = kind.learn(kind.read(write(folder, name), {})).of_tokenizer(tokenizer)
         model, described = kind.make_model(config, 1), {"task": tasks.describe(kind)}
         models.save(folder / "teacher", model, labels=kind.labels, **described)
     else:

@@ -38,7 +38,7 @@ def batch_of(name, folder, tokenizer, examples=(0, 1, 2, 3)):
     else:
         kind = tasks.KINDS[name](max_seq_length=64)
         found = kind.read(path, {})
-        kind = kind.learn(found)
+        kind = kind.learn(found).of_tokenizer(tokenizer)
     rows = kind.rows(found, tokenizer, labelled=name != "texts")
     return kind, RowBatcher(rows, tokenizer.pad_id)(tf.constant(examples))
 

@@ -58,7 +58,7 @@ def write(folder, name: str):
 def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, encoder):
     kind = tasks.KINDS[name](max_seq_length=64)
     examples = kind.read(write(tmp_path, name), {})
-    kind = kind.learn(examples)
+    kind = kind.learn(examples).of_tokenizer(tokenizer)
     assert tasks.restore({"task": json.loads(json.dumps(tasks.describe(kind)))}) == kind
     rows = kind.rows(examples, tokenizer)
     assert len(rows) // rows.group == 4
@@ -82,7 +82,7 @@ def test_sums_of_halves_are_the_sums_of_the_whole(name, tmp_path, tokenizer, enc
 def test_answers_do_not_depend_on_the_batch(name, tmp_path, tokenizer, encoder):
     kind = tasks.KINDS[name](max_seq_length=64)
     examples = kind.read(write(tmp_path, name), {})
-    kind = kind.learn(examples)
+    kind = kind.learn(examples).of_tokenizer(tokenizer)
     rows, model = kind.rows(examples, tokenizer), kind.make_model(encoder, seed=3)
     one, all_ = (tasks.predict(kind, model, rows, size, tokenizer.pad_id) for size in (1, 4))
     for key, values in one.items():

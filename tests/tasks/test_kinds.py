@@ -18,13 +18,13 @@ from tests.tasks.test_finetuning import write
 
 ROOT = Path(roots_tf.__file__).parents[1]
 NAMES = ("classification", "regression", "tagging", "question_answering", "multiple_choice")
-OF_OTHERS = ("similarity", "completion", "sequence_to_sequence")
+OF_OTHERS = ("similarity", "completion", "sequence_to_sequence", "cloze")
 
 
 def test_names_of_kinds_are_known_without_tensorflow():
     code = (
         "import sys; from roots_tf import tasks; names = [*tasks.KINDS]; "
-        "assert 'tagging' in tasks.KINDS and 'taging' not in tasks.KINDS and len(names) == 8; "
+        "assert 'tagging' in tasks.KINDS and 'taging' not in tasks.KINDS and len(names) == 9; "
         "print(names, 'tensorflow' in sys.modules)"
     )
     run = subprocess.run(
@@ -41,7 +41,7 @@ def test_a_kind_says_all_that_others_ask_of_it(name):
     assert all(scalar.name.endswith(f"_{scalar.section}") for scalar in kind.scalars)
     assert kind.pipeline_tag and kind.use.format(labels="3 labels")
     assert kind.additive
-    assert kind.has_labels() == (name in ("classification", "tagging"))
+    assert kind.has_labels() == (name in ("classification", "tagging", "cloze"))
     methods = [m for m in dir(kind) if "NotImplementedError" in code_names(getattr(kind, m))]
     assert not methods, "methods that the kind must have"
 
@@ -55,7 +55,7 @@ def code_names(value) -> tuple[str, ...]:
 def test_scores_are_float32_whatever_the_model_computes_in(name, tmp_path, tokenizer, encoder):
     kind = tasks.KINDS[name](max_seq_length=64)
     examples = kind.read(write(tmp_path, name), {})
-    kind = kind.learn(examples)
+    kind = kind.learn(examples).of_tokenizer(tokenizer)
     batch = kind.batcher(kind.rows(examples, tokenizer), tokenizer.pad_id)(
         tf.constant([0, 1, 2, 3])
     )

@@ -72,7 +72,7 @@ MISTAKES = {
         "The template of a cloze, or its label words, are not in order",
         "A template has `{text}` and one `[MASK]`, for pairs also `{text_pair}`. Every label has "
         "words of its own that the vocabulary can write, such as `positive=great|good`.",
-        "Write it as the line shows; `docs/prompts.md` has examples.",
+        "Write the template or the words as the line shows; `docs/prompts.md` has examples.",
     ),
     "not-parallel": Mistake(
         "Parallel texts do not go together line by line",

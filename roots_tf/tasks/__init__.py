@@ -163,9 +163,17 @@ def refuse_causal(folder: str) -> None:
         folder: of the model.
 
     Raises:
-        InputError: no token of the model sees a later one, or it is an encoder-decoder.
+        InputError: no token of the model sees a later one, it is an encoder-decoder, or what it
+            answers is not made by a head of its task.
     """
     described = models.describe(folder)
+    if described.get("task") and not (kind := restore(described)).distilled:
+        raise InputError(
+            "wrong-model-kind",
+            f"found a model for {kind.name} in {folder}; wanted an encoder, or a model with a head "
+            "for its task: distill the model that it started from, or a classifier of the labels "
+            "that predict writes",
+        )
     if described["kind"] == "encoder_decoder":
         raise InputError(
             "wrong-model-kind",

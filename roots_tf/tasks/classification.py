@@ -12,7 +12,8 @@ from roots_tf.metrics import classification as metrics
 from roots_tf.metrics import plots
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
-from roots_tf.tasks.finetuning import Charts, TransformersHead
+from roots_tf.tasks.finetuning import Charts
+from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.per_text import (
     PerText,
     ServedPerText,
@@ -103,7 +104,7 @@ class Classification(PerText):
     def predictions(self, examples, rows, outputs):
         """`label`, `score` and `probabilities` of each text."""
         of_rows = np.stack(outputs["probabilities"]).astype(np.float64)
-        of_texts = mean_of_windows(of_rows, rows.texts).numpy()
+        of_texts = mean_of_windows(of_rows, rows.texts[:: rows.group]).numpy()
         return [
             texts_of(examples, i) | named(self.labels, self.labels[row.argmax()], row.max(), row)
             for i, row in enumerate(of_texts)

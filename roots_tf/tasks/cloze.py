@@ -22,7 +22,7 @@ from roots_tf.storage.schema import number
 from roots_tf.tasks import graph_rows
 from roots_tf.tasks.classification import Classification, ServedClasses
 from roots_tf.tasks.cloze_rows import Filled, parse
-from roots_tf.tasks.finetuning import TransformersHead
+from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.prediction import predict
 from roots_tf.tasks.served_graph import TOKENS_AT_ONCE
 
@@ -61,6 +61,7 @@ class Cloze(Classification):
     )
     model = "pretrainer"
     of_decoders = False
+    distilled = False
     template_is_text = True
     use = "gives a text one of {labels}, by the words that it would write into a template"
     transformers = TransformersHead()

@@ -12,7 +12,8 @@ from roots_tf.losses import Scalar
 from roots_tf.metrics import classification as metrics
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
-from roots_tf.tasks.finetuning import FineTuning, TransformersHead
+from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.per_text import right_answers
 from roots_tf.tasks.served_graph import ServedKind
 

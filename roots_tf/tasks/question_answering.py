@@ -17,7 +17,8 @@ from roots_tf.losses import Scalar
 from roots_tf.metrics import answer_words
 from roots_tf.metrics import question_answering as metrics
 from roots_tf.tasks import question_graph
-from roots_tf.tasks.finetuning import FineTuning, TransformersHead
+from roots_tf.tasks.finetuning import FineTuning
+from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.question_graph import MAX_QUESTION
 from roots_tf.tokenizers import Encoded
 

@@ -9,7 +9,7 @@ from roots_tf.labelled import tables
 from roots_tf.losses import Scalar
 from roots_tf.metrics import regression as metrics
 from roots_tf.storage.schema import number
-from roots_tf.tasks.finetuning import TransformersHead
+from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.per_text import PerText, ServedPerText, mean_of_windows, texts_of
 
 

@@ -18,7 +18,8 @@ from roots_tf.metrics import classification
 from roots_tf.metrics import tagging as metrics
 from roots_tf.storage.files import InputError
 from roots_tf.tasks import tagging_graph
-from roots_tf.tasks.finetuning import Charts, FineTuning, TransformersHead
+from roots_tf.tasks.finetuning import Charts, FineTuning
+from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.per_text import read_unlabelled, right_answers
 
 _AGREES = 0.99  # share of the words of a file from which a cut of raw text is like them

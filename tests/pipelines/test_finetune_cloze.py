@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import export, fill_mask, finetune, predict
+from pipelines import distill, export, fill_mask, finetune, predict
 from roots_tf import models, program
 from roots_tf.storage.files import InputError
 
@@ -92,3 +92,11 @@ def test_a_model_without_the_head_is_refused(work, files, tmp_path):
     wrong = {"init_from": str(tmp_path / "classes" / "model")}
     with pytest.raises(InputError, match="found a model of kind classifier in .* --task=cloze"):
         finetune.main(config(work, files, tmp_path / "run", **wrong))
+
+
+def test_its_models_have_no_students(work, files, tmp_path):
+    finetune.main(config(work, files, tmp_path / "run", num_epochs=0.5))
+    asked = {"teacher": str(tmp_path / "run" / "model"), "output": str(tmp_path / "student")}
+    asked |= {"input": (str(files / "train.jsonl"),), "num_layers": 1}
+    with pytest.raises(InputError, match="found a model for cloze in .*; wanted an encoder, or"):
+        distill.main(program.make(distill.Config, **asked))

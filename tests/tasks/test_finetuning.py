@@ -12,7 +12,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.tasks import classification, per_text
 
 OF_ENCODERS = tuple(
-    name for name in tasks.KINDS if name not in ("completion", "sequence_to_sequence")
+    name for name in tasks.KINDS if name not in ("completion", "sequence_to_sequence", "cloze")
 )
 REVIEWS = [
     ("a fine film in the end", "good"),

@@ -70,7 +70,7 @@ def test_scores_are_float32_whatever_the_model_computes_in(name, tmp_path, token
         strict=True,
     ):  # fmt: skip
         assert float(values) == pytest.approx(float(same), rel=0.1, abs=1.0)
-    if kind.generates or kind.decodes:
+    if kind.generates or kind.decodes or not kind.distilled:
         return
     # A student in bfloat16 learns from a teacher in float32.
     parts = distillation.Parts(hidden=1.0, embedding=1.0, attention=1.0, cosine=1.0)

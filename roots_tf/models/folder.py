@@ -149,7 +149,7 @@ def load_common(folder: str | Path, model: keras.Model) -> list[str]:
 
 
 def load_encoder(folder: str | Path, model: keras.Model) -> bool:
-    """Assigns the encoder of a model folder, and its pooler where both models have one.
+    """Assigns the encoder of a model folder; its pooler and output embedding where both have one.
 
     Args:
         folder: that `save` wrote.
@@ -161,12 +161,12 @@ def load_encoder(folder: str | Path, model: keras.Model) -> bool:
     Raises:
         InputError: a weight of the encoder is missing or of another shape.
     """
+    stored = weights_file.header(folder)
     wanted = {
         name: variable
         for name, variable in named_weights(model).items()
-        if name.startswith(("encoder/", "pooler/"))
+        if name.startswith(("encoder/", "pooler/")) or (name in stored and name == "head/table")
     }
-    stored = weights_file.header(folder)
     poolers = {name for name in wanted if name.startswith("pooler/")}
     if lacking := not poolers <= stored.keys():
         wanted = {name: wanted[name] for name in wanted.keys() - poolers}

@@ -92,6 +92,16 @@ def write(folder: str | Path, description: dict, weights: dict[str, np.ndarray])
     files.write_json(path, checksums.with_checksums(folder, description))
 
 
+def make(described: dict, precision: str = "float32") -> keras.Model:
+    """A model with random weights.
+
+    Args:
+        described: as `describe` gives it.
+        precision: as for `Encoder`.
+    """
+    return MODELS[described["kind"]](described["encoder"], described, precision)
+
+
 def load(folder: str | Path, precision: str = "float32") -> keras.Model:
     """The model of a folder.
 
@@ -103,8 +113,7 @@ def load(folder: str | Path, precision: str = "float32") -> keras.Model:
         InputError: the folder holds no model, its weights do not fit the description, are not
             finite, or are not those that were written.
     """
-    description = describe(folder)
-    model = MODELS[description["kind"]](description["encoder"], description, precision)
+    model = make(describe(folder), precision)
     variables = named_weights(model)
     weights_file.check(folder, _shapes(variables), "")
     load_weights(folder, variables)

@@ -106,17 +106,26 @@ def test_the_update_of_muon_does_not_either_and_compiles_whole():
     assert relative_difference(expected, compiled) < 1e-5
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
-def test_nor_does_that_of_low_rank_pairs(optimizer):
-    of_pairs = {"tuning": LowRankTuning(2, 6.0), "optimizer": optimizer}
-    expected, sums = train(strategies.make_strategy("one_device"), **of_pairs)
-    assert sums[-1]["masked_lm_loss"] != sums[0]["masked_lm_loss"]
-    for how in (
-        {"strategy": strategies.make_strategy("mirrored", 2), "accumulate_steps": 2},
-        {"strategy": None, "whole": True},
-        {"strategy": None, "recompute": True},
-    ):
-        assert relative_difference(expected, train(**how, **of_pairs)[0]) < 1e-5
+@pytest.fixture(scope="module")
+def pairs():
+    return train(None, tuning=LowRankTuning(2, 6.0))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"devices": 2, "accumulate_steps": 2},
+        pytest.param({"whole": True}, marks=pytest.mark.slow),
+        pytest.param({"recompute": True}, marks=pytest.mark.slow),
+    ],
+    ids=["replicas", "whole", "recompute"],
+)
+def test_nor_does_that_of_low_rank_pairs(pairs, how):
+    devices, how = how.get("devices", 1), {n: v for n, v in how.items() if n != "devices"}
+    strategy = strategies.make_strategy("mirrored", devices) if devices > 1 else None
+    found = train(strategy, tuning=LowRankTuning(2, 6.0), **how)
+    assert relative_difference(pairs[0], found[0]) < 1e-5
+    assert pairs[1][-1]["masked_lm_loss"] != pairs[1][0]["masked_lm_loss"]
 
 
 def test_there_is_no_gradient_of_what_is_not_trained():

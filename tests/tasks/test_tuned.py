@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
+import tensorflow as tf
 
 from pipelines import finetune, merge, predict
 from roots_tf import models, program, tasks
 from roots_tf.storage.files import InputError
+from tests.processes import start
 from tests.tasks.test_finetuning import write
 
 LORA = {"tune": "lora", "lora_rank": 2, "lora_alpha": 6.0}
@@ -157,3 +160,39 @@ def test_what_does_not_go_together_is_refused(base, tmp_path, fields, message):
         finetune.main(config(tmp_path, "classification", base("classification"), **LORA | fields))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_killed_it_ends_with_the_same_bytes_and_keeps_what_is_trained_alone(base, tmp_path):
+    init_from = base("classification")
+    long = LORA | {"num_epochs": 600.0, "checkpoint_every": 50, "steps_per_call": 5}
+    whole = config(tmp_path, "classification", init_from, **long)
+    killed = program.replace(whole, output=str(tmp_path / "killed"))
+    process = start(killed)
+    checkpoints = tmp_path / "killed/seed_0/checkpoints"
+    while not (checkpoints / "ckpt-100.index").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "killed/model").exists()
+    newest = tf.train.latest_checkpoint(checkpoints) or str(checkpoints / "ckpt-100")
+    held = {name for name, _ in tf.train.list_variables(newest)}
+    assert any("query_key_value_kernel.up" in name.replace("..", ".") for name in held)
+    assert not any("embeddings" in name for name in held)
+    assert finetune.main(killed) == finetune.main(whole)
+    for name in ("model/model.safetensors", "adapter/adapter.safetensors", "adapter/adapter.json"):
+        one, other = ((tmp_path / run / name).read_bytes() for run in ("run", "killed"))
+        assert one == other, name
+
+
+@pytest.mark.slow
+def test_replicas_learn_pairs_as_one_device_does(base, tmp_path):
+    init_from = base("classification")
+    still = LORA | {"dropout": 0.0, "num_epochs": 6.0}
+    one = config(tmp_path, "classification", init_from, **still)
+    two = {"output": str(tmp_path / "two"), "strategy": "mirrored", "num_devices": 2}
+    finetune.main(one)
+    finetune.main(program.replace(one, **two))
+    first, second = (weights(tmp_path / run / "model") for run in ("run", "two"))
+    for name, value in first.items():
+        np.testing.assert_allclose(value, second[name], atol=1e-5, err_msg=name)

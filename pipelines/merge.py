@@ -27,6 +27,7 @@ class Config:
         help="model folder that finetune started from, its --init_from", role="input"
     )
     output: str = program.flag(help="folder of the model", role="output_folder")
+    debug: bool = program.flag(False, help="tell whether the two go together; nothing is written")
 
 
 def main(config: Config) -> dict:
@@ -45,12 +46,14 @@ def main(config: Config) -> dict:
     kept = {name: weight for name, weight in weights.items() if name not in learned}
     models.load_weights(config.base, kept)
     adapter.tuning.merge(model, learned)
+    numbers = sum(value.size for value in learned.values())
+    report = {"tune": adapter.tuning.name, "learned": numbers, "weights": model.count_params()}
+    if config.debug:
+        return report
     with claim.held(output):
         claim.begin(output)
         tokenizers.load(config.base).save(output)
         models.write(output, adapter.description, {n: w.numpy() for n, w in weights.items()})
-        numbers = sum(value.size for value in learned.values())
-        report = {"tune": adapter.tuning.name, "learned": numbers, "weights": model.count_params()}
         files.write_json(output / "report.json", report)
     logging.info("%s: a model of %d numbers", output, report["weights"])
     return report

@@ -114,6 +114,25 @@ def add(model: keras.Model, targets: Sequence[str], rank: int, scale: float) -> 
     model.low_rank = updates  # so that their weights are the model's
 
 
+def pairs(
+    kernel: keras.Variable, targets: Sequence[str], down: np.ndarray, up: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray] | None]:
+    """A [K, rank] and B [rank, M] of each linear map in a kernel; None of one without an update.
+
+    Args:
+        kernel: from `targeted`.
+        targets: names of the maps that are updated.
+        down: all A, side by side.
+        up: all B, likewise.
+    """
+    rank, found, row, column = up.shape[0], [], 0, 0
+    for width in _widths(kernel, targets):
+        own = down[:, row : row + rank], up[:, column : column + width]
+        found.append(own if width else None)
+        row, column = row + rank * bool(width), column + width
+    return found
+
+
 def merged(
     kernel: keras.Variable, targets: Sequence[str], down: np.ndarray, up: np.ndarray, scale: float
 ) -> np.ndarray:
@@ -121,18 +140,15 @@ def merged(
 
     Args:
         kernel: from `targeted`.
-        targets: names of the maps that are updated.
-        down: all A, side by side.
-        up: all B, likewise.
+        targets: as for `pairs`.
+        down: likewise.
+        up: likewise.
         scale: what updates are multiplied by.
     """
-    total, rank, pair, column = kernel.numpy().astype("float64"), up.shape[0], 0, 0
-    start = 0
-    for part, width in zip(kernel.parts, _widths(kernel, targets), strict=True):
-        if width:
-            first = down[:, pair * rank : (pair + 1) * rank].astype("float64")
-            second = up[:, column : column + width].astype("float64")
-            total[:, start : start + width] += scale * (first @ second)
-            pair, column = pair + 1, column + width
+    total, start = kernel.numpy().astype("float64"), 0
+    for part, pair in zip(kernel.parts, pairs(kernel, targets, down, up), strict=True):
+        if pair:
+            first, second = (matrix.astype("float64") for matrix in pair)
+            total[:, start : start + part] += scale * (first @ second)
         start += part
     return total.astype("float32")

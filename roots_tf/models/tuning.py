@@ -117,6 +117,11 @@ class LowRankTuning(Little):
         (), help=f"maps of a block that get an update, of {', '.join(TARGETS)}; none: all"
     )
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the maps that have an update."""
+        return self.lora_targets or TARGETS
+
     def check(self, *stacks):
         """Refuses a target that no block has."""
         schema.check_fields(self)
@@ -132,8 +137,7 @@ class LowRankTuning(Little):
         """Adds a pair of matrices for each map, of which the second is zero."""
         from roots_tf.models import low_rank
 
-        targets = self.lora_targets or TARGETS
-        low_rank.add(model, targets, self.lora_rank, self.lora_alpha / self.lora_rank)
+        low_rank.add(model, self.targets, self.lora_rank, self.lora_alpha / self.lora_rank)
 
     def is_own(self, name):
         """Whether the weight is one of a pair."""
@@ -145,7 +149,7 @@ class LowRankTuning(Little):
 
         pairs = {name: value for name, value in learned.items() if self.is_own(name)}
         super().merge(model, {n: value for n, value in learned.items() if n not in pairs})
-        targets, scale = self.lora_targets or TARGETS, self.lora_alpha / self.lora_rank
+        targets, scale = self.targets, self.lora_alpha / self.lora_rank
         for kernel in low_rank.targeted(model, targets):
             names = f"{kernel.path}/down", f"{kernel.path}/up"
             shapes = low_rank.shapes(kernel, targets, self.lora_rank)

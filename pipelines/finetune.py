@@ -24,7 +24,9 @@ middle of a seed, with the same files and weights, wherever they stand now. Prin
 and, of the seed that is best on the dev file, a model folder `model/` and `dev_predictions.jsonl`,
 with `--test` also `test_predictions.jsonl`; of every seed `seed_N/` with its scores, metrics.jsonl
 and logs/; and report.html, which shows all of this. `--random_init` trains the same model from
-random weights: what pretraining is worth.
+random weights: what pretraining is worth. `--tune=lora` and `--tune=bias` train little of a model,
+in less memory; `adapter/` then holds what was trained, which `roots merge` joins with the model
+that it started from.
 """
 
 import dataclasses
@@ -37,6 +39,7 @@ from absl import logging
 from roots_tf import labelled, models, program, reports, tasks, training
 from roots_tf.labelled.batching import Batching
 from roots_tf.metrics import over_seeds, plots
+from roots_tf.models.tuning import TUNINGS, Tuning
 from roots_tf.storage import checked_json, claims, files, inputs
 from roots_tf.tasks.start import ModelFlags, Start, load, start_of
 from roots_tf.tasks.target_flags import TargetFlags
@@ -72,6 +75,13 @@ class Config:
     objective: TaskFlags = program.group(TaskFlags(), "objective")
     targets: TargetFlags = program.group(TargetFlags(), "sequence_to_sequence")
     optimization: Optimization = program.group(Optimization(learning_rate=5e-5), "optimization")
+    tune: Tuning = program.choice(
+        TUNINGS,
+        "all",
+        help="what of the model is trained: all; lora: low-rank updates of its matrices; bias: its "
+        "biases; and the head of the task in every way",
+        title="tuning",
+    )
     layer_decay: float = program.flag(
         1.0,
         help="learning rate of a block over that of the next one up (ELECTRA: 0.8 to 0.9)",
@@ -126,7 +136,7 @@ def main(config: Config) -> dict:
     inputs.check(config, "train", "dev", "test", "template", "init_decoder", "tokenizer")
     kind = tasks.KINDS[config.objective.task]
     longest = max(config.objective.max_seq_length, config.targets.max_target_length * kind.decodes)
-    start = start_of(config.model, kind, longest)
+    start = start_of(config.model, kind, longest, config.tune)
     tasks.check_stack(kind, start.encoder.causal, config.model.init_from)
     claim = claim_of(config)
     if report := claim.finished(output):
@@ -252,11 +262,7 @@ def train_seed(
     run = train(config, data, model, seed, machine, computation)
     if not machine.is_chief:
         return {}
-    scored = model
-    if computation.precision != "float32":  # what is saved is read in float32
-        scored = data.start.make_model(kind, seed)
-        for to, value in zip(scored.variables, model.variables, strict=True):
-            to.assign(value)
+    scored = data.start.whole(kind, seed, model)  # what is saved is read in float32
     batch_size = config.optimization.batch_size
     predictor = tasks.Predictor(kind, scored)
     predictions = {split: data.predict(predictor, split, batch_size) for split in data.baselines}
@@ -270,7 +276,11 @@ def train_seed(
     # Of equal seeds the first is kept. Later ones have scores if those of this one were damaged.
     places = [(other["dev"][kind.score], -n) for n, other in others.items() if other]
     if all((score, -seed) > place for place in places):
-        save(output, data, model, predictions)
+        save(output, data, scored, predictions)
+        if config.tune.keeps:
+            trained = config.tune.name, dataclasses.asdict(config.tune), config.tune.learned(model)
+            base = config.model.init_from
+            models.save_adapter(output / "adapter", *trained, base=base, whole=output / "model")
     path = output / f"seed_{seed}" / "scores.json"
     checked_json.write_checked(path, scores)
     run.report(scores)
@@ -311,7 +321,7 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
         tasks.KindTask(kind, model),
         Path(config.output, f"seed_{seed}"),
         training.Settings(optimization, computation, cadence, seed),
-        models.rate_multipliers(model, config.layer_decay, config.model.frozen_layers),
+        models.rate_multipliers(model, config.layer_decay, config.model.frozen_layers, config.tune),
         config.patience,
     )
     run.restore()

@@ -27,6 +27,9 @@ keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(
 and `BertTextEmbedder`, which makes the vectors that `roots embed` makes; of a causal model,
 `GPT2CausalLM`.
 
+peft takes seconds. Of an adapter of `finetune --tune=lora` it writes what
+`peft.PeftModel.from_pretrained(model, <output>)` puts on the base, as huggingface writes that.
+
 Vectors are pooled, scaled, cut off and prompted as the model folder says, but for what flags say.
 """
 
@@ -48,12 +51,14 @@ class Config:
     """Flags of `export`."""
 
     model: str = program.flag(
-        help="model folder that pretrain, finetune, distill or import wrote", role="input"
+        help="model folder that pretrain, finetune, distill or import wrote; for peft the adapter "
+        "folder that finetune wrote",
+        role="input",
     )
     output: str = program.flag(
         help="folder to write; of a SavedModel, folder of its versions", role="output_new"
     )
-    format: Literal["saved_model", "litert", "huggingface", "keras_hub"] = program.flag(
+    format: Literal["saved_model", "litert", "huggingface", "keras_hub", "peft"] = program.flag(
         "saved_model", help="what to write"
     )
     version: int = program.flag(
@@ -96,6 +101,8 @@ class Config:
 
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
+    if config.format == "peft":
+        return _adapter(config)
     described = models.describe(config.model)
     if "decoder" in described and config.format != "saved_model":
         return _encoder_decoder(config)
@@ -154,6 +161,16 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     if kind is None:
         logging.info("vectors of %s: %s", config.model, settings)
     return settings
+
+
+def _adapter(config: Config) -> str:
+    """Writes an adapter for peft, and returns the path of it."""
+    adapter = models.Adapter(config.model)
+    from roots_tf.export import peft
+
+    peft.write(config.output, adapter)
+    logging.info("%s is written", config.output)
+    return config.output
 
 
 def _causal(config: Config) -> None:

@@ -15,7 +15,8 @@ Tasks and what their files hold:
     completion          JSON lines: prompt, answer; or messages, a list of role and content. Of a
                         causal language model, which stays one: `roots generate` asks it
     cloze               as classification; a masked language model fills in words of the labels,
-                        --template="{text} It was [MASK]." --verbalizer="good=great,bad=terrible"
+                        --template="{text} It was [MASK]." --verbalizer="good=great,bad=terrible",
+                        and answers without --train too
     sequence_to_sequence  two text files, --train=train.en,train.de; or TSV, CSV, JSON lines,
                         Parquet: source, target. Of an encoder-decoder, of an encoder that gets a
                         decoder, or, with --tokenizer and sizes, of random weights
@@ -26,20 +27,23 @@ middle of a seed, with the same files and weights, wherever they stand now. Prin
 and, of the seed that is best on the dev file, a model folder `model/` and `dev_predictions.jsonl`,
 with `--test` also `test_predictions.jsonl`; of every seed `seed_N/` with its scores, metrics.jsonl
 and logs/; and report.html, which shows all of this. `--random_init` trains the same model from
-random weights: what pretraining is worth.
+random weights: what pretraining is worth. `--tune=lora` and `--tune=bias` train little of a model,
+in less memory; `adapter/` then holds what was trained, which `roots merge` joins with the model
+that it started from.
 """
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
 from absl import logging
 
-from roots_tf import labelled, models, program, reports, tasks, training
+from roots_tf import models, program, reports, tasks, training
 from roots_tf.labelled.batching import Batching
 from roots_tf.metrics import over_seeds, plots
+from roots_tf.models.tuning import TUNINGS, Tuning
 from roots_tf.storage import checked_json, claims, files, inputs
+from roots_tf.tasks.data import Data, read
 from roots_tf.tasks.start import ModelFlags, Start, load, start_of
 from roots_tf.tasks.target_flags import TargetFlags
 from roots_tf.tasks.task_flags import TaskFlags
@@ -50,11 +54,13 @@ from roots_tf.training.settings import Cadence, Hardware, Optimization
 class Config:
     """Flags of `finetune`. The defaults are in the ranges of BERT's appendix A.3."""
 
-    train: str = program.flag(help="labelled file to learn from", role="input")
     dev: str = program.flag(
         help="labelled file that picks the best epoch and the best seed", role="input"
     )
     output: str = program.flag(help="folder of the run", role="output_folder")
+    train: str = program.flag(
+        "", help="labelled file to learn from; none: cloze answers without learning", role="input"
+    )
     test: str = program.flag(
         "", help="labelled file for a last score; none: dev scores only", role="input"
     )
@@ -74,6 +80,13 @@ class Config:
     objective: TaskFlags = program.group(TaskFlags(), "objective")
     targets: TargetFlags = program.group(TargetFlags(), "sequence_to_sequence")
     optimization: Optimization = program.group(Optimization(learning_rate=5e-5), "optimization")
+    tune: Tuning = program.choice(
+        TUNINGS,
+        "all",
+        help="what of the model is trained: all; lora: low-rank updates of its matrices; bias: its "
+        "biases; and the head of the task in every way",
+        title="tuning",
+    )
     layer_decay: float = program.flag(
         1.0,
         help="learning rate of a block over that of the next one up (ELECTRA: 0.8 to 0.9)",
@@ -83,37 +96,6 @@ class Config:
     )
     hardware: Hardware = program.group(Hardware(), "hardware")
     cadence: Cadence = program.group(Cadence(evaluate_every=0), "cadence")
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What every seed learns from and is scored on.
-
-    Attributes:
-        kind: of task, with what it learned from the training file.
-        examples: by split, as `kind.read` gives them.
-        rows: the same as rows of tokens.
-        baselines: scores of a trivial answer, of every split but "train".
-        conditions: of the same splits, what their scores depend on, such as a language.
-        start: what the model starts from.
-    """
-
-    kind: "tasks.FineTuning"
-    examples: dict
-    rows: dict
-    baselines: dict[str, dict]
-    conditions: dict[str, dict]
-    start: Start
-
-    def predict(self, predictor: "tasks.Predictor", split: str, batch_size: int) -> list[dict]:
-        """Predictions of the `predictor` for the `split`, `batch_size` rows at once."""
-        rows = self.rows[split]
-        outputs = predictor(rows, batch_size, self.start.pad_id)
-        return self.kind.predictions(self.examples[split], rows, outputs)
-
-    def score(self, split: str, predictions: list[dict]) -> dict:
-        """Scores of the `predictions` for the `split`."""
-        return self.kind.scores(self.examples[split], predictions)
 
 
 def main(config: Config) -> dict:
@@ -129,8 +111,12 @@ def main(config: Config) -> dict:
     paths = ("train", "dev", "test", "init_decoder", "tokenizer")
     inputs.check(config, *paths, *(() if kind.template_is_text else ("template",)))
     longest = max(config.objective.max_seq_length, config.targets.max_target_length * kind.decodes)
-    start = start_of(config.model, kind, longest)
+    start = start_of(config.model, kind, longest, config.tune)
     tasks.check_stack(kind, start.encoder.causal, config.model.init_from)
+    if not (config.train or kind.answers_untrained):
+        raise files.InputError(
+            "missing-flag", "found no --train; wanted one, a labelled file to learn from"
+        )
     claim = claim_of(config)
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)
@@ -160,6 +146,8 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
     machine = training.Machine.of(config.hardware)
     models.check_frozen(config.model.frozen_layers, start.encoder.num_layers)
     data = read(config, start)
+    if not config.train:
+        return answer_untrained(config, data, claim, machine)
     count, replicas = data.rows["train"].num_examples, machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(count, replicas, config.train)
     config = dataclasses.replace(config, optimization=fitted)
@@ -177,15 +165,51 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
                 recompute = config.hardware.recompute
                 model = start.make_model(data.kind, seed, computation.precision, recompute)
                 load(config.model, start, model)
-                if config.objective.calibrate:
-                    calibrated = data.kind.with_priors(model, start.tokenizer)
-                    data = dataclasses.replace(data, kind=calibrated)
+                data = calibrated(config, data, model)
                 machine.claim(output, claim, computation, batch_size=fitted.batch_size)
                 scores[seed] = train_seed(config, data, model, seed, machine, computation, scores)
             if machine.is_chief:  # nothing goes on from them any more
                 shutil.rmtree(output / f"seed_{seed}" / "checkpoints", ignore_errors=True)
+    return reported(output, data, scores) if machine.is_chief else {}
+
+
+def answer_untrained(config: Config, data: Data, claim: claims.Claim, machine) -> dict:
+    """Scores the model as it is, writes what a training would, and returns the report.
+
+    Args:
+        config: of the run.
+        data: what it is scored on.
+        claim: of the run.
+        machine: where the run takes place.
+    """
+    output, batch_size = Path(config.output), config.optimization.batch_size
+    model = data.start.make_model(data.kind, seed=0)
+    load(config.model, data.start, model)
+    data = calibrated(config, data, model)
+    computation = machine.computation(output, config.hardware, measure=False)
+    machine.claim(output, claim, computation, batch_size=batch_size)
+    predictions, scores = data.scored(model, batch_size, seed=0)
     if not machine.is_chief:
         return {}
+    data.save(output, model, predictions)
+    return reported(output, data, {0: scores})
+
+
+def calibrated(config: Config, data: Data, model) -> Data:
+    """The `data` for a model that has the weights it starts from, as the `config` asks."""
+    if not config.objective.calibrate:
+        return data
+    return dataclasses.replace(data, kind=data.kind.with_priors(model, data.start.tokenizer))
+
+
+def reported(output: Path, data: Data, scores: dict[int, dict]) -> dict:
+    """Prints the table of a run, and writes and returns its report.
+
+    Args:
+        output: folder of the run.
+        data: what it was scored on.
+        scores: by seed.
+    """
     runs = list(scores.values())
     score = data.kind.score
     best = max(scores, key=lambda seed: (scores[seed]["dev"][score], -seed))
@@ -200,44 +224,6 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
 def last_step(config: Config, batches) -> int:
     """Steps of a seed by the `config`, of such `batches`."""
     return max(1, round(config.num_epochs * batches.an_epoch))
-
-
-def read(config: Config, start: Start) -> Data:
-    """Reads the files; the kind of task learns its labels from the training file.
-
-    Args:
-        config: of the run.
-        start: what the model starts from.
-
-    Raises:
-        InputError: something is wrong with a file, or a flag does not go with the task.
-    """
-    flags, tokenizer = config.objective, start.tokenizer
-    kind = tasks.KINDS[flags.task](max_seq_length=flags.max_seq_length, stride=flags.stride)
-    if kind.decodes or config.targets != TargetFlags():
-        kind = kind.with_targets(config.targets, config.optimization.batch_size)
-    kind = kind.of_model(start.described)
-    kind = kind.with_characters() if flags.word_unit == "characters" else kind
-    kind = kind.with_template(flags.template) if flags.template else kind
-    kind = kind.with_verbalizer(flags.verbalizer) if flags.verbalizer else kind
-    paths = {"train": config.train, "dev": config.dev}
-    paths |= {"test": config.test} if config.test else {}
-    examples = {split: labelled.read_examples(kind, path, flags) for split, path in paths.items()}
-    kind = kind.learn(examples["train"]).of_tokenizer(tokenizer)
-    if config.debug:
-        examples = {
-            split: labelled.sample(part, 256, kind.labels_of(part))
-            for split, part in examples.items()
-        }
-    if flags.balance:
-        kind = kind.with_balance(examples["train"])
-    if flags.metric_language != "auto":
-        kind = kind.with_metric_language(flags.metric_language)
-    rows = {split: kind.rows(part, tokenizer) for split, part in examples.items()}
-    scored = [split for split in ("dev", "test") if split in examples]
-    baselines = {split: kind.baseline(examples["train"], examples[split]) for split in scored}
-    conditions = {split: kind.conditions(examples[split]) for split in scored}
-    return Data(kind, examples, rows, baselines, conditions, start)
 
 
 def train_seed(
@@ -261,48 +247,23 @@ def train_seed(
     run = train(config, data, model, seed, machine, computation)
     if not machine.is_chief:
         return {}
-    scored = model
-    if computation.precision != "float32":  # what is saved is read in float32
-        scored = data.start.make_model(kind, seed)
-        for to, value in zip(scored.variables, model.variables, strict=True):
-            to.assign(value)
-    batch_size = config.optimization.batch_size
-    predictor = tasks.Predictor(kind, scored)
-    predictions = {split: data.predict(predictor, split, batch_size) for split in data.baselines}
+    scored = data.start.whole(kind, seed, model)  # what is saved is read in float32
+    predictions, scores = data.scored(scored, config.optimization.batch_size, seed)
     draw(kind, data.examples["dev"], predictions["dev"], run)
-    scores = {"seed": seed}
-    for split, rows in predictions.items():
-        scores[split] = data.score(split, rows) | data.conditions[split]
     score = scores["dev"][kind.score]
-    scores["degenerate"] = score <= data.baselines["dev"][kind.score]
     logging.info("seed %d: dev %s %.4f", seed, kind.score, score)
     # Of equal seeds the first is kept. Later ones have scores if those of this one were damaged.
     places = [(other["dev"][kind.score], -n) for n, other in others.items() if other]
     if all((score, -seed) > place for place in places):
-        save(output, data, model, predictions)
+        data.save(output, scored, predictions)
+        if config.tune.keeps:
+            trained = config.tune.name, dataclasses.asdict(config.tune), config.tune.learned(model)
+            base = config.model.init_from
+            models.save_adapter(output / "adapter", *trained, base=base, whole=output / "model")
     path = output / f"seed_{seed}" / "scores.json"
     checked_json.write_checked(path, scores)
     run.report(scores)
     return checked_json.read_checked(path)
-
-
-def save(output: Path, data: Data, model, predictions: dict[str, list[dict]]) -> None:
-    """Writes the model folder and the predictions of a seed.
-
-    Args:
-        output: folder of the run.
-        data: with the kind of task and what the model has started from.
-        model: that was trained.
-        predictions: by split.
-    """
-    kind = data.kind
-    models.save(output / "model", model, **kind.description())
-    data.start.tokenizer.save(output / "model")
-    for split, rows in predictions.items():
-        if golds := kind.golds(data.examples[split]):
-            rows = [row | {"gold": gold} for row, gold in zip(rows, golds, strict=True)]
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        files.write_text(output / f"{split}_predictions.jsonl", "".join(lines))
 
 
 def train(config: Config, data: Data, model, seed: int, machine, computation):
@@ -320,7 +281,7 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
         tasks.KindTask(kind, model),
         Path(config.output, f"seed_{seed}"),
         training.Settings(optimization, computation, cadence, seed),
-        models.rate_multipliers(model, config.layer_decay, config.model.frozen_layers),
+        models.rate_multipliers(model, config.layer_decay, config.model.frozen_layers, config.tune),
         config.patience,
     )
     run.restore()

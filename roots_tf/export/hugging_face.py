@@ -149,7 +149,7 @@ def write(
     theirs = weight_names.from_ours("hugging_face", weights, config.num_layers)
     pooler = {name: theirs.get(f"pooler.dense.{name}") for name in ("weight", "bias")}
     if architecture != "BertModel":
-        theirs = {_with_prefix(name, architecture): array for name, array in theirs.items()}
+        theirs = {with_prefix(name, architecture): array for name, array in theirs.items()}
 
     usual = kind.max_seq_length if kind else settings.length(config.max_sequence_length)
     length = min(max_seq_length or usual, config.max_sequence_length)
@@ -193,8 +193,8 @@ def _config(described: dict, kind, architecture: str, pad_id: int) -> dict:
     )
 
 
-def _with_prefix(name: str, architecture: str) -> str:
-    """A name of the table as models with a head write it."""
+def with_prefix(name: str, architecture: str) -> str:
+    """A `name` of the table as models with a head write it, of that `architecture`."""
     if name.startswith("classifier."):
         answers = architecture == "BertForQuestionAnswering"
         return name.replace("classifier.", _ANSWERS) if answers else name

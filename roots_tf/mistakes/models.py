@@ -25,6 +25,14 @@ MISTAKES = {
         "Copy settings and weights again from one place. For a run of your own, give the flags "
         "that it began with.",
     ),
+    "wrong-base": Mistake(
+        "The adapter was trained on another model",
+        "An adapter holds small changes to one model, and means nothing on another, nor on the "
+        "same model after more training or with another tokenizer. It names its base by checksums "
+        "of the weights and the tokenizer.",
+        "Give the model folder that `roots finetune` had as `--init_from`; `config.json` of that "
+        "run says where it was.",
+    ),
     "diverged": Mistake(
         "Training diverged: numbers are no longer finite",
         "The loss or the gradients have become NaN or infinite for many steps: the learning rate "

@@ -8,6 +8,7 @@ from roots_tf import lazy
 __getattr__ = lazy.attributes(
     __name__,
     {
+        "Adapter": "adapter",
         "CausalLM": "causal_lm",
         "Classifier": "heads",
         "EmbeddingSettings": "vectors",
@@ -36,6 +37,7 @@ __getattr__ = lazy.attributes(
         "load_common": "folder",
         "load_encoder": "folder",
         "load_weights": "folder",
+        "make": "folder",
         "mean_pool": "pooling",
         "named_weights": "folder",
         "parameters": "flops",
@@ -44,6 +46,7 @@ __getattr__ = lazy.attributes(
         "rate_multipliers": "depth",
         "replaced_tokens_step_flops": "flops",
         "save": "folder",
+        "save_adapter": "adapter",
         "stack_config": "description",
         "step_flops": "flops",
         "write": "folder",

@@ -20,6 +20,7 @@ from roots_tf.models.layers import (
     in_type_of,
     keep_mask,
     share,
+    times,
 )
 from roots_tf.models.rotary import rotate, rotation
 
@@ -250,7 +251,7 @@ class Attention(Weights):
         """
         kernel, bias = product
         return split_heads(
-            tf.matmul(x, kernel),
+            times(x, kernel),
             *in_type_of(x, bias),
             training=training,
             like=like,
@@ -285,7 +286,7 @@ class Attention(Weights):
         mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B, Lq, N, D]
         mixed = tf.reshape(mixed, [-1, config.num_heads * config.head_dim])  # [B*Lq, N*D]
         kernel, bias = self.output_product
-        update = tf.matmul(mixed, kernel), *in_type_of(mixed, bias)
+        update = times(mixed, kernel), *in_type_of(mixed, bias)
         if not watched:
             return Attended(update)
         scores = sum(of_places, tf.cast(products, tf.float32) * scale)

@@ -2,6 +2,7 @@
 
 import keras
 
+from roots_tf.models.tuning import ALL, Tuning
 from roots_tf.storage.files import InputError
 
 
@@ -22,7 +23,9 @@ def check_frozen(frozen: int, layers: int) -> None:
         )
 
 
-def rate_multipliers(model: keras.Model, decay: float, frozen: int) -> list[float]:
+def rate_multipliers(
+    model: keras.Model, decay: float, frozen: int, tuning: Tuning = ALL
+) -> list[float]:
     """Freezes what is not to be trained; multiplier of the learning rate of what is.
 
     The head has 1, the last block `decay`, the one below it `decay` squared, and so on down to the
@@ -32,6 +35,7 @@ def rate_multipliers(model: keras.Model, decay: float, frozen: int) -> list[floa
         model: of `roots_tf.models`, with an encoder.
         decay: see above.
         frozen: blocks that are not trained; 0: the embeddings only; -1: all is trained.
+        tuning: says what else is not trained.
 
     Returns:
         One a trainable variable, in the order of `model.trainable_variables`.
@@ -52,5 +56,5 @@ def rate_multipliers(model: keras.Model, decay: float, frozen: int) -> list[floa
         return layers + 1
 
     for variable in model.variables:
-        variable.trainable = depth(variable) > frozen
+        variable.trainable = depth(variable) > frozen and tuning.trains(variable.path)
     return [decay ** (layers + 1 - depth(v)) for v in model.trainable_variables]

@@ -63,6 +63,11 @@ class ModelFile:
                 "for each output",
             )
 
+    @property
+    def stacks(self) -> dict[str, EncoderConfig]:
+        """Sizes of the encoder, and of the decoder where there is one, by these names."""
+        return {"encoder": self.encoder} | ({"decoder": self.decoder} if self.decoder else {})
+
 
 def describe(folder: str | Path) -> dict:
     """What `model.json` says, with `encoder` as an `EncoderConfig`; the keys are `ModelFile`'s.
@@ -96,8 +101,7 @@ def describe(folder: str | Path) -> dict:
         weights_file.check(
             folder, weight_shapes.classes(model.encoder, model.num_labels), "classes/"
         )
-    stacks = {"encoder": model.encoder} | ({"decoder": model.decoder} if model.decoder else {})
-    return description | stacks
+    return description | model.stacks
 
 
 def stack_config(described: dict) -> EncoderConfig:

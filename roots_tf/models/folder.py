@@ -92,6 +92,16 @@ def write(folder: str | Path, description: dict, weights: dict[str, np.ndarray])
     files.write_json(path, checksums.with_checksums(folder, description))
 
 
+def make(described: dict, precision: str = "float32") -> keras.Model:
+    """A model with random weights.
+
+    Args:
+        described: as `describe` gives it.
+        precision: as for `Encoder`.
+    """
+    return MODELS[described["kind"]](described["encoder"], described, precision)
+
+
 def load(folder: str | Path, precision: str = "float32") -> keras.Model:
     """The model of a folder.
 
@@ -103,8 +113,7 @@ def load(folder: str | Path, precision: str = "float32") -> keras.Model:
         InputError: the folder holds no model, its weights do not fit the description, are not
             finite, or are not those that were written.
     """
-    description = describe(folder)
-    model = MODELS[description["kind"]](description["encoder"], description, precision)
+    model = make(describe(folder), precision)
     variables = named_weights(model)
     weights_file.check(folder, _shapes(variables), "")
     load_weights(folder, variables)
@@ -149,7 +158,7 @@ def load_common(folder: str | Path, model: keras.Model) -> list[str]:
 
 
 def load_encoder(folder: str | Path, model: keras.Model) -> bool:
-    """Assigns the encoder of a model folder, and its pooler where both models have one.
+    """Assigns the encoder of a model folder; its pooler and output embedding where both have one.
 
     Args:
         folder: that `save` wrote.
@@ -161,12 +170,12 @@ def load_encoder(folder: str | Path, model: keras.Model) -> bool:
     Raises:
         InputError: a weight of the encoder is missing or of another shape.
     """
+    stored = weights_file.header(folder)
     wanted = {
         name: variable
         for name, variable in named_weights(model).items()
-        if name.startswith(("encoder/", "pooler/"))
+        if name.startswith(("encoder/", "pooler/")) or (name in stored and name == "head/table")
     }
-    stored = weights_file.header(folder)
     poolers = {name for name in wanted if name.startswith("pooler/")}
     if lacking := not poolers <= stored.keys():
         wanted = {name: wanted[name] for name in wanted.keys() - poolers}

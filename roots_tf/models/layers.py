@@ -255,12 +255,23 @@ class Weights(keras.layers.Layer):
         weight = self.add_weight(
             name=name, shape=shape, initializer=initializer, autocast=not table
         )
-        weight.parts = parts
+        weight.parts, weight.place, weight.low_rank = parts, self.place / name, None
         return weight
 
     def vector(self, name: str, size: int, start: str = "zeros") -> keras.Variable:
         """A weight of that `name` and `size`; `start`: "zeros" for a bias, "ones" for a gain."""
         return self.add_weight(name=name, shape=(size,), initializer=start, autocast=False)
+
+
+def times(x: tf.Tensor, kernel: keras.Variable) -> tf.Tensor:
+    """x W, and the update of x W that is trained in place of W: [R, K] -> [R, M].
+
+    Args:
+        x: [R, K].
+        kernel: W [K, M], from `Weights.matrix`; most have no update (`low_rank.add`).
+    """
+    product = tf.matmul(x, kernel)
+    return product if kernel.low_rank is None else product + kernel.low_rank(x)
 
 
 def in_type_of(x: tf.Tensor, bias) -> tuple[tf.Tensor, ...]:
@@ -298,7 +309,7 @@ class Dense(Weights):
             x: [R, K].
             product: give (x W, b), or (x W,) without a bias, to a function that adds the bias.
         """
-        parts = tf.matmul(x, self.kernel), *in_type_of(x, self.bias)
+        parts = times(x, self.kernel), *in_type_of(x, self.bias)
         return parts if product else add_bias(*parts)
 
 

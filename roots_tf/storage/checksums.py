@@ -41,10 +41,17 @@ def with_checksums(folder: str | Path, description: dict) -> dict:
         InputError: a file cannot be read.
     """
     described = {name: value for name, value in description.items() if name != KEY}
-    sums = {MODEL: _of_json(described)}
+    return described | {KEY: {MODEL: _of_json(described)} | of_content(folder)}
+
+
+def of_content(folder: str | Path) -> dict[str, str]:
+    """The checksums of weights and tokenizer in a `folder`, of the files that stand there.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
     paths = {name: Path(folder, name) for name in (WEIGHTS, *TOKENIZER)}
-    sums |= {name: _of_file(path) for name, path in paths.items() if path.is_file()}
-    return described | {KEY: sums}
+    return {name: _of_file(path) for name, path in paths.items() if path.is_file()}
 
 
 def renew(folder: str | Path) -> None:

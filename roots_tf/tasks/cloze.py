@@ -61,6 +61,7 @@ class Cloze(Classification):
     )
     model = "pretrainer"
     of_decoders = False
+    answers_untrained = True
     distilled = False
     template_is_text = True
     use = "gives a text one of {labels}, by the words that it would write into a template"

@@ -19,6 +19,7 @@ from absl import logging
 from roots_tf import models, program, tokenizers
 from roots_tf.models import sizes
 from roots_tf.models.config import PRESETS, SIZES
+from roots_tf.models.tuning import ALL, Tuning
 from roots_tf.storage.files import InputError
 
 
@@ -91,12 +92,14 @@ class Start(NamedTuple):
         decoder: sizes of the decoder of an encoder-decoder; None of other models.
         tokenizer: the model's.
         kind: of the model in the folder; "" of a new one.
+        tuning: what of the model is trained.
     """
 
     encoder: "models.EncoderConfig"
     decoder: "models.DecoderConfig | None"
     tokenizer: tokenizers.Tokenizer
     kind: str = ""
+    tuning: Tuning = ALL
 
     @property
     def pad_id(self) -> int:
@@ -121,18 +124,35 @@ class Start(NamedTuple):
         decoder = {"decoder": self.decoder} if kind.decodes else {}
         return kind.make_model(self.encoder, seed, precision, recompute, **decoder)
 
+    def whole(self, kind, seed: int, model):
+        """A model that has learned what one in training has, in float32 and without parts beside.
 
-def start_of(flags: ModelFlags, kind, length: int) -> Start:
+        Args:
+            kind: of task.
+            seed: of the model.
+            model: trained, from `make_model` and `load`; itself, if there is nothing to change.
+        """
+        if model.compute_dtype == "float32" and not self.tuning.keeps:
+            return model
+        whole, trained = self.make_model(kind, seed), models.named_weights(model)
+        for name, weight in models.named_weights(whole).items():
+            weight.assign(trained[name])
+        self.tuning.merge(whole, self.tuning.learned(model))
+        return whole
+
+
+def start_of(flags: ModelFlags, kind, length: int, tuning: Tuning) -> Start:
     """The start that flags ask for.
 
     Args:
         flags: of the program.
         kind: class of the task.
         length: tokens of the longest row of a new model.
+        tuning: what of the model is trained.
 
     Raises:
         InputError: flags are missing or contradict, a folder holds no model that the task can
-            start from, or two folders do not go together.
+            start from, two folders do not go together, or the tuning does not apply.
     """
     if not (flags.init_from or flags.tokenizer):
         raise InputError(
@@ -141,11 +161,29 @@ def start_of(flags: ModelFlags, kind, length: int) -> Start:
             "for a model of random weights",
         )
     start = _of_folders(flags, kind) if flags.init_from else _new(flags, kind, length)
+    _check_tuning(flags, start, tuning, kind)
     rates = ("dropout", "attention_dropout", "activation_dropout")
     rates = {name: getattr(flags, name) for name in rates if getattr(flags, name) >= 0}
     encoder = dataclasses.replace(start.encoder, **rates)
     decoder = start.decoder and dataclasses.replace(start.decoder, **rates)
-    return start._replace(encoder=encoder, decoder=decoder)
+    return start._replace(encoder=encoder, decoder=decoder, tuning=tuning)
+
+
+def _check_tuning(flags: ModelFlags, start: Start, tuning: Tuning, kind) -> None:
+    """Refuses to leave weights as they are that nobody has trained."""
+    tuning.check(start.encoder, *filter(None, [start.decoder]))
+    if not tuning.keeps:
+        return
+    found = [f"--{name}" for name in ("tokenizer", "random_init") if getattr(flags, name)]
+    found += ["--frozen_layers"] * (flags.frozen_layers >= 0)
+    if kind.decodes and start.kind != "encoder_decoder":
+        found.append(f"a decoder that {flags.init_from} does not have")
+    if found:
+        raise InputError(
+            "flags-conflict",
+            f"found --tune={tuning.name} and {found[0]}; wanted --tune=all, or a model in "
+            "--init_from whose own weights stay as they are",
+        )
 
 
 def _new(flags: ModelFlags, kind, length: int) -> Start:
@@ -238,7 +276,9 @@ def _of_causal(flags: ModelFlags, encoder, tokenizer) -> "models.DecoderConfig":
 
 
 def load(flags: ModelFlags, start: Start, model) -> None:
-    """Gives a model the weights that it starts from; random ones stay where there are none.
+    """Gives a model the weights that it starts from, and those that are trained beside them.
+
+    Random ones stay where there are none.
 
     Args:
         flags: of the program.
@@ -248,8 +288,12 @@ def load(flags: ModelFlags, start: Start, model) -> None:
     Raises:
         InputError: weights are missing or damaged.
     """
-    if flags.random_init or not flags.init_from:
-        return
+    if flags.init_from and not flags.random_init:
+        _load_weights(flags, start, model)
+    start.tuning.prepare(model)
+
+
+def _load_weights(flags: ModelFlags, start: Start, model) -> None:
     if model.name == "pretrainer":
         models.load_common(flags.init_from, model)
     elif start.decoder is None or model.name != "encoder_decoder":

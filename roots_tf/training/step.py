@@ -10,6 +10,7 @@ global batch). So N replicas draw the masks that one device draws with N micro-b
 device with a single batch draws others: without dropout all three give the same update.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Protocol
@@ -249,7 +250,7 @@ class TrainStep:
         return tf.switch_case(self._task.kind(batch), branches)
 
     def _of_kind(self, sums_of, batch: Batch, weights, seed, scale):
-        with tf.GradientTape() as tape:
+        with self._tape() as tape:
             sums = sums_of(batch, seed)
             scaled = self._loss(sums, weights) * scale
         return self._dense(tape.gradient(scaled, self._variables, **_ZEROS)), sums
@@ -259,7 +260,7 @@ class TrainStep:
         parts = [local_part(batch, len(seeds), index) for index in range(len(seeds))]
         made = [self._task.vectors(part, seed) for part, seed in zip(parts, seeds, strict=True)]
         vectors = tf.concat(made, 0)
-        with tf.GradientTape() as tape:
+        with self._tape() as tape:
             tape.watch(vectors)
             sums = self._task.sums_of_vectors(vectors, batch)
             scaled = self._loss(sums, weights) * scale
@@ -268,11 +269,18 @@ class TrainStep:
         for part, seed, upstream in zip(
             parts, seeds, tf.split(of_vectors, len(seeds)), strict=True
         ):
-            with tf.GradientTape() as tape:
+            with self._tape() as tape:
                 again = self._task.vectors(part, seed)
             gradients = tape.gradient(again, self._variables, output_gradients=upstream, **_ZEROS)
             total = [tf.add(*pair) for pair in zip(total, self._dense(gradients), strict=True)]
         return total, sums
+
+    @contextlib.contextmanager
+    def _tape(self):
+        """A tape that follows what is trained alone: weights that stay have no gradient."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._variables)
+            yield tape
 
     def _loss(self, sums: Sums, weights) -> tf.Tensor:
         return tf.add_n([sums[name][0] / weights[name] for name in self._losses])

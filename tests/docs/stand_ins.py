@@ -157,6 +157,8 @@ MADE_BY = {
     "--output=work/discriminator",
     "work/task": "finetune --init_from=work/pretrained/model --output=work/task "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
+    "work/light": "finetune --tune=lora --init_from=work/bert_base --output=work/light "
+    "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/other_reviews": "finetune --init_from=work/pretrained/model --output=work/other_reviews "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl --schedule=constant",
     "work/names": "finetune --task=tagging --train=msra/train.txt --dev=msra/dev.txt "

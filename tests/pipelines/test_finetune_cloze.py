@@ -55,6 +55,25 @@ def test_it_learns_is_served_and_still_fills_masks(work, files, tmp_path):
     assert filled
 
 
+def test_without_a_training_file_it_answers_as_it_is(work, files, tmp_path):
+    fields = {"train": "", "test": str(files / "train.jsonl"), "verbalizer": ()}
+    report = finetune.main(config(work, files, tmp_path / "run", **fields))
+    assert report["labels"] == ["no", "yes"] and len(report["seeds"]) == 1
+    assert report["dev_baseline_accuracy"] == 0.5
+    assert finetune.main(config(work, files, tmp_path / "run", **fields)) == report
+    assert "accuracy" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    asked = {"model": str(tmp_path / "run" / "model"), "input": str(files / "dev.jsonl")}
+    answers = predict.main(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
+    lines = (tmp_path / "run" / "dev_predictions.jsonl").read_text("utf-8").splitlines()
+    assert [row["label"] for row in answers] == [json.loads(line)["label"] for line in lines]
+    before, after = (models.load(folder) for folder in (work.model, asked["model"]))
+    for one, other in zip(before.variables, after.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+    with pytest.raises(InputError, match="found no --train; wanted one"):
+        wrong = {"train": "", "task": "classification", "template": "", "verbalizer": ()}
+        finetune.main(config(work, files, tmp_path / "other", **wrong))
+
+
 def test_another_template_is_another_run(work, files, tmp_path):
     short = {"num_epochs": 0.5}
     report = finetune.main(config(work, files, tmp_path / "run", **short))

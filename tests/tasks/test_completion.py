@@ -1,5 +1,6 @@
 """Answers to prompts: the loss is over the answer alone, and what greedy decoding would give."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -115,6 +116,16 @@ def test_the_folder_is_one_of_a_causal_language_model(tmp_path, tokenizer, encod
     assert tasks.restore(described) == kind
     assert tasks.kind_of(described) is None
     assert chat.of({"kind": "causal_lm"}) is None
+
+
+def test_an_output_embedding_of_its_own_is_started_from(tmp_path, encoder):
+    own = dataclasses.replace(encoder, tied=False)
+    pretrained = models.CausalLM(own, seed=1)
+    models.save(tmp_path, pretrained)
+    model = models.CausalLM(own, seed=2)
+    models.load_encoder(tmp_path, model)
+    for one, other in zip(pretrained.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 
 
 def test_kinds_and_stacks_go_together():

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
+from roots_tf.models.tuning import ALL, LowRankTuning
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.training import optimizers, schedules, strategies
 from roots_tf.training.step import TrainStep, local_part
@@ -28,12 +29,16 @@ def train(
     worker=(0, 1),
     whole=False,
     optimizer="adamw",
+    tuning=ALL,
+    recompute=False,
 ):
     """Weights, moments and sums after a few steps in which clipping is active."""
     strategy = strategy or strategies.make_strategy("one_device")
     index, workers = worker
     with strategy.scope():
-        model = models.Pretrainer(config, seed=3)
+        model = models.Pretrainer(config, seed=3, recompute=recompute)
+        tuning.prepare(model)
+        models.rate_multipliers(model, 1.0, -1, tuning)
         task = MaskedLMTask(model)
         optimizer = optimizers.make(optimizer, model.trainable_variables, 0.01)
         train_step = TrainStep(
@@ -99,6 +104,45 @@ def test_the_update_of_muon_does_not_either_and_compiles_whole():
     # Iterations make more of small singular values, and so of what is rounded there.
     assert relative_difference(expected, of_replicas) < 1e-5
     assert relative_difference(expected, compiled) < 1e-5
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return train(None, tuning=LowRankTuning(2, 6.0))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"devices": 2, "accumulate_steps": 2},
+        pytest.param({"whole": True}, marks=pytest.mark.slow),
+        pytest.param({"recompute": True}, marks=pytest.mark.slow),
+    ],
+    ids=["replicas", "whole", "recompute"],
+)
+def test_nor_does_that_of_low_rank_pairs(pairs, how):
+    devices, how = how.get("devices", 1), {n: v for n, v in how.items() if n != "devices"}
+    strategy = strategies.make_strategy("mirrored", devices) if devices > 1 else None
+    found = train(strategy, tuning=LowRankTuning(2, 6.0), **how)
+    assert relative_difference(pairs[0], found[0]) < 1e-5
+    assert pairs[1][-1]["masked_lm_loss"] != pairs[1][0]["masked_lm_loss"]
+
+
+def test_there_is_no_gradient_of_what_is_not_trained():
+    """Neither its product, which is of the shape of the weight, nor a moment."""
+    weight = [CONFIG.hidden_dim, 3 * CONFIG.hidden_dim]
+    for tuning, expected in ((ALL, CONFIG.num_layers), (LowRankTuning(2, 6.0), 0)):
+        model = models.Pretrainer(CONFIG, seed=3)
+        tuning.prepare(model)
+        models.rate_multipliers(model, 1.0, -1, tuning)
+        optimizer = optimizers.make("adamw", model.trainable_variables, 0.01)
+        how = {"seed": 1, "max_grad_norm": 0.5}
+        step = TrainStep(MaskedLMTask(model), optimizer, lambda step: tf.constant(1e-3), **how)
+        batch = pretraining_batch(0, 12, 24, 60, 5)
+        graph = tf.function(step).get_concrete_function(batch, tf.constant(0, tf.int64)).graph
+        products = [op for op in graph.get_operations() if op.type == "MatMul"]
+        assert sum(op.outputs[0].shape == weight for op in products) == expected
+        assert (weight in [v.shape for v in optimizer.variables]) == bool(expected)
 
 
 @pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from absl import logging
 
-from roots_tf import models, program, tokenizers
+from roots_tf import models, program, tasks, tokenizers
 from roots_tf.models import sizes
 from roots_tf.models.config import PRESETS, SIZES
 from roots_tf.storage.files import InputError
@@ -91,12 +91,14 @@ class Start(NamedTuple):
         decoder: sizes of the decoder of an encoder-decoder; None of other models.
         tokenizer: the model's.
         kind: of the model in the folder; "" of a new one.
+        embedding: how the model of the folder makes vectors; None of a new one.
     """
 
     encoder: "models.EncoderConfig"
     decoder: "models.DecoderConfig | None"
     tokenizer: tokenizers.Tokenizer
     kind: str = ""
+    embedding: "models.EmbeddingSettings | None" = None
 
     @property
     def pad_id(self) -> int:
@@ -105,9 +107,10 @@ class Start(NamedTuple):
 
     @property
     def described(self) -> dict:
-        """Sizes of the stacks, as `models.describe` gives them."""
+        """Sizes of the stacks, as `models.describe` gives them, and `embedding` if it is known."""
         decoder = {"decoder": self.decoder} if self.decoder else {}
-        return {"encoder": self.encoder} | decoder
+        embedding = {"embedding": self.embedding} if self.embedding else {}
+        return {"encoder": self.encoder} | decoder | embedding
 
     def make_model(self, kind, seed: int, precision: str = "float32", recompute: bool = False):
         """A model with random weights.
@@ -187,7 +190,8 @@ def _of_folders(flags: ModelFlags, kind) -> Start:
         )
     described = models.describe(flags.init_from)
     encoder, tokenizer = models.stack_config(described), tokenizers.load(flags.init_from)
-    start = Start(encoder, described.get("decoder"), tokenizer, described["kind"])
+    embedding = tasks.embedding_settings(described, flags.init_from)
+    start = Start(encoder, described.get("decoder"), tokenizer, described["kind"], embedding)
     is_new = kind.decodes and start.decoder is None
     if not is_new and (flags.init_decoder or flags.decoder_layers):
         name = "init_decoder" if flags.init_decoder else "decoder_layers"

@@ -9,6 +9,11 @@ Tasks and what their files hold:
                         Or a file or a folder a label: --train=a.pos,a.neg, --train=aclImdb/train
     regression          the same with value instead of label
     similarity          text, text_pair, value: the cosine of two embeddings is trained
+    contrastive         text, positive, and perhaps negative, negative_0, negative_1, ...: the
+                        embedding of a text comes near its positive's and away from all others of
+                        the batch. Without positives, as in a text a line (.txt), a text is its own
+                        with another dropout mask. The dev file: text, text_pair, value; or
+                        text, positive
     multiple_choice     text, choices (or choice_0, choice_1, ...), label: index of the right one
     tagging             CoNLL: a word and its IOB2 tag a line, an empty line between sentences
     question_answering  SQuAD JSON, version 1.1 or 2
@@ -43,6 +48,7 @@ from roots_tf.labelled.batching import Batching
 from roots_tf.metrics import over_seeds, plots
 from roots_tf.models.tuning import TUNINGS, Tuning
 from roots_tf.storage import checked_json, claims, files, inputs
+from roots_tf.tasks.contrast_flags import ContrastFlags
 from roots_tf.tasks.data import Data, read
 from roots_tf.tasks.start import ModelFlags, Start, load, start_of
 from roots_tf.tasks.target_flags import TargetFlags
@@ -79,6 +85,7 @@ class Config:
     model: ModelFlags = program.group(ModelFlags(), "model")
     objective: TaskFlags = program.group(TaskFlags(), "objective")
     targets: TargetFlags = program.group(TargetFlags(), "sequence_to_sequence")
+    contrast: ContrastFlags = program.group(ContrastFlags(), "contrastive")
     optimization: Optimization = program.group(Optimization(learning_rate=5e-5), "optimization")
     tune: Tuning = program.choice(
         TUNINGS,
@@ -157,7 +164,7 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
         batches = data.kind.batches(data.rows["train"], start.pad_id, how)
         fitted.check_average(config.cadence, last_step(config, batches))
     computation = machine.computation(output, config.hardware, measure=False)
-    machine.check(tasks.KindTask(data.kind, None), computation, config.optimization)
+    machine.check(tasks.to_train(data.kind, None), computation, config.optimization)
     scores = {n: over_seeds.read(output, n, data.baselines) for n in range(config.seeds)}
     with machine.strategy.scope():
         for seed in scores:
@@ -278,7 +285,7 @@ def train(config: Config, data: Data, model, seed: int, machine, computation):
     every = config.cadence.evaluate_every or max(1, round(batches.an_epoch))
     cadence = dataclasses.replace(config.cadence, evaluate_every=every)
     run = training.Run(
-        tasks.KindTask(kind, model),
+        tasks.to_train(kind, model),
         Path(config.output, f"seed_{seed}"),
         training.Settings(optimization, computation, cadence, seed),
         models.rate_multipliers(model, config.layer_decay, config.model.frozen_layers, config.tune),

@@ -177,6 +177,120 @@ def _blocks(rows: tf.Tensor, vocabulary_size: int, most_rows: int | None) -> lis
     return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True) if pair[0] < pair[1]]
 
 
+def of_all_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:
+    """Values of all replicas, and the place of this replica's first one among them.
+
+    Args:
+        values: [B, ...] of this replica; the others have as many.
+
+    Returns:
+        [B * replicas, ...], in the order of the replicas, through which gradients flow back to the
+        replica that each is from; and int32 [].
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values, 0
+    first = context.replica_id_in_sync_group * tf.shape(values)[0]
+    return context.all_gather(values, axis=0), first
+
+
+def info_nce(
+    vectors: tf.Tensor,
+    text_numbers: tf.Tensor,
+    temperature: float,
+    *,
+    symmetric: bool = False,
+    widths: Sequence[int] = (),
+    weights: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """InfoNCE: each text is to be nearer to its positive than to the other texts of the batch.
+
+    The loss of a row is the cross entropy of its positive among the positives and the negatives of
+    all rows of the global batch, where the logit is a cosine over the temperature (van den Oord et
+    al. 2018, arXiv:1807.03748, section 2.3; Gao et al. 2021, arXiv:2104.08821, equation 5). What is
+    no negative is left out: a text that equals the row's own text, or the positive of any row whose
+    text is equal. A row for which nothing else is left has a loss of 0.
+
+    Args:
+        vectors: float32 [B, G, H], of each row its text, its positive, and its negatives if any.
+        text_numbers: int32 [B, G]; equal texts have equal numbers, and -1 is no text.
+        temperature: above 0.
+        symmetric: whether half of the loss is that of finding a positive's text among all texts.
+        widths: of vectors that are cut behind so many places and must do by themselves; the loss is
+            the mean over them and the full width (Matryoshka, Kusupati et al. 2022,
+            arXiv:2205.13147, equation 1 with equal weights).
+        weights: of the rows, float32 [B]; None: 1 each.
+
+    Returns:
+        The weighted sum of the losses in nats and the weighted number of rows whose positive is
+        nearer than all else, at the full width, both float32 [] and of this replica's rows.
+    """
+    everyone, first = of_all_replicas(vectors)  # [N, G, H]
+    numbers, _ = of_all_replicas(text_numbers)  # [N, G]
+    targets = first + tf.range(tf.shape(vectors)[0])  # [B]
+    texts, positives, found = numbers[:, 0], numbers[:, 1], _candidates(numbers)
+    own_text, own_positive = text_numbers[:, 0], text_numbers[:, 1]  # [B]
+    left_out = _no_negatives(own_text, found, texts, positives)  # [B, N * (G - 1)]
+    left_out_of_texts = _no_negatives(own_positive, texts, positives, texts)  # [B, N]
+    total, right = 0.0, None
+    for width in (None, *widths):  # at first the whole vectors
+        own, others = (tf.math.l2_normalize(x[..., :width], -1) for x in (vectors, everyone))
+        losses, is_right = _cross_entropy_of_cosines(
+            *(own[:, 0], _candidates(others), targets, left_out, temperature)
+        )
+        if symmetric:
+            back, _ = _cross_entropy_of_cosines(
+                *(own[:, 1], others[:, 0], targets, left_out_of_texts, temperature)
+            )
+            losses = (losses + back) / 2
+        total += losses / (1 + len(widths))  # [B]
+        right = is_right if right is None else right
+    if weights is not None:
+        total, right = total * weights, right * weights
+    return tf.reduce_sum(total), tf.reduce_sum(right)
+
+
+def _candidates(of_rows: tf.Tensor) -> tf.Tensor:
+    """The positives of all rows, then all negatives: [N, G, ...] -> [N * (G - 1), ...]."""
+    positives, negatives = of_rows[:, 1], of_rows[:, 2:]
+    shape = tf.concat([[-1], tf.shape(positives)[1:]], 0)
+    return tf.concat([positives, tf.reshape(negatives, shape)], 0)
+
+
+def _no_negatives(own, candidates, texts, positives) -> tf.Tensor:
+    """Which candidates are texts that do not count against a row, bool [B, M].
+
+    Args:
+        own: int32 [B], number of the text that is looked from.
+        candidates: int32 [M], numbers of those that are looked at; -1 is no text.
+        texts: int32 [N], numbers of the texts of pairs.
+        positives: int32 [N], numbers of what belongs to them.
+    """
+    is_own = tf.cast(own[:, None] == texts, tf.float32)  # [B, N]
+    belongs = tf.cast(positives[:, None] == candidates, tf.float32)  # [N, M]
+    return (tf.matmul(is_own, belongs) > 0) | (own[:, None] == candidates) | (candidates < 0)
+
+
+def _cross_entropy_of_cosines(queries, candidates, targets, left_out, temperature: float):
+    """Cross entropy of the targets, and 1 where a target is the nearest; both float32 [B].
+
+    Args:
+        queries: unit vectors, [B, H].
+        candidates: unit vectors, [M, H].
+        targets: int32 [B], places of the right candidates.
+        left_out: bool [B, M], candidates that do not count; a target counts all the same.
+        temperature: of the softmax.
+    """
+    logits = tf.matmul(queries, candidates, transpose_b=True) / temperature  # [B, M]
+    is_target = tf.range(tf.shape(logits)[1]) == targets[:, None]
+    others = tf.where(left_out | is_target, logits.dtype.min, logits)
+    of_target = tf.gather(logits, targets, batch_dims=1)  # [B]
+    all_logits = tf.concat([of_target[:, None], others], 1)
+    losses = tf.reduce_logsumexp(all_logits, 1) - of_target
+    right = tf.cast(of_target > tf.reduce_max(others, 1), tf.float32)
+    return losses, tf.stop_gradient(right)
+
+
 def names_of_losses(scalars: Sequence[Scalar]) -> tuple[str, ...]:
     """Names of those scalars whose means add up to the loss."""
     return tuple(scalar.name for scalar in scalars if scalar.is_loss)

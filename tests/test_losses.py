@@ -100,3 +100,66 @@ def test_a_block_without_weight_gives_nothing():
     assert (float(loss), float(right)) == (0.0, 0.0)
     for gradient in tape.gradient(loss, [rows, table]):
         assert not gradient.numpy().any()
+
+
+def info_nce_by_hand(vectors, numbers, temperature, symmetric=False):
+    """The loss row by row, text by text."""
+    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    total, found = 0.0, 0
+    for row in range(len(unit)):
+        of_text, of_positive = numbers[row, 0], numbers[row, 1]
+        right = {-1, of_text, *(pair[1] for pair in numbers if pair[0] == of_text)}
+        right_texts = {of_positive, *(pair[0] for pair in numbers if pair[1] == of_positive)}
+        others, texts = [], []
+        for other in range(len(unit)):
+            for place in range(1, numbers.shape[1]):
+                if numbers[other, place] not in right:
+                    others.append(unit[row, 0] @ unit[other, place])
+            if numbers[other, 0] not in right_texts:
+                texts.append(unit[row, 1] @ unit[other, 0])
+        own = unit[row, 0] @ unit[row, 1]
+
+        def loss(others, own=own):
+            return np.log(np.exp(np.array([own, *others]) / temperature).sum()) - own / temperature
+
+        total += (loss(others) + loss(texts)) / 2 if symmetric else loss(others)
+        found += all(own > other for other in others)
+    return total, found
+
+
+NUMBERS = {
+    "pairs": [[0, 1], [2, 3], [4, 5], [6, 7]],
+    "texts alone": [[0, 0], [1, 1], [0, 0], [2, 2]],
+    "an equal positive": [[0, 1], [2, 1], [3, 4], [5, 6]],
+    "two positives of a text": [[0, 1], [0, 2], [3, 4], [5, 6]],
+    "a text that is a positive elsewhere": [[0, 1], [2, 0], [3, 4], [5, 6]],
+    "a negative that is a positive of an equal text": [[0, 1, 9], [0, 2, 9], [3, 4, 2], [5, 6, 1]],
+    "a negative that is a positive, and none": [[0, 1, 2], [3, 2, 1], [4, 5, -1], [6, 7, 8]],
+    "all texts equal": [[0, 0], [0, 0], [0, 0], [0, 0]],
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_info_nce_is_that_of_each_row(case, symmetric):
+    numbers = np.array(NUMBERS[case], np.int32)
+    vectors = np.random.default_rng(1).normal(size=[*numbers.shape, 6]).astype(np.float32)
+    given = tf.constant(vectors), tf.constant(numbers)
+    total, right = losses.info_nce(*given, 0.2, symmetric=symmetric)
+    wanted = info_nce_by_hand(vectors, numbers, 0.2, symmetric)
+    np.testing.assert_allclose([total, right], wanted, rtol=1e-5, atol=1e-6)
+    cut, _ = losses.info_nce(*given, 0.2, symmetric=symmetric, widths=(2, 4))
+    parts = [info_nce_by_hand(vectors[..., :w], numbers, 0.2, symmetric)[0] for w in (2, 4, 6)]
+    assert float(cut) == pytest.approx(np.mean(parts), rel=1e-5, abs=1e-6)
+
+
+def test_info_nce_of_literal_vectors():
+    """Cosines 1 and 0 over a temperature of 1: each loss is log(1 + 1/e)."""
+    vectors = tf.constant([[[2.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
+    numbers = tf.constant([[0, 1], [2, 3]])
+    total, right = losses.info_nce(vectors, numbers, 1.0)
+    assert float(total) == pytest.approx(2 * np.log(1 + np.exp(-1)))
+    assert float(right) == 2.0
+    same, right = losses.info_nce(tf.ones([2, 2, 2]), numbers, 1.0)
+    assert float(same) == pytest.approx(2 * np.log(2))
+    assert float(right) == 0.0  # where all is equal nothing is found

@@ -210,8 +210,8 @@ def predict(
         model: or a path, of a model that finetune wrote.
         rows: a text, or a dictionary of texts by column, or several of either; of pairs also
             `(text, text_pair)`. Columns by task: text of classification, regression and tagging,
-            with text_pair of pairs, as of similarity; text and choices of multiple choice; question
-            and context of question answering; source of sequence to sequence.
+            with text_pair of pairs, as of similarity and contrastive; text and choices of multiple
+            choice; question and context of question answering; source of sequence to sequence.
         batch_size: rows computed at once.
 
     Returns:

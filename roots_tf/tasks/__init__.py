@@ -46,6 +46,7 @@ KINDS = Kinds(
         "question_answering": ("question_answering", "QuestionAnswering"),
         "multiple_choice": ("multiple_choice", "MultipleChoice"),
         "similarity": ("similarity", "Similarity"),
+        "contrastive": ("contrastive", "Contrastive"),
         "completion": ("completion", "Completion"),
         "sequence_to_sequence": ("sequence_to_sequence", "SequenceToSequence"),
         "cloze": ("cloze", "Cloze"),
@@ -61,7 +62,6 @@ __getattr__ = lazy.attributes(
     {
         "Distillation": "distillation",
         "FineTuning": "finetuning",
-        "KindTask": "kind_task",
         "Parts": "distillation",
         "Predictor": "prediction",
         "Texts": "texts",
@@ -69,6 +69,7 @@ __getattr__ = lazy.attributes(
         "copy_weights": "distillation",
         "is_cut": "distillation",
         "predict": "prediction",
+        "to_train": "kind_task",
     },
 )
 

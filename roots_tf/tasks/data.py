@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roots_tf import labelled, models, tasks
 from roots_tf.storage import files
+from roots_tf.tasks.contrast_flags import ContrastFlags
 from roots_tf.tasks.start import Start
 from roots_tf.tasks.target_flags import TargetFlags
 
@@ -82,6 +83,8 @@ def read(config, start: Start) -> Data:
     kind = tasks.KINDS[flags.task](max_seq_length=flags.max_seq_length, stride=flags.stride)
     if kind.decodes or config.targets != TargetFlags():
         kind = kind.with_targets(config.targets, config.optimization.batch_size)
+    if config.contrast != ContrastFlags():
+        kind = kind.with_contrast(config.contrast)
     kind = kind.of_model(start.described)
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
     kind = kind.with_template(flags.template) if flags.template else kind
@@ -91,7 +94,8 @@ def read(config, start: Start) -> Data:
         split: labelled.read_examples(kind, path, flags) for split, path in paths.items() if path
     }
     learned_from = examples.get("train", examples["dev"])
-    kind = kind.learn(learned_from).of_tokenizer(tokenizer)
+    kind = kind.learn(learned_from).scored_on(examples["dev"]).of_tokenizer(tokenizer)
+    kind.check_model(start.encoder)
     if config.debug:
         examples = {
             split: labelled.sample(part, 256, kind.labels_of(part))

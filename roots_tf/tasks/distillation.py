@@ -272,7 +272,7 @@ class Distillation:
         self.model = Student(student, other.hidden_dim, seed)
         by_layer = parts.hidden or parts.attention
         self.layers = layer_map(own.num_layers, other.num_layers) if by_layer else ()
-        self.additive = kind.additive or not parts.soft
+        self.additive = kind.additive or not (parts.soft or parts.hard)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:

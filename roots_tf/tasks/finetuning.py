@@ -49,7 +49,8 @@ class FineTuning(OfFlags, Leaving):
         name: in the table of kinds, in `--task` and in `model.json`.
         score: of `scores`, the one that decides between epochs and between seeds; higher is better.
         scalars: losses and scores that `sums` gives.
-        additive: whether the sums over a batch are the sums over its slices.
+        additive: whether the sums over a batch are the sums over its slices. A kind for which they
+            are not has `vectors` and `sums_of_vectors`, as `kind_task.OfVectors` asks for them.
         texts: columns that an example without its answer has at least.
         answer_column: column of a labelled table that holds what is learned.
         labels: names of the classes, in the order of the logits; a field where they are learned.
@@ -166,7 +167,8 @@ class FineTuning(OfFlags, Leaving):
         """This kind, whose rows are what a model takes.
 
         Args:
-            described: sizes of its stacks, as `models.describe` gives them.
+            described: sizes of its stacks, as `models.describe` gives them, and `embedding`, how
+                the model that training starts from makes vectors, where its folder says so.
         """
         longest = described["encoder"].max_sequence_length
         return dataclasses.replace(self, max_seq_length=min(self.max_seq_length, longest))

@@ -1,4 +1,7 @@
-"""What only some kinds of fine-tuning take from flags: the others refuse the flag in a line."""
+"""What only some kinds of fine-tuning take from flags, from the dev file and from the start.
+
+The others refuse the flag in a line.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +12,7 @@ from roots_tf.storage.files import InputError
 
 
 class OfFlags:
-    """A kind of task, as flags change it.
+    """A kind of task, as flags, the dev file and the model that it starts from change it.
 
     Attributes:
         name: of the kind.
@@ -89,11 +92,49 @@ class OfFlags:
         Raises:
             InputError: the kind has no targets.
         """
-        usual = dataclasses.asdict(type(flags)())
-        given = [f"--{n}={v}" for n, v in dataclasses.asdict(flags).items() if v != usual[n]]
-        raise self._only(", ".join(given) or "flags of targets", "sequence_to_sequence")
+        raise self._only(_given(flags) or "flags of targets", "sequence_to_sequence")
+
+    def with_contrast(self, flags) -> Self:
+        """This kind with what the flags of comparing vectors say.
+
+        Args:
+            flags: `roots_tf.tasks.contrast_flags.ContrastFlags`.
+
+        Raises:
+            InputError: the kind compares no vectors, or a flag has no such value.
+        """
+        raise self._only(_given(flags), "contrastive")
+
+    def scored_on(self, examples) -> Self:
+        """This kind, where the dev file decides which score does.
+
+        Args:
+            examples: of the dev file.
+
+        Raises:
+            InputError: the file has nothing to score.
+        """
+        return self
+
+    def check_model(self, config) -> None:
+        """Refuses a model that cannot learn the task.
+
+        Args:
+            config: of the encoder, an `EncoderConfig`.
+
+        Raises:
+            InputError: it cannot.
+        """
 
     def _only(self, flag: str, kind: str) -> InputError:
         """A flag is given that another kind of task has."""
         wanted = f"wanted it with {kind} alone"
         return InputError("flags-conflict", f"found {flag} with --task={self.name}; {wanted}")
+
+
+def _given(flags) -> str:
+    """The flags of a group that are not as usual, as they are given."""
+    usual = dataclasses.asdict(type(flags)())
+    given = {n: v for n, v in dataclasses.asdict(flags).items() if v != usual[n]}
+    shown = {n: ",".join(v) if isinstance(v, tuple) else v for n, v in given.items()}
+    return ", ".join(f"--{name}={value}" for name, value in shown.items())

@@ -133,9 +133,13 @@ class Similarity(Valued, FineTuning):
         """Unit vectors of the mean, of as many tokens as in training."""
         return models.EmbeddingSettings("mean", True, self.max_seq_length)
 
+    def unit_vectors(self, output, rows):
+        """A unit vector of each row; arguments `output` and `rows` as for the module's function."""
+        return unit_vectors(output, rows)
+
     def litert_output(self, output, features):
         """`embedding` [B, H], unit vectors."""
-        return {"embedding": unit_vectors(output, features)}
+        return {"embedding": self.unit_vectors(output, features)}
 
 
 class ServedSimilarity(ServedKind):
@@ -161,7 +165,7 @@ class ServedSimilarity(ServedKind):
 
     def of_rows(self, features):
         """`embedding` [R, H]."""
-        return {"embedding": unit_vectors(self.model(features), features)}
+        return {"embedding": self.kind.unit_vectors(self.model(features), features)}
 
     def features(self, inputs):
         """Features of the first text of each pair, as `of_ids` takes them."""

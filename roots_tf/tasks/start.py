@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from absl import logging
 
-from roots_tf import models, program, tokenizers
+from roots_tf import models, program, tasks, tokenizers
 from roots_tf.models import sizes
 from roots_tf.models.config import PRESETS, SIZES
 from roots_tf.models.tuning import ALL, Tuning
@@ -92,6 +92,7 @@ class Start(NamedTuple):
         decoder: sizes of the decoder of an encoder-decoder; None of other models.
         tokenizer: the model's.
         kind: of the model in the folder; "" of a new one.
+        embedding: how the model of the folder makes vectors; None of a new one.
         tuning: what of the model is trained.
     """
 
@@ -99,6 +100,7 @@ class Start(NamedTuple):
     decoder: "models.DecoderConfig | None"
     tokenizer: tokenizers.Tokenizer
     kind: str = ""
+    embedding: "models.EmbeddingSettings | None" = None
     tuning: Tuning = ALL
 
     @property
@@ -108,9 +110,10 @@ class Start(NamedTuple):
 
     @property
     def described(self) -> dict:
-        """Sizes of the stacks, as `models.describe` gives them."""
+        """Sizes of the stacks, as `models.describe` gives them, and `embedding` if it is known."""
         decoder = {"decoder": self.decoder} if self.decoder else {}
-        return {"encoder": self.encoder} | decoder
+        embedding = {"embedding": self.embedding} if self.embedding else {}
+        return {"encoder": self.encoder} | decoder | embedding
 
     def make_model(self, kind, seed: int, precision: str = "float32", recompute: bool = False):
         """A model with random weights.
@@ -225,7 +228,8 @@ def _of_folders(flags: ModelFlags, kind) -> Start:
         )
     described = models.describe(flags.init_from)
     encoder, tokenizer = models.stack_config(described), tokenizers.load(flags.init_from)
-    start = Start(encoder, described.get("decoder"), tokenizer, described["kind"])
+    embedding = tasks.embedding_settings(described, flags.init_from)
+    start = Start(encoder, described.get("decoder"), tokenizer, described["kind"], embedding)
     if kind.model == "pretrainer" and described["kind"] != kind.model and not flags.random_init:
         raise InputError(
             "wrong-model-kind",

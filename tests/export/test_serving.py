@@ -24,6 +24,9 @@ KINDS = {
     "pairs": tasks.KINDS["classification"](LENGTH, labels=("no", "yes"), pairs=True),
     "regression": tasks.KINDS["regression"](LENGTH, stride=11, mean=50.0, deviation=9.0),
     "similarity": tasks.KINDS["similarity"](LENGTH, lowest=1.0, highest=5.0),
+    "contrastive": tasks.KINDS["contrastive"](
+        LENGTH, pooling="cls", text_prompt="the ", positive_prompt="of "
+    ),
     "multiple_choice": tasks.KINDS["multiple_choice"](LENGTH, num_choices=3),
     "tagging": tasks.KINDS["tagging"](LENGTH, labels=TAGS),
     "tagging_far": tasks.KINDS["tagging"](
@@ -106,7 +109,7 @@ def test_answers_are_those_of_predict(name):
     same(name, SENTENCES)
     kind, model, _, _ = served(name)
     wanted = export.predictions(kind, model, tokenizer(), columns(name, SENTENCES))
-    keys = ("label", "value", "choice", "tags", "answer")
+    keys = ("label", "value", "choice", "tags", "answer", "cosine")
     answers = {json.dumps(row[key]) for row in wanted for key in keys if key in row}
     assert len(answers) > 1  # of a model that sees no difference nothing would be shown
 
@@ -348,7 +351,7 @@ def test_masks_are_filled_as_fill_mask_does():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["regression", "similarity", "multiple_choice", "tagging", "unanswerable"],
+    ["regression", "similarity", "contrastive", "multiple_choice", "tagging", "unanswerable"],
 )  # classifiers and encoders are exported in `tests/pipelines/test_export.py`
 def test_each_kind_is_exported(name, tmp_path):
     kind, model, _, _ = served(name)

@@ -18,13 +18,13 @@ from tests.tasks.test_finetuning import write
 
 ROOT = Path(roots_tf.__file__).parents[1]
 NAMES = ("classification", "regression", "tagging", "question_answering", "multiple_choice")
-OF_OTHERS = ("similarity", "completion", "sequence_to_sequence", "cloze")
+OF_OTHERS = ("similarity", "contrastive", "completion", "sequence_to_sequence", "cloze")
 
 
 def test_names_of_kinds_are_known_without_tensorflow():
     code = (
         "import sys; from roots_tf import tasks; names = [*tasks.KINDS]; "
-        "assert 'tagging' in tasks.KINDS and 'taging' not in tasks.KINDS and len(names) == 9; "
+        "assert 'tagging' in tasks.KINDS and 'taging' not in tasks.KINDS and len(names) == 10; "
         "print(names, 'tensorflow' in sys.modules)"
     )
     run = subprocess.run(
@@ -40,7 +40,7 @@ def test_a_kind_says_all_that_others_ask_of_it(name):
     assert any(scalar.is_loss for scalar in kind.scalars)
     assert all(scalar.name.endswith(f"_{scalar.section}") for scalar in kind.scalars)
     assert kind.pipeline_tag and kind.use.format(labels="3 labels")
-    assert kind.additive
+    assert kind.additive == (name != "contrastive")
     assert kind.has_labels() == (name in ("classification", "tagging", "cloze"))
     methods = [m for m in dir(kind) if "NotImplementedError" in code_names(getattr(kind, m))]
     assert not methods, "methods that the kind must have"

@@ -4,12 +4,13 @@
     roots embed --model=work/pretrained/model --input='documents/*.parquet' --output=vectors.npy
 
 Reads plain text with a text a line (blank lines are left out), JSON lines or Parquet with a column
-`text`. A `.parquet` has the columns `text` and `embedding`, a `.npy` is float32 [texts, H], both in
-the order of the input. Some thousand texts are in memory at a time, and those of similar length
-are computed together. `--pooling=mean` takes the mean over the tokens, `cls` the first token,
-`pooler` the layer that next-sentence training or a classifier put on the first token. What no flag
-says is as the model folder says, which has it from the checkpoint that was imported or from a
-similarity that was learned; of a folder that says nothing, the mean, not scaled.
+`text`. A `.parquet` has the columns `text` and `embedding`, a `.npy` is [texts, H], both in the
+order of the input. Vectors are float32, or what `--vector_type` says, and `--width` cuts those that
+were trained for it. Some thousand texts are in memory at a time, and those of similar length are
+computed together. `--pooling=mean` takes the mean over the tokens, `cls` the first token, `pooler`
+the layer that next-sentence training or a classifier put on the first token. What no flag says is
+as the model folder says, which has it from the checkpoint that was imported or from vectors that
+were learned; of a folder that says nothing, the mean, not scaled.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from absl import logging
 from roots_tf import inference, models, program, progress, spelling
 from roots_tf.corpus import reading
 from roots_tf.corpus.tally import Tally
+from roots_tf.inference import stored
 from roots_tf.storage import files, inputs
 
 TEXTS_AT_ONCE = 8192  # sorted by length and written together
@@ -66,6 +68,18 @@ class Config:
     precision: Literal["float32", "mixed_bfloat16"] = program.flag(
         "float32", help="what products are computed in; vectors are float32"
     )
+    vector_type: stored.VectorType = program.flag(
+        "float32",
+        help="what is written; int8: times 127 over a vector's largest number; binary: signs, "
+        "eight to a byte",
+    )
+    width: int = program.flag(
+        0,
+        help="numbers of a vector that are kept, the first ones, as --matryoshka_widths of "
+        "finetune trains them; 0: all",
+        minimum=0,
+        maximum=1 << 20,
+    )
     debug: bool = program.flag(False, help="the first 100 texts only")
 
 
@@ -86,18 +100,20 @@ def main(config: Config) -> dict:
     )
     embed = loaded.embedder(settings, config.batch_size)
     logging.info("vectors of %s: %s, %d tokens at most", config.model, settings, embed.length)
+    how = stored.Stored(config.vector_type, config.width, settings.l2_normalize)
+    size = how.size(embed.hidden_dim)
     count, start = 0, time.monotonic()
     with files.atomic_path(config.output) as temporary:
-        with contextlib.closing(writer(temporary, embed.hidden_dim)) as output:
+        with contextlib.closing(writer(temporary, size, how.dtype)) as output:
             for texts in progress.track(_chunks(config), "embed", None, "texts", len):
-                output.write(texts, embed(texts))
+                output.write(texts, how(embed(texts)))
                 count += len(texts)
         logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
         if not count:
             raise files.InputError(
                 "empty-input", f"found no text in {', '.join(config.input)}; wanted at least one"
             )
-    return {"texts": count, "hidden_dim": embed.hidden_dim}
+    return {"texts": count, "hidden_dim": config.width or embed.hidden_dim}
 
 
 def _chunks(config: Config) -> Iterator[list[str]]:
@@ -139,8 +155,8 @@ def _chunks(config: Config) -> Iterator[list[str]]:
 class _Parquet:
     """A table of texts and vectors."""
 
-    def __init__(self, path: Path, size: int):
-        embedding = pyarrow.list_(pyarrow.float32(), size)
+    def __init__(self, path: Path, size: int, dtype: np.dtype):
+        embedding = pyarrow.list_(pyarrow.from_numpy_dtype(dtype), size)
         self._schema = pyarrow.schema([("text", pyarrow.string()), ("embedding", embedding)])
         self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
 
@@ -161,17 +177,18 @@ class _Parquet:
 class _Npy:
     """An array; numpy leaves room in the header for the number of rows to grow."""
 
-    def __init__(self, path: Path, size: int):
+    def __init__(self, path: Path, size: int, dtype: np.dtype):
         self._file, self._shape = path.open("wb"), [0, size]
+        self._dtype = dtype.newbyteorder("<")
         self._write_header()
 
     def _write_header(self) -> None:
-        header = {"descr": "<f4", "fortran_order": False, "shape": tuple(self._shape)}
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": tuple(self._shape)}
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def write(self, texts: list[str], vectors: np.ndarray) -> None:
         """Appends rows."""
-        self._file.write(vectors.astype("<f4").tobytes())
+        self._file.write(vectors.astype(self._dtype).tobytes())
         self._shape[0] += len(texts)
 
     def close(self) -> None:

@@ -2,15 +2,17 @@
 
     roots evaluate --model=work/task/model --input=test.tsv --output=scores.json
     roots evaluate --model=work/gpt/model --input=held_out.txt
+    roots evaluate --model=work/vectors/model --input=queries.jsonl --corpus=corpus.jsonl
     roots evaluate --answers=one.hyp --against=other.hyp --input=test.en,test.de
 
 Takes seconds and then as long as the model does. Of a fine-tuned model it reads what finetune
 reads, and prints the scores of the task. Of a causal language model it reads text files, JSON
 lines and Parquet, and prints perplexity a token and bits a byte, over every token exactly once: a
-document longer than the window is read in windows that overlap. Of answers that are there already,
-of any system, it needs no model: it scores texts by BLEU, chrF and ROUGE, labels by accuracy, and
-says by a paired bootstrap whether one file of answers is better than another. --output writes the
-scores as JSON.
+document longer than the window is read in windows that overlap. Of a model that embeds and a
+--corpus it searches texts by their vectors, and prints recall, reciprocal rank and nDCG. Of answers
+that are there already, of any system, it needs no model: it scores texts by BLEU, chrF and ROUGE,
+labels by accuracy, and says by a paired bootstrap whether one file of answers is better than
+another. --output writes the scores as JSON.
 """
 
 import dataclasses
@@ -71,6 +73,21 @@ class AnswerFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class SearchFlags:
+    """What is searched by vectors."""
+
+    corpus: str = program.flag(
+        "",
+        help="table of id and text, which is searched for what is relevant to each --input: a "
+        "table of text and relevant, ids of the corpus",
+        role="input",
+    )
+    corpus_prompt_name: str | None = program.flag(
+        None, help="prompt of the model folder for the corpus; not given: `document` if it is there"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `evaluate`."""
 
@@ -100,6 +117,7 @@ class Config:
     metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
     texts: TextFlags = program.group(TextFlags(), "texts")
     given: AnswerFlags = program.group(AnswerFlags(), "answers")
+    search: SearchFlags = program.group(SearchFlags(), "search")
     batch_size: int = program.flag(64, help="labelled rows computed at once", **program.ROWS)
     debug: bool = program.flag(
         False, help="256 examples only, drawn from all, or the first 4 documents or 256 answers"
@@ -144,6 +162,8 @@ def of_model(config: Config) -> dict:
                 f"found no --{name}; wanted --model and --input, or --answers that are there",
             )
     described = models.describe(config.model)
+    if config.search != SearchFlags():
+        return retrieval(config)
     measure = config.measure
     if measure == "auto":
         is_plain = models.is_causal(described) and not described.get("task")
@@ -222,6 +242,37 @@ def perplexity(config: Config, described: dict) -> dict:
             *(found.unknown, found.tokens),
         )
     return found.report() | {"window": window, "stride": stride}
+
+
+def retrieval(config: Config) -> dict:
+    """How far up a search by vectors finds what is relevant to queries.
+
+    Args:
+        config: of the program.
+
+    Raises:
+        InputError: something is wrong with a file, or the model makes no vectors.
+    """
+    from roots_tf import inference
+    from roots_tf.inference import searching
+    from roots_tf.labelled import relevance
+    from roots_tf.metrics import ranking
+
+    flags, others = config.search, (config.texts != TextFlags(), config.columns)
+    if not flags.corpus or any(others) or (config.measure, config.metric_language) != ("auto",) * 2:
+        raise files.InputError(
+            "flags-conflict",
+            "found flags of a search with others, or without --corpus; wanted --model, --input, "
+            "--corpus and --encoding alone",
+        )
+    inputs.check(config, "input", "corpus")
+    found = relevance.read(flags.corpus, config.input, config.encoding)
+    found = found.first(256) if config.debug else found
+    asked = found.queries, found.corpus, flags.corpus_prompt_name, config.batch_size
+    of_queries = searching.cosines(inference.load(config.model), *asked)
+    places = map(ranking.ranks, of_queries, found.relevant)
+    counts = {"queries": len(found.queries), "texts": len(found.corpus)}
+    return counts | ranking.scores([*places])
 
 
 MEASURES = {"answers": answers, "perplexity": perplexity}

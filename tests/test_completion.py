@@ -36,7 +36,14 @@ def completed(bash, folder, *words: str) -> list[str]:
         (["pretrain", "--size", "=", "ti"], ["tiny"]),
         (
             ["pretrain", "--objective", "="],
-            ["masked_lm", "causal_lm", "masked_and_causal", "replaced_tokens", "denoising"],
+            [
+                "masked_lm",
+                "causal_lm",
+                "masked_and_causal",
+                "replaced_tokens",
+                "denoising",
+                "contrastive",
+            ],
         ),
         (["pretrain", "--seed", "=", "a"], [""]),  # of a number no shell knows anything
         (["pretrain", "--examples", "=", "a b"], ["a b.txt"]),

@@ -5,6 +5,7 @@ room loads no TensorFlow.
 """
 
 from roots_tf.objectives.causal_lm import CausalLM
+from roots_tf.objectives.contrastive import Contrastive
 from roots_tf.objectives.denoising import Denoising
 from roots_tf.objectives.masked_and_causal import MaskedAndCausal
 from roots_tf.objectives.masked_lm import MaskedLM
@@ -13,12 +14,16 @@ from roots_tf.objectives.replaced_tokens import ReplacedTokens
 
 OBJECTIVES = {
     objective.name: objective
-    for objective in (MaskedLM, CausalLM, MaskedAndCausal, ReplacedTokens, Denoising)
+    for objective in (
+        *(MaskedLM, CausalLM, MaskedAndCausal, ReplacedTokens, Denoising),
+        Contrastive,
+    )
 }
 
 __all__ = [
     "OBJECTIVES",
     "CausalLM",
+    "Contrastive",
     "Denoising",
     "MaskedAndCausal",
     "MaskedLM",

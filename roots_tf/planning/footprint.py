@@ -34,6 +34,7 @@ SHAPES = {
     "masked_and_causal": weight_shapes.masked_and_causal_lm,
     "replaced_tokens": weight_shapes.replaced_tokens,
     "denoising": weight_shapes.encoder_decoder,
+    "contrastive": weight_shapes.encoder,
 }
 
 
@@ -265,6 +266,7 @@ def _logits(step: Step) -> int:
     of_block = table * (step.item + (FLOAT if step.item < FLOAT else 0))
     causal = 2 * FLOAT * table + at_once * (2 * every * step.item // blocks + of_block)
     by_objective = {"masked_lm": masked, "causal_lm": causal, "replaced_tokens": masked}
+    by_objective["contrastive"] = 0  # what is compared is one vector a row
     return by_objective.get(step.objective, max(masked, causal))
 
 
@@ -294,6 +296,8 @@ def footprint(step: Step) -> Footprint:
     Args:
         step: of the run.
     """
+    if step.objective == "contrastive":  # two views of each row
+        step = dataclasses.replace(step, rows=2 * step.rows)
     on_processor = step.threads > 0
     shapes = shapes_of(step.objective, step.config, step.decoder or step.generator)
     count = sum(map(math.prod, shapes.values()))

@@ -106,6 +106,8 @@ def _write_texts(root: Path) -> None:
     lines(root / "prompts.txt", [text.partition(" of")[0] for text in some])
     lines(root / "sentences.txt", chinese(12)[:4])
     lines(root / "drugs.txt", ["paracetamol", "ibuprofen"])
+    lines(root / "corpus.jsonl", [{"id": f"{i}", "text": text} for i, text in enumerate(some)])
+    lines(root / "queries.jsonl", [{"text": some[0][:20], "relevant": ["0"]}])
     lines(root / "texts.jsonl", [{"text": text} for text in some])
     lines(root / "questions.jsonl", [{"prompt": "Where is it?"}])
     lines(root / "examples.jsonl", [{"prompt": "Who is it?", "answer": "I."}] * 2)
@@ -130,6 +132,12 @@ def _write_labelled(root: Path) -> None:
         words = "".join(chinese(30 + number))
         tagged = [f"{word}\t{tag}" for word, tag in zip(words, tags, strict=False)]
         lines(root / f"msra/{split}.txt", [*tagged, ""])
+        if split == "train":
+            pairs = [{"text": text, "positive": text[:30]} for text in texts]
+            lines(root / "sts/train.jsonl", pairs)
+        else:
+            pairs = [f"{text}\t{text[:30]}\t{i % 6}" for i, text in enumerate(texts)]
+            lines(root / f"sts/{split}.tsv", ["text\ttext_pair\tvalue", *pairs])
         answers = [{"prompt": f"{text} Is it so?", "answer": f" {label}"} for text, label in rows]
         lines(root / f"answers/{split}.jsonl", answers)
 
@@ -159,6 +167,8 @@ MADE_BY = {
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/light": "finetune --tune=lora --init_from=work/bert_base --output=work/light "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
+    "work/vectors": "finetune --task=contrastive --init_from=work/pretrained/model "
+    "--train=sts/train.jsonl --dev=sts/dev.tsv --output=work/vectors",
     "work/other_reviews": "finetune --init_from=work/pretrained/model --output=work/other_reviews "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl --schedule=constant",
     "work/names": "finetune --task=tagging --train=msra/train.txt --dev=msra/dev.txt "

@@ -13,7 +13,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
 from tests.processes import start
-from tests.tasks.conftest import tokenizer  # noqa: F401  (a fixture)
+from tests.tasks.conftest import encoder, tokenizer  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,28 @@ def test_pairs_are_found_and_vectors_leave_as_they_were_learned(news, tmp_path):
     assert Path(
         export.main(export.Config(model=str(folder), output=str(tmp_path / "out")))
     ).exists()
+
+
+def test_texts_are_searched_by_their_vectors(tokenizer, encoder, tmp_path):  # noqa: F811
+    kind = tasks.KINDS["contrastive"](max_seq_length=64, text_prompt="the ")
+    models.save(tmp_path / "model", kind.make_model(encoder, seed=1), **kind.description())
+    tokenizer.save(tmp_path / "model")
+    texts = ["who was in the end", "a film", "what was that"]
+    corpus = [{"id": f"t{i}", "text": f"the {text}"} for i, text in enumerate(texts)]
+    queries = [{"text": text, "relevant": [f"t{i}"]} for i, text in enumerate(texts)]
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    flags = {"model": str(tmp_path / "model"), "input": str(tmp_path / "queries.jsonl")}
+    corpus = str(tmp_path / "corpus.jsonl")
+    found = evaluate.main(program.make(evaluate.Config, **flags, corpus=corpus))
+    assert found == {"queries": 3, "texts": 3} | dict.fromkeys(list(found)[2:], 1.0)
+    assert list(found)[2:] == ["recall@1", "recall@10", "recall@100"] + [
+        "mean_reciprocal_rank",
+        "ndcg@10",
+    ]
+    with pytest.raises(InputError, match="found flags of a search with others, or without --cor"):
+        evaluate.main(program.make(evaluate.Config, **flags, corpus=corpus, measure="answers"))
 
 
 def same_bytes(one: Path, other: Path) -> None:

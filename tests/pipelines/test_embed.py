@@ -148,6 +148,33 @@ def test_mistakes_are_named_and_leave_nothing(model, text_file, tmp_path):
     assert not list(tmp_path.glob("v.*")) + list(tmp_path.glob(".v.*"))
 
 
+@pytest.mark.parametrize("vector_type", ["float32", "float16", "int8", "binary"])
+def test_vectors_of_less_room(model, text_file, tmp_path, vector_type):
+    run(model, text_file, tmp_path / "whole.npy", l2_normalize=True)
+    whole = np.load(tmp_path / "whole.npy")
+    flags = {"l2_normalize": True, "vector_type": vector_type, "width": 12}
+    found = run(model, text_file, tmp_path / "v.npy", **flags)
+    assert found == {"texts": len(whole), "hidden_dim": 12}
+    vectors = np.load(tmp_path / "v.npy")
+    cut = whole[:, :12] / np.linalg.norm(whole[:, :12], axis=1, keepdims=True)
+    if vector_type == "binary":
+        assert vectors.dtype == np.uint8 and vectors.shape == (len(whole), 2)
+        assert (np.unpackbits(vectors, axis=1)[:, :12] == (cut > 0)).all()
+    else:
+        assert vectors.dtype == vector_type and vectors.shape == cut.shape
+        unit = vectors / np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
+        np.testing.assert_allclose(unit @ unit.T, cut @ cut.T, atol=1e-2)
+    run(model, text_file, tmp_path / "v.parquet", **flags)
+    table = pyarrow.parquet.read_table(tmp_path / "v.parquet")
+    assert (np.array(table["embedding"].to_pylist(), vectors.dtype) == vectors).all()
+
+
+def test_more_than_the_model_makes_cannot_be_kept(model, text_file, tmp_path):
+    with pytest.raises(InputError, match="found width=17; wanted at most 16"):
+        run(model, text_file, tmp_path / "v.npy", width=17)
+    assert not (tmp_path / "v.npy").exists()
+
+
 @pytest.mark.slow
 def test_a_real_model_gives_what_sentence_transformers_gives(data, tmp_path):
     # PyTorch's triton and TensorFlow each bring an LLVM, and the second to load ends the process.

@@ -1,6 +1,6 @@
 """Merge an adapter with its base: the whole model again, which every other program reads.
 
-    roots merge --adapter=work/task/adapter --base=work/pretrained/model --output=work/whole
+    roots merge --adapter=work/light/adapter --base=work/bert_base --output=work/whole
 
 Takes seconds and the memory of three models. An adapter is what `finetune --tune=lora` or
 `--tune=bias` has trained; its base is the model folder that was `--init_from` there, which

@@ -65,7 +65,7 @@ class Cloze(Classification):
     distilled = False
     template_is_text = True
     use = "gives a text one of {labels}, by the words that it would write into a template"
-    transformers = TransformersHead()
+    transformers = TransformersHead(problem_types=(None,))
 
     @property
     def masks(self) -> tuple[int, ...]:

@@ -203,7 +203,7 @@ def answer_untrained(config: Config, data: Data, claim: claims.Claim, machine) -
 
 
 def calibrated(config: Config, data: Data, model) -> Data:
-    """The `data` for a model that has the weights it starts from, as the `config` asks."""
+    """The `data` as the `config` asks for it, of a `model` with the weights that it starts from."""
     if not config.objective.calibrate:
         return data
     return dataclasses.replace(data, kind=data.kind.with_priors(model, data.start.tokenizer))

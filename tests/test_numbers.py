@@ -11,17 +11,24 @@ import pytest
 
 from pipelines import pretrain
 from roots_tf import commands, objectives, program
+from roots_tf.models import tuning
 from roots_tf.storage import files
 from roots_tf.training.durations import steps_of
 
 PROGRAMS = sorted(commands.programs())
 VALUES = {str: "x", tuple[str, ...]: ("x",)}  # of flags that are required
-# Flags that masked_lm, the usual objective, does not have, and one that has each.
+
+
+def owners(classes, usual: type) -> dict[str, str]:
+    """Flags that the usual choice does not have, each with one that has it."""
+    fields = {n: [field.name for field in dataclasses.fields(c)] for n, c in classes.items()}
+    own = {field.name for field in dataclasses.fields(usual)}
+    return {flag: name for name, flags in fields.items() for flag in flags if flag not in own}
+
+
 OWNERS = {
-    field.name: name
-    for name, objective in objectives.OBJECTIVES.items()
-    for field in dataclasses.fields(objective)
-    if field.name not in {field.name for field in dataclasses.fields(objectives.MaskedLM)}
+    "objective": owners(objectives.OBJECTIVES, objectives.MaskedLM),
+    "tune": owners(tuning.TUNINGS, tuning.Tuning),
 }
 
 
@@ -38,7 +45,7 @@ def refused(name: str, flag: str, value: float) -> bool:
     """Whether the value of one flag is refused, by its name, where all others are as they are."""
     known = program.flags_of(config_class(name))
     required = {flag: VALUES[about.hint] for flag, about in known.items() if about.is_required}
-    chooser = {"objective": OWNERS[flag]} if flag in OWNERS and "objective" in known else {}
+    chooser = {name: of[flag] for name, of in OWNERS.items() if flag in of and name in known}
     config = program.make(config_class(name), **required | chooser | {flag: value})
     try:
         program.check(config)

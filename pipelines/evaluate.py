@@ -253,11 +253,6 @@ def retrieval(config: Config) -> dict:
     Raises:
         InputError: something is wrong with a file, or the model makes no vectors.
     """
-    from roots_tf import inference
-    from roots_tf.inference import searching
-    from roots_tf.labelled import relevance
-    from roots_tf.metrics import ranking
-
     flags, others = config.search, (config.texts != TextFlags(), config.columns)
     if not flags.corpus or any(others) or (config.measure, config.metric_language) != ("auto",) * 2:
         raise files.InputError(
@@ -266,6 +261,11 @@ def retrieval(config: Config) -> dict:
             "--corpus and --encoding alone",
         )
     inputs.check(config, "input", "corpus")
+    from roots_tf import inference
+    from roots_tf.inference import searching
+    from roots_tf.labelled import relevance
+    from roots_tf.metrics import ranking
+
     found = relevance.read(flags.corpus, config.input, config.encoding)
     found = found.first(256) if config.debug else found
     asked = found.queries, found.corpus, flags.corpus_prompt_name, config.batch_size

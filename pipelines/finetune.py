@@ -114,9 +114,9 @@ def main(config: Config) -> dict:
     output = Path(config.output)
     if config.model.init_from:
         models.describe(config.model.init_from)  # a mistake is told before TensorFlow is loaded
+    files_of_template = () if config.objective.template_is_text else ("template",)
+    inputs.check(config, "train", "dev", "test", "init_decoder", "tokenizer", *files_of_template)
     kind = tasks.KINDS[config.objective.task]
-    paths = ("train", "dev", "test", "init_decoder", "tokenizer")
-    inputs.check(config, *paths, *(() if kind.template_is_text else ("template",)))
     longest = max(config.objective.max_seq_length, config.targets.max_target_length * kind.decodes)
     start = start_of(config.model, kind, longest, config.tune)
     tasks.check_stack(kind, start.encoder.causal, config.model.init_from)
@@ -136,7 +136,7 @@ def main(config: Config) -> dict:
 def claim_of(config: Config) -> claims.Claim:
     """What makes the run this one: with early stopping also when it is evaluated."""
     decides = {"evaluate_every": config.cadence.evaluate_every} if config.patience else {}
-    if tasks.KINDS[config.objective.task].template_is_text:
+    if config.objective.template_is_text:
         decides["template"] = config.objective.template
     return claims.of(config, **decides, **config.optimization.decided_by(config.cadence))
 

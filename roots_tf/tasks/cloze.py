@@ -63,7 +63,6 @@ class Cloze(Classification):
     of_decoders = False
     answers_untrained = True
     distilled = False
-    template_is_text = True
     use = "gives a text one of {labels}, by the words that it would write into a template"
     transformers = TransformersHead(problem_types=(None,))
 

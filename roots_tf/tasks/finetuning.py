@@ -62,7 +62,6 @@ class FineTuning(OfFlags, Leaving):
             and it is not distilled.
         answers_untrained: whether its models answer before they have learned anything.
         distilled: whether `distill` makes students of its models.
-        template_is_text: whether `with_template` takes a template itself, not the path of a file.
         decodes: whether its model is an encoder-decoder, whose answers are written token by token:
             `decoder` and `decoded` make them, and `outputs` are of the right answers.
         agrees_on: field of a prediction in which two models agree or not, such as "label"; "" where
@@ -91,7 +90,6 @@ class FineTuning(OfFlags, Leaving):
     generates: ClassVar[bool] = False
     answers_untrained: ClassVar[bool] = False
     distilled: ClassVar[bool] = True
-    template_is_text: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
     agrees_on: ClassVar[str] = ""
 

@@ -52,7 +52,7 @@ class OfFlags:
         """This kind with the text around what it reads.
 
         Args:
-            path: of a JSON file, or the template itself where `template_is_text`.
+            path: of a JSON file, or the template itself, as `TaskFlags.template_is_text` says.
 
         Raises:
             InputError: the kind has no template, or it is none.

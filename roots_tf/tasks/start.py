@@ -144,7 +144,7 @@ class Start(NamedTuple):
         return whole
 
 
-def start_of(flags: ModelFlags, kind, length: int, tuning: Tuning) -> Start:
+def start_of(flags: ModelFlags, kind, length: int, tuning: Tuning = ALL) -> Start:
     """The start that flags ask for.
 
     Args:

@@ -50,3 +50,8 @@ class TaskFlags:
     calibrate: bool = program.flag(
         False, help="cloze: take off what the model says of labels where the text is empty"
     )
+
+    @property
+    def template_is_text(self) -> bool:
+        """Whether `template` is one itself, and not the path of a file."""
+        return self.task == "cloze"

@@ -55,7 +55,7 @@ def at(tmp_path, monkeypatch):
     return tmp_path
 
 
-NO_PATHS = {"encoding", "name", "prompt_name", "scheduler", "source_field"}
+NO_PATHS = {"corpus_prompt_name", "encoding", "name", "prompt_name", "scheduler", "source_field"}
 
 
 def test_every_program_says_what_its_paths_are():

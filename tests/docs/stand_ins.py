@@ -163,6 +163,8 @@ MADE_BY = {
     "work/gpt": "pretrain --examples=work/text --objective=causal_lm --output=work/gpt",
     "work/discriminator": "pretrain --examples=work/text --objective=replaced_tokens "
     "--output=work/discriminator",
+    "work/crops": "pretrain --examples=work/text --objective=contrastive "
+    "--init_from=work/pretrained/model --output=work/crops",
     "work/task": "finetune --init_from=work/pretrained/model --output=work/task "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/light": "finetune --tune=lora --init_from=work/bert_base --output=work/light "

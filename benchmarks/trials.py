@@ -3,7 +3,8 @@
     python -m benchmarks.trials --examples=runs/examples --minutes=5 --seeds=3 --processes=2 \
         --work=runs/trials --output=runs/trials/scores.json
 
-A trial of the plan has `flags` of `roots pretrain`, behind those that the plan gives to all, and
+A trial of the plan has `flags` of `roots pretrain`, behind those that the plan gives to all, in
+which `{0.5}` stands for half of the updates, such as the length of a phase, and
 `parts`: fields of `models.EncoderConfig` in place of those of its `--preset`. It may have
 `examples` of its own, and so another vocabulary: losses then do not compare, bits a byte do.
 
@@ -18,6 +19,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -34,6 +36,7 @@ from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.storage import files
 from roots_tf.training import loop, strategies
 
+SHARE = re.compile(r"\{(0?\.\d+)\}")  # in a flag, of the updates
 STEPS = 60  # of the run that measures the speed; its first half does not count
 # The preset's parts are changed in the process that trains, before flags are read. Its clock is the
 # time that it had on its processor: its speed is its own, whatever else the machine does meanwhile.
@@ -80,6 +83,13 @@ class Trial:
     flags: tuple[str, ...]
     parts: dict
     examples: str
+
+    def of(self, steps: int) -> list[str]:
+        """The flags of a run of so many updates."""
+        return [
+            SHARE.sub(lambda share: str(round(float(share[1]) * steps)), flag)
+            for flag in self.flags
+        ]
 
     def given(self, name: str) -> str:
         """The value of a flag, the last one given, as it counts.
@@ -153,7 +163,8 @@ def steps_of(config: Config, trial: Trial, processors: SimpleQueue) -> int:
 
 def trained(config: Config, trial: Trial, seed: int, steps: int, processors: SimpleQueue) -> Path:
     """The folder of a run, which is run on a processor of its own where it has not been."""
-    flags = [*trial.flags, f"--duration={steps}", f"--seed={seed}", f"--examples={trial.examples}"]
+    flags = trial.of(steps)
+    flags += [f"--duration={steps}", f"--seed={seed}", f"--examples={trial.examples}"]
     flags += ["--evaluate_every=0", "--checkpoint_every=1000000", "--log_every=10"]
     parts = json.dumps([trial.given("preset"), trial.parts])
     name = f"{trial.name}-{files.fingerprint([flags, parts])}"

@@ -20,12 +20,27 @@ def given(trial: trials.Trial) -> dict:
     return {name: value for name, _, value in pairs}
 
 
+def phases(trial: trials.Trial, steps: int) -> tuple[str, ...]:
+    """The phases of a run of a trial."""
+    flag = next((flag for flag in trial.of(steps) if flag.startswith("--phases=")), "--phases=")
+    return tuple(filter(None, flag.removeprefix("--phases=").split(",")))
+
+
+def test_shares_of_a_run_are_updates():
+    (trial,) = planned(only=("mask-30-15",))
+    first, second = phases(trial, 901)
+    assert first.startswith("duration=450 mask_rate=0.3") and "duration=450 mask" in second
+    assert trials.Trial("a", ("--b={.25}", "--c={0.5"), {}, "e").of(8) == ["--b=2", "--c={0.5"]
+
+
 def test_every_trial_is_of_flags_and_parts_that_there_are():
     found = planned()
     assert len({trial.name for trial in found}) == len(found) > 1
     fields = {field.name for field in dataclasses.fields(EncoderConfig)}
     for trial in found:
-        program.make(pretrain.Config, output="o", examples="e", **given(trial))
+        config = program.make(pretrain.Config, output="o", examples="e")
+        config = program.from_text(config, given(trial))
+        pretrain.phase_configs(dataclasses.replace(config, phases=phases(trial, 100)))
         assert trial.parts.keys() <= fields and int(trial.given("batch_size")) > 0
         assert trial.given("preset") in PRESETS
 

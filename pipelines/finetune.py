@@ -124,6 +124,12 @@ def main(config: Config) -> dict:
         raise files.InputError(
             "missing-flag", "found no --train; wanted one, a labelled file to learn from"
         )
+    if config.tune.keeps and not config.train:
+        raise files.InputError(
+            "flags-conflict",
+            f"found --tune={config.tune.name} and no --train; wanted a file to learn from, or none "
+            "of the two",
+        )
     claim = claim_of(config)
     if report := claim.finished(output):
         logging.info("%s has finished; nothing to do", output)

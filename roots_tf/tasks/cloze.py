@@ -5,7 +5,6 @@ and the label whose words are likeliest is the answer (Schick & Schütze 2021, a
 section 3). The head of pretraining answers, so that no weight is new.
 """
 
-import collections
 import dataclasses
 import itertools
 from collections.abc import Sequence
@@ -39,8 +38,7 @@ class Cloze(Classification):
 
     Attributes:
         template: see `cloze_rows.parse`.
-        verbalizer: `label=word|word` of each label; none: every label is its own word.
-        words: of each label, as `labels` has them.
+        words: of each label, as `labels` has them; none until they are given or learned.
         pieces: ids of the pieces of each word of each label.
         mask_id: id of [MASK].
         priors: log-probabilities of the labels that are taken off, or none: what a template alone
@@ -48,7 +46,6 @@ class Cloze(Classification):
     """
 
     template: str = "{text} [MASK]."
-    verbalizer: tuple[str, ...] = ()
     words: tuple[tuple[str, ...], ...] = ()
     pieces: tuple[tuple[tuple[int, ...], ...], ...] = number((), minimum=0)
     mask_id: int = number(0, minimum=0)
@@ -84,10 +81,10 @@ class Cloze(Classification):
 
     def with_verbalizer(self, verbalizer):
         """This kind with words of its labels."""
-        return dataclasses.replace(self, verbalizer=tuple(verbalizer), **words_of(verbalizer))
+        return dataclasses.replace(self, **words_of(verbalizer))
 
     def learn(self, examples):
-        """This kind with the labels of the file, where no verbalizer has said them.
+        """This kind with the labels of the file, each its own word, unless words were given.
 
         Raises:
             InputError: a label has no words, or a stride is given.
@@ -98,7 +95,7 @@ class Cloze(Classification):
                 f"found stride={self.stride} for {self.name}; wanted 0: a text is one row",
             )
         found = sorted(set(tables.labels(examples, self.answer_column)))
-        if not self.verbalizer:
+        if not self.words:
             labels = {"labels": tuple(found), "words": tuple((label,) for label in found)}
             return dataclasses.replace(self, **labels)
         if lacking := [label for label in found if label not in self.labels]:
@@ -208,7 +205,8 @@ class Cloze(Classification):
         rows = filled.rows(dict.fromkeys(filled.texts, list(CONTENT_FREE)), self.masks)
         found = predict(without, model, rows, len(CONTENT_FREE), tokenizer.causal_pad_id)
         mean = np.mean(found["probabilities"], axis=0, dtype=np.float64)
-        return dataclasses.replace(self, priors=tuple(np.log(mean).tolist()))
+        least = np.finfo(np.float32).tiny  # of a label that is all but impossible
+        return dataclasses.replace(self, priors=tuple(np.log(np.maximum(mean, least)).tolist()))
 
     def weights(self, batch):
         """Weight of the labels."""
@@ -218,11 +216,6 @@ class Cloze(Classification):
         """(sum, weight) of `cloze_loss`, in nats over the labels alone, and of `cloze_accuracy`."""
         found = super().sums(model, batch, seed)
         return {name.replace("classification", "cloze"): value for name, value in found.items()}
-
-    def baseline(self, train, examples):
-        """Scores of the label that is most frequent in training."""
-        frequent = collections.Counter(tables.labels(train, self.answer_column)).most_common(1)
-        return self.scores(examples, [{"label": frequent[0][0]}] * len(examples.lines))
 
     def served(self, model, tokenizer):
         """Label and probabilities of texts."""

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from pipelines import distill, export, fill_mask, finetune, predict
 from roots_tf import models, program
+from roots_tf.models.tuning import LowRankTuning
 from roots_tf.storage.files import InputError
 
 ROWS = [("return the list of names", "yes"), ("raise an error of the file", "no")] * 8
@@ -88,6 +89,10 @@ def test_another_template_is_another_run(work, files, tmp_path):
         ({"template": "It was [MASK]."}, r"found no \{text\} in it"),
         ({"verbalizer": ("yes=true",)}, "found 1 label in --verbalizer; wanted two or more"),
         ({"verbalizer": ("yes=true", "on=other")}, "found the label 'no' in .*no=WORD, beside on"),
+        (
+            {"train": "", "tune": LowRankTuning()},
+            "found --tune=lora and no --train; wanted a file to learn from",
+        ),
         ({"max_seq_length": 6}, "found max_seq_length=6; wanted 8 or more"),
         ({"task": "classification"}, "found --template=.* with --task=classification; wanted it"),
         (

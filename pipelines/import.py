@@ -9,6 +9,7 @@ Takes seconds. Which of these it is, and whether there are heads, is read from t
     bert_config.json, bert_model.ckpt.*, vocab.txt                          google-research/bert
     the same, of model_type gpt2, llama or mistral, or vocab.json, merges.txt   causal models
     the same, of model_type t5, mt5, bart or marian, or spiece.model            encoder-decoders
+    source.spm, target.spm, vocab.json beside them                          OPUS-MT's tokenizers
     config.json, model.weights.h5, assets/tokenizer/vocabulary.txt          keras-hub's presets
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the

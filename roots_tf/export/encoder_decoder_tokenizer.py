@@ -7,7 +7,7 @@ import tokenizers as backends
 from tokenizers import processors
 
 from roots_tf import tokenizers
-from roots_tf.export import encoder_decoder_config
+from roots_tf.export import encoder_decoder_config, marian_tokenizer
 from roots_tf.export.encoder_decoder_config import Config
 from roots_tf.models import DecoderConfig
 from roots_tf.storage import files, schema
@@ -38,7 +38,7 @@ def read(folder: Path, config: Config, decoder: DecoderConfig) -> tuple[Tokenize
 
     Args:
         folder: of the model, with `tokenizer.json`; or a T5's `spiece.model`; or a BART's
-            `vocab.json` and `merges.txt`. OPUS-MT's `source.spm` and `target.spm` are refused.
+            `vocab.json` and `merges.txt`; or OPUS-MT's `source.spm`, `target.spm` and `vocab.json`.
         config: of the model, which says the ids of what starts and ends a text.
         decoder: as `encoder_decoder_config.pair` gives it.
 
@@ -64,13 +64,8 @@ def read(folder: Path, config: Config, decoder: DecoderConfig) -> tuple[Tokenize
             bool(settings.config.add_prefix_space),
             settings,
         )
-    elif family == "marian" and (folder / "source.spm").is_file():
-        raise InputError(
-            "unsupported-tokenizer",
-            f"found source.spm and no {path.name} in {folder}; wanted a tokenizer.json: a Marian "
-            "of OPUS-MT cuts its sources and its targets by two SentencePiece models, and a model "
-            "here has one tokenizer",
-        )
+    elif family == "marian" and (folder / marian_tokenizer.SOURCE).is_file():
+        found = marian_tokenizer.read(folder)
     else:
         found = tokenizers.load(folder)
     _check_ids(found, config, decoder, folder)
@@ -177,7 +172,7 @@ def _check_ids(found: Tokenizer, config: Config, decoder: DecoderConfig, folder:
 
 
 def write(folder: Path, ours: Tokenizer, decoder: DecoderConfig, length: int) -> None:
-    """Writes what `AutoTokenizer` loads; it makes sources as they are made here.
+    """Writes what `AutoTokenizer` loads; it makes sources, and targets, as they are made here.
 
     Args:
         folder: where to.
@@ -185,6 +180,9 @@ def write(folder: Path, ours: Tokenizer, decoder: DecoderConfig, length: int) ->
         decoder: says how a source begins.
         length: tokens of a text at most.
     """
+    if ours.targets is not ours:
+        marian_tokenizer.write(folder, ours, length)
+        return
     ours.save(folder)
     path = folder / tokenizer.JSON_NAME
     backend = loading.load(path).backend

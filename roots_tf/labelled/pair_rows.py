@@ -137,7 +137,8 @@ def make(
     for texts, most, begin, name in zip(
         sides, room, (before, ()), ("source", "target"), strict=False
     ):
-        ids = Ragged(*plain_text.encode(tokenizer, texts))
+        of_side = tokenizer if name == "source" else tokenizer.targets
+        ids = Ragged(*plain_text.encode(of_side, texts))
         if longer := int((ids.lengths > most).sum()):
             flag = "max_seq_length" if name == "source" else "max_target_length"
             logging.warning(

@@ -20,7 +20,7 @@ from roots_tf.storage import files, schema
 
 KEY = "sha256"
 MODEL, WEIGHTS = "model.json", "model.safetensors"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+TOKENIZER = ("tokenizer.json", "target_tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,8 @@ from roots_tf.storage import files, paths, sources
 # What programs put into their folder under a fixed name, so that an input there would be lost.
 WRITTEN = (
     *("model", "config.json", "report.json", "plan.json", "metrics.jsonl", "manifest.json"),
-    *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "report.html"),
+    *("tokenizer.json", "target_tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    "report.html",
 )
 # What stands in a folder that is read as one: a model, examples, a vocabulary.
 _OF_ONE_INPUT = (

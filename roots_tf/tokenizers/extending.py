@@ -32,9 +32,16 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
         A new tokenizer; words that were one token already change nothing.
 
     Raises:
-        InputError: a word is several words to the tokenizer, or cannot be spelt by it; or tokens
-            that were added to the old one stand where the new words would.
+        InputError: a word is several words to the tokenizer, or cannot be spelt by it; tokens
+            that were added to the old one stand where the new words would; or targets are cut in
+            another way than sources.
     """
+    if tokenizer.targets is not tokenizer:
+        raise files.InputError(
+            "unsupported-tokenizer",
+            "found a tokenizer that cuts sources and targets in two ways; wanted one that cuts "
+            "both alike: such a vocabulary cannot be extended",
+        )
     settings = json.loads(tokenizer.backend.to_str())
     add = {
         "wordpiece": _add_tokens,
@@ -63,7 +70,10 @@ def with_special_tokens(tokenizer: Tokenizer, tokens: Sequence[str]) -> Tokenize
         return tokenizer
     backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
     backend.add_special_tokens(new)
-    return Tokenizer(backend, tokenizer.roles)
+    targets = None
+    if tokenizer.targets is not tokenizer:
+        targets = with_special_tokens(tokenizer.targets, tokens)
+    return Tokenizer(backend, tokenizer.roles, targets)
 
 
 def split_words(

@@ -11,6 +11,7 @@ from roots_tf.tokenizers import byte_level_files, sentencepiece, transformers_se
 from roots_tf.tokenizers.tokenizer import (
     BERT_ROLES,
     JSON_NAME,
+    TARGETS_NAME,
     VOCABULARY_NAME,
     Tokenizer,
     wordpiece_backend,
@@ -58,7 +59,10 @@ def load(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     else:
         backend = _read_vocabulary(path, settings)
     settings.apply(backend)
-    tokenizer = Tokenizer(backend, settings.roles)
+    targets, other = None, path.with_name(TARGETS_NAME)
+    if path.name == JSON_NAME and other.is_file():
+        targets = Tokenizer(_read_json(other), settings.roles)
+    tokenizer = Tokenizer(backend, settings.roles, targets)
     _check_rows(tokenizer, path.with_name(checksums.MODEL))
     return tokenizer
 

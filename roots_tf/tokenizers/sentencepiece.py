@@ -1,6 +1,6 @@
-"""SentencePiece's `.model` files of the Unigram kind, read without the sentencepiece package.
+"""SentencePiece's `.model` files of the Unigram kind, without the sentencepiece package.
 
-Format: google/sentencepiece `sentencepiece_model.proto`, of which this reads the pieces, the kind
+Format: google/sentencepiece `sentencepiece_model.proto`, of which this knows the pieces, the kind
 of model and the normaliser. What becomes of them follows `transformers` (convert_slow_tokenizer).
 """
 
@@ -14,19 +14,55 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from roots_tf.storage import files
 
-_UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 2, 3, 4, 6  # SentencePiece.Type
+ORDINARY, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # SentencePiece.Type
 _UNIGRAM = 1  # TrainerSpec.ModelType
 _LARGEST = 256 << 20  # bytes of a file
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+    """A line of a model: its text, its log probability and its kind, 1 of an ordinary one."""
+
     text: str
     score: float
-    kind: int
+    kind: int = ORDINARY
+
+
+class Model(NamedTuple):
+    """What a `.model` holds.
+
+    Attributes:
+        pieces: in the order of ids.
+        unknown: id of the piece that stands for what no piece covers.
+        charsmap: of the normaliser, as it is compiled; empty where there is none.
+    """
+
+    pieces: list[Piece]
+    unknown: int
+    charsmap: bytes
 
 
 def read_model(path: str | Path) -> tokenizers.Tokenizer:
-    """Reads a `.model`.
+    """A tokenizer of a `.model`, with its ids.
+
+    Raises:
+        InputError: the file is damaged, or not of the Unigram kind.
+    """
+    pieces, unknown, charsmap = parse(path)
+    backend = tokenizers.Tokenizer(
+        models.Unigram(
+            [(piece.text, piece.score) for piece in pieces],
+            unk_id=unknown,
+            byte_fallback=any(piece.kind == _BYTE for piece in pieces),
+        )
+    )
+    surround(backend, charsmap, path)
+    special = (_UNKNOWN, _CONTROL, _USER_DEFINED)
+    backend.add_special_tokens([piece.text for piece in pieces if piece.kind in special])
+    return backend
+
+
+def parse(path: str | Path) -> Model:
+    """What a `.model` holds.
 
     Raises:
         InputError: the file is damaged, or not of the Unigram kind.
@@ -54,13 +90,20 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
             f"found a SentencePiece model of type {model_type} with {len(unknown)} unknown pieces "
             f"in {path}; wanted Unigram (type 1) with one; convert others to tokenizer.json",
         )
-    backend = tokenizers.Tokenizer(
-        models.Unigram(
-            [(piece.text, piece.score) for piece in pieces],
-            unk_id=unknown[0],
-            byte_fallback=any(piece.kind == _BYTE for piece in pieces),
-        )
-    )
+    return Model(pieces, unknown[0], charsmap)
+
+
+def surround(backend: tokenizers.Tokenizer, charsmap: bytes, path: str | Path) -> None:
+    """Gives a Unigram model what SentencePiece has around it: characters, words and spaces.
+
+    Args:
+        backend: with the model.
+        charsmap: of the normaliser; or empty.
+        path: of the `.model`, for messages.
+
+    Raises:
+        InputError: the character map is damaged.
+    """
     if charsmap:
         try:
             backend.normalizer = normalizers.Precompiled(charsmap)
@@ -74,14 +117,33 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )
     backend.decoder = decoders.Metaspace(prepend_scheme="always")
-    special = (_UNKNOWN, _CONTROL, _USER_DEFINED)
-    backend.add_special_tokens([piece.text for piece in pieces if piece.kind in special])
-    return backend
 
 
-def _piece(content: bytes) -> _Piece:
+def written(model: Model) -> bytes:
+    """The content of a `.model` of the Unigram kind, whose first piece is the unknown one.
+
+    The second and third piece are those that begin and end a text, as `spm_train` has them.
+    """
+    pieces = b"".join(
+        _field(1, _field(1, text.encode()) + b"\x15" + struct.pack("<f", score) + bytes([24, kind]))
+        for text, score, kind in model.pieces
+    )
+    trainer = _field(2, bytes([24, _UNIGRAM]))
+    return pieces + trainer + _field(3, _field(2, model.charsmap) if model.charsmap else b"")
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """A field of a protocol buffer that holds bytes."""
+    length, head = len(value), bytearray([number << 3 | 2])
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*head, length]) + value
+
+
+def _piece(content: bytes) -> Piece:
     fields = dict(_fields(content))
-    return _Piece(fields[1].decode("utf-8"), float(fields.get(2, 0.0)), fields.get(3, 1))
+    return Piece(fields[1].decode("utf-8"), float(fields.get(2, 0.0)), fields.get(3, 1))
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, int | float | bytes]]:

@@ -17,6 +17,7 @@ from roots_tf.storage import checksums, files
 from roots_tf.tokenizers import bulk, single_characters, vocabulary
 
 JSON_NAME = "tokenizer.json"
+TARGETS_NAME = "target_tokenizer.json"
 VOCABULARY_NAME = "vocab.txt"
 _ROLES = {
     "pad": ("[PAD]", "<pad>"),
@@ -61,17 +62,26 @@ class Tokenizer:
             those that are special.
         roles: names of special tokens that were given, by role, such as {"mask": "<mask>"}.
         settings: the parsed `tokenizer.json`: model, normalizer, pre_tokenizer, added_tokens.
+        targets: the tokenizer of the targets of an encoder-decoder, which has the same ids: itself,
+            but for Marians that cut the words of either language by a model of its own.
 
     Args:
         backend: `tokenizers.Tokenizer`; its truncation, padding and post-processor are replaced.
         roles: names of the special tokens, by role; for roles that are left out, those of BERT and
             those of RoBERTa are looked for.
+        targets: see there; None for itself.
 
     Raises:
-        InputError: the model is none of WordPiece, BPE, Unigram and characters, or ids are missing.
+        InputError: the model is none of WordPiece, BPE, Unigram and characters, ids are missing, or
+            `targets` has other ids.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, roles: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        roles: Mapping[str, str] | None = None,
+        targets: "Tokenizer | None" = None,
+    ):
         backend.no_truncation()
         backend.no_padding()
         self.backend = backend
@@ -113,6 +123,13 @@ class Tokenizer:
             # Others shift offsets: ByteLevel may cut the space off them.
             backend.post_processor = processors.Sequence([])
         self._bulk = self._bulk_encoder()
+        self.targets = targets or self
+        if self.targets.vocabulary != self.vocabulary:
+            raise files.InputError(
+                "broken-vocabulary",
+                f"found {self.size} tokens of sources and {self.targets.size} of targets that are "
+                f"not the same; wanted {JSON_NAME} and {TARGETS_NAME} of one model",
+            )
 
     def encode(self, texts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of texts, without [CLS] and [SEP].
@@ -179,12 +196,18 @@ class Tokenizer:
         """SHA-256, as hexadecimal digits, of everything that decides ids."""
         deciding = ("model", "normalizer", "pre_tokenizer", "added_tokens")
         text = json.dumps({key: self.settings[key] for key in deciding}, sort_keys=True)
+        text += "" if self.targets is self else self.targets.fingerprint
         return hashlib.sha256(text.encode()).hexdigest()
 
     def save(self, folder: str | Path) -> None:
-        """Writes `tokenizer.json`, `tokenizer_config.json` and, for WordPiece, `vocab.txt`."""
+        """Writes `tokenizer.json`, `tokenizer_config.json` and, for WordPiece, `vocab.txt`.
+
+        Targets that are cut in another way have a `target_tokenizer.json`.
+        """
         folder = Path(folder)
         files.write_text(folder / JSON_NAME, self.backend.to_str(pretty=True))
+        if self.targets is not self:
+            files.write_text(folder / TARGETS_NAME, self.targets.backend.to_str(pretty=True))
         files.write_json(folder / "tokenizer_config.json", self._transformers_config())
         if self.kind == "wordpiece":
             files.write_text(

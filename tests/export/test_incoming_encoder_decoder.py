@@ -251,14 +251,6 @@ def test_a_vocab_json_of_bart_gives_the_ids_of_its_tokenizer_json(originals, tmp
     assert (pair.bos_id, pair.pad_id, pair.eos_id, pair.mask_id) == (0, 1, 2, whole.size - 1)
 
 
-def test_two_vocabularies_of_a_marian_are_refused(originals, tmp_path):
-    folder = copied(originals, "marian", tmp_path)
-    (folder / "tokenizer.json").unlink()
-    for name in ("source.spm", "target.spm", "vocab.json"):
-        (folder / name).write_bytes(b"{}")
-    refused(folder, "source.spm.*tokenizer.json")
-
-
 SIZES = {
     "vocabulary_size": 40, "num_layers": 1, "hidden_dim": 16, "num_heads": 2,
     "intermediate_dim": 24, "max_sequence_length": 12,

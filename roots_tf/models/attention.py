@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from roots_tf.models import local as local_attention
+from roots_tf.models.blocks import Blocks, blocks_of
 from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
@@ -82,15 +84,17 @@ class View:
 
     Attributes:
         token_ids: int32 [B, Lq] of the queries. Only the shape counts: it parts rows [B*Lq, H].
-        seen: from `seen_keys`.
+        seen: from `seen_keys`, or with blocks from `local.seen_in_blocks`.
         rotation: from the function of that name, for the queries; None without rotary positions.
         bias: that of relative positions, as `relative.bias` gives it; None without them.
+        blocks: in which tokens attend to one another within a window; None: all pairs at once.
     """
 
     token_ids: tf.Tensor
     seen: tf.Tensor
     rotation: tuple[tf.Tensor, tf.Tensor] | None = None
     bias: tf.Tensor | None = None
+    blocks: Blocks | None = None
 
 
 def make_view(
@@ -102,8 +106,11 @@ def make_view(
     local: bool = False,
     causal: bool = False,
     bias: tf.Tensor | None = None,
+    all_pairs: bool = False,
 ) -> View:
     """What the tokens of a layer see of their own row.
+
+    Rows whose length is known and beyond what a window spans are taken in blocks.
 
     Args:
         config: of the layer.
@@ -113,7 +120,11 @@ def make_view(
         local: whether the layer is one with a window; see `EncoderConfig.is_local`.
         causal: as for `seen_keys`.
         bias: as `View` has it.
+        all_pairs: whether the scores of all pairs are asked for, so that there are no blocks.
     """
+    window, blocks = config.window if local else 0, None
+    if queries is None and bias is None and not all_pairs:
+        blocks = blocks_of(keys["token_ids"].shape[1], window, causal)
     queries = keys if queries is None else queries
     token_ids, turned = queries["token_ids"], None
     if config.positions == "rotary":
@@ -122,9 +133,11 @@ def make_view(
             position_ids = start + tf.range(tf.shape(token_ids)[1])[None]  # [1, Lq]
         base = config.local_rotary_base if local else config.rotary_base
         turned = rotation(position_ids, config.head_dim, base)
-    window = config.window if local else 0
-    seen = seen_keys(keys, queries, start=start, window=window, causal=causal)
-    return View(token_ids, seen, turned, bias)
+    if blocks is not None:
+        seen = local_attention.seen_in_blocks(keys, blocks, window, causal)
+    else:
+        seen = seen_keys(keys, queries, start=start, window=window, causal=causal)
+    return View(token_ids, seen, turned, bias, blocks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,15 +186,15 @@ def attention_weights(products, *bias, seen, scale, rate, keep):
     """dropout(softmax(products * scale + bias)) over the keys seen, computed in float32.
 
     Args:
-        products: of queries and keys, [B, N, Lq, Lk].
+        products: of queries and keys, [B, N, Lq, Lk], or in blocks [B, N, M, C, S].
         *bias: float32 [1, N, Lq, Lk], or none.
-        seen: from `seen_keys`.
+        seen: as `View` has it.
         scale: D^-0.5.
         rate: as for `dropout`.
         keep: likewise.
 
     Returns:
-        [B, N, Lq, Lk] in the type of the products.
+        As the products, in their type.
     """
     # A number and not infinity: a row of padding that sees nothing must stay finite.
     scores = tf.cast(products, tf.float32) * scale
@@ -271,7 +284,13 @@ class Attention(Weights):
             watched: whether scores and weights are asked for.
         """
         config, scale, rate = self.config, self.config.score_scale, self.config.attention_rate
-        of_places = () if view.bias is None else (view.bias,)
+        of_places, blocks = () if view.bias is None else (view.bias,), view.blocks
+        if blocks is not None:
+            if (group := config.num_heads // config.key_value_heads) > 1:
+                key, value = (tf.repeat(x, group, 1) for x in (key, value))
+                config = dataclasses.replace(config, num_key_value_heads=0)
+            query = local_attention.queries(query, blocks)  # [B, N, M, C, D]
+            key, value = (local_attention.keys(x, blocks) for x in (key, value))  # [B, N, M, S, D]
         products = share(lambda x: tf.matmul(x, key, transpose_b=True), query, config)
         weights = attention_weights(
             products,
@@ -283,6 +302,7 @@ class Attention(Weights):
             keep=keep_mask(products, rate, self.place.dropout(seed)),
         )
         mixed = share(lambda x: tf.matmul(x, value), weights, config)  # [B, N, Lq, D]
+        mixed = mixed if blocks is None else local_attention.joined(mixed, blocks)
         mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B, Lq, N, D]
         mixed = tf.reshape(mixed, [-1, config.num_heads * config.head_dim])  # [B*Lq, N*D]
         kernel, bias = self.output_product

@@ -166,7 +166,7 @@ class Encoder(keras.Model):
         shape = tf.concat([tf.shape(features["token_ids"]), [-1]], 0)
         rows = self.embeddings(features, seed=seed)
         yield State(tf.reshape(rows, shape))
-        views = self.stack.views(features, causal=causal)
+        views = self.stack.views(features, causal=causal, watched=watched)
         for state in self.stack.walk(rows, views, seed, watched, context=context):
             yield state._replace(hidden_states=tf.reshape(state.hidden_states, shape))
 

@@ -6,7 +6,7 @@ device is rated by (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
 
 import math
 
-from roots_tf.models import weight_shapes
+from roots_tf.models import blocks, weight_shapes
 from roots_tf.models.config import EncoderConfig, GeneratorConfig
 
 
@@ -15,8 +15,8 @@ def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions:
 
     The backward pass takes two products for each of the forward pass. Recomputation does not count,
     so that a rate made from this is the model FLOP utilisation of Chowdhery et al. 2022
-    (arXiv:2204.02311, appendix B). Attention counts in full where a layer sees a window only, since
-    all scores are computed. Lookups in embeddings count nothing.
+    (arXiv:2204.02311, appendix B). Attention within a window counts the pairs that are computed:
+    all of a short row, those of `models.blocks` of a long one. Lookups in embeddings count nothing.
 
     Args:
         config: sizes of the encoder.
@@ -34,17 +34,19 @@ def step_flops(config: EncoderConfig, batch_size: int, length: int, predictions:
     return 3.0 * 2.0 * products
 
 
-def _blocks(config: EncoderConfig, batch_size: int, length: int, context: int = 0) -> float:
+def _blocks(
+    config: EncoderConfig, batch_size: int, length: int, context: int = 0, causal: bool = False
+) -> float:
     """Products of a stack, forward; with cross-attention to `context` tokens, unless that is 0."""
     rows, mixed = batch_size * length, config.num_heads * config.head_dim
     wide = config.intermediate_dim * (3 if config.feed_forward == "glu" else 2)
     shared = 2 * mixed * config.key_value_heads / config.num_heads  # keys, values
     products = rows * config.hidden_dim * (2 * mixed + shared + wide)  # query and output
-    products += 2 * rows * length * mixed  # scores, context
     if context:
         products += config.hidden_dim * (2 * rows * mixed + batch_size * context * shared)
         products += 2 * rows * context * mixed
-    return config.num_layers * products
+    pairs = sum(blocks.pairs(config, layer, length, causal) for layer in range(config.num_layers))
+    return config.num_layers * products + 2 * batch_size * pairs * mixed  # scores, context
 
 
 def causal_step_flops(config: EncoderConfig, batch_size: int, length: int) -> float:
@@ -56,7 +58,7 @@ def causal_step_flops(config: EncoderConfig, batch_size: int, length: int) -> fl
         length: L.
     """
     output = batch_size * length * config.hidden_dim * config.vocabulary_size
-    return 6.0 * (_blocks(config, batch_size, length) + output)
+    return 6.0 * (_blocks(config, batch_size, length, causal=True) + output)
 
 
 def encoder_decoder_step_flops(

@@ -204,6 +204,7 @@ class Stack(Weights):
         queries: Features | None = None,
         start=0,
         causal: bool | None = None,
+        watched: bool = False,
     ) -> list[View]:
         """What the tokens see in each layer; layers of one kind share it.
 
@@ -212,6 +213,7 @@ class Stack(Weights):
             queries: likewise; None: the keys.
             start: as for `make_view`; with caches, their `start`.
             causal: whether tokens see no later ones; None: as the stack was made.
+            watched: as for `walk`.
         """
         causal = self.causal if causal is None else causal
         local_layers = [self.config.is_local(layer) for layer in range(self.config.num_layers)]
@@ -227,6 +229,7 @@ class Stack(Weights):
                 local=local,
                 causal=causal,
                 bias=bias,
+                all_pairs=watched,
             )
             for local in set(local_layers)
         }

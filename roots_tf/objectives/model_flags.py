@@ -45,6 +45,14 @@ class ModelFlags:
         maximum=1,
     )
 
+    rotary_base: float = program.flag(
+        0.0,
+        help="wavelengths of rotary positions, in layers that see a whole row, grow up to 2 pi "
+        "times this; longer rows want more; 0: as the model or the preset has it",
+        minimum=0,
+        maximum=1e9,
+    )
+
     def preset_for(self, objective: Objective) -> str:
         """The preset that `auto` stands for; a model to start from brings parts of its own."""
         if self.preset != "auto":
@@ -66,6 +74,8 @@ class ModelFlags:
             fits = own.vocabulary_size == vocabulary_size
             if own.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
                 fits = tokenizers.load(self.init_from).size == vocabulary_size
+            if own.positions != "learned" and own.max_sequence_length < length:
+                own = dataclasses.replace(own, max_sequence_length=length)
             if not fits or own.max_sequence_length < length:
                 raise files.InputError(
                     "wrong-vocabulary",
@@ -74,7 +84,7 @@ class ModelFlags:
                     "positions: build the examples with that model's tokenizer and length",
                 )
             self._check_sizes(own)
-            return dataclasses.replace(own, dropout=self.dropout)
+            return self._turned(dataclasses.replace(own, dropout=self.dropout))
         fields = {
             "vocabulary_size": vocabulary_size,
             "max_sequence_length": length,
@@ -82,7 +92,23 @@ class ModelFlags:
             "initializer_range": self.initializer_range,
         }
         numbers = {name: getattr(self, name) for name in sizes.NUMBERS}
-        return sizes.config(self.size, self.preset, numbers, **fields)
+        return self._turned(sizes.config(self.size, self.preset, numbers, **fields))
+
+    def _turned(self, config: models.EncoderConfig) -> models.EncoderConfig:
+        """The config with the rotary base of the flags, if they have one.
+
+        Raises:
+            InputError: positions are no rotary ones.
+        """
+        if not self.rotary_base:
+            return config
+        if config.positions != "rotary":
+            raise files.InputError(
+                "flags-conflict",
+                f"found --rotary_base={self.rotary_base:g} and a model of {config.positions} "
+                "positions; wanted rotary ones, such as those of --preset=modern",
+            )
+        return dataclasses.replace(config, rotary_base=self.rotary_base)
 
     def _check_sizes(self, own: models.EncoderConfig) -> None:
         """Refuses sizes beside `init_from` that are not those of that model."""

@@ -10,7 +10,7 @@ size H, heads N, of keys and values K, each of size D, feed-forward width I, voc
 import dataclasses
 import math
 
-from roots_tf.models import weight_shapes
+from roots_tf.models import blocks, weight_shapes
 from roots_tf.models.config import DecoderConfig, EncoderConfig, GeneratorConfig
 from roots_tf.storage.files import InputError
 
@@ -168,8 +168,13 @@ def _feed_forward(step: Step) -> int:
 
 
 def _attention(step: Step) -> int:
-    """Bytes a token of a layer's products of queries and keys, their softmax and its mask."""
-    keys = step.config.num_heads * step.length
+    """Bytes a token of a layer's products of queries and keys, their softmax and its mask.
+
+    Those of the mean layer: one with a window has fewer in long rows.
+    """
+    layers = range(step.config.num_layers)
+    pairs = sum(blocks.pairs(step.config, layer, step.length, causal=False) for layer in layers)
+    keys = step.config.num_heads * pairs // (len(layers) * step.length)
     return 2 * keys * step.item + _mask(step, keys)
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models
-from roots_tf.models import flops
+from roots_tf.models import blocks, flops
 from roots_tf.objectives.causal_lm_task import CausalLMTask
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.training.orthogonal import orthogonalised
@@ -37,9 +37,16 @@ def product_flops(graph: tf.Graph) -> int:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, MODERN, {"num_key_value_heads": 2}], ids=["bert", "modern", "shared keys"]
+    "fields",
+    [{}, MODERN, {"num_key_value_heads": 2}, MODERN | {"in_blocks": True}],
+    ids=["bert", "modern", "shared keys", "in blocks"],
 )
-def test_counts_are_those_of_the_traced_model(fields):
+def test_counts_are_those_of_the_traced_model(fields, monkeypatch):
+    if "in_blocks" in fields:
+        fields = {name: value for name, value in fields.items() if name != "in_blocks"}
+        monkeypatch.setattr(blocks, "SMALLEST", 4)
+        monkeypatch.setattr(blocks, "WORTH", 1)
+        assert blocks.blocks_of(L, MODERN["window"], causal=False).width == 12
     config = models.EncoderConfig(**SIZES | fields)
     model = models.Pretrainer(config)
     variables = [variable.value for variable in model.trainable_variables]
@@ -68,10 +75,10 @@ def test_bert_base_is_near_six_times_weights_and_tokens():
     """6 N D of Kaplan et al., whose N leaves embeddings out and whose D is tokens."""
     config = models.EncoderConfig.of_size("base", vocabulary_size=30_522)
     assert flops.parameters(config) == 110_106_428  # google-research/bert's, with both heads
-    blocks = 12 * (4 * 768**2 + 2 * 768 * 3072)
+    products = 12 * (4 * 768**2 + 2 * 768 * 3072)
     tokens = 256 * 128
     found = flops.step_flops(config, 256, 128, 0)
-    assert found == pytest.approx(6 * blocks * tokens, rel=0.04)  # the rest is attention scores
+    assert found == pytest.approx(6 * products * tokens, rel=0.04)  # the rest is attention scores
 
 
 def test_counts_of_a_causal_model_are_those_of_the_traced_one():

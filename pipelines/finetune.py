@@ -21,7 +21,8 @@ Tasks and what their files hold:
                         causal language model, which stays one: `roots generate` asks it
     cloze               as classification; a masked language model fills in words of the labels,
                         --template="{text} It was [MASK]." --verbalizer="good=great,bad=terrible",
-                        and answers without --train too
+                        and answers without --train too; a causal one says how likely they are,
+                        behind --num_shots examples of --train
     sequence_to_sequence  two text files, --train=train.en,train.de; or TSV, CSV, JSON lines,
                         Parquet: source, target. Of an encoder-decoder, of an encoder that gets a
                         decoder, or, with --tokenizer and sizes, of random weights

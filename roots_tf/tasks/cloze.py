@@ -51,6 +51,17 @@ class Cloze(Classification):
     mask_id: int = number(0, minimum=0)
     priors: tuple[float, ...] = ()
 
+    def __post_init__(self):
+        super().__post_init__()
+        found = [len(self.words), len(self.pieces), len(self.priors)]
+        words, pieces = ([*map(len, of_labels)] for of_labels in (self.words, self.pieces))
+        if {*found} - {0, len(self.labels)} or (pieces and pieces != words):
+            raise InputError(
+                "wrong-json",
+                f"found words, pieces and priors of {found} labels; wanted them of the "
+                f"{len(self.labels)}, and pieces of every word",
+            )
+
     name = "cloze"
     scalars = (
         Scalar("cloze_loss", "loss", is_loss=True),

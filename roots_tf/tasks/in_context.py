@@ -44,9 +44,19 @@ class CausalCloze(Cloze):
     grouped = False
     use = "gives a text one of {labels}, by the words that it would write into a template"
 
+    def __post_init__(self):
+        super().__post_init__()
+        for one in self.demonstrations:
+            if one[:1] not in {(label,) for label in self.labels} or len(one) != 2 + self.pairs:
+                raise InputError(
+                    "wrong-json",
+                    f"found the demonstration {one}; wanted a label of {', '.join(self.labels)} "
+                    f"and {1 + self.pairs} of its texts",
+                )
+
     def with_template(self, path):
         """This kind with a template; a space at its end would part a word from its own."""
-        return super().with_template(path.rstrip())
+        return super().with_template(path.replace("\\n", "\n").rstrip())
 
     def with_demonstrations(self, examples, num_shots, seed):
         """This kind with labelled examples, as many of each label as of any other, or one more."""

@@ -269,6 +269,44 @@ def test_the_loss_has_the_gradient_of_its_differences(tmp_path, byte_level, mode
     assert gradient[place] == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02)
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_sums_add_up_and_compile_whole(tmp_path, byte_level, model, template):
+    kind, examples = learned(tmp_path, byte_level, template, demonstrations=SHOTS)
+    rows = kind.rows(examples, byte_level)
+    batcher = kind.batcher(rows, byte_level.causal_pad_id)
+    whole, *parts = (
+        kind.sums(model, batcher(tf.constant(part))) for part in ([0, 1, 2], [0], [2, 1])
+    )
+    for name, (total, weight) in whole.items():
+        assert float(total) == pytest.approx(sum(float(p[name][0]) for p in parts), rel=1e-4)
+        assert float(weight) == sum(float(p[name][1]) for p in parts) == 3.0
+
+    @tf.function(jit_compile=True, autograph=False)
+    def compiled(batch):
+        return kind.sums(model, batch)["cloze_loss"][0]
+
+    batch = batcher(tf.constant([0, 1, 2]))
+    assert float(compiled(batch)) == pytest.approx(float(whole["cloze_loss"][0]), rel=1e-4)
+
+
+MISFITS = {
+    "a label that is none": ({"demonstrations": [["so", "a film"]]}, r"\('so', 'a film'\)"),
+    "no text": ({"demonstrations": [["good"]]}, "wanted a label of bad, good and 1 of its texts"),
+    "nothing": ({"demonstrations": [[]]}, r"found the demonstration \(\)"),
+    "a prior too few": ({"priors": [0.5]}, r"found words, pieces and priors of \[2, 2, 1\] lab"),
+    "a word without pieces": ({"pieces": [[[1]], [[2]]]}, "wanted .* pieces of every word"),
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_folder_that_is_not_in_order_is_named(tmp_path, byte_level, case):
+    change, message = MISFITS[case]
+    kind, _ = learned(tmp_path, byte_level)
+    task = json.loads(json.dumps(tasks.describe(kind))) | change
+    with pytest.raises(InputError, match=message):
+        tasks.restore({"kind": "causal_lm", "task": task})
+
+
 def test_what_spells_the_end_of_text_is_a_text(tmp_path, byte_level, model):
     kind, _ = learned(tmp_path, byte_level)
     served = kind.served(model, byte_level)

@@ -3,7 +3,7 @@
     roots predict --model=work/task/model --input=new.txt --output=answers.jsonl
     echo 国家主席江泽民今天在北京。 | roots predict --model=work/names/model
     roots predict --model=work/translator/model --input=test.en --output=test.hyp --num_beams=5
-    roots predict --model=work/a/model --ensemble=work/b/model --input=new.txt --output=labels.jsonl
+    roots predict --model=work/one/model --ensemble=work/other/model --input=new.txt
 
 Takes seconds and then as long as the model does. Reads what finetune reads, without the answers: a
 text a line (`.txt`), or TSV, CSV, JSON lines, Parquet, CoNLL, SQuAD by task; without `--input`

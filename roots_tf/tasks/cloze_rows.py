@@ -224,4 +224,9 @@ class Filled:
         return found
 
     def tell(self, ids: dict[str, tf.RaggedTensor], masks: int) -> None:
-        """Warns of what has no room, where that is not a matter of course; arguments as above."""
+        """Warns of what has no room, where that is not a matter of course.
+
+        Args:
+            ids: as for `features`.
+            masks: likewise.
+        """

@@ -88,7 +88,7 @@ class Prompted(Filled):
         return tf.stack(found[::-1], 1)
 
     def tell(self, ids, masks):
-        """Warns of demonstrations and of ends of texts that have no room."""
+        """Warns of what has no room, demonstrations too; `ids` and `masks` as for `Filled`."""
         kept = self.kept(ids, masks)
         total = tf.add_n([tf.cast(ids[name].row_lengths(), tf.int32) for name in self.texts])
         used = tf.add_n([*kept.values()])

@@ -29,8 +29,8 @@ class CausalCloze(Cloze):
     behind the place, the sum of that text's is added, given the word: of the same tokens for every
     word, so that nothing divides it. A label has the mean over its words, less `priors`.
 
-    A row is read once for all words of one token where nothing stands behind the place, else once
-    for each word.
+    What stands before the place is read once for all words when a model is asked. In training a row
+    is read once for each word, but for words of one token that nothing stands behind.
 
     Attributes:
         demonstrations: of each its label, text and, where there are pairs, `text_pair`, in the
@@ -155,17 +155,75 @@ class CausalCloze(Cloze):
 
     def word_scores(self, model, batch, seed=None):
         """Of each word, as the class says it: float32 [B, words]; arguments as for `Cloze`."""
+        place, behind = self.place(ungrouped(batch))
+        states = model(self.features(batch), seed=seed)  # [B * reads, L', H]
+        length, steps = tf.shape(states)[1], self._steps(batch, behind)
+        states = tf.reshape(states, [-1, self.rows_read, length, model.config.hidden_dim])
+        told = tf.minimum(place[:, None] - 1 + tf.range(steps), length - 1)  # [B, S]
+        states = tf.gather(states, told, axis=2, batch_dims=1)
+        return self._scores(model, batch, states)
+
+    def shared_scores(self, model, batch):
+        """As `word_scores` without dropout; what stands before a word is read once for all words.
+
+        Args:
+            model: as `make_model` gives it.
+            batch: of the kind's rows.
+        """
+        place, behind = self.place(ungrouped(batch))
+        prompt, caches, seen = self._prompt(model, batch, place, self._steps(batch, behind) - 1)
+        steps, count = tf.shape(seen)[1] - tf.shape(prompt)[1], self.rows_read
+        states = tf.repeat(prompt[:, -1:], count, axis=0)  # [B * reads, 1, H]
+        if self._reads != [()]:
+            features = self.features(batch)
+            index = tf.repeat(place, count)[:, None] + tf.range(steps)  # [B * reads, S - 1]
+            lengths = tf.reduce_sum(tf.cast(features["padding_mask"], tf.int32), 1)
+            inside = index < lengths[:, None]
+            known = tf.minimum(index, tf.shape(features["token_ids"])[1] - 1)
+            ids = tf.gather(features["token_ids"], known, batch_dims=1)
+            before = tf.repeat(seen[:, : tf.shape(prompt)[1]], count, axis=0)
+            mask = tf.concat([before, inside], 1)
+            keys = {"padding_mask": mask, "token_ids": tf.zeros_like(mask, tf.int32)}
+            caches = [
+                cache._replace(
+                    keys=tf.repeat(cache.keys, count, axis=0),
+                    values=tf.repeat(cache.values, count, axis=0),
+                )
+                for cache in caches
+            ]
+            further, _ = model.step({"token_ids": ids, "position_ids": known}, keys, caches)
+            states = tf.concat([states, further], 1)
+        shape = [-1, count, tf.shape(states)[1], model.config.hidden_dim]
+        return self._scores(model, batch, tf.reshape(states, shape))
+
+    def _steps(self, batch, behind) -> tf.Tensor:
+        """Tokens that are told of a row at most: S, those of a word and `behind` it, int32 [B]."""
+        most, length = self.masks[0], batch["token_ids"].shape[-1]
+        if self._ends_rows:
+            return tf.constant(most)
+        return most + (length or tf.reduce_max(behind))  # XLA wants a number that it knows
+
+    def _prompt(self, model, batch, place, room):
+        """What stands before the marks at `place`, read: states, caches and which places count.
+
+        Rows stand right-aligned, so that a word has the same place in the caches of all.
+        """
+        rows = ungrouped(batch)
+        width = tf.reduce_max(place)
+        index = tf.range(width) - (width - place[:, None])  # [B, P], below 0 before a row
+        known = tf.maximum(index, 0)
+        ids = tf.gather(rows["token_ids"], known, batch_dims=1)
+        seen = tf.pad(index >= 0, [[0, 0], [0, room]])  # [B, P + room]
+        keys = {"padding_mask": seen, "token_ids": tf.zeros_like(seen, tf.int32)}
+        caches = model.caches(width + room)
+        states, caches = model.step({"token_ids": ids, "position_ids": known}, keys, caches)
+        return states, caches, seen
+
+    def _scores(self, model, batch, states):
+        """Scores of the words, from states [B, reads, S, H] that tell their tokens one by one."""
         rows, words = ungrouped(batch), [*itertools.chain(*self.pieces)]
-        features = self.features(batch)
-        states = model(features, seed=seed)  # [B * reads, L', H]
-        shape = [-1, self.rows_read, tf.shape(states)[1], model.config.hidden_dim]
-        place, behind = self.place(rows)
-        most, length = self.masks[0], rows["token_ids"].shape[1]
-        step = tf.range(most)  # [S]
-        if not self._ends_rows:  # XLA wants a number that it knows
-            step = tf.range(most + (length or tf.reduce_max(behind)))
-        told = tf.minimum(place[:, None] - 1 + step, tf.shape(states)[1] - 1)  # [B, S]
-        states = tf.gather(tf.reshape(states, shape), told, axis=2, batch_dims=1)
+        (place, behind), most = self.place(rows), self.masks[0]
+        step = tf.range(tf.shape(states)[2])  # [S]
         sizes = tf.constant([len(word) for word in words])[:, None]  # [words, 1]
         after = step - sizes  # [words, S], of what stands behind a word, from 0
         source = place[:, None, None] + 1 + after  # [B, words, S]
@@ -195,6 +253,10 @@ class CausalCloze(Cloze):
         """Logits of the labels [B, labels]."""
         return self.of_words(self.word_scores(model, batch, seed))
 
+    def outputs(self, model, batch):
+        """`probabilities` float32 [B, labels]."""
+        return {"probabilities": tf.nn.softmax(self.of_words(self.shared_scores(model, batch)))}
+
     def served(self, model, tokenizer):
         """Label and probabilities of texts."""
         return ServedCausalCloze(self, model, tokenizer)
@@ -206,6 +268,10 @@ class CausalCloze(Cloze):
 
 class ServedCausalCloze(ServedCloze):
     """As `ServedCloze`; rows of ids have the mark, the end of text, where words are tried."""
+
+    def of_rows(self, features):
+        """`words` [R, words]: `CausalCloze.shared_scores`."""
+        return {"words": self.kind.shared_scores(self.model, features)}
 
     def of_ids(self, features):
         """The label of each row, which has one mark and room for the longest word."""

@@ -201,7 +201,8 @@ class CausalCloze(Cloze):
         most, length = self.masks[0], batch["token_ids"].shape[-1]
         if self._ends_rows:
             return tf.constant(most)
-        return most + (length or tf.reduce_max(behind))  # XLA wants a number that it knows
+        # XLA wants a number that it knows; of no rows there is no highest one.
+        return most + (length or tf.maximum(tf.reduce_max(behind), 0))
 
     def _prompt(self, model, batch, place, room):
         """What stands before the marks at `place`, read: states, caches and which places count.
@@ -209,7 +210,7 @@ class CausalCloze(Cloze):
         Rows stand right-aligned, so that a word has the same place in the caches of all.
         """
         rows = ungrouped(batch)
-        width = tf.reduce_max(place)
+        width = tf.maximum(tf.reduce_max(place), 1)  # of no rows, too
         index = tf.range(width) - (width - place[:, None])  # [B, P], below 0 before a row
         known = tf.maximum(index, 0)
         ids = tf.gather(rows["token_ids"], known, batch_dims=1)
@@ -232,8 +233,9 @@ class CausalCloze(Cloze):
         of_words = tf.gather(padded, tf.minimum(step, most - 1), axis=1)  # [words, S]
         of_rows = tf.gather(rows["token_ids"], source, batch_dims=1)
         labels = tf.where(after < 0, of_words, of_rows)
-        weights = tf.where(after < 0, 1 / sizes, 1.0)
-        weights = tf.cast(weights, tf.float32) * tf.cast(after < behind[:, None, None], tf.float32)
+        share = tf.constant([[1 / len(word)] for word in words])  # [words, 1]
+        is_told = after < behind[:, None, None]  # [B, words, S]
+        weights = tf.where(after < 0, share, 1.0) * tf.cast(is_told, tf.float32)
         read = tf.constant([self._reads.index(self._read(word)) for word in words])[:, None]
 
         def of_text(given):  # one at a time: logits of all would fill the memory

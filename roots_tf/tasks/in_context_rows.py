@@ -69,8 +69,9 @@ class Prompted(Filled):
         if not self._demonstrations:
             return [self.begin]
         sizes = [*map(len, self._demonstrations)]
+        owner = np.repeat(np.arange(len(sizes)), sizes)  # of each token
         ids = tf.constant(np.concatenate(self._demonstrations), tf.int32)
-        inside = tf.repeat(self.fitting(left), sizes, axis=1)  # [B, tokens of all]
+        inside = tf.gather(self.fitting(left), owner, axis=1)  # [B, tokens of all]
         ids = tf.tile(ids[None], [batch, 1])
         return [self.begin, tf.ragged.boolean_mask(ids, inside)]
 

@@ -141,6 +141,7 @@ def test_probabilities_are_those_of_prompts_written_by_hand(
     inputs = {"text": tf.constant(texts)}
     for answers in (served.answers(inputs), served.of_ids(served.features(inputs))):
         np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+    assert served.answers({"text": tf.constant([], tf.string)})["probabilities"].shape == (0, 2)
     assert json.loads(json.dumps(kind.text_settings())) == kind.text_settings()
 
 

@@ -1,12 +1,14 @@
-"""Classes from few labels: fine-tuning, low-rank pairs, a cloze, and vectors with a regression.
+"""Classes from few labels: fine-tuning, low-rank pairs, a cloze, a prompt, vectors, a regression.
 
     python -m benchmarks.few_labels --data=path/to/data --model=runs/mini/model \
-        --work=runs/few_labels --output=runs/few_labels/scores.json
+        --causal_model=runs/gpt/model --work=runs/few_labels --output=runs/few_labels/scores.json
 
 Of SST-2 and of BBC's topics, `--labels` training texts are drawn `--draws` times, as many of each
 class as of any other; a table has the median accuracy on the test file, the lowest and the highest.
-All start from one masked language model; a cloze of no labels is asked as it is. Updates and rates
-are the same for all draws, and chosen by no labelled text. Runs that have finished are kept.
+All start from one masked language model; a cloze of no labels is asked as it is. `in-context` asks
+a causal one with the same template and words, and trains nothing: as many of the labelled texts as
+have room stand in its prompt. Updates and rates are the same for all draws, and chosen by no
+labelled text. Runs that have finished are kept.
 """
 
 import dataclasses
@@ -20,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 import roots_tf as roots
 from pipelines import finetune
-from roots_tf import labelled, program, tasks
+from roots_tf import labelled, models, program, tasks
 from roots_tf.labelled import tables
 from roots_tf.storage import files
 from roots_tf.tasks.task_flags import TaskFlags
@@ -43,7 +45,8 @@ SETS = {
         ),
     },
 }
-METHODS = ("fine-tuning", "lora", "cloze", "vectors")
+METHODS = ("fine-tuning", "lora", "cloze", "vectors", "in-context")
+UNTRAINED = ("cloze", "in-context")  # which answer without a label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Config:
 
     data: str = program.flag(help="folder of sst2 and bbc_news")
     model: str = program.flag(help="folder of a masked language model")
+    causal_model: str = program.flag(
+        "", help="folder of a causal language model; none: no in-context"
+    )
     labels: tuple[str, ...] = program.flag(("0", "10", "100"), help="labelled texts in all")
     draws: int = program.flag(5, help="of the labelled texts", minimum=1, maximum=100)
     methods: tuple[str, ...] = program.flag(METHODS, help=f"of {', '.join(METHODS)}")
@@ -70,7 +76,9 @@ def main(config: Config) -> list[dict]:
     for name in config.sets:
         for count in map(int, config.labels):
             for method in config.methods:
-                if count == 0 and method != "cloze":
+                if count == 0 and method not in UNTRAINED:
+                    continue
+                if method == "in-context" and not config.causal_model:
                     continue
                 draws = range(config.draws if count else 1)
                 scores = [accuracy(config, name, count, method, draw) for draw in draws]
@@ -108,7 +116,10 @@ def accuracy(config: Config, name: str, count: int, method: str, draw: int) -> f
         **{"num_epochs": config.updates * batch / max(1, count), "warmup_share": 0.1},
         "evaluate_every": config.updates,
     }
-    if method == "cloze":
+    if method == "in-context":
+        longest = models.describe(config.causal_model)["encoder"].max_sequence_length
+        flags |= {"init_from": config.causal_model, "max_seq_length": longest, "num_shots": count}
+    if method in UNTRAINED:
         flags |= {"task": "cloze", "calibrate": True}
         flags |= {"template": about["template"], "verbalizer": about["verbalizer"]}
     if method == "lora":

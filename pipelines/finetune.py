@@ -21,7 +21,8 @@ Tasks and what their files hold:
                         causal language model, which stays one: `roots generate` asks it
     cloze               as classification; a masked language model fills in words of the labels,
                         --template="{text} It was [MASK]." --verbalizer="good=great,bad=terrible",
-                        and answers without --train too
+                        and answers without --train too; a causal one says how likely they are,
+                        behind --num_shots examples of --train
     sequence_to_sequence  two text files, --train=train.en,train.de; or TSV, CSV, JSON lines,
                         Parquet: source, target. Of an encoder-decoder, of an encoder that gets a
                         decoder, or, with --tokenizer and sizes, of random weights
@@ -49,7 +50,7 @@ from roots_tf.metrics import over_seeds, plots
 from roots_tf.models.tuning import TUNINGS, Tuning
 from roots_tf.storage import checked_json, claims, files, inputs
 from roots_tf.tasks.contrast_flags import ContrastFlags
-from roots_tf.tasks.data import Data, read
+from roots_tf.tasks.data import Data, check_learns, learns, read
 from roots_tf.tasks.start import ModelFlags, Start, load, start_of
 from roots_tf.tasks.target_flags import TargetFlags
 from roots_tf.tasks.task_flags import TaskFlags
@@ -112,23 +113,19 @@ def main(config: Config) -> dict:
     training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
     output = Path(config.output)
-    if config.model.init_from:
-        models.describe(config.model.init_from)  # a mistake is told before TensorFlow is loaded
+    folder, described = config.model.init_from, {}
+    if folder:
+        described = models.describe(folder)  # a mistake is told before TensorFlow is loaded
     files_of_template = () if config.objective.template_is_text else ("template",)
     inputs.check(config, "train", "dev", "test", "init_decoder", "tokenizer", *files_of_template)
-    kind = tasks.KINDS[config.objective.task]
+    check_learns(config)
+    kind = tasks.class_of(config.objective.task, described.get("kind", ""))
     longest = max(config.objective.max_seq_length, config.targets.max_target_length * kind.decodes)
     start = start_of(config.model, kind, longest, config.tune)
-    tasks.check_stack(kind, start.encoder.causal, config.model.init_from)
+    tasks.check_stack(kind, start.encoder.causal, folder)
     if not (config.train or kind.answers_untrained):
         raise files.InputError(
             "missing-flag", "found no --train; wanted one, a labelled file to learn from"
-        )
-    if config.tune.keeps and not config.train:
-        raise files.InputError(
-            "flags-conflict",
-            f"found --tune={config.tune.name} and no --train; wanted a file to learn from, or none "
-            "of the two",
         )
     claim = claim_of(config)
     if report := claim.finished(output):
@@ -159,7 +156,7 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
     machine = training.Machine.of(config.hardware)
     models.check_frozen(config.model.frozen_layers, start.encoder.num_layers)
     data = read(config, start)
-    if not config.train:
+    if not learns(config):
         return answer_untrained(config, data, claim, machine)
     count, replicas = data.rows["train"].num_examples, machine.strategy.num_replicas_in_sync
     fitted = config.optimization.fitted(count, replicas, config.train)
@@ -189,6 +186,8 @@ def train_seeds(config: Config, start: Start, claim: claims.Claim) -> dict:
 def answer_untrained(config: Config, data: Data, claim: claims.Claim, machine) -> dict:
     """Scores the model as it is, writes what a training would, and returns the report.
 
+    Examples in the prompt are drawn once a seed; without any, every seed would give the same.
+
     Args:
         config: of the run.
         data: what it is scored on.
@@ -198,14 +197,22 @@ def answer_untrained(config: Config, data: Data, claim: claims.Claim, machine) -
     output, batch_size = Path(config.output), config.optimization.batch_size
     model = data.start.make_model(data.kind, seed=0)
     load(config.model, data.start, model)
-    data = calibrated(config, data, model)
+    shots = config.objective.num_shots
     computation = machine.computation(output, config.hardware, measure=False)
-    machine.claim(output, claim, computation, batch_size=batch_size)
-    predictions, scores = data.scored(model, batch_size, seed=0)
+    scores, best = {}, None
+    for seed in range(config.seeds if shots else 1):
+        drawn = data.with_demonstrations(shots, seed) if shots else data
+        drawn = calibrated(config, drawn, model)
+        machine.claim(output, claim, computation, batch_size=batch_size)
+        predictions, scores[seed] = drawn.scored(model, batch_size, seed)
+        score = scores[seed]["dev"][data.kind.score]
+        if best is None or score > best[0]:  # of equal ones the first
+            best = score, drawn, predictions
     if not machine.is_chief:
         return {}
-    data.save(output, model, predictions)
-    return reported(output, data, {0: scores})
+    _, drawn, predictions = best
+    drawn.save(output, model, predictions)
+    return reported(output, data, scores)
 
 
 def calibrated(config: Config, data: Data, model) -> Data:

@@ -3,13 +3,15 @@
     roots predict --model=work/task/model --input=new.txt --output=answers.jsonl
     echo 国家主席江泽民今天在北京。 | roots predict --model=work/names/model
     roots predict --model=work/translator/model --input=test.en --output=test.hyp --num_beams=5
+    roots predict --model=work/one/model --ensemble=work/other/model --input=new.txt
 
 Takes seconds and then as long as the model does. Reads what finetune reads, without the answers: a
 text a line (`.txt`), or TSV, CSV, JSON lines, Parquet, CoNLL, SQuAD by task; without `--input`
 texts from standard input. Writes, or prints, a JSON object an example: label and probabilities;
 value; tags and entities, or an answer, with their place in the text in characters. A model that
 writes texts, such as a translator, reads a source a line, whatever the suffix, and writes a target
-a line where the output's is none of JSON lines: line by line the two files belong together.
+a line where the output's is none of JSON lines: line by line the two files belong together. With
+`--ensemble` texts are labelled by several models together, such as those of several templates.
 """
 
 import dataclasses
@@ -30,6 +32,12 @@ class Config:
     """Flags of `predict`."""
 
     model: str = program.flag(help="model folder that finetune wrote", role="input")
+    ensemble: tuple[str, ...] = program.flag(
+        (),
+        help="further model folders of the same labels, whose probabilities are averaged with "
+        "those of --model",
+        role="input",
+    )
     input: str = program.flag(
         "", help="file of examples; none: a text a line from standard input", role="input"
     )
@@ -62,19 +70,24 @@ def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     training.keep_freed_memory()
     described = models.describe(config.model)
-    inputs.check(config, "input")
+    inputs.check(config, "input", "ensemble")
+    others = [models.describe(folder) for folder in config.ensemble]
     kind = tasks.restore(described)
+    if others:
+        kind.check_ensemble([tasks.restore(other) for other in others])
     if kind.decodes:
         settings = config.search.settings(kind.settings, config.max_new_tokens)
         kind = kind.with_settings(settings)
     else:
         config.search.check_unused(f"the task {kind.name}", config.max_new_tokens)
-    tokenizer = tokenizers.load(config.model)
     examples = read(config, kind)
     if config.debug:
         examples = labelled.first(examples, 16)
-    model = models.load(config.model)
-    predictions = tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
+    predictions = answers(config, config.model, kind, examples)
+    if others:
+        members = zip(config.ensemble, map(tasks.restore, others), strict=True)
+        found = [answers(config, folder, other, examples) for folder, other in members]
+        predictions = kind.averaged([predictions, *found])
     if kind.decodes and config.output and not config.output.lower().endswith(JSON_LINES):
         lines = plain_lines([row["target"] for row in predictions], config.output)
     else:
@@ -85,6 +98,19 @@ def main(config: Config) -> list[dict]:
     files.write_text(config.output, lines)
     logging.info("%s holds %d answers", config.output, len(predictions))
     return predictions
+
+
+def answers(config: Config, folder: str, kind, examples) -> list[dict]:
+    """What the model of one folder answers to examples.
+
+    Args:
+        config: of the program.
+        folder: of the model.
+        kind: of its task.
+        examples: as `kind.read` gives them.
+    """
+    tokenizer, model = tokenizers.load(folder), models.load(folder)
+    return tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
 
 
 def read(config: Config, kind):

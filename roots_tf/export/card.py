@@ -144,7 +144,7 @@ def _intended_use(described: dict, kind, settings: models.EmbeddingSettings) -> 
     rest = "longer texts are read in parts" if in_windows else "what is longer is cut off"
     lines = ["## Intended use", ""]
     lines += [f"Texts like those it learned from, of up to {longest} tokens; {rest}."]
-    if models.is_causal(described):
+    if kind is None and models.is_causal(described):
         lines = ["## Intended use", "", f"Texts like those it learned from; it reads {positions}"]
         lines[-1] += " tokens, those that it writes among them, and refuses what is longer."
     elif kind is None:

@@ -113,7 +113,8 @@ def of(described: dict) -> Template | None:
     Raises:
         InputError: what the folder holds is no template.
     """
-    template = described.get("task", {}).get("template")
+    task = described.get("task", {})
+    template = None if isinstance(task.get("template"), str) else task.get("template")  # a cloze's
     return None if template is None else schema.check(template, Template, "the template")
 
 

@@ -55,6 +55,12 @@ MISTAKES = {
         "Look at the column of the label; say which it is with `--columns`. Shuffle before you "
         "cut.",
     ),
+    "too-few-examples": Mistake(
+        "A label has fewer examples than are asked for",
+        "Examples in a prompt are drawn evenly over the labels, and the training file has too few "
+        "of one of them.",
+        "Ask for fewer with `--num_shots`, or add rows of that label to the file.",
+    ),
     "named-twice": Mistake(
         "A name stands twice where each may stand once",
         "Two columns, labels, tokens, questions or weights have one name, and one of them would "

@@ -52,6 +52,8 @@ KINDS = Kinds(
         "cloze": ("cloze", "Cloze"),
     }
 )
+# The same tasks of models in which no token sees a later one, where they are told another way.
+CAUSAL_KINDS = Kinds({"cloze": ("in_context", "CausalCloze")})
 # Kind of a model folder that was written without a task, by the name of the model.
 _USUAL = {"classifier": "classification", "token_classifier": "tagging"}
 _OF_CLASSES = {"labels", "label_weights", "pairs"}  # version 0.1 wrote them, empty, for every kind
@@ -72,6 +74,17 @@ __getattr__ = lazy.attributes(
         "to_train": "kind_task",
     },
 )
+
+
+def class_of(name: str, model: str) -> type:
+    """The class of a kind of task, a `FineTuning`.
+
+    Args:
+        name: of the task.
+        model: kind of the model that learns it, as `model.json` says it; "" of a new one.
+    """
+    is_causal = models.is_causal({"kind": model})
+    return (CAUSAL_KINDS if is_causal and name in CAUSAL_KINDS else KINDS)[name]
 
 
 def describe(kind) -> dict:
@@ -103,9 +116,10 @@ def restore(described: dict):
             f"found a model fine-tuned for {name!r}; wanted one of {', '.join(KINDS)}: use the "
             "version of roots-tf that wrote it",
         )
-    known = {field.name for field in dataclasses.fields(KINDS[name])}
+    kind = class_of(name, described.get("kind", ""))
+    known = {field.name for field in dataclasses.fields(kind)}
     fields = {k: v for k, v in fields.items() if k in known or v or k not in _OF_CLASSES}
-    kind = schema.check(fields, KINDS[name], f"model.json for the task {name}")
+    kind = schema.check(fields, kind, f"model.json for the task {name}")
     _check_model(kind, described)
     return kind.of_model(described) if "encoder" in described else kind
 

@@ -110,6 +110,32 @@ class Classification(PerText):
             for i, row in enumerate(of_texts)
         ]
 
+    def check_ensemble(self, others):
+        """Refuses models of other labels, or of pairs beside models of single texts."""
+        for other in others:
+            if (getattr(other, "pairs", None), other.labels) != (self.pairs, self.labels):
+                theirs, ours = (", ".join(kind.labels) or "none" for kind in (other, self))
+                raise InputError(
+                    "wrong-model-kind",
+                    f"found a model for {other.name} of the labels {theirs} in --ensemble, beside "
+                    f"one for {self.name} of {ours}; wanted the same labels, and pairs of texts in "
+                    "all or in none",
+                )
+
+    def averaged(self, predictions: list[list[dict]]) -> list[dict]:
+        """Predictions by the mean of the probabilities that several models give.
+
+        Args:
+            predictions: of each model, of the same examples.
+        """
+        found = []
+        for of_models in zip(*predictions, strict=True):
+            rows = [[*one["probabilities"].values()] for one in of_models]
+            mean = np.mean(rows, axis=0)  # [labels]
+            best = named(self.labels, self.labels[mean.argmax()], mean.max(), mean)
+            found.append(of_models[0] | best)
+        return found
+
     def scores(self, examples, predictions):
         """Accuracy, F1 (macro and micro), Matthews' correlation; precision and recall by class."""
         ids, count = self._ids(examples, predictions), len(self.labels)

@@ -51,6 +51,17 @@ class Cloze(Classification):
     mask_id: int = number(0, minimum=0)
     priors: tuple[float, ...] = ()
 
+    def __post_init__(self):
+        super().__post_init__()
+        found = [len(self.words), len(self.pieces), len(self.priors)]
+        words, pieces = ([*map(len, of_labels)] for of_labels in (self.words, self.pieces))
+        if {*found} - {0, len(self.labels)} or (pieces and pieces != words):
+            raise InputError(
+                "wrong-json",
+                f"found words, pieces and priors of {found} labels; wanted them of the "
+                f"{len(self.labels)}, and pieces of every word",
+            )
+
     name = "cloze"
     scalars = (
         Scalar("cloze_loss", "loss", is_loss=True),
@@ -60,6 +71,7 @@ class Cloze(Classification):
     of_decoders = False
     answers_untrained = True
     distilled = False
+    rows_read = 1  # by the model, of a row
     use = "gives a text one of {labels}, by the words that it would write into a template"
     transformers = TransformersHead(problem_types=(None,))
 
@@ -106,6 +118,10 @@ class Cloze(Classification):
             )
         return self
 
+    def filled(self, tokenizer) -> Filled:
+        """The template as a `tokenizer` writes it."""
+        return Filled(self.template, tokenizer, self.max_seq_length)
+
     def of_tokenizer(self, tokenizer):
         """This kind with the pieces of its words.
 
@@ -113,7 +129,7 @@ class Cloze(Classification):
             InputError: the tokenizer cannot write a word, writes two labels alike, or has no
                 [MASK]; or the template leaves no room.
         """
-        filled = Filled(self.template, tokenizer, self.max_seq_length)
+        filled, not_words = self.filled(tokenizer), {*tokenizer.special_ids, tokenizer.unk_id}
         flat = [filled.spaces["mask"] + word for word in itertools.chain(*self.words)]
         ids, splits = tokenizer.encode(flat)
         pieces = [tuple(part.tolist()) for part in np.split(ids, splits[1:-1])]
@@ -122,7 +138,7 @@ class Cloze(Classification):
         ]
         owner = {}
         for word, label, part in zip(flat, labels, pieces, strict=True):
-            if not part or tokenizer.unk_id in part:
+            if not part or not_words & {*part}:
                 raise InputError(
                     "wrong-template",
                     f"found the word {word.strip()!r} of the label {label!r}, which the vocabulary "
@@ -137,11 +153,11 @@ class Cloze(Classification):
         filled.check(max(map(len, pieces)))
         rest = iter(pieces)
         by_label = tuple(tuple(itertools.islice(rest, len(words))) for words in self.words)
-        return dataclasses.replace(self, pieces=by_label, mask_id=tokenizer.mask_id)
+        return dataclasses.replace(self, pieces=by_label, mask_id=filled.mark)
 
     def rows(self, examples, tokenizer, labelled=True):
         """Rows of the template, a group for every text where words differ in length."""
-        filled = Filled(self.template, tokenizer, self.max_seq_length)
+        filled = self.filled(tokenizer)
         texts = {name: tables.strings(examples, name) for name in filled.texts}
         rows = filled.rows(texts, self.masks)
         if labelled:
@@ -179,15 +195,29 @@ class Cloze(Classification):
         flat = tf.reshape(tf.nn.log_softmax(logits), [-1, most * vocabulary])
         return tf.reduce_sum(tf.gather(flat, padded, axis=1) * tf.constant(share), -1)
 
-    def of_words(self, scores) -> tf.Tensor:
-        """Logits of the labels [B, labels], from `scores` [R, words], as `scores_of_words` has."""
+    def word_scores(self, model, batch, seed=None) -> tf.Tensor:
+        """What a model says of the words, float32 [R, words], as `of_words` takes it.
+
+        Args:
+            model: as `make_model` gives it.
+            batch: of the kind's rows.
+            seed: int32 [2] for dropout, or None.
+        """
+        output = model(self.features(batch), seed=seed)
+        return self.scores_of_words(output["masked_lm_logits"])
+
+    def of_texts(self, scores) -> tf.Tensor:
+        """The score of each word in the row that has its masks: [R, words] -> [B, words]."""
         masks, words = self.masks, [*itertools.chain(*self.pieces)]
         row = tf.one_hot([masks.index(len(word)) for word in words], len(masks), axis=0)
         scores = tf.reshape(scores, [-1, len(masks), len(words)])  # [B, group, words]
-        of_words = tf.reduce_sum(scores * row, 1)  # [B, words]
+        return tf.reduce_sum(scores * row, 1)
+
+    def of_words(self, scores) -> tf.Tensor:
+        """Logits of the labels [B, labels], from `scores` [R, words], as `word_scores` has them."""
         labels = [index for index, words in enumerate(self.pieces) for _ in words]
         share = tf.one_hot(labels, len(self.pieces)) / [[len(self.pieces[i])] for i in labels]
-        return tf.matmul(of_words, share) - (self.priors or 0.0)
+        return tf.matmul(self.of_texts(scores), share) - (self.priors or 0.0)
 
     def answers(self, output, batch):
         """Logits of the labels [B, labels], from the model's output."""
@@ -201,7 +231,7 @@ class Cloze(Classification):
             tokenizer: its own.
         """
         without = dataclasses.replace(self, priors=())
-        filled = Filled(self.template, tokenizer, self.max_seq_length)
+        filled = self.filled(tokenizer)
         rows = filled.rows(dict.fromkeys(filled.texts, list(CONTENT_FREE)), self.masks)
         found = predict(without, model, rows, len(CONTENT_FREE), tokenizer.causal_pad_id)
         mean = np.mean(found["probabilities"], axis=0, dtype=np.float64)
@@ -237,7 +267,8 @@ class ServedCloze(ServedClasses):
         """Arguments as for `ServedKind`."""
         super().__init__(kind, model, tokenizer)
         self.ids_rank = 3 if kind.grouped else 2
-        self._filled = Filled(kind.template, tokenizer, kind.max_seq_length)
+        self._filled = kind.filled(tokenizer)
+        self._filled.check(kind.masks[-1])
 
     def features(self, inputs):
         """Features [B, L], or [B, group, L]."""
@@ -252,15 +283,15 @@ class ServedCloze(ServedClasses):
         return {name: tf.stack([one[name] for one in made], 1) for name in made[0]}
 
     def of_rows(self, features):
-        """`words` [R, words]: `Cloze.scores_of_words`."""
-        logits = self.model(self.kind.features(features))["masked_lm_logits"]
-        return {"words": self.kind.scores_of_words(logits)}
+        """`words` [R, words]: `Cloze.word_scores`."""
+        return {"words": self.kind.word_scores(self.model, features)}
 
     def answers(self, inputs):
         """The label of each text."""
         rows = ungrouped(self.features(inputs))
         lengths = tf.reduce_sum(tf.cast(rows["padding_mask"], tf.int32), 1)
-        return self._of_words(graph_rows.by_length(self.of_rows, rows, lengths, TOKENS_AT_ONCE))
+        at_once = TOKENS_AT_ONCE // self.kind.rows_read
+        return self._of_words(graph_rows.by_length(self.of_rows, rows, lengths, at_once))
 
     def of_ids(self, features):
         """The label of each row, or group of rows."""

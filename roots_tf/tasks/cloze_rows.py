@@ -43,15 +43,17 @@ def parse(template: str) -> tuple[Part, ...]:
     (Part('text'), Part('', ' It was'), Part('mask', space=True), Part('', '.'))
 
     Args:
-        template: text with `{text}`, or also `{text_pair}`, and one `[MASK]`.
+        template: text with `{text}`, or also `{text_pair}`, and one `[MASK]`; a backslash and an n,
+            as a command line can hold them, are an end of line.
 
     Raises:
         InputError: a place is missing, stands twice, or has a name that there is not.
     """
+    template = template.replace("\\n", "\n")
     parts, end = [], 0
     for found in [*_PLACE.finditer(template), None]:
         written = template[end : found.start() if found else None]
-        kept = written.rstrip() if found else written
+        kept = written.rstrip(" ") if found else written
         if kept:
             parts.append(Part("", kept))
         if found:
@@ -90,12 +92,8 @@ class Filled:
     """
 
     def __init__(self, template: str, tokenizer, length: int):
-        if tokenizer.mask_id is None:
-            raise InputError(
-                "no-special-token",
-                "found a tokenizer without [MASK]; wanted that of a masked language model",
-            )
         self.parts, self.tokenizer, self.length = parse(template), tokenizer, length
+        self.begin, self.mark, self.end = self.special_ids()
         self._written = {
             part.written: tokenizer.encode([part.written])[0]
             for part in self.parts
@@ -104,9 +102,41 @@ class Filled:
         self.texts = tuple(part.name for part in self.parts if part.name in TEXTS)
         self.spaces = {part.name: " " * part.space for part in self.parts if part.name}
 
+    def special_ids(self) -> tuple[list[int], int, list[int]]:
+        """Ids of what begins a row, of what stands in place of a word, and of what ends a row."""
+        if self.tokenizer.mask_id is None:
+            raise InputError(
+                "no-special-token",
+                "found a tokenizer without [MASK]; wanted that of a masked language model",
+            )
+        return [self.tokenizer.cls_id], self.tokenizer.mask_id, [self.tokenizer.sep_id]
+
     def fixed(self, masks: int) -> int:
         """Tokens of a row that no text gives, with so many `masks`."""
-        return 2 + masks + sum(map(len, self._written.values()))
+        written = sum(len(self._written[part.written]) for part in self.parts if not part.name)
+        return len(self.begin) + len(self.end) + masks + written
+
+    def marks(self, masks: int) -> list[int]:
+        """Ids that stand in a row in place of a word of so many pieces."""
+        return [self.mark] * masks
+
+    def begins(self, batch: tf.Tensor, left: tf.Tensor) -> list:
+        """What rows begin with: ids that all have, or ragged ids [B, None].
+
+        Args:
+            batch: int32 [], rows.
+            left: int32 [B], tokens that their texts leave free.
+        """
+        return [self.begin]
+
+    def kept(self, ids: dict[str, tf.RaggedTensor], masks: int) -> dict[str, tf.Tensor]:
+        """Tokens of each text that have room beside so many `masks`, int32 [B]; `ids` as below."""
+        room = self.length - self.fixed(masks)
+        sizes = [tf.cast(ids[name].row_lengths(), tf.int32) for name in self.texts]
+        if len(sizes) == 1:
+            return {"text": tf.minimum(sizes[0], room)}
+        sizes = [tf.cast(ids[name].row_lengths(), tf.int32) for name in TEXTS]
+        return dict(zip(TEXTS, packing.trimmed_lengths(*sizes, room), strict=True))
 
     def check(self, masks: int) -> None:
         """Refuses a length in which no text has room beside so many `masks`.
@@ -130,19 +160,15 @@ class Filled:
             masks: tokens [MASK] that stand in place of one.
         """
         batch = ids["text"].nrows(out_type=tf.int32)
-        room = self.length - self.fixed(masks)
-        kept = {"text": tf.fill([batch], room)}
-        if "text_pair" in ids:
-            sizes = (tf.cast(ids[name].row_lengths(), tf.int32) for name in TEXTS)
-            kept = dict(zip(TEXTS, packing.trimmed_lengths(*sizes, room), strict=True))
-        written = {"mask": [self.tokenizer.mask_id] * masks}
-        rows = [[self.tokenizer.cls_id]]
+        kept = self.kept(ids, masks)
+        left = self.length - self.fixed(masks) - tf.add_n([*kept.values()])  # [B]
+        rows = self.begins(batch, left)
         for part in self.parts:
             if part.name in TEXTS:
                 rows.append(packing.head(ids[part.name], kept[part.name]))
             else:
-                rows.append(written.get(part.name) or self._written[part.written])
-        rows.append([self.tokenizer.sep_id])
+                rows.append(self.marks(masks) if part.name else self._written[part.written])
+        rows += [self.end] if self.end else []
         rows = [
             row
             if isinstance(row, tf.RaggedTensor)
@@ -151,7 +177,7 @@ class Filled:
         ]
         rows = tf.concat(rows, 1)  # [B, None]
         lengths = tf.cast(rows.row_lengths(), tf.int32)
-        pad_id = tf.constant(self.tokenizer.pad_id, tf.int32)
+        pad_id = tf.constant(self.tokenizer.causal_pad_id, tf.int32)
         token_ids = rows.to_tensor(pad_id, shape=[None, self.length])
         return {
             "token_ids": token_ids,
@@ -166,14 +192,8 @@ class Filled:
             texts: by the name of their place.
             masks: numbers of tokens [MASK].
         """
-        encoded = {
-            name: plain_text.encode(self.tokenizer, [self.spaces[name] + t for t in texts[name]])
-            for name in self.texts
-        }
-        ragged = {
-            name: tf.RaggedTensor.from_row_splits(*both, validate=False)
-            for name, both in encoded.items()
-        }
+        ragged = self.encoded(texts)
+        self.tell(ragged, max(masks))
         count, group, parts, lengths = len(texts["text"]), len(masks), [], []
         for begin in range(0, count, _TEXTS_AT_ONCE):
             some = {name: rows[begin : begin + _TEXTS_AT_ONCE] for name, rows in ragged.items()}
@@ -193,3 +213,20 @@ class Filled:
             pieces=np.zeros(count * group, np.int64),
             group=group,
         )
+
+    def encoded(self, texts: dict[str, list[str]]) -> dict[str, tf.RaggedTensor]:
+        """Ids of texts, int32 [B, None] by the name of their place; `texts` as for `rows`."""
+        found = {}
+        for name in self.texts:
+            spaced = [self.spaces[name] + text for text in texts[name]]
+            both = plain_text.encode(self.tokenizer, spaced)
+            found[name] = tf.RaggedTensor.from_row_splits(*both, validate=False)
+        return found
+
+    def tell(self, ids: dict[str, tf.RaggedTensor], masks: int) -> None:
+        """Warns of what has no room, where that is not a matter of course.
+
+        Args:
+            ids: as for `features`.
+            masks: likewise.
+        """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roots_tf import labelled, models, tasks
 from roots_tf.storage import files
+from roots_tf.storage.files import InputError
 from roots_tf.tasks.contrast_flags import ContrastFlags
 from roots_tf.tasks.start import Start
 from roots_tf.tasks.target_flags import TargetFlags
@@ -30,6 +31,20 @@ class Data:
     baselines: dict[str, dict]
     conditions: dict[str, dict]
     start: Start
+
+    def with_demonstrations(self, num_shots: int, seed: int) -> "Data":
+        """The same, scored behind labelled examples of the training file.
+
+        Args:
+            num_shots: how many.
+            seed: of the draw.
+
+        Raises:
+            InputError: the file has too few of a label.
+        """
+        kind = self.kind.with_demonstrations(self.examples["train"], num_shots, seed)
+        rows = {s: kind.rows(self.examples[s], self.start.tokenizer) for s in self.baselines}
+        return dataclasses.replace(self, kind=kind, rows=rows)
 
     def scored(self, model, batch_size: int, seed: int) -> tuple[dict, dict]:
         """A model's predictions of every split but "train", and its scores as a report has them.
@@ -67,6 +82,35 @@ class Data:
             files.write_text(output / f"{split}_predictions.jsonl", "".join(lines))
 
 
+def learns(config) -> bool:
+    """Whether the run of a `config` of `finetune` trains anything."""
+    return bool(config.train) and not config.objective.num_shots
+
+
+def check_learns(config) -> None:
+    """Refuses flags of training, or examples for a prompt, where there is no file for them.
+
+    Args:
+        config: of `finetune`.
+
+    Raises:
+        InputError: there is none.
+    """
+    shots = config.objective.num_shots
+    if shots and not config.train:
+        raise InputError(
+            "missing-flag",
+            f"found --num_shots={shots} and no --train; wanted one, from which they are drawn",
+        )
+    if config.tune.keeps and not learns(config):
+        found = f"--num_shots={shots}" if shots else "no --train"
+        raise InputError(
+            "flags-conflict",
+            f"found --tune={config.tune.name} and {found}; wanted a file to learn from, or none "
+            "of the two",
+        )
+
+
 def read(config, start: Start) -> Data:
     """Reads the files; the kind of task learns its labels from the training file.
 
@@ -80,7 +124,8 @@ def read(config, start: Start) -> Data:
         InputError: something is wrong with a file, or a flag does not go with the task.
     """
     flags, tokenizer = config.objective, start.tokenizer
-    kind = tasks.KINDS[flags.task](max_seq_length=flags.max_seq_length, stride=flags.stride)
+    cls = tasks.class_of(flags.task, start.kind)
+    kind = cls(max_seq_length=flags.max_seq_length, stride=flags.stride)
     if kind.decodes or config.targets != TargetFlags():
         kind = kind.with_targets(config.targets, config.optimization.batch_size)
     if config.contrast != ContrastFlags():
@@ -106,7 +151,9 @@ def read(config, start: Start) -> Data:
         kind = kind.with_balance(learned_from)
     if flags.metric_language != "auto":
         kind = kind.with_metric_language(flags.metric_language)
-    rows = {split: kind.rows(part, tokenizer) for split, part in examples.items()}
+    rows = {}
+    if not flags.num_shots:  # else they stand behind demonstrations, of another draw each seed
+        rows = {split: kind.rows(part, tokenizer) for split, part in examples.items()}
     scored = [split for split in ("dev", "test") if split in examples]
     baselines = {split: kind.baseline(learned_from, examples[split]) for split in scored}
     conditions = {split: kind.conditions(examples[split]) for split in scored}

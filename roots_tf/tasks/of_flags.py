@@ -70,6 +70,19 @@ class OfFlags:
         """
         raise self._only("--verbalizer", "cloze")
 
+    def with_demonstrations(self, examples, num_shots: int, seed: int) -> Self:
+        """This kind with labelled examples that stand before each text.
+
+        Args:
+            examples: of the training file.
+            num_shots: how many.
+            seed: of the draw; one seed draws the same examples.
+
+        Raises:
+            InputError: the kind has no place for them, or the file has too few of a label.
+        """
+        raise self._only(f"--num_shots={num_shots}", "cloze of a causal_lm")
+
     def with_priors(self, model, tokenizer) -> Self:
         """This kind with what a model says of its labels without a text.
 
@@ -81,6 +94,17 @@ class OfFlags:
             InputError: the kind has no template.
         """
         raise self._only("--calibrate", "cloze")
+
+    def check_ensemble(self, others: Sequence["OfFlags"]) -> None:
+        """Refuses models whose answers cannot be averaged with those of this kind.
+
+        Args:
+            others: kinds of the models.
+
+        Raises:
+            InputError: the kind has no probabilities of labels, or others have other labels.
+        """
+        raise self._only("--ensemble", "classification or cloze")
 
     def with_targets(self, flags, batch_size: int = 32) -> Self:
         """This kind with what the flags of targets say.

@@ -107,5 +107,5 @@ def answer(
     """
     rows = kind.rows(examples, tokenizer, labelled)
     predictor = predictor or Predictor(kind, model)
-    outputs = predictor(rows, batch_size, tokenizer.pad_id)
+    outputs = predictor(rows, batch_size, tokenizer.causal_pad_id)
     return kind.predictions(examples, rows, outputs)

@@ -175,7 +175,7 @@ class ServedGraph(tf.Module):
             return self.of_ids(
                 {
                     # Whatever stands on the padding must not index beyond the embedding.
-                    "token_ids": tf.where(inside, token_ids, self.tokenizer.pad_id),
+                    "token_ids": tf.where(inside, token_ids, self.tokenizer.causal_pad_id),
                     "segment_ids": tf.where(inside, segments, 0),
                     "padding_mask": inside,
                 }

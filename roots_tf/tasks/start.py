@@ -234,8 +234,8 @@ def _of_folders(flags: ModelFlags, kind) -> Start:
         raise InputError(
             "wrong-model-kind",
             f"found a model of kind {described['kind']} in {flags.init_from} for "
-            f"--task={kind.name}, which asks what stands behind [MASK]; wanted a masked language "
-            "model, which pretrain writes",
+            f"--task={kind.name}, which asks for the word in place of [MASK]; wanted a masked or a "
+            "causal language model, which pretrain writes",
         )
     is_new = kind.decodes and start.decoder is None
     if not is_new and (flags.init_decoder or flags.decoder_layers):

@@ -51,6 +51,14 @@ class TaskFlags:
         False, help="cloze: take off what the model says of labels where the text is empty"
     )
 
+    num_shots: int = program.flag(
+        0,
+        help="cloze of a causal_lm: labelled examples of --train that stand before each text, "
+        "drawn anew each seed, as many of each label as of any other; nothing is trained then",
+        minimum=0,
+        maximum=1000,
+    )
+
     @property
     def template_is_text(self) -> bool:
         """Whether `template` is one itself, and not the path of a file."""

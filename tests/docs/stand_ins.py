@@ -126,6 +126,9 @@ def _write_labelled(root: Path) -> None:
         labels = ["good" if i % 2 else "bad" for i in range(8)]
         rows = list(zip(texts, labels, strict=True))
         lines(root / f"{split}.jsonl", [{"text": t, "label": label} for t, label in rows])
+        if split == "train":
+            rows_of_labels = [{"text": t, "label": label, "score": 0.7} for t, label in rows]
+            lines(root / "work/labels.jsonl", rows_of_labels)
         lines(root / f"{split}.tsv", ["text\tlabel", *map("\t".join, rows)])
         lines(root / f"reviews/{split}.tsv", ["label\ttext_a", *(f"{b}\t{a}" for a, b in rows)])
         tags = ["O" if i % 4 else "B-PER" for i in range(24)]
@@ -173,6 +176,9 @@ MADE_BY = {
     "--train=sts/train.jsonl --dev=sts/dev.tsv --output=work/vectors",
     "work/other_reviews": "finetune --init_from=work/pretrained/model --output=work/other_reviews "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl --schedule=constant",
+    "work/one": "finetune --task=cloze --template='{text} It was [MASK].' --train=train.jsonl "
+    "--verbalizer=good=great,bad=terrible --init_from=work/pretrained/model --dev=dev.jsonl "
+    "--output=work/one",
     "work/names": "finetune --task=tagging --train=msra/train.txt --dev=msra/dev.txt "
     "--init_from=work/pretrained/model --output=work/names",
     "work/translator": "finetune --task=sequence_to_sequence --tokenizer=work/tokenizer "
@@ -196,6 +202,7 @@ SAME_AS = {
     "work/mini": "work/pretrained",
     "work/minilm": "work/bert/model",
     "work/bert_base": "work/bert/model",
+    "work/other": "work/one",
     "work/reviews": "work/task",
     "work/student": "work/task",
     "work/ner": "work/names",

@@ -248,6 +248,7 @@ def test_a_wrong_verbalizer_is_named(verbalizer, message):
             ["good=the", "bad=漢"],
             "found the word '漢' of the label 'bad', which the vocabulary can",
         ),
+        (["good=the", "bad=[MASK]"], r"found the word '\[MASK\]' of the label 'bad', which"),
         (
             ["good=the", "bad=The"],
             "found the word '[Tt]he' of the labels 'bad' and 'good', to this",

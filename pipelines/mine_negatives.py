@@ -17,7 +17,7 @@ corpus. Where few texts are left by the flags a row has fewer negatives.
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from roots_tf import inference, labelled, models, program, progress, spelling
 from roots_tf.corpus import text_chunks
 from roots_tf.inference.hard_negatives import MiningFlags, Nearest
 from roots_tf.inference.vector_flags import VectorFlags
-from roots_tf.labelled import equal_texts, tables
+from roots_tf.labelled import equal_texts, tables, text_files
 from roots_tf.storage import files, inputs
 from roots_tf.tasks.contrast_flags import NEGATIVES
 
@@ -75,6 +75,7 @@ def main(config: Config) -> dict:
             "cannot-write", f"found --output={config.output}; wanted a .jsonl{meant}"
         )
     models.describe(config.model)
+    check_corpus(config.corpus)
     texts, positives = pairs(config)
 
     def chunks() -> Iterable[list[str]]:
@@ -96,11 +97,29 @@ def main(config: Config) -> dict:
     of_rows = (places >= 0).sum(1)
     if short := int((of_rows < config.mining.num_negatives).sum()):
         logging.warning(
-            "%d of %d rows have fewer than %d negatives, %d of them none: a higher --range_max "
-            "looks at more texts",
+            "%d of %d rows have fewer than %d negatives, %d of them none: the corpus, --range_max "
+            "and the margins leave no more",
             *(short, len(texts), config.mining.num_negatives, int((of_rows == 0).sum())),
         )
     return {"rows": len(texts), "negatives": int(of_rows.sum()), "texts": seen}
+
+
+def check_corpus(corpus: Sequence[str]) -> None:
+    """Refuses tables of several columns, whose lines are no texts.
+
+    Args:
+        corpus: files, folders or globs; none is fine.
+
+    Raises:
+        InputError: a file is missing, or such a table.
+    """
+    for path in files.expand(corpus) if corpus else ():
+        if text_files.suffix_of(path) in (".tsv", ".csv"):
+            raise files.InputError(
+                "unknown-suffix",
+                f"found {path} as a corpus; wanted a text a line (.txt), JSON lines or Parquet "
+                "with a column text: write its texts as one of them",
+            )
 
 
 def pairs(config: Config) -> tuple[list[str], list[str]]:

@@ -107,6 +107,14 @@ def test_without_a_corpus_the_positives_are_searched_and_draws_repeat(run):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_lines_end_as_windows_ends_them_and_rows_with_less_are_told_of(run, tmp_path, caplog):
+    (tmp_path / "few.txt").write_bytes(b"the end\r\nwhat was\r\n")
+    report, rows = run(corpus=("few.txt",))
+    assert rows[0] == ROWS[0] | {"negative_0": "what was"}  # "the end" is its positive
+    assert (report["negatives"], report["texts"]) == (6, 2)
+    assert "2 of 4 rows have fewer than 2 negatives, 0 of them none" in caplog.text
+
+
 def test_negatives_of_the_input_are_told_of_and_found_anew(run, tmp_path, caplog):
     wanted = run()
     rows = [row | {"negative": "a text"} for row in ROWS]
@@ -122,6 +130,7 @@ def test_negatives_of_the_input_are_told_of_and_found_anew(run, tmp_path, caplog
         ({"output": "pairs.jsonl"}, "found --output=pairs.jsonl, which is a file of --input"),
         ({"model": "."}, "found no model.json in"),
         ({"corpus": ("none.txt",)}, "found no file none.txt; wanted what --corpus is to read"),
+        ({"corpus": ("corpus.tsv",)}, "found corpus.tsv as a corpus; wanted a text a line"),
         ({"corpus": ("empty.txt",)}, "found no text in empty.txt"),
         ({"corpus": ("corpus.txt", "broken.jsonl")}, "found records that have no vector"),
         ({"input": "corpus.txt"}, "corpus.txt"),
@@ -135,6 +144,7 @@ def test_negatives_of_the_input_are_told_of_and_found_anew(run, tmp_path, caplog
 def test_mistakes_are_named_and_leave_nothing(run, tmp_path, flags, message):
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "broken.jsonl").write_text('{"text": "a"}\n{"text": 3}\n')
+    (tmp_path / "corpus.tsv").write_text("id\ttext\n1\ta\n")
     before = sorted(tmp_path.iterdir())
     with pytest.raises((InputError, program.FlagError), match=message) as error:
         run(**flags)

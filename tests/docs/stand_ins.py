@@ -199,6 +199,7 @@ SAME_AS = {
     "work/bert_base": "work/bert/model",
     "work/reviews": "work/task",
     "work/student": "work/task",
+    "work/by_dropout": "work/vectors",
     "work/ner": "work/names",
 }
 

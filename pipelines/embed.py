@@ -15,9 +15,7 @@ were learned; of a folder that says nothing, the mean, not scaled.
 
 import contextlib
 import dataclasses
-import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,13 +25,9 @@ import pyarrow.parquet
 from absl import logging
 
 from roots_tf import inference, models, program, progress, spelling
-from roots_tf.corpus import reading
-from roots_tf.corpus.tally import Tally
+from roots_tf.corpus import text_chunks
 from roots_tf.inference import stored
 from roots_tf.storage import files, inputs
-
-TEXTS_AT_ONCE = 8192  # sorted by length and written together
-CHARS_AT_ONCE = 1 << 26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +96,12 @@ def main(config: Config) -> dict:
     logging.info("vectors of %s: %s, %d tokens at most", config.model, settings, embed.length)
     how = stored.Stored(config.vector_type, config.width, settings.l2_normalize)
     size = how.size(embed.hidden_dim)
+    most = 100 if config.debug else 0
+    chunks = text_chunks.text_chunks(config.input, config.text_field, config.encoding, most)
     count, start = 0, time.monotonic()
     with files.atomic_path(config.output) as temporary:
         with contextlib.closing(writer(temporary, size, how.dtype)) as output:
-            for texts in progress.track(_chunks(config), "embed", None, "texts", len):
+            for texts in progress.track(chunks, "embed", None, "texts", len):
                 output.write(texts, how(embed(texts)))
                 count += len(texts)
         logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
@@ -114,42 +110,6 @@ def main(config: Config) -> dict:
                 "empty-input", f"found no text in {', '.join(config.input)}; wanted at least one"
             )
     return {"texts": count, "hidden_dim": config.width or embed.hidden_dim}
-
-
-def _chunks(config: Config) -> Iterator[list[str]]:
-    """Texts of the input, some at a time.
-
-    Raises:
-        InputError: a record has no text, or one is longer than a reader holds: the vectors would
-            not be those of the records one by one.
-    """
-    tally = Tally()
-    paths = files.expand(config.input)
-    documents = reading.read_documents(
-        paths,
-        layout="line",
-        text_field=config.text_field,
-        tally=tally,
-        encoding=config.encoding,
-    )
-    chunk, chars = [], 0
-    for document in itertools.islice(documents, 100 if config.debug else None):
-        chunk.append(document.text)
-        chars += len(document.text)
-        if len(chunk) == TEXTS_AT_ONCE or chars > CHARS_AT_ONCE:
-            yield chunk
-            chunk, chars = [], 0
-    if chunk:
-        yield chunk
-    problems = {reason: count for reason, (count, _) in tally.dropped.items()}
-    if "documents_cut_at_max_chars" in tally.notes:
-        problems["too_long"] = tally.notes["documents_cut_at_max_chars"]
-    if problems:
-        raise files.InputError(
-            "empty-text",
-            f"found records that have no vector: {problems}; wanted a text in each of at most "
-            f"{reading.MAX_DOCUMENT_CHARS} characters: mend or remove them",
-        )
 
 
 class _Parquet:

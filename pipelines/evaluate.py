@@ -1,21 +1,25 @@
-"""Score a model: a fine-tuned one on a labelled file, a causal one on texts; or its answers.
+"""Score a model on a labelled file, a causal one on texts, or its vectors; or answers.
 
     roots evaluate --model=work/task/model --input=test.tsv --output=scores.json
     roots evaluate --model=work/gpt/model --input=held_out.txt
+    roots evaluate --model=work/minilm --input=sts/test.tsv
+    roots evaluate --model=work/minilm --input=test.jsonl --measure=clustering
     roots evaluate --model=work/vectors/model --input=queries.jsonl --corpus=corpus.jsonl
     roots evaluate --answers=one.hyp --against=other.hyp --input=test.en,test.de
 
 Takes seconds and then as long as the model does. Of a fine-tuned model it reads what finetune
 reads, and prints the scores of the task. Of a causal language model it reads text files, JSON
 lines and Parquet, and prints perplexity a token and bits a byte, over every token exactly once: a
-document longer than the window is read in windows that overlap. Of a model that embeds and a
---corpus it searches texts by their vectors, and prints recall, reciprocal rank and nDCG. Of answers
-that are there already, of any system, it needs no model: it scores texts by BLEU, chrF and ROUGE,
-labels by accuracy, and says by a paired bootstrap whether one file of answers is better than
-another. --output writes the scores as JSON.
+document longer than the window is read in windows that overlap. Of any other it measures vectors:
+how cosines of pairs go with values, how k-means parts the texts of different labels, or, with a
+--corpus, how far up a search finds what is relevant. Of answers that are there already, of any
+system, it needs no model: it scores texts by BLEU, chrF and ROUGE, labels by accuracy, and says by
+a paired bootstrap whether one file of answers is better than another. --output writes the scores as
+JSON.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -23,8 +27,12 @@ from absl import logging
 
 from roots_tf import labelled, models, program, scoring, tasks, tokenizers, training
 from roots_tf.corpus import reading
+from roots_tf.inference import vector_measures
+from roots_tf.inference.vector_flags import VectorFlags
 from roots_tf.metrics import answer_words
 from roots_tf.storage import encodings, files, inputs
+
+Measure = Literal["auto", "answers", "perplexity", "similarity", "clustering", "retrieval"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,22 +77,6 @@ class AnswerFlags:
     resamples: int = program.flag(
         1000, help="of the test set, by which the two are compared", minimum=1, maximum=1_000_000
     )
-    seed: int = program.flag(0, help="of the resamples", **program.SEED)
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchFlags:
-    """What is searched by vectors."""
-
-    corpus: str = program.flag(
-        "",
-        help="table of id and text, which is searched for what is relevant to each --input: a "
-        "table of text and relevant, ids of the corpus",
-        role="input",
-    )
-    corpus_prompt_name: str | None = program.flag(
-        None, help="prompt of the model folder for the corpus; not given: `document` if it is there"
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +85,7 @@ class Config:
 
     model: str = program.flag(
         "",
-        help="model folder that finetune wrote, or pretrain --objective=causal_lm",
+        help="model folder that finetune wrote, or pretrain, or import",
         role="input",
     )
     input: str = program.flag(
@@ -103,9 +95,10 @@ class Config:
         role="input",
     )
     output: str = program.flag("", help="JSON file of scores; none: printed", role="output_file")
-    measure: Literal["auto", "answers", "perplexity"] = program.flag(
+    measure: Measure = program.flag(
         "auto",
-        help="what is measured of a model: auto: answers if it was fine-tuned, else perplexity",
+        help="what is measured of a model: auto: retrieval if there is a --corpus, answers if it "
+        "was fine-tuned, else perplexity of a causal one and similarity of another",
     )
     columns: tuple[str, ...] = program.flag(
         (),
@@ -117,7 +110,15 @@ class Config:
     metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
     texts: TextFlags = program.group(TextFlags(), "texts")
     given: AnswerFlags = program.group(AnswerFlags(), "answers")
-    search: SearchFlags = program.group(SearchFlags(), "search")
+    vectors: VectorFlags = program.group(VectorFlags(), "vectors")
+    corpus: str = program.flag(
+        "",
+        help="table of id and text, which is searched for what is relevant to each --input: a "
+        "table of text and relevant, ids of the corpus",
+        group="vectors",
+        role="input",
+    )
+    seed: int = program.flag(0, help="of the resamples, or of k-means", **program.SEED)
     batch_size: int = program.flag(64, help="labelled rows computed at once", **program.ROWS)
     debug: bool = program.flag(
         False, help="256 examples only, drawn from all, or the first 4 documents or 256 answers"
@@ -161,14 +162,37 @@ def of_model(config: Config) -> dict:
                 "missing-flag",
                 f"found no --{name}; wanted --model and --input, or --answers that are there",
             )
-    described = models.describe(config.model)
-    if config.search != SearchFlags():
-        return retrieval(config)
-    measure = config.measure
+    described, measure = models.describe(config.model), config.measure
     if measure == "auto":
-        is_plain = models.is_causal(described) and not described.get("task")
-        measure = "perplexity" if is_plain else "answers"
+        usual = "perplexity" if models.is_causal(described) else "similarity"
+        usual = "answers" if described.get("task") else usual
+        measure = "retrieval" if config.corpus else usual
+    refuse_others(config, measure)
+    inputs.check(config, "input", "corpus")
+    if measure in vector_measures.MEASURES:
+        return vector_measures.MEASURES[measure](config)
     return MEASURES[measure](config, described)
+
+
+def refuse_others(config: Config, measure: str) -> None:
+    """Refuses flags that a measure does not read.
+
+    Args:
+        config: of the program.
+        measure: of a model.
+
+    Raises:
+        InputError: there is one.
+    """
+    given, usual = program.flat(config), program.flat(Config())
+    for name in sorted({*itertools.chain(*READ.values())} - READ[measure]):
+        if given[name] != usual[name]:
+            readers = [other for other in READ if name in READ[other]]
+            raise files.InputError(
+                "flags-conflict",
+                f"found --{name} and the measure {measure}; wanted --{name} with --measure="
+                f"{' or '.join(readers)} alone",
+            )
 
 
 def answers(config: Config, described: dict) -> dict:
@@ -179,16 +203,8 @@ def answers(config: Config, described: dict) -> dict:
         described: what `models.describe` gives for the model.
 
     Raises:
-        InputError: the model was not fine-tuned, something is wrong with the file, or a flag goes
-            with texts alone.
+        InputError: the model was not fine-tuned, or something is wrong with the file.
     """
-    if config.texts != TextFlags():
-        raise files.InputError(
-            "flags-conflict",
-            "found --window, --stride or --documents and a labelled file; wanted them with "
-            "--measure=perplexity alone",
-        )
-    inputs.check(config, "input")
     kind = tasks.restore(described)
     if config.metric_language != "auto":
         kind = kind.with_metric_language(config.metric_language)
@@ -218,10 +234,6 @@ def perplexity(config: Config, described: dict) -> dict:
             "be predicted; wanted a causal_lm; of a masked model `roots score` gives "
             "pseudo-log-likelihoods",
         )
-    if config.metric_language != "auto":
-        raise files.InputError(
-            "flags-conflict", "found --metric_language; wanted it with labelled answers alone"
-        )
     longest = described["encoder"].max_sequence_length
     window = config.texts.window or longest
     stride = config.texts.stride or max(1, window // 2)
@@ -244,38 +256,16 @@ def perplexity(config: Config, described: dict) -> dict:
     return found.report() | {"window": window, "stride": stride}
 
 
-def retrieval(config: Config) -> dict:
-    """How far up a search by vectors finds what is relevant to queries.
-
-    Args:
-        config: of the program.
-
-    Raises:
-        InputError: something is wrong with a file, or the model makes no vectors.
-    """
-    flags, others = config.search, (config.texts != TextFlags(), config.columns)
-    if not flags.corpus or any(others) or (config.measure, config.metric_language) != ("auto",) * 2:
-        raise files.InputError(
-            "flags-conflict",
-            "found flags of a search with others, or without --corpus; wanted --model, --input, "
-            "--corpus and --encoding alone",
-        )
-    inputs.check(config, "input", "corpus")
-    from roots_tf import inference
-    from roots_tf.inference import searching
-    from roots_tf.labelled import relevance
-    from roots_tf.metrics import ranking
-
-    found = relevance.read(flags.corpus, config.input, config.encoding)
-    found = found.first(256) if config.debug else found
-    asked = found.queries, found.corpus, flags.corpus_prompt_name, config.batch_size
-    of_queries = searching.cosines(inference.load(config.model), *asked)
-    places = map(ranking.ranks, of_queries, found.relevant)
-    counts = {"queries": len(found.queries), "texts": len(found.corpus)}
-    return counts | ranking.scores([*places])
-
-
 MEASURES = {"answers": answers, "perplexity": perplexity}
+_OF_VECTORS = {"pooling", "prompt_name"}
+# Flags that some measures read and others do not.
+READ = {
+    "answers": {"columns", "metric_language"},
+    "perplexity": {"columns", "window", "stride", "documents"},
+    "similarity": {"columns", *_OF_VECTORS},
+    "clustering": {"columns", "seed", *_OF_VECTORS},
+    "retrieval": {"corpus", "corpus_prompt_name", *_OF_VECTORS},
+}
 
 
 def of_files(config: Config) -> dict:
@@ -285,13 +275,13 @@ def of_files(config: Config) -> dict:
         InputError: flags of a model are given, a file cannot be read or lacks what is right, or the
             files are not of the same examples.
     """
-    of_models = config.model or config.texts != TextFlags() or config.measure != "auto"
+    of_models = config.model or config.corpus or config.measure != "auto"
+    of_models = of_models or (config.texts, config.vectors) != (TextFlags(), VectorFlags())
     if not config.given.answers or of_models:
         raise files.InputError(
             "flags-conflict",
-            "found --against, --train, --resamples or --seed without --answers, or --answers with "
-            "a flag of models; wanted --answers and no --model, --measure, --window, --stride or "
-            "--documents",
+            "found --against, --train or --resamples without --answers, or --answers with a flag "
+            "of models; wanted --answers and no --model, --measure, or flag of texts or vectors",
         )
     from roots_tf.metrics import generated, of_predictions, significance
 
@@ -317,7 +307,7 @@ def of_files(config: Config) -> dict:
     if other:
         theirs = of_predictions.measures(one.field, other.answers, one.golds, language)
         given = config.given
-        scores["against"] = significance.compare(measures, theirs, given.resamples, given.seed)
+        scores["against"] = significance.compare(measures, theirs, given.resamples, config.seed)
     return scores
 
 

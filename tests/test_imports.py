@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "objectives": ROOM_BASE | {"examples", "tokenizers", "models", "generation"},
     "tasks": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics"},
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
-    "inference": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "tasks"},
+    "inference": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics", "tasks"},
     "planning": ROOM_BASE | {"examples", "models", "objectives", "training"},
     "diagnosis": {"storage"},
     "reports": ROOM_BASE

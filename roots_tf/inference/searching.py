@@ -1,37 +1,48 @@
 """Texts of a corpus by how near their vectors are to those of queries."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from roots_tf.inference.loaded import LoadedModel
+from roots_tf.inference.vector_flags import VectorFlags
+from roots_tf.inference.vectors import Embedder
 
 DOCUMENT = "document"  # name of the prompt that stands before texts of a corpus
 
 
-def cosines(
-    model: LoadedModel,
-    queries: Sequence[str],
-    corpus: Sequence[str],
-    prompt_name: str | None = None,
-    batch_size: int = 64,
-) -> Iterator[np.ndarray]:
-    """The cosines of each query with all texts of the corpus, float32 [texts].
+def embedders(
+    model: LoadedModel, flags: VectorFlags, batch_size: int = 64
+) -> tuple[Embedder, Embedder]:
+    """What makes unit vectors of queries, and what makes those of texts that are searched.
 
     Args:
-        model: that embeds; queries have the prompt that its folder puts before every text.
-        queries: texts.
-        corpus: texts.
-        prompt_name: of the corpus; None: `DOCUMENT` where the folder has it, else as of queries.
+        model: that embeds.
+        flags: how.
         batch_size: texts computed at once.
 
     Raises:
         InputError: the model makes no vectors, or has no such prompt.
     """
-    settings = model.embedding_settings
-    if prompt_name is None and DOCUMENT in settings.prompts:
-        prompt_name = DOCUMENT
-    of_corpus = settings.with_flags(l2_normalize=True, prompt_name=prompt_name)
-    vectors = model.embedder(of_corpus, batch_size)(corpus)  # [texts, H]
-    asked = model.embedder(settings.with_flags(l2_normalize=True), batch_size)(queries)
-    return (vectors @ query for query in asked)
+    settings = model.embedding_settings.with_flags(flags.pooling, prompt_name=flags.prompt_name)
+    settings = dataclasses.replace(settings, l2_normalize=True)
+    name = flags.corpus_prompt_name
+    if name is None:
+        name = DOCUMENT if DOCUMENT in settings.prompts else settings.default_prompt_name
+    of_corpus = dataclasses.replace(settings, default_prompt_name=name or None)
+    return model.embedder(settings, batch_size), model.embedder(of_corpus, batch_size)
+
+
+def cosines(
+    of_queries: Embedder, of_corpus: Embedder, queries: Sequence[str], corpus: Sequence[str]
+) -> Iterator[np.ndarray]:
+    """The cosines of each query with all texts of the corpus, float32 [texts].
+
+    Args:
+        of_queries, of_corpus: as `embedders` gives them.
+        queries: texts.
+        corpus: texts.
+    """
+    vectors = of_corpus(corpus)  # [texts, H]
+    return (vectors @ query for query in of_queries(queries))

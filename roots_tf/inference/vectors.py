@@ -50,17 +50,20 @@ class Embedder:
         batch_size: int = 64,
     ):
         self._embed, self._tokenizer, self._batch_size = embed, tokenizer, batch_size
-        self._prompt, self.hidden_dim = settings.prompt, sizes.hidden_dim
+        self.settings, self.hidden_dim = settings, sizes.hidden_dim
         self.length = settings.length(sizes.max_sequence_length)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts, float32 [B, H]."""
-        prompted = [self._prompt + text for text in texts]
         vectors = np.empty([len(texts), self.hidden_dim], np.float32)
-        if not prompted:
+        if not len(texts):
             return vectors
-        rows = labelled.cut(*self._tokenizer.encode(prompted), self._tokenizer, self.length)
+        rows = self.rows([self.settings.prompt + text for text in texts])
         batcher = labelled.RowBatcher(rows, self._tokenizer.pad_id)
         for examples in labelled.batches_by_length(rows, self._batch_size):
             vectors[examples] = self._embed(batcher(examples)).numpy()
         return vectors
+
+    def rows(self, texts: Sequence[str]) -> labelled.TokenRows:
+        """Tokens of texts without their prompt, as many of each as a vector is made of."""
+        return labelled.cut(*self._tokenizer.encode(texts), self._tokenizer, self.length)

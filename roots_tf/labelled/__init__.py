@@ -7,6 +7,7 @@ __getattr__ = lazy.attributes(
     {
         "Predictions": "prediction_files",
         "RowBatcher": "token_rows",
+        "TokenRows": "token_rows",
         "batches_by_length": "token_rows",
         "batches_from": "token_rows",
         "column_names": "tables",

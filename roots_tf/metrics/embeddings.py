@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from roots_tf.metrics import regression
+
+NEAR = 0.8  # of the range of values: pairs above it belong together, STS-B's above 4 of 0 to 5
 _CELLS = 1 << 22  # of similarities that are held at once: 16 MB
 
 
@@ -93,6 +96,22 @@ def alignment(cosines: np.ndarray) -> float:
         cosines: of each pair.
     """
     return float(np.mean(2 - 2 * np.asarray(cosines, np.float64)))
+
+
+def of_values(cosines: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    """How cosines go with values: `spearman` and `pearson`, see `regression`, and `alignment`.
+
+    Alignment is over the pairs above four fifths of the range of values (SimCSE, section 5).
+
+    Args:
+        cosines: of each pair.
+        values: how alike its texts are, in any unit.
+    """
+    found = regression.scores(values, cosines)
+    scores = {name: found[name] for name in ("spearman", "pearson")}
+    limit = values.min() + NEAR * (values.max() - values.min())
+    together = (values > limit) | (values == values.max())
+    return scores | {"alignment": alignment(cosines[together])}
 
 
 def potentials(vectors: np.ndarray, text_numbers: np.ndarray) -> np.ndarray:

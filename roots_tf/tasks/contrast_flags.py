@@ -4,6 +4,9 @@ import dataclasses
 
 from roots_tf import program
 
+MAX_NEGATIVES = 16  # columns of negatives that are looked for in a table
+NEGATIVES = ("negative", *(f"negative_{i}" for i in range(MAX_NEGATIVES)))
+
 
 @dataclasses.dataclass(frozen=True)
 class ContrastFlags:

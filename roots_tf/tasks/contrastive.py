@@ -13,22 +13,18 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import losses, models
-from roots_tf.labelled import tables
+from roots_tf.labelled import equal_texts, tables
 from roots_tf.labelled.text_files import suffix_of
-from roots_tf.labelled.token_rows import TokenRows, cut, ungrouped
+from roots_tf.labelled.token_rows import cut, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.metrics import embeddings as metrics
-from roots_tf.metrics import regression
 from roots_tf.models.vectors import Pooling
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
+from roots_tf.tasks.contrast_flags import NEGATIVES
 from roots_tf.tasks.contrastive_graph import ServedContrastive
 from roots_tf.tasks.finetuning import FineTuning
 from roots_tf.tasks.per_text import read_unlabelled, texts_of
-
-MAX_NEGATIVES = 16  # columns of negatives that are looked for in a table
-NEGATIVES = ("negative", *(f"negative_{i}" for i in range(MAX_NEGATIVES)))
-NEAR = 0.8  # of the range of values: pairs above it belong together, STS-B's above 4 of 0 to 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +207,9 @@ class Contrastive(FineTuning):
             rows = cut(*tokenizer.encode(prompted), tokenizer, length)
         rows.group = len(names)
         if labelled:
-            numbers = np.where([bool(text.strip()) for text in texts], _numbers(plain), -1)
+            numbers = np.where(
+                [bool(text.strip()) for text in texts], equal_texts.numbers(plain), -1
+            )
             numbers = numbers.reshape(-1, rows.group).astype(np.int32)
             rows.of_rows["text_numbers"] = numbers.repeat(rows.group, 0)
         return rows
@@ -308,12 +306,8 @@ class Contrastive(FineTuning):
         spread = metrics.uniformity(np.array([row["potential"] for row in predictions]))
         if "value" in examples.columns:
             values = tables.numbers(examples, "value")
-            found = regression.scores(values, cosines)
-            scores = {name: found[name] for name in ("spearman", "pearson")}
-            limit = values.min() + NEAR * (values.max() - values.min())
-            cosines = cosines[(values > limit) | (values == values.max())]
-        else:
-            scores = metrics.retrieval(np.array([row["rank"] for row in predictions]))
+            return metrics.of_values(cosines, values) | {"uniformity": spread}
+        scores = metrics.retrieval(np.array([row["rank"] for row in predictions]))
         return scores | {"alignment": metrics.alignment(cosines), "uniformity": spread}
 
     def baseline(self, train, examples):
@@ -351,14 +345,6 @@ class Contrastive(FineTuning):
 def _grouped(vectors: tf.Tensor, batch) -> tf.Tensor:
     """Vectors of rows by example: [B * G, H] -> [B, G, H]."""
     return tf.reshape(vectors, [-1, batch["token_ids"].shape[1], tf.shape(vectors)[-1]])
-
-
-def _numbers(rows: TokenRows) -> np.ndarray:
-    """A number for each different row of tokens, int64 [rows]."""
-    seen: dict[bytes, int] = {}
-    bounds = itertools.pairwise(rows.row_splits)
-    keys = (rows.token_ids[start:end].tobytes() for start, end in bounds)
-    return np.array([seen.setdefault(key, len(seen)) for key in keys], np.int64)
 
 
 def _refuse_blanks(table: tables.Table, name: str) -> None:

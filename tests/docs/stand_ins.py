@@ -138,6 +138,7 @@ def _write_labelled(root: Path) -> None:
         if split == "train":
             pairs = [{"text": text, "positive": text[:30]} for text in texts]
             lines(root / "sts/train.jsonl", pairs)
+            lines(root / "hard.jsonl", [pair | {"negative_0": "a text"} for pair in pairs])
         else:
             pairs = [f"{text}\t{text[:30]}\t{i % 6}" for i, text in enumerate(texts)]
             lines(root / f"sts/{split}.tsv", ["text\ttext_pair\tvalue", *pairs])
@@ -205,6 +206,7 @@ SAME_AS = {
     "work/other": "work/one",
     "work/reviews": "work/task",
     "work/student": "work/task",
+    "work/by_dropout": "work/vectors",
     "work/ner": "work/names",
 }
 

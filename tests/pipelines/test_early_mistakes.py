@@ -33,6 +33,8 @@ for name, flag, values in json.load(sys.stdin):
 def test_a_file_that_is_absent_is_missed_before_tensorflow_is_loaded(work, tmp_path):
     text = tmp_path / "text.jsonl"
     text.write_text('{"text": "a", "label": "b"}\n{"text": "c", "label": "d"}\n')
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"text": "a", "positive": "b"}\n')
     given = {
         "average": {"checkpoints": [work.model]},
         "build_examples": {"input": [str(text)], "tokenizer": work.tokenizer},
@@ -42,6 +44,7 @@ def test_a_file_that_is_absent_is_missed_before_tensorflow_is_loaded(work, tmp_p
         "evaluate": {"model": work.model, "input": str(text)},
         "extend_vocab": {"vocabulary": work.tokenizer},
         "finetune": {"init_from": work.model, "train": str(text), "dev": str(text)},
+        "mine_negatives": {"model": work.model, "input": str(pairs)},
         "merge": {"adapter": work.model, "base": work.model},
         "predict": {"model": work.model},
         "pretrain": {"examples": work.examples},

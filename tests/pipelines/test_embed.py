@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pipelines import embed
 from roots_tf import models, tokenizers
+from roots_tf.corpus import text_chunks
 from roots_tf.storage.files import InputError
 
 LENGTH = 24
@@ -85,7 +86,7 @@ def test_vectors_are_those_of_each_text_alone(
     model, texts, text_file, tmp_path, monkeypatch, pooling
 ):
     wanted = vectors_one_by_one(model, texts, pooling)
-    monkeypatch.setattr(embed, "TEXTS_AT_ONCE", 7)  # so that order must hold across chunks
+    monkeypatch.setattr(text_chunks, "TEXTS_AT_ONCE", 7)  # so that order must hold across chunks
     done = run(model, text_file, tmp_path / "v.npy", pooling=pooling)
     assert done == {"texts": len(texts), "hidden_dim": wanted.shape[1]}
     found = np.load(tmp_path / "v.npy")

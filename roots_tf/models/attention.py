@@ -8,6 +8,7 @@ cross-attention the keys are the tokens of another row.
 import dataclasses
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from roots_tf.models.cache import Cache
@@ -22,6 +23,7 @@ from roots_tf.models.layers import (
     share,
     times,
 )
+from roots_tf.models.prefix import Prefix
 from roots_tf.models.rotary import rotate, rotation
 
 Features = dict[str, tf.Tensor]
@@ -301,6 +303,11 @@ class SelfAttention(Attention):
         self.counts = (config.num_heads, config.key_value_heads, config.key_value_heads)
         self.query_key_value = self.add_product("query_key_value", *self.counts)
         self.output_product = self.add_output()
+        self.prefix = None
+        if config.prefix_length:
+            with keras.name_scope(self.name):
+                place = self.place / "prefix"
+                self.prefix = Prefix(config, place=place, dtype=self.dtype_policy)
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
         """Attends within each row; to the tokens of the cache too, if there is one.
@@ -321,8 +328,10 @@ class SelfAttention(Attention):
         if cache is not None:
             cache = cache.append(key, value)
             key, value = cache.keys, cache.values  # 2 x [B, K, Lmax, D]
-        attended = self.attend(query, key, value, view, seed, watched)
-        return attended._replace(cache=cache)
+        if self.prefix is not None:
+            key, value, view = self.prefix.before(key, value, view)
+        attended = self.attend(query, key, value, view, seed, watched)._replace(cache=cache)
+        return attended if self.prefix is None else self.prefix.without(attended)
 
 
 class CrossAttention(Attention):

@@ -31,7 +31,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import models, program
-from roots_tf.storage import files, neighbours
+from roots_tf.storage import files, inputs, neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,7 @@ def main(config: Config) -> dict:
 
     Of an adapter what `adapter.json` says.
     """
+    inputs.check(config, "base")
     if is_adapter(config):
         return adapter(config)
     incoming = recognise(config.from_).read(config.from_)

@@ -103,6 +103,12 @@ def read(folder: str | Path, base: str | Path) -> Incoming:
     """
     path, source = Path(folder, CONFIG), str(Path(folder, WEIGHTS))
     config, described = _config(path), models.describe(base)
+    if not Path(source).is_file():
+        raise InputError(
+            "no-such-file",
+            f"found no {WEIGHTS} in {folder}; wanted it beside {CONFIG}: load a pickle in peft, and "
+            "save_pretrained(..., safe_serialization=True)",
+        )
     places = _places(described, str(base))
     stored = _named(load(Path(source)), source)
     description = _description(config, described, base, stored, str(path))
@@ -184,23 +190,28 @@ def _places(described: dict, base: str) -> dict[str, tuple[str, ...]]:
     Raises:
         InputError: transformers has no such model.
     """
-    config = described["encoder"]
+    config, wanted = (
+        described["encoder"],
+        "the BERT, GPT-2 or Llama that the adapter was trained on",
+    )
+    if "decoder" in described:
+        raise InputError(
+            "wrong-base", f"found an encoder_decoder in {base}; wanted {wanted}: import that first"
+        )
     try:
         if models.is_causal(described):
             family = causal_folders.family_of(config)
             parts = causal_folders.PARTS[family]
             causal_folders.refuse_other_parts(config, parts, base, f"transformers' {family}")
             places = causal_names.weights_of(family, config)
-        elif "decoder" in described:
-            raise InputError("wrong-base", f"found an encoder_decoder in {base}")
         else:
             hugging_face.refuse_other_parts(config, base, "Hugging Face's BERT")
             places = weight_names.weights_of("hugging_face", config.num_layers)
     except InputError as error:
         raise InputError(
             "wrong-base",
-            f"{str(error).partition(';')[0]}; wanted the BERT, GPT-2 or Llama that the adapter was "
-            "trained on, as import writes it",
+            f"found parts of no such model in {base} ({str(error).partition(';')[0]}); wanted "
+            f"{wanted}, as import writes it",
         ) from error
     return {
         ours: tuple(name.removesuffix(".weight") for name in place.names)
@@ -226,7 +237,9 @@ def _description(config: _Config, described: dict, base, stored: dict, source: s
         return own
     head, kind = stored.get("classifier.weight"), tasks.kind_of(described)
     if kind and kind.transformers.architecture == architecture:
-        return own
+        # A head that comes along gives answers as they are, in no unit of a training file.
+        if head is None or kind.has_labels():
+            return own
     if head is None or not head.ndim:
         raise InputError(
             "wrong-weights",

@@ -31,6 +31,7 @@ class Bottleneck(Weights):
             self.down = Dense(wide, narrow, place=self.place / "down", **how)
             self.up = Dense(narrow, wide, place=self.place / "up", **how)
 
-    def call(self, x) -> tf.Tensor:
-        """[R, H] -> [R, H]."""
-        return x + self.up(activation(self.down(x), self.kind))
+    def call(self, x) -> tuple[tf.Tensor, tf.Tensor]:
+        """[R, H] -> [R, H] without the last bias c, and that, for a function that adds it."""
+        product, bias = self.up(activation(self.down(x), self.kind), product=True)
+        return x + product, bias

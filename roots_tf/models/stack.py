@@ -162,7 +162,7 @@ class Block(Weights):
         rate, keep_seed = self.config.dropout, layer_norm.place.dropout(seed)
         keep = keep_mask(product, rate, keep_seed)
         if bottleneck is not None:
-            product, bias = bottleneck(dropout(add_bias(product, *bias), rate, keep)), ()
+            product, *bias = bottleneck(dropout(add_bias(product, *bias), rate, keep))
             keep = None
         drop = {"rate": rate, "keep": keep, "training": seed is not None}
         if self.config.norm == "pre":

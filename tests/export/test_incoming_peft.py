@@ -180,7 +180,7 @@ def test_what_is_no_adapter_of_the_base_is_refused(tmp_path):
             modern,
             pair(),
             {},
-            "found norm='pre', .* in the model of .*modern; Hugging Face's|wanted",
+            "found parts of no such model in .*modern .found norm='pre', .*; wanted the BERT",
         ),
     ]
     for i, (of, arrays, said, message) in enumerate(cases):
@@ -198,6 +198,9 @@ def test_what_is_no_adapter_of_the_base_is_refused(tmp_path):
             import_checkpoint.main(import_checkpoint.Config(output=str(tmp_path / "out"), **fields))
     (folder / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="could not read .*adapter_model.safetensors"):
+        imported(folder, base, tmp_path / "out")
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(InputError, match="found no adapter_model.safetensors in .*good"):
         imported(folder, base, tmp_path / "out")
     (folder / "adapter_config.json").write_text("\ufeff{")
     with pytest.raises(InputError, match="adapter_config.json"):

@@ -58,6 +58,7 @@ def with_weights_of(plain, model, tuning):
 def both(config, tuning, make=models.PooledEncoder):
     """A plain model, and the one that it begins as."""
     plain = make(config, seed=3)
+    drawn([weight for weight in plain.variables if len(weight.shape) == 1])  # biases and norms
     return plain, with_weights_of(plain, make(tuning.grown(config), seed=4), tuning)
 
 
@@ -181,8 +182,8 @@ def test_a_bottleneck_literally():
     layer.down.bias.assign([0.5])
     layer.up.kernel.assign([[10.0, 20.0]])
     layer.up.bias.assign([1.0, 0.0])
-    found = layer(tf.constant([[3.0, 1.0], [0.0, 4.0]]))  # 1.5 and -7.5 in between
-    np.testing.assert_allclose(found, [[3 + 15 + 1, 1 + 30], [1, 4]])
+    found, bias = layer(tf.constant([[3.0, 1.0], [0.0, 4.0]]))  # 1.5 and -7.5 in between
+    np.testing.assert_allclose(found + bias, [[3 + 15 + 1, 1 + 30], [1, 4]])
 
 
 @pytest.mark.parametrize("decoding", ["greedy", "beam"])

@@ -106,8 +106,8 @@ def read(folder: str | Path, base: str | Path) -> Incoming:
     if not Path(source).is_file():
         raise InputError(
             "no-such-file",
-            f"found no {WEIGHTS} in {folder}; wanted it beside {CONFIG}: load a pickle in peft, and "
-            "save_pretrained(..., safe_serialization=True)",
+            f"found no {WEIGHTS} in {folder}; wanted it beside {CONFIG}: load a pickle in peft, "
+            "and save_pretrained(..., safe_serialization=True)",
         )
     places = _places(described, str(base))
     stored = _named(load(Path(source)), source)
@@ -236,10 +236,10 @@ def _description(config: _Config, described: dict, base, stored: dict, source: s
     if models.is_causal(described) or architecture in (None, "BertModel"):
         return own
     head, kind = stored.get("classifier.weight"), tasks.kind_of(described)
-    if kind and kind.transformers.architecture == architecture:
-        # A head that comes along gives answers as they are, in no unit of a training file.
-        if head is None or kind.has_labels():
-            return own
+    is_same = kind is not None and kind.transformers.architecture == architecture
+    # A head that comes along gives numbers as they are, and not in the unit of a training file.
+    if is_same and (head is None or kind.has_labels()):
+        return own
     if head is None or not head.ndim:
         raise InputError(
             "wrong-weights",

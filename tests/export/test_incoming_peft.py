@@ -188,7 +188,11 @@ def test_what_is_no_adapter_of_the_base_is_refused(tmp_path):
         with pytest.raises(InputError, match=message) as raised:
             imported(folder, of, tmp_path / "out")
         assert "\n" not in str(raised.value)
-    folder = folder_of(tmp_path / "good", pair())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_its_base_or_damaged_is_refused(tmp_path):
+    base, folder = base_of(tmp_path / "base"), folder_of(tmp_path / "good", pair())
     for fields, message in (
         ({"from_": str(folder)}, "found an adapter of peft in .*good and no --base"),
         ({"from_": str(base), "base": str(base)}, "found --base and no adapter_config.json in"),

@@ -42,7 +42,7 @@ def test_a_file_that_is_absent_is_missed_before_tensorflow_is_loaded(work, tmp_p
         "evaluate": {"model": work.model, "input": str(text)},
         "extend_vocab": {"vocabulary": work.tokenizer},
         "finetune": {"init_from": work.model, "train": str(text), "dev": str(text)},
-        "import": {"from_": work.model},
+        "import": {"from": work.model},
         "merge": {"adapter": work.model, "base": work.model},
         "predict": {"model": work.model},
         "pretrain": {"examples": work.examples},

@@ -33,9 +33,9 @@ middle of a seed, with the same files and weights, wherever they stand now. Prin
 and, of the seed that is best on the dev file, a model folder `model/` and `dev_predictions.jsonl`,
 with `--test` also `test_predictions.jsonl`; of every seed `seed_N/` with its scores, metrics.jsonl
 and logs/; and report.html, which shows all of this. `--random_init` trains the same model from
-random weights: what pretraining is worth. `--tune=lora` and `--tune=bias` train little of a model,
-in less memory; `adapter/` then holds what was trained, which `roots merge` joins with the model
-that it started from.
+random weights: what pretraining is worth. `--tune=lora`, `bias`, `prompt`, `prefix` and `adapter`
+train little of a model, in less memory; `adapter/` then holds what was trained, which `roots merge`
+joins with the model that it started from.
 """
 
 import dataclasses
@@ -92,7 +92,8 @@ class Config:
         TUNINGS,
         "all",
         help="what of the model is trained: all; lora: low-rank updates of its matrices; bias: its "
-        "biases; and the head of the task in every way",
+        "biases; prompt: vectors before texts; prefix: keys and values in every layer; adapter: "
+        "narrow layers and norms; and the head of the task in every way",
         title="tuning",
     )
     layer_decay: float = program.flag(
@@ -279,7 +280,8 @@ def train_seed(
         if config.tune.keeps:
             trained = config.tune.name, dataclasses.asdict(config.tune), config.tune.learned(model)
             base = config.model.init_from
-            models.save_adapter(output / "adapter", *trained, base=base, whole=output / "model")
+            said = files.read_json(output / "model" / "model.json")
+            models.save_adapter(output / "adapter", *trained, base=base, description=said)
     path = output / f"seed_{seed}" / "scores.json"
     checked_json.write_checked(path, scores)
     run.report(scores)

@@ -11,12 +11,18 @@ Takes seconds. Which of these it is, and whether there are heads, is read from t
     the same, of model_type t5, mt5, bart or marian, or spiece.model            encoder-decoders
     source.spm, target.spm, vocab.json beside them                          OPUS-MT's tokenizers
     config.json, model.weights.h5, assets/tokenizer/vocabulary.txt          keras-hub's presets
+    adapter_config.json, adapter_model.safetensors                          peft's LoRA, with --base
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
 vocabulary head but no next-sentence head gets one of random weights. What the files beside the
 weights say is done too, such as added tokens, or refused; docs/interoperate.md has the list. What
 sentence-transformers or keras-hub's BertTextEmbedder says of vectors (pooling, scale, length, case,
 prompts) is kept, and is what embed and export do by themselves; a step that ours lacks is refused.
+
+Of a LoRA of peft for a BERT, GPT-2 or Llama, an adapter folder is written, which `roots merge`
+joins with `--base`, the model folder that the adapter was trained on:
+
+    roots import --from=peft_folder/ --base=work/bert_base --output=work/adapter
 """
 
 # ruff: noqa: N999  (the name of the program is a keyword)
@@ -26,7 +32,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import models, program
-from roots_tf.storage import files, neighbours
+from roots_tf.storage import files, inputs, neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +40,21 @@ class Config:
     """Flags of `import`."""
 
     from_: str = program.flag(help="folder of the checkpoint", role="input")
-    output: str = program.flag(help="model folder to write", role="output_new")
+    output: str = program.flag(help="model folder to write, or adapter", role="output_new")
+    base: str = program.flag(
+        "", help="of an adapter of peft: model folder that it was trained on", role="input"
+    )
     debug: bool = program.flag(False, help="read and check the checkpoint, write nothing")
 
 
 def main(config: Config) -> dict:
-    """Reads the checkpoint, writes the model folder and returns what its `model.json` says."""
+    """Reads the checkpoint, writes the folder and returns what its `model.json` says.
+
+    Of an adapter what `adapter.json` says.
+    """
+    inputs.check(config, "base")
+    if is_adapter(config):
+        return adapter(config)
     incoming = recognise(config.from_).read(config.from_)
     description, encoder = incoming.description, incoming.model.config
     if incoming.unused:
@@ -61,6 +76,46 @@ def main(config: Config) -> dict:
         incoming.tokenizer.size,
     )
     return files.read_json(Path(config.output, "model.json"))
+
+
+def is_adapter(config: Config) -> bool:
+    """Whether the folder holds an adapter of peft.
+
+    Raises:
+        InputError: it does and there is no base for it, or the other way round.
+    """
+    found = Path(config.from_, "adapter_config.json").exists()
+    if found and not config.base:
+        raise files.InputError(
+            "missing-flag",
+            f"found an adapter of peft in {config.from_} and no --base; wanted the model folder "
+            "that it was trained on, which import writes of that checkpoint",
+        )
+    if config.base and not found:
+        raise files.InputError(
+            "flags-conflict",
+            f"found --base and no adapter_config.json in {config.from_}; wanted a folder of "
+            "peft's, or no --base",
+        )
+    return found
+
+
+def adapter(config: Config) -> dict:
+    """Reads an adapter of peft, writes ours and returns what its `adapter.json` says."""
+    models.describe(config.base)
+    from roots_tf.export import incoming_peft
+    from roots_tf.export.new_folder import new_folder
+
+    found = incoming_peft.read(config.from_, config.base)
+    said = {"tune": found.tuning.name, "settings": dataclasses.asdict(found.tuning)}
+    if config.debug:
+        return said | {"model": found.description}
+    with new_folder(config.output) as temporary:
+        given = said["tune"], said["settings"], found.learned
+        models.save_adapter(temporary, *given, base=config.base, description=found.description)
+    numbers = sum(weight.size for weight in found.learned.values())
+    logging.info("%s: an adapter of %d numbers, of %s", config.output, numbers, config.base)
+    return files.read_json(Path(config.output, "adapter.json"))
 
 
 def recognise(folder: str):

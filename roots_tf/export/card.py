@@ -118,11 +118,11 @@ def _run(source: str | Path) -> tuple[dict, dict]:
 
 @dataclasses.dataclass(frozen=True)
 class _Score:
-    """What a report of `finetune` says of one score over the seeds."""
+    """What a report of `finetune` says of one score over the seeds; null of what is no number."""
 
-    median: float
-    bounds: tuple[float, ...]
-    trivial: float
+    median: float | None
+    bounds: tuple[float | None, ...]
+    trivial: float | None
 
     def __post_init__(self):
         if len(self.bounds) != 2:
@@ -215,7 +215,7 @@ def _training(run: tuple[dict, dict]) -> list[str]:
             split, _, score = key.partition("_")
             lowest, highest = report[f"{key}_range"]
             values = (report[key], lowest, highest, report[f"{split}_baseline_{score}"])
-            numbers = " | ".join(f"{value:.4f}" for value in values)
+            numbers = " | ".join("-" if value is None else f"{value:.4f}" for value in values)
             lines.append(f"| {split} {score.replace('_', ' ')} | {numbers} |")
     elif report:
         numbers = {key: value for key, value in report.items() if isinstance(value, int | float)}

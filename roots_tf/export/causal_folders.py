@@ -11,12 +11,13 @@ from roots_tf.export import causal_config, causal_names, causal_tokenizer, safet
 from roots_tf.export.causal_config import Family
 from roots_tf.export.incoming import Incoming, check_rows
 from roots_tf.export.new_folder import new_folder
+from roots_tf.models.config import ADDED
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tasks import completion
 from roots_tf.tokenizers import Tokenizer
 
-_PARTS = {"norm": "pre", "embedding_norm": False, "num_segments": 0, "window": 0}
+_PARTS = {"norm": "pre", "embedding_norm": False, "num_segments": 0, "window": 0} | ADDED
 PARTS: dict[Family, dict] = {
     "gpt2": _PARTS
     | {

@@ -21,11 +21,12 @@ from roots_tf.export.encoder_decoder_names import BIAS, HEAD, TOKENS, Family
 from roots_tf.export.incoming import Incoming, check_rows
 from roots_tf.export.new_folder import new_folder
 from roots_tf.models import DecoderConfig, EncoderConfig
+from roots_tf.models.config import ADDED
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer
 
-_PARTS = {"num_segments": 0, "window": 0, "num_key_value_heads": 0, "causal": False}
+_PARTS = {"num_segments": 0, "window": 0, "num_key_value_heads": 0, "causal": False} | ADDED
 _OF_BART = _PARTS | {
     "norm": "post",
     "normalization": "layer",

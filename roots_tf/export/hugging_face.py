@@ -16,6 +16,7 @@ from roots_tf.export import (
 )
 from roots_tf.export.new_folder import new_folder
 from roots_tf.models import pooling
+from roots_tf.models.config import ADDED
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import loading, transformers_settings
@@ -229,7 +230,7 @@ def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, *
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     parts = {name: defaults[name] for name in ("norm", "feed_forward", "positions", "window")}
-    parts |= {"bias": True, "causal": False} | wanted
+    parts |= {"bias": True, "causal": False} | ADDED | wanted
     found = {name: getattr(config, name) for name in parts if getattr(config, name) != parts[name]}
     if found:
         have = ", ".join(f"{name}={value!r}" for name, value in found.items())

@@ -5,7 +5,8 @@
 
 It goes onto the base as `roots export --format=huggingface` writes it. Where transformers keeps as
 one module what has several pairs here, as GPT-2 keeps queries, keys and values, the pairs are one
-of their ranks together whose second matrix is zero outside of its blocks: the same product.
+of their ranks together whose second matrix is zero outside of its blocks: the same product. Where
+all have the same first matrix, as an adapter of peft that `incoming_peft` read, it stands once.
 """
 
 from pathlib import Path
@@ -22,7 +23,7 @@ from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 
 # By class of transformers' head, `TaskType` of peft; a causal model's is CAUSAL_LM.
-_TASK_TYPES = {
+TASK_TYPES = {
     "BertForSequenceClassification": "SEQ_CLS",
     "BertForTokenClassification": "TOKEN_CLS",
     "BertForQuestionAnswering": "QUESTION_ANS",
@@ -64,8 +65,8 @@ def write(folder: str | Path, adapter: models.Adapter) -> Path:
     if tuning.name != "lora":
         raise InputError(
             "cannot-export",
-            f"found an adapter of --tune={tuning.name} in {source}; peft's format holds one of "
-            "--tune=lora: merge it with its base, and export that",
+            f"found an adapter of --tune={tuning.name} in {source}; --format=peft writes one of "
+            "--tune=lora: merge it with its base, and export that as a saved_model",
         )
     learned = adapter.weights()
     names = _names(adapter.described, learned, source)
@@ -117,7 +118,7 @@ def _names(described: dict, learned: dict[str, np.ndarray], source: str) -> _Nam
         return hugging_face.with_prefix(name, architecture) if has_head else name
 
     return _Names(
-        _TASK_TYPES.get(architecture),
+        TASK_TYPES.get(architecture),
         {ours: [named(n) for n in place.names] for ours, place in places.items()},
         {named(name): array for name, array in theirs.items()},
         False,
@@ -137,7 +138,11 @@ def _of_modules(names: list[str], pairs: list, widths: tuple[int, ...]):
         found = zip(modules, pairs, strict=True)
         yield from ((name, *pair) for name, pair in found if pair is not None)
         return
-    down = np.concatenate([pair[0] for pair in pairs if pair], 1)
+    downs = [pair[0] for pair in pairs if pair]
+    if len(downs) == len(pairs) and all(np.array_equal(downs[0], other) for other in downs[1:]):
+        yield modules[0], downs[0], np.concatenate([pair[1] for pair in pairs], 1)
+        return
+    down = np.concatenate(downs, 1)
     up, row, column = np.zeros([down.shape[1], sum(widths)], down.dtype), 0, 0
     for pair, width in zip(pairs, widths, strict=True):
         if pair:

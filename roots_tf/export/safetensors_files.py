@@ -34,7 +34,7 @@ def read(folder: str | Path) -> tuple[dict[str, np.ndarray], str]:
     folder = Path(folder)
     single, index = folder / NAME, folder / INDEX_NAME
     if single.is_file():
-        return _load(single), str(single)
+        return load(single), str(single)
     if index.is_file():
         return _read_shards(index), str(index)
     shards = sorted(path.name for path in folder.glob("*.safetensors"))
@@ -71,7 +71,7 @@ def _read_shards(index: Path) -> dict[str, np.ndarray]:
                 "no-such-file",
                 f"found no {index.with_name(shard)}, which {index.name} lists; copy it too",
             )
-    stored = {shard: _load(index.with_name(shard)) for shard in shards}
+    stored = {shard: load(index.with_name(shard)) for shard in shards}
     found = {(name, shard) for shard, weights in stored.items() for name in weights}
     if missing := sorted(set(places.items()) - found):
         raise InputError(
@@ -90,7 +90,12 @@ def _read_shards(index: Path) -> dict[str, np.ndarray]:
     return {name: stored[shard][name] for name, shard in places.items()}
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load(path: Path) -> dict[str, np.ndarray]:
+    """Weights of one file at a `path`, by name.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     try:
         return safetensors.numpy.load_file(path)
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:

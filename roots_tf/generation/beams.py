@@ -110,13 +110,15 @@ def search(
 
 def _run_grown(model, state: State) -> State:
     """As `run`, with caches that get places where they have none left, up to those of the ids."""
-    room, most = tf.shape(state.caches[0].keys)[2], tf.shape(state.token_ids)[1]
+    # A soft prompt has places in the caches, but no ids.
+    prompt, most = model.config.prompt_length, tf.shape(state.token_ids)[1]
+    room = tf.shape(state.caches[0].keys)[2] - prompt
     caches = tf.cond(
-        state.caches[0].start < room,
+        state.caches[0].start - prompt < room,
         lambda: state.caches,
         lambda: [cache.grown(tf.minimum(ROOM, most - room)) for cache in state.caches],
     )
-    room = tf.shape(caches[0].keys)[2]
+    room = tf.shape(caches[0].keys)[2] - prompt
     ids, inside = state.token_ids, state.padding_mask
     given = state._replace(caches=caches, token_ids=ids[:, :room], padding_mask=inside[:, :room])
     return run(model, given)._replace(token_ids=ids, padding_mask=inside)

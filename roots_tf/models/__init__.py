@@ -28,6 +28,7 @@ __getattr__ = lazy.attributes(
         "causal_step_flops": "flops",
         "check_frozen": "depth",
         "describe": "description",
+        "description_of": "folder",
         "embedding_settings": "vectors",
         "encoder_decoder_step_flops": "flops",
         "fills_masks": "kinds",

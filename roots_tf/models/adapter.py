@@ -130,7 +130,7 @@ def save_adapter(
     learned: dict[str, np.ndarray],
     *,
     base: str | Path,
-    whole: str | Path,
+    description: dict,
 ) -> None:
     """Writes an adapter folder; `adapter.json`, which makes it complete, comes last.
 
@@ -140,20 +140,21 @@ def save_adapter(
         settings: its fields.
         learned: the weights that were trained, by name.
         base: folder of the model that training began with.
-        whole: folder of the model that it ended with.
+        description: what `model.json` says of the model that it ended with.
 
     Raises:
         InputError: the folder cannot be written.
     """
     with files.atomic_path(Path(folder, WEIGHTS)) as temporary:
-        safetensors.numpy.save_file(learned, temporary)
+        # It writes the memory of an array as it lies, that of a transposed one too.
+        contiguous = {name: np.ascontiguousarray(value) for name, value in learned.items()}
+        safetensors.numpy.save_file(contiguous, temporary)
         temporary.chmod(0o644)  # as `folder.write` does
-    model = files.read_json(Path(whole, checksums.MODEL))
     said = AdapterFile(
         tune,
         settings,
         base=checksums.of_content(base),
-        model={name: value for name, value in model.items() if name != checksums.KEY},
+        model={n: value for n, value in description.items() if n != checksums.KEY},
         sha256=files.sha256(Path(folder, WEIGHTS)),
     )
     files.write_json(Path(folder, FILE), dataclasses.asdict(said))

@@ -8,6 +8,7 @@ cross-attention the keys are the tokens of another row.
 import dataclasses
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from roots_tf.models import local as local_attention
@@ -24,6 +25,7 @@ from roots_tf.models.layers import (
     share,
     times,
 )
+from roots_tf.models.prefix import Prefix
 from roots_tf.models.rotary import rotate, rotation
 
 Features = dict[str, tf.Tensor]
@@ -110,7 +112,8 @@ def make_view(
 ) -> View:
     """What the tokens of a layer see of their own row.
 
-    Rows whose length is known and beyond what a window spans are taken in blocks.
+    Rows whose length is known and beyond what a window spans are taken in blocks, unless a prefix
+    is seen from all of them.
 
     Args:
         config: of the layer.
@@ -123,7 +126,7 @@ def make_view(
         all_pairs: whether the scores of all pairs are asked for, so that there are no blocks.
     """
     window, blocks = config.window if local else 0, None
-    if queries is None and bias is None and not all_pairs:
+    if queries is None and bias is None and not (all_pairs or config.prefix_length):
         blocks = blocks_of(keys["token_ids"].shape[1], window, causal)
     queries = keys if queries is None else queries
     token_ids, turned = queries["token_ids"], None
@@ -321,6 +324,11 @@ class SelfAttention(Attention):
         self.counts = (config.num_heads, config.key_value_heads, config.key_value_heads)
         self.query_key_value = self.add_product("query_key_value", *self.counts)
         self.output_product = self.add_output()
+        self.prefix = None
+        if config.prefix_length:
+            with keras.name_scope(self.name):
+                place = self.place / "prefix"
+                self.prefix = Prefix(config, place=place, dtype=self.dtype_policy)
 
     def call(self, x, view: View, seed=None, watched: bool = False, cache: Cache | None = None):
         """Attends within each row; to the tokens of the cache too, if there is one.
@@ -341,8 +349,10 @@ class SelfAttention(Attention):
         if cache is not None:
             cache = cache.append(key, value)
             key, value = cache.keys, cache.values  # 2 x [B, K, Lmax, D]
-        attended = self.attend(query, key, value, view, seed, watched)
-        return attended._replace(cache=cache)
+        if self.prefix is not None:
+            key, value, view = self.prefix.before(key, value, view)
+        attended = self.attend(query, key, value, view, seed, watched)._replace(cache=cache)
+        return attended if self.prefix is None else self.prefix.without(attended)
 
 
 class CrossAttention(Attention):

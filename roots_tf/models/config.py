@@ -94,6 +94,10 @@ PRESETS = {
 }
 
 
+# Parts that `finetune --tune` adds to a model and no format of others holds.
+ADDED = {"prompt_length": 0, "prefix_length": 0, "adapter_dim": 0}
+
+
 def preset_fields(name: str) -> dict:
     """Fields of `EncoderConfig` that a preset sets.
 
@@ -161,6 +165,10 @@ class EncoderConfig:
             own. Other models have none.
         scaled_residuals: whether the matrices that end a sub-layer start from one smaller by the
             root of twice the number of layers, so that a deep stack's sum does not grow with it.
+        prompt_length: vectors before every text (`soft_prompt`), which have the first positions;
+            rows of the learned position embedding are as many more.
+        prefix_length: keys and values before those of every text, in each layer (`prefix`).
+        adapter_dim: width of a narrow layer behind each sub-layer (`bottleneck`); 0: there is none.
     """
 
     vocabulary_size: int = number(minimum=1, maximum=1 << 24)
@@ -195,6 +203,9 @@ class EncoderConfig:
     embedding_scale: bool = False
     tied: bool = True
     scaled_residuals: bool = False
+    prompt_length: int = number(0, minimum=0, maximum=1 << 16)
+    prefix_length: int = number(0, minimum=0, maximum=1 << 16)
+    adapter_dim: int = number(0, minimum=0, maximum=1 << 16)
 
     def __post_init__(self):
         schema.check_fields(self)
@@ -327,7 +338,10 @@ class DecoderConfig(EncoderConfig):
             encoder: of the model.
             **fields: that differ.
         """
-        return cls(**dataclasses.asdict(encoder) | {"causal": False} | fields)
+        # A soft prompt is of the text that an encoder reads; without it there is room again.
+        longest = encoder.max_sequence_length + encoder.prompt_length
+        own = {"causal": False, "prompt_length": 0, "max_sequence_length": longest}
+        return cls(**dataclasses.asdict(encoder) | own | fields)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The encoder: token ids in, one vector a token out (Devlin et al. 2019, arXiv:1810.04805)."""
 
-import math
 from collections.abc import Iterator
 
 import keras
@@ -9,77 +8,18 @@ import tensorflow as tf
 from roots_tf.models.attention import Context
 from roots_tf.models.cache import Cache, EmptyCache
 from roots_tf.models.config import EncoderConfig
+from roots_tf.models.embeddings import Embeddings
 from roots_tf.models.layers import (
     Dense,
     Norm,
     Weights,
     add_bias,
     bias_activation,
-    dropout,
-    keep_mask,
 )
-from roots_tf.models.sinusoidal import sinusoidal
+from roots_tf.models.soft_prompt import SoftPrompt
 from roots_tf.models.stack import Stack, State
 from roots_tf.seeds import Place
 from roots_tf.storage.files import InputError
-
-
-class Embeddings(Weights):
-    """Sum of token, segment and position embeddings: [B, L] -> [B*L, H].
-
-    Segments, positions and the norm of the sum are there as `config` has them.
-
-    Args:
-        config: sizes and parts.
-        token: the token embedding [V, H] of another stack, which this one shares; None: its own.
-        **kwargs: as for `Weights`.
-    """
-
-    def __init__(self, config: EncoderConfig, token: keras.Variable | None = None, **kwargs):
-        super().__init__(scale=config.initializer_range, **kwargs)
-        hidden = config.hidden_dim
-        self.config = config
-        if token is None:
-            token = self.matrix("token", config.vocabulary_size, hidden, table=True)
-        self.token = token
-        self.position = None
-        if config.positions == "learned":
-            self.position = self.matrix("position", config.max_sequence_length, hidden, table=True)
-        self.segment = None
-        if config.num_segments:
-            self.segment = self.matrix("segment", config.num_segments, hidden, table=True)
-        with keras.name_scope(self.name):
-            self.norm = None
-            if config.embedding_norm:
-                self.norm = Norm(config, place=self.place / "norm", dtype=self.dtype_policy)
-
-    def call(self, features, seed=None):
-        """Ids to rows; `features` and `seed` as for `Encoder.call`."""
-        token_ids = features["token_ids"]
-        length = tf.shape(token_ids)[1]
-        if "token_embeddings" in features:
-            x = tf.cast(features["token_embeddings"], tf.float32)  # [B, L, H]
-        else:
-            x = tf.gather(self.token, token_ids)  # [B, L, H]
-        if self.config.embedding_scale:
-            x *= math.sqrt(self.config.hidden_dim)
-        if self.config.positions == "sinusoidal":
-            places = features.get("position_ids", tf.range(length)[None])
-            x += sinusoidal(places, self.config.hidden_dim)
-        elif self.position is not None and "position_ids" in features:
-            x += tf.gather(self.position, features["position_ids"])
-        elif self.position is not None:
-            x += self.position[:length]
-        if self.config.num_segments == 1:  # a second text is of the same segment as the first
-            x += tf.convert_to_tensor(self.segment)[0]
-        elif self.segment is not None:
-            # A product with one-hot rows: the gradient of a gather over two rows is a slow scatter.
-            segments = tf.one_hot(features["segment_ids"], self.config.num_segments)
-            x += tf.tensordot(segments, tf.convert_to_tensor(self.segment), 1)
-        rows = tf.reshape(x, [-1, self.config.hidden_dim])  # [B*L, H]
-        x = rows if self.norm is None else self.norm(rows, training=seed is not None)
-        rate = self.config.dropout
-        return dropout(x, rate, keep_mask(x, rate, self.place.dropout(seed)))
 
 
 class Encoder(keras.Model):
@@ -114,6 +54,9 @@ class Encoder(keras.Model):
         place = Place(seed, name)
         with keras.name_scope(name):
             self.embeddings = Embeddings(config, token, place=place / "embeddings", dtype=precision)
+            self.prompt = None
+            if config.prompt_length:
+                self.prompt = SoftPrompt(config, place=place / "soft_prompt", dtype=precision)
         self.stack = Stack(
             config,
             causal=causal or config.causal,
@@ -163,12 +106,15 @@ class Encoder(keras.Model):
             The `State` of the embedding layer and of each block; that of the last one normalised,
             if blocks are pre-norm. Hidden states are [B, L, H].
         """
+        if self.prompt is not None:
+            features = self.prompt.before(features, self.embeddings.token)
+        own = self.prompt.without if self.prompt is not None else lambda state: state
         shape = tf.concat([tf.shape(features["token_ids"]), [-1]], 0)
         rows = self.embeddings(features, seed=seed)
-        yield State(tf.reshape(rows, shape))
+        yield own(State(tf.reshape(rows, shape)))
         views = self.stack.views(features, causal=causal, watched=watched)
         for state in self.stack.walk(rows, views, seed, watched, context=context):
-            yield state._replace(hidden_states=tf.reshape(state.hidden_states, shape))
+            yield own(state._replace(hidden_states=tf.reshape(state.hidden_states, shape)))
 
     def step(
         self,
@@ -192,14 +138,18 @@ class Encoder(keras.Model):
         """
         if self.config.num_segments > 1:
             queries = {"segment_ids": tf.zeros_like(queries["token_ids"])} | queries
-        shape = tf.concat([tf.shape(queries["token_ids"]), [self.config.hidden_dim]], 0)
+        rows, length = tf.unstack(tf.shape(queries["token_ids"]))
+        shape = [rows, -1, self.config.hidden_dim]
+        if self.prompt is not None:
+            table = self.embeddings.token
+            queries, keys = self.prompt.step(queries, keys, caches, table)
         rows = self.embeddings(queries)
         views = self.stack.views(keys, queries, start=caches[0].start)
         written = []
         for state in self.stack.walk(rows, views, caches=caches, context=context):
             rows = state.hidden_states
             written.append(state.cache)
-        return tf.reshape(rows, shape), written
+        return tf.reshape(rows, shape)[:, -length:], written
 
 
 class Pooler(Dense):

@@ -1,6 +1,7 @@
 """A model folder: `model.json` says what the model is, `model.safetensors` holds its weights."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -62,14 +63,19 @@ def save(
     Raises:
         InputError: the folder cannot be written, or the description is none of `ModelFile`.
     """
-    description = {
+    said = description_of(model, labels, **description)
+    write(folder, said, {n: v.numpy() for n, v in named_weights(model).items()})
+
+
+def description_of(model: keras.Model, labels: tuple[str, ...] = (), **description) -> dict:
+    """What `model.json` says of a model, but for checksums; arguments as for `save`."""
+    return {
         "kind": model.name,
         "encoder": dataclasses.asdict(model.config),
         "labels": list(labels),
         **getattr(model, "description", {}),
         **description,
     }
-    write(folder, description, {n: v.numpy() for n, v in named_weights(model).items()})
 
 
 def write(folder: str | Path, description: dict, weights: dict[str, np.ndarray]) -> None:
@@ -134,12 +140,15 @@ def load_weights(folder: str | Path, variables: dict[str, keras.Variable]) -> No
     weights_file.assign(folder, {name: variable.assign for name, variable in variables.items()})
 
 
-def load_common(folder: str | Path, model: keras.Model) -> list[str]:
+def load_common(
+    folder: str | Path, model: keras.Model, is_new: Callable[[str], bool] | None = None
+) -> list[str]:
     """Assigns the encoder of a model folder, and of the other weights those that it has too.
 
     Args:
         folder: that `save` wrote.
         model: of `roots_tf.models`, of the folder's sizes and of any kind.
+        is_new: of the name of a weight, whether the folder cannot have it; None: of none.
 
     Returns:
         Names of the layers that keep their initial weights, such as "masked_lm".
@@ -147,7 +156,7 @@ def load_common(folder: str | Path, model: keras.Model) -> list[str]:
     Raises:
         InputError: a weight of the encoder is missing, or one is of another shape.
     """
-    variables, stored = named_weights(model), weights_file.header(folder)
+    variables, stored = _not_new(model, is_new), weights_file.header(folder)
     common = {
         name: variable
         for name, variable in variables.items()
@@ -157,12 +166,15 @@ def load_common(folder: str | Path, model: keras.Model) -> list[str]:
     return sorted({name.partition("/")[0] for name in variables.keys() - common.keys()})
 
 
-def load_encoder(folder: str | Path, model: keras.Model) -> bool:
+def load_encoder(
+    folder: str | Path, model: keras.Model, is_new: Callable[[str], bool] | None = None
+) -> bool:
     """Assigns the encoder of a model folder; its pooler and output embedding where both have one.
 
     Args:
         folder: that `save` wrote.
         model: of `roots_tf.models`, of the folder's sizes and of any kind.
+        is_new: as for `load_common`.
 
     Returns:
         False if the model has a pooler and the folder has none; else True.
@@ -173,7 +185,7 @@ def load_encoder(folder: str | Path, model: keras.Model) -> bool:
     stored = weights_file.header(folder)
     wanted = {
         name: variable
-        for name, variable in named_weights(model).items()
+        for name, variable in _not_new(model, is_new).items()
         if name.startswith(("encoder/", "pooler/")) or (name in stored and name == "head/table")
     }
     poolers = {name for name in wanted if name.startswith("pooler/")}
@@ -181,6 +193,12 @@ def load_encoder(folder: str | Path, model: keras.Model) -> bool:
         wanted = {name: wanted[name] for name in wanted.keys() - poolers}
     load_weights(folder, wanted)
     return not lacking
+
+
+def _not_new(model: keras.Model, is_new) -> dict[str, keras.Variable]:
+    """The weights that a folder can have, by name; `is_new` as for `load_common`."""
+    found = named_weights(model)
+    return found if is_new is None else {n: w for n, w in found.items() if not is_new(n)}
 
 
 def _shapes(variables: dict[str, keras.Variable]) -> weight_shapes.Shapes:

@@ -34,7 +34,12 @@ def maps(weight: keras.Variable) -> tuple[str, ...]:
 
 def targeted(model: keras.Model, targets: Sequence[str]) -> list[keras.Variable]:
     """The matrices of a `model` that hold a map named in `targets`."""
-    return [weight for weight in model.variables if set(targets) & set(maps(weight))]
+    return [weight for weight in model.variables if is_targeted(weight, targets)]
+
+
+def is_targeted(weight: keras.Variable, targets: Sequence[str]) -> bool:
+    """Whether a `weight` is a matrix that holds a map named in `targets`."""
+    return bool(set(targets) & set(maps(weight)))
 
 
 def shapes(

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig, GeneratorConfig
-from roots_tf.models.encoder import Embeddings, Encoder, MaskedLMHead
+from roots_tf.models.embeddings import Embeddings
+from roots_tf.models.encoder import Encoder, MaskedLMHead
 from roots_tf.models.layers import Dense, Weights, bias_activation
 from roots_tf.models.stack import Stack
 from roots_tf.seeds import Place

@@ -16,12 +16,14 @@ from roots_tf.models.attention import (
     View,
     make_view,
 )
+from roots_tf.models.bottleneck import Bottleneck
 from roots_tf.models.cache import Cache, EmptyCache, EmptyXlaCache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Dense,
     Norm,
     Weights,
+    add_bias,
     add_residual,
     add_residual_norm,
     bias_activation,
@@ -76,6 +78,9 @@ class Block(Weights):
         def norm(name):
             return Norm(config, **common(name))
 
+        def bottleneck(name):
+            return Bottleneck(config, **common(name)) if config.adapter_dim else None
+
         def dense(name, inputs, *outputs, scale=config.initializer_range):
             how = {"bias": config.bias, "parts": outputs, "scale": scale}
             return Dense(inputs, sum(outputs), **how, **common(name))
@@ -83,14 +88,17 @@ class Block(Weights):
         with keras.name_scope(self.name):
             self.attention = SelfAttention(config, **common("attention"))
             self.attention_norm = norm("attention_norm")
+            self.attention_bottleneck = bottleneck("attention_bottleneck")
             self.cross_attention = self.cross_attention_norm = None
             if cross_attention:
                 self.cross_attention = CrossAttention(config, **common("cross_attention"))
                 self.cross_attention_norm = norm("cross_attention_norm")
+                self.cross_attention_bottleneck = bottleneck("cross_attention_bottleneck")
             # The two matrices of a gated layer are one, W then V.
             self.expand = dense("expand", hidden, *((wide, wide) if gated else (wide,)))
             self.contract = dense("contract", wide, hidden, scale=config.residual_range)
             self.output_norm = norm("output_norm")
+            self.output_bottleneck = bottleneck("output_bottleneck")
 
     def call(
         self,
@@ -117,18 +125,20 @@ class Block(Weights):
         training = seed is not None
         normal = self.before(x, self.attention_norm, training)
         attended = self.attention(normal, view=view, seed=seed, watched=watched, cache=cache)
-        x = self.add(x, attended.update, self.attention_norm, seed)
+        x = self.add(x, attended.update, self.attention_norm, self.attention_bottleneck, seed)
         cache = attended.cache
         if self.cross_attention is not None:
             normal = self.before(x, self.cross_attention_norm, training)
             crossed = self.cross_attention(normal, context=context, seed=seed, cache=cache)
-            x = self.add(x, crossed.update, self.cross_attention_norm, seed)
+            norm, narrow = self.cross_attention_norm, self.cross_attention_bottleneck
+            x = self.add(x, crossed.update, norm, narrow, seed)
             cache = crossed.cache
         normal = self.before(x, self.output_norm, training)
         wide = self.activate(*self.expand(normal, product=True), training=training)  # [B*L, I]
         rate = self.config.activation_dropout
         wide = dropout(wide, rate, keep_mask(wide, rate, self.expand.place.dropout(seed)))
-        x = self.add(x, self.contract(wide, product=True), self.output_norm, seed)
+        update = self.contract(wide, product=True)
+        x = self.add(x, update, self.output_norm, self.output_bottleneck, seed)
         return State(x, attended.scores, attended.weights, view.seen if watched else None, cache)
 
     def before(self, x, layer_norm: Norm, training: bool):
@@ -138,22 +148,23 @@ class Block(Weights):
         """
         return layer_norm(x, training=training) if self.config.norm == "pre" else x
 
-    def add(self, x, update, layer_norm: Norm, seed):
+    def add(self, x, update, layer_norm: Norm, bottleneck: Bottleneck | None, seed):
         """Residual sum of a sub-layer, normalised where the block is post-norm.
 
         Args:
             x: rows [B*L, H] that went into the sub-layer.
             update: what it gave: rows [B*L, H] and, if there is one, the bias still to be added.
             layer_norm: of the sub-layer; the dropout mask is drawn from its place.
+            bottleneck: of the sub-layer, which what it gives goes through after dropout; or None.
             seed: int32 [2] for dropout, or None.
         """
         product, *bias = update
         rate, keep_seed = self.config.dropout, layer_norm.place.dropout(seed)
-        drop = {
-            "rate": rate,
-            "keep": keep_mask(product, rate, keep_seed),
-            "training": seed is not None,
-        }
+        keep = keep_mask(product, rate, keep_seed)
+        if bottleneck is not None:
+            product, *bias = bottleneck(dropout(add_bias(product, *bias), rate, keep))
+            keep = None
+        drop = {"rate": rate, "keep": keep, "training": seed is not None}
         if self.config.norm == "pre":
             return add_residual(x, product, *bias, **drop)
         gamma, *beta = layer_norm.parameters()
@@ -236,12 +247,13 @@ class Stack(Weights):
         return [views[local] for local in local_layers]
 
     def caches(self, length: int, xla: bool = False) -> list[EmptyCache]:
-        """Empty caches, one a block, for rows of `length` (Lmax) tokens.
+        """Empty caches, one a block, for rows of `length` (Lmax) tokens and a soft prompt.
 
         With `xla` they are for a graph that XLA compiles.
         """
         kind = EmptyXlaCache if xla else EmptyCache
-        return [kind(tf.convert_to_tensor(length), tf.constant(0)) for _ in self.blocks]
+        places = tf.convert_to_tensor(self.config.prompt_length + length)
+        return [kind(places, tf.constant(0)) for _ in self.blocks]
 
     def walk(
         self,

@@ -3,17 +3,23 @@
     all     every weight
     lora    low-rank updates of the blocks' matrices (`low_rank`)
     bias    biases alone, those of norms among them
+    prompt  vectors before the text (`soft_prompt`)
+    prefix  keys and values in every layer (`prefix`)
+    adapter narrow layers behind the sub-layers of blocks (`bottleneck`), and norms
 
 The head of a task, which no pretrained model has, and the pooler below it are trained in every way.
 What is not trained has no gradient and no moments, and is not in a checkpoint. Another way is a
 class here and a row of `TUNINGS`. Nothing here loads TensorFlow before a model is there.
+
+What `lora` and `bias` learn can be merged into the weights that were there. The last three add
+parts that stay: fields of `EncoderConfig`, by which a model folder, and what reads it, has them.
 """
 
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
 from roots_tf import program, spelling
-from roots_tf.models.config import EncoderConfig
+from roots_tf.models.config import DecoderConfig, EncoderConfig
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 
@@ -51,8 +57,16 @@ class Tuning:
             InputError: it does not.
         """
 
+    def grown(self, stack: EncoderConfig) -> EncoderConfig:
+        """Sizes of a `stack` with the parts that this way adds and that stay."""
+        return stack
+
+    def is_new(self, name: str) -> bool:
+        """Whether the weight of that `name` is of such a part, which no folder has yet."""
+        return False
+
     def prepare(self, model: "keras.Model") -> None:
-        """Gives a `model` the weights that are trained beside its own; outputs stay as they are."""
+        """Gives a `model` the weights that are trained beside its own, or these their start."""
 
     def trains(self, name: str) -> bool:
         """Whether the weight of that `name` is trained."""
@@ -183,6 +197,149 @@ class BiasTuning(Little):
         return last == "beta" or last.endswith("bias")
 
 
+class Added(Little):
+    """A way that adds parts, which are there when the model is made of `grown` sizes."""
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Fields of `EncoderConfig` that this way sets."""
+        return dataclasses.asdict(self)
+
+    def check(self, *stacks):
+        """Refuses models that have such parts already."""
+        schema.check_fields(self)
+        for name in self.parts:
+            if found := max((getattr(stack, name) for stack in stacks), default=0):
+                raise InputError(
+                    "flags-conflict",
+                    f"found --tune={self.name} and a model with {name}={found}, which it was tuned "
+                    "with before; wanted --tune=all, which trains that too, or the model that it "
+                    "began with",
+                )
+
+    def grown(self, stack):
+        """The sizes with its fields."""
+        return dataclasses.replace(stack, **self.parts)
+
+    def is_own(self, name):
+        """Whether the weight is of a part that is added."""
+        return self.is_new(name)
+
+
+def _stacks(model: "keras.Model") -> list:
+    """The `Encoder`, or the two, of a model."""
+    return [stack for name in ("encoder", "decoder") if (stack := getattr(model, name, None))]
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptTuning(Added):
+    """A soft prompt (Lester et al. 2021, arXiv:2104.08691), of an encoder-decoder in its encoder.
+
+    Attributes:
+        prompt_length: its vectors, by which texts must be shorter.
+    """
+
+    name: ClassVar[str] = "prompt"
+    prompt_length: int = program.flag(
+        20, help="vectors before a text, which may be so much shorter", minimum=1, maximum=1 << 12
+    )
+
+    def check(self, *stacks):
+        """Also refuses where no text would have room, or its distance from the prompt would vary.
+
+        Generation puts padding before short prompts of a batch, and the soft prompt before that.
+        """
+        super().check(*stacks)
+        for stack in stacks:
+            if self.prompt_length > stack.max_sequence_length - 3:
+                raise InputError(
+                    "number-out-of-range",
+                    f"found --prompt_length={self.prompt_length} and a model of "
+                    f"{stack.max_sequence_length} positions; wanted 3 at least left for a text",
+                )
+            if stack.causal and (stack.window or stack.positions == "relative"):
+                raise InputError(
+                    "flags-conflict",
+                    "found --tune=prompt and a causal model with a window or relative positions, "
+                    "by which it would matter how far before a text the prompt is; wanted "
+                    "--tune=prefix or --tune=lora",
+                )
+
+    def grown(self, stack):
+        """A prompt of all but decoders that attend to an encoder, and so fewer places for texts."""
+        if isinstance(stack, DecoderConfig):
+            return stack
+        length = stack.max_sequence_length - self.prompt_length
+        return dataclasses.replace(stack, max_sequence_length=length, **self.parts)
+
+    def is_new(self, name):
+        """Whether the weight is the prompt."""
+        return name.endswith("/soft_prompt/vectors")
+
+    def prepare(self, model):
+        """The prompt begins as rows of the vocabulary."""
+        model.encoder.prompt.begin(model.encoder.embeddings.token)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefixTuning(Added):
+    """Keys and values before those of a text (Li and Liang 2021, arXiv:2101.00190).
+
+    Attributes:
+        prefix_length: of them, in each layer.
+    """
+
+    name: ClassVar[str] = "prefix"
+    prefix_length: int = program.flag(
+        20, help="keys and values in each layer", minimum=1, maximum=1 << 12
+    )
+
+    def check(self, *stacks):
+        """Also refuses a prefix longer than the text that it begins as."""
+        super().check(*stacks)
+        for stack in stacks:
+            if self.prefix_length > stack.max_sequence_length:
+                raise InputError(
+                    "number-out-of-range",
+                    f"found --prefix_length={self.prefix_length} and a model of "
+                    f"{stack.max_sequence_length} positions; wanted no more than these",
+                )
+
+    def is_new(self, name):
+        """Whether the weight is of a prefix."""
+        return "/prefix/" in name
+
+    def prepare(self, model):
+        """Prefixes begin as keys and values of rows of the vocabulary."""
+        from roots_tf.models import prefix
+
+        for stack in _stacks(model):
+            prefix.begin(stack)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdapterTuning(Added):
+    """Narrow layers in blocks, and the blocks' norms (Houlsby et al. 2019, arXiv:1902.00751).
+
+    Attributes:
+        adapter_dim: their width.
+    """
+
+    name: ClassVar[str] = "adapter"
+    adapter_dim: int = program.flag(
+        64, help="width of the layer behind each sub-layer of a block", minimum=1, maximum=1 << 14
+    )
+
+    def is_new(self, name):
+        """Whether the weight is of a narrow layer."""
+        return "_bottleneck/" in name
+
+    def is_own(self, name):
+        """Whether the weight is of a narrow layer or of a norm inside of a block (section 2.1)."""
+        *_, block, layer, _ = f"//{name}".split("/")
+        return self.is_new(name) or (block.startswith("layer_") and layer.endswith("_norm"))
+
+
 def _not_of_this_model(name: str) -> InputError:
     return InputError(
         "wrong-weights",
@@ -191,5 +348,6 @@ def _not_of_this_model(name: str) -> InputError:
     )
 
 
+_WAYS = (Tuning, LowRankTuning, BiasTuning, PromptTuning, PrefixTuning, AdapterTuning)
 ALL = Tuning()
-TUNINGS = {tuning.name: tuning for tuning in (Tuning, LowRankTuning, BiasTuning)}
+TUNINGS = {tuning.name: tuning for tuning in _WAYS}

@@ -26,11 +26,14 @@ def encoder(
     gates = 2 if config.feed_forward == "glu" else 1
     shapes = {} if shares_tokens else {f"{name}/embeddings/token": (config.vocabulary_size, hidden)}
     if config.positions == "learned":
-        shapes[f"{name}/embeddings/position"] = (config.max_sequence_length, hidden)
+        places = config.prompt_length + config.max_sequence_length
+        shapes[f"{name}/embeddings/position"] = (places, hidden)
     if config.num_segments:
         shapes[f"{name}/embeddings/segment"] = (config.num_segments, hidden)
     if config.embedding_norm:
         shapes |= _norm(config, f"{name}/embeddings/norm")
+    if config.prompt_length:
+        shapes[f"{name}/soft_prompt/vectors"] = (config.prompt_length, hidden)
     if config.positions == "relative":
         shapes[f"{name}/relative_positions"] = (config.relative_buckets, config.num_heads)
     mixed = config.num_heads * config.head_dim
@@ -48,6 +51,7 @@ def encoder(
         shapes |= _dense(config, f"{block}/expand/", hidden, gates * wide)
         shapes |= _dense(config, f"{block}/contract/", wide, hidden)
         shapes |= _norm(config, f"{block}/output_norm")
+        shapes |= _added(config, block, cross_attention)
     return shapes | (_norm(config, f"{name}/final_norm") if config.norm == "pre" else {})
 
 
@@ -134,6 +138,20 @@ def classes(config: EncoderConfig, num_labels: int) -> Shapes:
 def _dense(config: EncoderConfig, prefix: str, inputs: int, outputs: int) -> Shapes:
     bias = {f"{prefix}bias": (outputs,)} if config.bias else {}
     return {f"{prefix}kernel": (inputs, outputs)} | bias
+
+
+def _added(config: EncoderConfig, block: str, cross_attention: bool) -> Shapes:
+    """Those that `finetune --tune` has added to a block."""
+    shapes, hidden, narrow = {}, config.hidden_dim, config.adapter_dim
+    for name in ("keys", "values") if config.prefix_length else ():
+        size = config.prefix_length, config.key_value_heads * config.head_dim
+        shapes[f"{block}/attention/prefix/{name}"] = size
+    sub_layers = ("attention", "output", *("cross_attention",) * cross_attention)
+    for name in sub_layers if narrow else ():
+        down, up = (f"{block}/{name}_bottleneck/{end}" for end in ("down", "up"))
+        shapes |= {f"{down}/kernel": (hidden, narrow), f"{down}/bias": (narrow,)}
+        shapes |= {f"{up}/kernel": (narrow, hidden), f"{up}/bias": (hidden,)}
+    return shapes
 
 
 def _norm(config: EncoderConfig, prefix: str) -> Shapes:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from roots_tf import models, program, tokenizers
 from roots_tf.models import sizes
-from roots_tf.models.config import SIZES
+from roots_tf.models.config import ADDED, SIZES
 from roots_tf.objectives.objective import Objective
 from roots_tf.storage import files
 
@@ -71,6 +71,7 @@ class ModelFlags:
         """
         if self.init_from:
             own = models.describe(self.init_from)["encoder"]
+            self._check_whole(own)
             fits = own.vocabulary_size == vocabulary_size
             if own.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
                 fits = tokenizers.load(self.init_from).size == vocabulary_size
@@ -109,6 +110,15 @@ class ModelFlags:
                 "positions; wanted rotary ones, such as those of --preset=modern",
             )
         return dataclasses.replace(config, rotary_base=self.rotary_base)
+
+    def _check_whole(self, own: models.EncoderConfig) -> None:
+        """Refuses parts that were tuned for a task, which packed rows and generators lack."""
+        if added := [name for name in ADDED if getattr(own, name)]:
+            raise files.InputError(
+                "flags-conflict",
+                f"found {added[0]}={getattr(own, added[0])} in {self.init_from}, which finetune "
+                "--tune has added; wanted the model that it began with",
+            )
 
     def _check_sizes(self, own: models.EncoderConfig) -> None:
         """Refuses sizes beside `init_from` that are not those of that model."""

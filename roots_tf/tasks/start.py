@@ -167,8 +167,8 @@ def start_of(flags: ModelFlags, kind, length: int, tuning: Tuning = ALL) -> Star
     _check_tuning(flags, start, tuning, kind)
     rates = ("dropout", "attention_dropout", "activation_dropout")
     rates = {name: getattr(flags, name) for name in rates if getattr(flags, name) >= 0}
-    encoder = dataclasses.replace(start.encoder, **rates)
-    decoder = start.decoder and dataclasses.replace(start.decoder, **rates)
+    encoder = tuning.grown(dataclasses.replace(start.encoder, **rates))
+    decoder = start.decoder and tuning.grown(dataclasses.replace(start.decoder, **rates))
     return start._replace(encoder=encoder, decoder=decoder, tuning=tuning)
 
 
@@ -298,13 +298,15 @@ def load(flags: ModelFlags, start: Start, model) -> None:
 
 
 def _load_weights(flags: ModelFlags, start: Start, model) -> None:
+    is_new = start.tuning.is_new
     if model.name == "pretrainer":
-        models.load_common(flags.init_from, model)
+        models.load_common(flags.init_from, model, is_new)
     elif start.decoder is None or model.name != "encoder_decoder":
-        if not models.load_encoder(flags.init_from, model):
+        if not models.load_encoder(flags.init_from, model, is_new):
             logging.warning("%s has no pooler; it starts at random", flags.init_from)
     elif start.kind == "encoder_decoder":
-        models.load_weights(flags.init_from, models.named_weights(model))
+        weights = models.named_weights(model).items()
+        models.load_weights(flags.init_from, {n: w for n, w in weights if not is_new(n)})
     else:
         models.load_encoder(flags.init_from, model)
         _load_decoder(flags.init_decoder or flags.init_from, model)

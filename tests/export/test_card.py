@@ -55,6 +55,12 @@ def test_data_and_scores_of_fine_tuning(write_card):
     assert "no report of a run" not in text
 
 
+def test_scores_that_are_no_numbers(write_card):
+    """What answers without a model score, where there are none: null in the file."""
+    text = write_card({}, SCORES | {"dev_baseline_accuracy": None})
+    assert row(text, "dev accuracy") == ["0.9100", "0.9000", "0.9250", "-"]
+
+
 def test_scores_of_pretraining(write_card):
     report = {"group": "held_out", "step": 2000, "masked_lm_loss": 2.7182818}
     text = write_card({"examples": "work/examples", "duration": "2000 steps"}, report)

@@ -44,7 +44,8 @@ def adapter_of(root, config, kind, tuning):
     models.save(root / "whole", whole, **kind.description())
     TOKENIZER.save(root / "whole")
     said = tuning.name, dataclasses.asdict(tuning), tuning.learned(model)
-    models.save_adapter(root / "adapter", *said, base=root / "base", whole=root / "whole")
+    described = json.loads((root / "whole/model.json").read_text())
+    models.save_adapter(root / "adapter", *said, base=root / "base", description=described)
 
 
 def exported(model, output, format="huggingface"):
@@ -98,7 +99,7 @@ def test_what_peft_does_not_hold_is_refused(tmp_path):
     kind = tasks.KINDS["classification"](**LABELS)
     for name, config, tuning, message in (
         ("modern", modern, LowRankTuning(), "found norm='pre', .* Hugging Face's BERT has"),
-        ("bias", BERT, BiasTuning(), "found an adapter of --tune=bias in .*; peft's format holds"),
+        ("bias", BERT, BiasTuning(), "found an adapter of --tune=bias in .*; --format=peft writes"),
     ):
         adapter_of(tmp_path / name, config, kind, tuning)
         with pytest.raises(InputError, match=message):

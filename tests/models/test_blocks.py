@@ -113,6 +113,18 @@ def test_states_and_gradients_are_those_of_all_pairs(case, length, monkeypatch):
         np.testing.assert_allclose(one, other, atol=2e-5 * max(1.0, np.abs(other).max()))
 
 
+def test_a_prefix_is_seen_from_all_places_and_a_soft_prompt_is_a_part_of_the_row():
+    features = rows(800)
+    encoder = Encoder(config_of(window=20, prefix_length=3), seed=1)
+    assert encoder.stack.views(features)[1].blocks is None
+    assert np.isfinite(encoder(features)).all()
+    config = config_of(window=20, prompt_length=3, max_sequence_length=997)
+    *_, last = Encoder(config, seed=1).walk(features, watched=True)  # all pairs
+    inside = features["padding_mask"].numpy()
+    found = Encoder(config, seed=1)(features).numpy()
+    np.testing.assert_allclose(found[inside], last.hidden_states.numpy()[inside], atol=2e-5)
+
+
 def test_scores_that_are_watched_are_those_of_all_pairs():
     config = config_of(window=20)
     *_, last = Encoder(config, seed=1).walk(rows(768), watched=True)

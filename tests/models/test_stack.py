@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from roots_tf import models, seeds
 from roots_tf.models.attention import Context, View, seen_keys
-from roots_tf.models.encoder import Embeddings
+from roots_tf.models.embeddings import Embeddings
 from roots_tf.models.stack import Stack
 from tests.batches import pretraining_batch
 from tests.models import oracle

@@ -44,6 +44,7 @@ def test_a_file_that_is_absent_is_missed_before_tensorflow_is_loaded(work, tmp_p
         "evaluate": {"model": work.model, "input": str(text)},
         "extend_vocab": {"vocabulary": work.tokenizer},
         "finetune": {"init_from": work.model, "train": str(text), "dev": str(text)},
+        "import": {"from": work.model},
         "mine_negatives": {"model": work.model, "input": str(pairs)},
         "merge": {"adapter": work.model, "base": work.model},
         "predict": {"model": work.model},

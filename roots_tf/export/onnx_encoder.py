@@ -72,7 +72,8 @@ class OnnxEncoder:
         add, epsilon = self.graph.add, self.config.layer_norm_epsilon
         gamma = self._weight(f"{place}/gamma")
         if self.config.normalization == "layer":
-            beta = [self._weight(f"{place}/beta")] * (f"{place}/beta" in self._weights)
+            has_bias = f"{place}/beta" in self._weights
+            beta = [self._weight(f"{place}/beta")] if has_bias else []
             return add("LayerNormalization", x, gamma, *beta, axis=-1, epsilon=epsilon)
         square = add("Pow", x, self.graph.number(2.0))
         square = add("ReduceMean", square, self.graph.numbers(-1), keepdims=1)

@@ -120,19 +120,17 @@ def graph_of(model, kind, settings: models.EmbeddingSettings) -> onnx.ModelProto
     names = list(_NAMES)[: 3 if config.num_segments > 1 else 2]
     ids, mask, *segments = (graph.input(name, TensorProto.INT64, *axes) for name in names)
     states = encoder.write(ids, mask, *(segments or [""]), axes)
-    hidden = config.hidden_dim
-    if kind is None or kind.embedding_settings():
+    name, by_token = row_folder.output_of(kind), isinstance(model, models.TokenClassifier)
+    if name == "embedding":
         vectors = onnx_heads.embedding(encoder, states, mask, settings)
-        graph.output("embedding", vectors, "batch", hidden)
-        graph.output("last_hidden_state", states, *axes, hidden)
+        graph.output(name, vectors, "batch", config.hidden_dim)
+        graph.output("last_hidden_state", states, *axes, config.hidden_dim)
     else:
-        logits = onnx_heads.logits(encoder, states, mask, isinstance(model, models.TokenClassifier))
-        if kind.answer_column == "value":
-            value = graph.add("Squeeze", logits, graph.numbers(-1))
-            graph.output("value", value, "batch")
+        logits = onnx_heads.logits(encoder, states, mask, by_token)
+        if name == "value":
+            graph.output(name, graph.add("Squeeze", logits, graph.numbers(-1)), "batch")
         else:
-            by_token = axes[: 1 + isinstance(model, models.TokenClassifier)]
-            graph.output("logits", logits, *by_token, model.num_labels)
+            graph.output(name, logits, *axes[: 1 + by_token], model.num_labels)
     return graph.model(f"roots-tf {roots_tf.__version__}")
 
 
@@ -192,6 +190,12 @@ def runner(content: bytes, source: str = "the file"):
     loaded = session(content, source)
     names = [node.name for node in loaded.get_inputs()]
     outputs = [node.name for node in loaded.get_outputs()]
+    if not _NAMES.keys() >= set(names):
+        raise InputError(
+            "wrong-format",
+            f"found the inputs {', '.join(names)} in {source}; wanted some of {', '.join(_NAMES)}: "
+            "export the model again",
+        )
     options = onnxruntime.RunOptions()
     options.only_execute_path_to_fetches = True
 

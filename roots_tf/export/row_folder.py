@@ -90,6 +90,17 @@ def description(described: dict, kind, settings: models.EmbeddingSettings, lengt
     return {"max_seq_length": length} | of_kind | {"model": model}
 
 
+def output_of(kind) -> str:
+    """Name of the output of a file of rows: "embedding", "value" or "logits".
+
+    Args:
+        kind: the `FineTuning` of the model, or None.
+    """
+    if kind is None or kind.embedding_settings():
+        return "embedding"
+    return "value" if kind.answer_column == "value" else "logits"
+
+
 def write(folder: str | Path, format_: Format, report: dict) -> None:
     """Writes the description of a folder, and adds the checksums of the files there to `report`.
 

@@ -106,21 +106,27 @@ def load(folder: str | Path, format_: Format) -> ServedGraph:
     path = Path(folder, format_.file)
     content = path.read_bytes()
     kind, tokenizer = _kind(described, path), tokenizers.load(folder)
-    place, config = (described.output,), described.model.encoder
+    config, output = described.model.encoder, row_folder.output_of(kind)
+    if described.output != output:
+        raise InputError(
+            "wrong-json",
+            f"found output={described.output!r} in {Path(folder, format_.description)}; wanted "
+            f"{output!r}, as the model beside it has: export the model again",
+        )
     if format_ == row_folder.LITERT:
         run = litert.runner(content, str(path))
-        model = RowFile(config, *place, run, kind, described.length)
+        model = RowFile(config, output, run, kind, described.length)
     else:
         from roots_tf.export import onnx_folder  # needs an extra
 
         run = onnx_folder.runner(content, str(path))
-        with_states = described.output == "embedding"
-        model = (RowFileWithStates if with_states else RowFile)(config, *place, run, kind)
+        of_rows = RowFileWithStates if output == "embedding" else RowFile
+        model = of_rows(config, output, run, kind)
     if kind is None:
         served = Embedding(model, tokenizer, described.embedding, described.max_seq_length)
     else:
         served = kind.served(model, tokenizer)
-    if described.output == "embedding":  # pooled and scaled already
+    if output == "embedding":  # pooled and scaled already
         served.of_rows = lambda features: {"embedding": model(features)}
     return served
 

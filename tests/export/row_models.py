@@ -27,7 +27,7 @@ TASKS = {  # the model's name in `make`, and its task
     "windows": ("classifier", {"name": "classification", "labels": LABELS, "stride": 7}),
     "regression": ("number", REGRESSION),
     "tagging": ("tagger", {"labels": TAGS}),
-    "question_answering": ("spans", {"max_seq_length": 48}),
+    "question_answering": ("spans", {"max_seq_length": 96}),
     "multiple_choice": ("number", {"num_choices": 3}),
     "similarity": ("encoder", {"lowest": 1.0, "highest": 5.0}),
     "contrastive": ("encoder", {"pooling": "cls", "text_prompt": "the "}),
@@ -49,7 +49,7 @@ def make(name: str, config: models.EncoderConfig):
 def save(folder: Path, name: str = "classification", parts: str = "bert", length: int = 24) -> Path:
     """Saves the model of a task, and gives the folder."""
     tokenizer = tokenizers.tokenizer.wordpiece(VOCABULARY, lowercase=True)
-    length = 48 if name == "question_answering" else length
+    length = 96 if name == "question_answering" else length
     fields = {"initializer_range": 0.3} | PARTS[parts]
     config = models.EncoderConfig(
         vocabulary_size=tokenizer.size, num_layers=3, hidden_dim=32, num_heads=4,

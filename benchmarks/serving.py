@@ -11,8 +11,8 @@ vectors of its tokens, scaled to length 1. The contenders, all on the processors
 
     roots                   `roots import`, `roots export`, then `tf.saved_model.load` and its
                             signature `serving_default`, in float32 or `--precision` of bfloat16
-    roots_onnx              `roots export --format=onnx`, in float32 or `--quantize=int8`, row by row
-                            in ONNX Runtime, after `tokenizers`
+    roots_onnx              `roots export --format=onnx`, in float32 or `--quantize=int8`, row by
+                            row in ONNX Runtime, after `tokenizers`
     roots_litert            `roots export --format=litert`, in float32 or `--quantize=int8`, row by
                             row in `tf.lite.Interpreter`, after `tokenizers`
     sentence_transformers   `encode` on PyTorch, in float32, bfloat16, or by `torch.compile`

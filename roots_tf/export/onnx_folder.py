@@ -17,6 +17,7 @@ stand `tokenizer.json` and `onnx.json`, see `row_folder`.
 """
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 from typing import Literal, get_args
@@ -169,6 +170,8 @@ def session(content: bytes, source: str = "the file") -> onnxruntime.InferenceSe
         InputError: it is no file of ONNX, or a damaged one.
     """
     options = onnxruntime.SessionOptions()
+    # Threads beyond the processors that this process may use would wait for one another, spinning.
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
     options.log_severity_level = 3  # errors alone; this function raises them as well
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -184,8 +187,14 @@ def session(content: bytes, source: str = "the file") -> onnxruntime.InferenceSe
 def runner(content: bytes, source: str = "the file"):
     """A function from the three inputs, by our names, to the outputs, by name.
 
-    Arguments and errors are those of `session`. Of a keyword `wanted`, which names an output, only
-    what that takes is computed.
+    Of a keyword `wanted`, which names an output, only what that takes is computed.
+
+    Args:
+        content: as for `session`.
+        source: likewise.
+
+    Raises:
+        InputError: as there, or it has other inputs.
     """
     loaded = session(content, source)
     names = [node.name for node in loaded.get_inputs()]

@@ -70,7 +70,12 @@ def logits(encoder: OnnxEncoder, states: str, mask: str, by_token: bool) -> str:
 
 
 def vocabulary(encoder: OnnxEncoder, states: str) -> str:
-    """Logits of the vocabulary [R, V] of `states` [R, H], by the head of masked tokens."""
+    """Logits of the vocabulary, [R, V], by the head of masked tokens.
+
+    Args:
+        encoder: whose graph, and whose token embedding, it is.
+        states: name of them, [R, H].
+    """
     x = encoder.activation(encoder.dense(states, "masked_lm/transform"))
     x = encoder.norm(x, "masked_lm/norm")
     x = encoder.graph.add("MatMul", x, encoder.output_table())

@@ -16,8 +16,11 @@ from roots_tf.export import litert, row_folder
 from roots_tf.export.embedding import Embedding
 from roots_tf.export.row_folder import Description, Format
 from roots_tf.models import EncoderConfig
+from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tasks.served_graph import ServedGraph
+
+LARGEST = 1 << 31  # bytes of a file of either format
 
 
 class RowFile:
@@ -104,7 +107,7 @@ def load(folder: str | Path, format_: Format) -> ServedGraph:
     """
     described = row_folder.read(folder, format_)
     path = Path(folder, format_.file)
-    content = path.read_bytes()
+    content = files.read_bytes(path, "the file that export writes", LARGEST)
     kind, tokenizer = _kind(described, path), tokenizers.load(folder)
     config, output = described.model.encoder, row_folder.output_of(kind)
     if described.output != output:
@@ -112,6 +115,13 @@ def load(folder: str | Path, format_: Format) -> ServedGraph:
             "wrong-json",
             f"found output={described.output!r} in {Path(folder, format_.description)}; wanted "
             f"{output!r}, as the model beside it has: export the model again",
+        )
+    if tokenizer.size > config.vocabulary_size:
+        raise InputError(
+            "wrong-vocabulary",
+            f"found {tokenizer.size} tokens in {folder} and vocabulary_size="
+            f"{config.vocabulary_size} in its {format_.description}; wanted no more tokens than "
+            "rows: the tokenizer is of another model, copy its own",
         )
     if format_ == row_folder.LITERT:
         run = litert.runner(content, str(path))

@@ -110,9 +110,14 @@ def check_files(folder: str | Path, wanted: dict[str, str], listed_in: str) -> N
         listed_in: name of the file that lists them, for messages.
 
     Raises:
-        InputError: a file is missing or is another one; the message names it.
+        InputError: a file is missing or is another one; the message names it. Or a name is no file
+            of the folder.
     """
     for name, checksum in wanted.items():
+        if Path(name).name != name:  # which reaches out of the folder
+            raise files.InputError(
+                "wrong-json", f"found {name!r:.100} in {listed_in}; wanted names of files beside it"
+            )
         _compare(folder, name, _of_file(Path(folder, name), listed_in), checksum, listed_in)
 
 

@@ -220,6 +220,7 @@ def test_a_file_that_nothing_vouches_for_is_refused_if_damaged(work, tmp_path, f
     [
         ({"model": 3}, "model"),
         ({"output": None}, "output"),
+        ({"sha256": {"../onnx.json": "0"}}, "found '../onnx.json'.*names of files beside it"),
         ({"max_seq_length": 1}, "max_seq_length"),
         ({"output": "logits"}, "found output='logits'.*wanted 'embedding'"),
     ],
@@ -231,6 +232,26 @@ def test_a_description_that_is_none_is_named(work, tmp_path, change, message):
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change))
     with pytest.raises(InputError, match=message):
         loaded(folder)
+
+
+def test_the_vocabulary_of_another_model_is_named(work, tmp_path):
+    folder = tmp_path / "mixed"
+    shutil.copytree(exported(work, "encoder", "onnx"), folder)
+    path = folder / "onnx.json"
+    described = json.loads(path.read_text("utf-8"))
+    described["model"]["encoder"]["vocabulary_size"] = 9
+    path.write_text(json.dumps(described))
+    with pytest.raises(InputError, match="found 37 tokens in .*the tokenizer is of another model"):
+        loaded(folder)
+
+
+def test_a_file_of_another_program_is_named(work, tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    shutil.copy(exported(work, "encoder", "onnx") / "model.onnx", folder)
+    with pytest.raises(InputError, match="onnx.json") as error:
+        loaded(folder)
+    assert "\n" not in str(error.value)
 
 
 def test_a_folder_of_an_older_version_is_named(work, tmp_path):

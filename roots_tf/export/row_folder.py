@@ -87,7 +87,7 @@ def description(described: dict, kind, settings: models.EmbeddingSettings, lengt
         model["task"] = tasks.describe(dataclasses.replace(kind, max_seq_length=length))
     else:
         of_kind = {"embedding": dataclasses.asdict(settings)}
-    return {"max_seq_length": length} | of_kind | {"model": model}
+    return files.as_read_back({"max_seq_length": length} | of_kind | {"model": model})
 
 
 def output_of(kind) -> str:

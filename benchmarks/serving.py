@@ -11,6 +11,8 @@ vectors of its tokens, scaled to length 1. The contenders, all on the processors
 
     roots                   `roots import`, `roots export`, then `tf.saved_model.load` and its
                             signature `serving_default`, in float32 or `--precision` of bfloat16
+    roots_onnx              `roots export --format=onnx`, in float32 or `--quantize=int8`, row by
+                            row in ONNX Runtime, after `tokenizers`
     roots_litert            `roots export --format=litert`, in float32 or `--quantize=int8`, row by
                             row in `tf.lite.Interpreter`, after `tokenizers`
     sentence_transformers   `encode` on PyTorch, in float32, bfloat16, or by `torch.compile`
@@ -29,7 +31,9 @@ processors.
 """
 
 import dataclasses
+import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -59,6 +63,7 @@ class Config:
     only: tuple[str, ...] = program.flag(
         (), help="comma-separated; only contenders with one of these in their name, beside ours"
     )
+    threads: int = program.flag(0, help="of our contenders and ONNX Runtime's; 0: all processors")
     max_seq_length: int = program.flag(256, help="tokens of a text at most")
     batch_size: int = program.flag(32, help="texts in a batch")
     singles: int = program.flag(200, help="texts of a turn that come one by one")
@@ -92,6 +97,8 @@ REFERENCE = Contender("sentence_transformers")
 CONTENDERS = (
     OURS,
     Contender("roots", "bfloat16"),
+    Contender("roots_onnx"),
+    Contender("roots_onnx", "int8"),
     Contender("roots_litert"),
     Contender("roots_litert", "int8"),
     REFERENCE,
@@ -114,7 +121,8 @@ def main(config: Config) -> list[dict]:
     with tempfile.TemporaryDirectory() as scratch:
         found = measure(config, texts, Path(scratch))
     print(
-        f"{'':<39}{'p50 ms':>8}{'p99 ms':>8}{'sentences/s':>13}{'spread':>8}{'of ours':>9}"
+        f"{'':<39}{'p50 ms':>8}{'of ours':>9}{'p99 ms':>8}{'sentences/s':>13}{'spread':>8}"
+        f"{'of ours':>9}"
         f"{'cosine':>10}{'worst':>10}"
     )
     for row in found:
@@ -151,10 +159,12 @@ def measure(config: Config, texts: list[str], scratch: Path) -> list[dict]:
     spec = {
         "checkpoint": config.checkpoint,
         "saved_model": {kind: str(scratch / kind / "1") for kind in ("float32", "bfloat16")},
+        "roots_onnx": {kind: str(scratch / f"onnx {kind}") for kind in ("float32", "int8")},
         "litert": {kind: str(scratch / f"litert {kind}") for kind in ("float32", "int8")},
         "onnx": {kind: str(scratch / f"{kind}.onnx") for kind in ("float32", "int8")},
         "texts": str(scratch / "texts.json"),
         "length": config.max_seq_length,
+        "threads": config.threads or os.cpu_count(),
         "batch_size": config.batch_size,
         "warm_up": config.texts_a_round,
     }
@@ -175,6 +185,7 @@ def measure(config: Config, texts: list[str], scratch: Path) -> list[dict]:
             processes[contender] = process, paths
     singles, rates = take_turns(config, processes)
     vectors = {contender: np.load(paths["vectors"]) for contender, (_, paths) in processes.items()}
+    ours = 1e3 * np.median(np.concatenate(singles[OURS])) if OURS in singles else None
     for contender, turns in rates.items():
         p50, p99 = np.percentile(1e3 * np.concatenate(singles[contender]), [50, 99])
         rate = statistics.median(turns)
@@ -183,6 +194,7 @@ def measure(config: Config, texts: list[str], scratch: Path) -> list[dict]:
             "p99_ms": p99,
             "sentences_per_second": rate,
             "spread": (max(turns) - min(turns)) / rate,
+            "p50_of_ours": p50 / ours if ours else None,
             "of_ours": rate / statistics.median(rates[OURS]) if OURS in rates else None,
             "turns": turns,
             "turns_p50_ms": [1e3 * statistics.median(seconds) for seconds in singles[contender]],
@@ -197,6 +209,7 @@ def contenders(config: Config) -> dict[Contender, str]:
     """The contenders wanted whose library has a Python, with that Python."""
     pythons = {
         "roots": sys.executable,
+        "roots_onnx": sys.executable if importlib.util.find_spec("onnxruntime") else "",
         "roots_litert": sys.executable,
         "sentence_transformers": config.sentence_transformers,
         "onnx_runtime": config.onnx_runtime,
@@ -236,9 +249,10 @@ def make_exports(config: Config, contenders: Iterable[Contender], scratch: Path)
             policy = "float32" if precision == "float32" else "mixed_bfloat16"
             command += [f"--output={scratch / precision}", "--l2_normalize"]
             command += [f"--precision={policy}", f"--max_seq_length={config.max_seq_length}"]
-        elif library == "roots_litert":
+        elif library in ("roots_litert", "roots_onnx"):
+            name = library.removeprefix("roots_")
             quantize = "none" if precision == "float32" else precision
-            command += [f"--output={scratch / f'litert {precision}'}", "--format=litert"]
+            command += [f"--output={scratch / f'{name} {precision}'}", f"--format={name}"]
             command += [f"--quantize={quantize}"]
         else:
             continue
@@ -265,10 +279,12 @@ def line(row: dict) -> str:
     """A row of the table."""
     if "failed" in row:
         return f"{row['name']:<39}left out: {row['failed'][:90]}"
-    ratio = "-" if row["of_ours"] is None else f"{row['of_ours']:.2f}"
+    ratio, of_p50 = (
+        "-" if row[name] is None else f"{row[name]:.2f}" for name in ("of_ours", "p50_of_ours")
+    )
     quality = [f"{row[kind]:.6f}" if kind in row else "-" for kind in ("cosine", "worst")]
     return (
-        f"{row['name']:<39}{row['p50_ms']:>8.1f}{row['p99_ms']:>8.1f}"
+        f"{row['name']:<39}{row['p50_ms']:>8.1f}{of_p50:>9}{row['p99_ms']:>8.1f}"
         f"{row['sentences_per_second']:>13,.0f}{100 * row['spread']:>7.0f}%{ratio:>9}"
         f"{quality[0]:>10}{quality[1]:>10}"
     )

@@ -40,6 +40,8 @@ SCRIPTS = {}
 
 SCRIPTS["roots"] = """
 import tensorflow as tf
+
+tf.config.threading.set_intra_op_parallelism_threads(spec["threads"])
 import tensorflow_text  # the tokenizer's ops
 
 served = tf.saved_model.load(spec["saved_model"][spec["precision"]])
@@ -51,13 +53,36 @@ def encode(texts):
 serve(encode)
 """
 
-# Row by row, as a phone does: then nothing is padding.
+# Row by row: then nothing is padding.
+SCRIPTS["roots_onnx"] = """
+import onnxruntime, tokenizers
+
+folder = spec["roots_onnx"][spec["precision"]]
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = spec["threads"]
+session = onnxruntime.InferenceSession(
+    folder + "/model.onnx", options, providers=["CPUExecutionProvider"])
+tokenizer = tokenizers.Tokenizer.from_file(folder + "/tokenizer.json")
+tokenizer.enable_truncation(spec["length"])
+how = onnxruntime.RunOptions()
+how.only_execute_path_to_fetches = True  # and not the states, which are an output too
+
+def encode_one(text):
+    ids = np.array([tokenizer.encode(text).ids])
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids),
+              "token_type_ids": np.zeros_like(ids)}
+    return session.run(["embedding"], inputs, how)[0]
+
+serve(lambda texts: unit(np.concatenate([encode_one(text) for text in texts])))
+"""
+
+# As a phone does, one row at a time.
 SCRIPTS["roots_litert"] = """
 import tensorflow as tf
 import tokenizers
 
 folder = spec["litert"][spec["precision"]]
-interpreter = tf.lite.Interpreter(folder + "/model.tflite", num_threads=os.cpu_count())
+interpreter = tf.lite.Interpreter(folder + "/model.tflite", num_threads=spec["threads"])
 signature = interpreter.get_signature_runner("serving_default")
 tokenizer = tokenizers.Tokenizer.from_file(folder + "/tokenizer.json")
 tokenizer.enable_truncation(spec["length"])
@@ -92,7 +117,7 @@ SCRIPTS["onnx_runtime"] = """
 import onnxruntime, tokenizers
 
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = os.cpu_count()
+options.intra_op_num_threads = spec["threads"]
 options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
 session = onnxruntime.InferenceSession(
     spec["onnx"][spec["precision"]], options, providers=["CPUExecutionProvider"])

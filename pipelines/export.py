@@ -1,9 +1,10 @@
-"""Write a model for other programs: a SavedModel that takes text, LiteRT, Hugging Face, keras-hub.
+"""Write a model for other programs: a SavedModel that takes text, ONNX, LiteRT, Hugging Face, ...
 
     roots export --model=work/task/model --output=work/served
     roots export --model=work/gpt/model --output=work/served --max_new_tokens=256
     roots export --model=work/translator/model --output=work/served --num_beams=5
     roots export --model=work/minilm --output=work/served --pooling=mean --l2_normalize
+    roots export --model=work/task/model --output=work/fast --format=onnx
     roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
     roots export --model=work/bert_base --output=work/hf --format=huggingface
 
@@ -15,6 +16,10 @@ serialised tf.Example (`examples`) and token ids (`ids`); those of an encoder gi
 model continue texts, `generate` as each row asks for it; that of an encoder-decoder has its beam
 search in the graph, with the settings that finetune or flags gave it. Beside the graph stand a
 model card, requests for warm-up, REST and gRPC, and the ops that are not TensorFlow's own.
+
+onnx takes seconds, and the extra `onnx`. Writes `model.onnx` of the standard's operators, with the
+usual inputs `input_ids`, `attention_mask` and `token_type_ids`, once ONNX Runtime has given the
+model's outputs to 1e-5, and the tokenizer. `roots serve` answers texts from it. For encoders.
 
 litert takes seconds. Writes `model.tflite`, which takes token ids, and the tokenizer.
 
@@ -35,6 +40,7 @@ Vectors are pooled, scaled, cut off and prompted as the model folder says, but f
 
 import dataclasses
 import functools
+import importlib.util
 from pathlib import Path
 from typing import Literal
 
@@ -58,8 +64,8 @@ class Config:
     output: str = program.flag(
         help="folder to write; of a SavedModel, folder of its versions", role="output_new"
     )
-    format: Literal["saved_model", "litert", "huggingface", "keras_hub", "peft"] = program.flag(
-        "saved_model", help="what to write"
+    format: Literal["saved_model", "onnx", "litert", "huggingface", "keras_hub", "peft"] = (
+        program.flag("saved_model", help="what to write")
     )
     version: int = program.flag(
         1, help="saved_model: number of this version", minimum=1, maximum=2**63 - 1
@@ -91,7 +97,8 @@ class Config:
         "float32", help="saved_model: what products are computed in; outputs are float32"
     )
     quantize: Literal["none", "float16", "int8"] = program.flag(
-        "none", help="litert: weights of half the size, or a quarter and products in int8"
+        "none",
+        help="litert: weights of half the size, or a quarter and products in int8; onnx: int8",
     )
     approximate_gelu: bool = program.flag(
         False, help="keras_hub: take a model of the exact GELU, which that library approximates"
@@ -103,21 +110,20 @@ def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
     if config.format == "peft":
         return _adapter(config)
+    if config.format == "onnx":
+        _check_onnx(config)
     described = models.describe(config.model)
     if "decoder" in described and config.format != "saved_model":
         return _encoder_decoder(config)
-    from roots_tf.export import card, hugging_face, keras_hub, litert
+    from roots_tf.export import hugging_face, keras_hub
 
     settings = embedding_settings(config, described)
     if config.format == "saved_model":
         path = _saved_model(config, described, settings)
         logging.info("%s answers as the Python model does", path)
         return str(path)
-    if config.format == "litert":
-        length = config.max_seq_length
-        report = litert.write(config.output, config.model, config.quantize, length, settings)
-        card.write(config.output, config.model, _command(config), settings)
-        logging.info("%s: %s", config.output, report)
+    if config.format in ("litert", "onnx"):
+        _file_of_rows(config, settings)
     elif models.is_causal(described):
         _causal(config)
     elif config.format == "huggingface":
@@ -173,6 +179,40 @@ def _adapter(config: Config) -> str:
     return config.output
 
 
+def _check_onnx(config: Config) -> None:
+    """Refuses what --format=onnx cannot do here.
+
+    Raises:
+        InputError: a package is missing, or weights of half the size are asked for.
+    """
+    if config.quantize == "float16":
+        raise InputError(
+            "flags-conflict", "found --quantize=float16 and --format=onnx; wanted int8 or none"
+        )
+    for package in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                "missing-extra",
+                f"found no package {package}, which --format=onnx needs; wanted the extra: "
+                "pip install 'roots-tf[onnx]'",
+            )
+
+
+def _file_of_rows(config: Config, settings: models.EmbeddingSettings) -> None:
+    """Writes a model for LiteRT or ONNX."""
+    from roots_tf.export import card
+
+    if config.format == "onnx":
+        from roots_tf.export import onnx_folder as writer
+    else:
+        from roots_tf.export import litert as writer
+    length = config.max_seq_length
+    report = writer.write(config.output, config.model, config.quantize, length, settings)
+    card.write(config.output, config.model, _command(config), settings)
+    shown = {name: value for name, value in report.items() if name not in ("model", "sha256")}
+    logging.info("%s: %s", config.output, shown)
+
+
 def _causal(config: Config) -> None:
     """Writes a causal model for transformers or keras-hub."""
     from roots_tf.export import causal_folders, keras_hub_causal
@@ -221,11 +261,11 @@ def _check_causal(config: Config, of_vectors: dict) -> None:
             f"found --{wrong[0]} and a causal_lm, which continues texts and makes no vectors; "
             "leave it out",
         )
-    if config.format == "litert":
+    if config.format in ("litert", "onnx"):
         raise InputError(
             "cannot-export",
-            "found --format=litert and a causal_lm, whose loop over tokens a LiteRT file does not "
-            "hold; wanted --format=saved_model",
+            f"found --format={config.format} and a causal_lm, whose loop over tokens such a file "
+            "does not hold; wanted --format=saved_model",
         )
 
 

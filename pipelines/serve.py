@@ -10,22 +10,29 @@ ends it at once). Requests that come together are computed together. `/v1/models
 tells the signatures, `/monitoring/prometheus/metrics` requests, latencies, batches and memory.
 A graph that may do more than compute, such as write a file, is refused without `--trust`.
 
-Needs the extra `serving`. There is no encryption and no password: what faces the world is a proxy.
+What `export --format=onnx` and `--format=litert` wrote is served alike, by the runtime of that
+file: requests and answers are the same. For single texts ONNX Runtime is the fastest.
+
+Needs the extra `serving`, and for ONNX the extra `onnx`. There is no encryption and no password:
+what faces the world is a proxy.
 """
 
 import asyncio
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from absl import logging
 
 from roots_tf import program
-from roots_tf.storage import files
+from roots_tf.storage import files, neighbours
 
 _LIMITS = (  # flags that are the server's as they are
     *("max_batch_size", "max_queue", "max_streams", "max_body_bytes", "max_text_bytes"),
     *("max_answer_bytes", "max_memory_bytes", "idle_seconds"),
 )
+# The file of each runtime beside TensorFlow's, the first that is looked for first.
+FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +40,11 @@ class Config:
     """Flags of `serve`."""
 
     model: str = program.flag(
-        help="folder of a model's versions, as export writes it", role="input"
+        help="folder that export wrote: of a SavedModel's versions, or of a file of LiteRT or ONNX",
+        role="input",
+    )
+    runtime: Literal["tensorflow", "litert", "onnx"] | None = program.flag(
+        None, help="what computes; not given: what the folder is for, ONNX first"
     )
     name: str = program.flag("", help="name of the model in URLs; none: the folder's name")
     host: str = program.flag("127.0.0.1", help="address to listen at; 0.0.0.0: every one")
@@ -99,24 +110,22 @@ def main(config: Config) -> None:
             f"found --max_memory_bytes={config.max_memory_bytes}; wanted {least} or more, with "
             "these --max_body_bytes and --max_answer_bytes",
         )
-    if not Path(config.model).is_dir():
-        raise files.InputError(
-            "not-a-model",
-            f"found no version of a model in {config.model}; wanted a folder that export wrote, "
-            "with the folder 1 in it",
-        )
+    runtime = runtime_of(config)
     try:
         from roots_tf.serving import connections, logs, server
-        from roots_tf.serving.model import Model
+
+        if runtime == "onnx":
+            import onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
+        extra = "onnx" if (error.name or "").startswith("onnx") else "serving"
         raise files.InputError(
             "missing-extra",
             f"found no package {error.name}, which serving needs; wanted the extra: "
-            "pip install 'roots-tf[serving]'",
+            f"pip install 'roots-tf[{extra}]'",
         ) from error
     # A port that is taken shows before the model is loaded, which takes long.
     with server.listen(config.host, config.port) as listener:
-        model = Model(config.model, config.name, config.trust)
+        model = load(config, runtime)
         limits = server.Limits(
             batch_timeout=config.batch_timeout_ms / 1000,
             max_connections=connections.room_for(config.max_connections),
@@ -127,6 +136,51 @@ def main(config: Config) -> None:
         logging.info("serving at http://%s:%d/v1/models/%s", host, port, model.name)
         with logs.limited():
             asyncio.run(server.Server(model, limits).run(listener))
+
+
+def runtime_of(config: Config) -> str:
+    """What computes: as `--runtime` says, or what the folder is for.
+
+    Args:
+        config: of the program.
+
+    Raises:
+        InputError: the folder is not there, or holds nothing for that runtime.
+    """
+    folder = Path(config.model)
+    if not folder.is_dir():
+        raise files.InputError(
+            "not-a-model",
+            f"found no version of a model in {folder}; wanted a folder that export wrote, "
+            "with the folder 1 in it",
+        )
+    there = [name for name, file in FILES.items() if (folder / file).exists()]
+    runtime = config.runtime or (there or ["tensorflow"])[0]
+    if runtime in FILES and runtime not in there:
+        raise files.InputError(
+            "wrong-folder",
+            f"found no {FILES[runtime]} in {folder}, and --runtime={runtime}; wanted a folder that "
+            f"export --format={runtime} wrote{neighbours.instead(folder, FILES[runtime])}",
+        )
+    return runtime
+
+
+def load(config: Config, runtime: str):
+    """The model to serve, a `roots_tf.serving.model.Model`.
+
+    Args:
+        config: of the program.
+        runtime: as `runtime_of` gives it.
+    """
+    from roots_tf.serving import model
+
+    if runtime == "tensorflow":
+        return model.Model(config.model, config.name, config.trust)
+    from roots_tf.export import row_folder, served_rows
+
+    format_ = row_folder.ONNX if runtime == "onnx" else row_folder.LITERT
+    served = served_rows.load(config.model, format_)
+    return model.ModelOfFunctions(config.model, served.signatures(), config.name)
 
 
 if __name__ == "__main__":

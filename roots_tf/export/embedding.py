@@ -60,7 +60,7 @@ class Embedding(ServedGraph):
     def signatures(self):
         """The usual ones, `tokens`, and `fill_mask` where the model has the vocabulary head."""
         text = {"text": tf.TensorSpec([None], tf.string, "text")}
-        further = {"tokens": concrete(self.token_vectors, text)}
+        further = self.of_tokens()
         if isinstance(self.model, models.Pretrainer):
             further["fill_mask"] = concrete(self._fill_mask, text)
         return super().signatures() | further

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops that a SavedModel of text uses
 from absl import logging
 from google.protobuf import json_format, message
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from roots_tf.serving import graph_check, rest, streaming
 from roots_tf.serving.rest import ApiError, Signature
@@ -41,15 +41,11 @@ class Model:
     """
 
     def __init__(self, folder: str, name: str = "", trust: bool = False):
-        self.name = name or Path(folder).resolve().name
-        if not re.fullmatch(r"[^/:]+", self.name):
-            raise InputError(
-                "wrong-value", f"found the name {self.name!r}; wanted one without '/' and ':'"
-            )
+        self.name = checked_name(folder, name)
         self.version, self._path = highest_version(folder)
         try:
             stored = _stored(self._path)
-            self._definitions = dict(stored.meta_graphs[0].signature_def)
+            definitions = dict(stored.meta_graphs[0].signature_def)
             if not trust:
                 graph_check.check(self._path, stored)
             self._loaded = tf.saved_model.load(str(self._path))
@@ -60,13 +56,18 @@ class Model:
                 "file-damaged",
                 f"could not load {self._path}: {_reason(error)}; wanted a SavedModel: export again",
             ) from error
-        names = sorted(set(self._definitions) & set(self._loaded.signatures))
+        self._begin(definitions, dict(self._loaded.signatures))
+
+    def _begin(self, definitions: dict, functions: dict) -> None:
+        """Keeps the signatures that are both defined and there."""
+        self._definitions, self._functions = definitions, functions
+        names = sorted(definitions.keys() & functions.keys())
         if not names:
             raise InputError(
                 "wrong-format",
                 f"found no signature in {self._path}; wanted one or more: export it again",
             )
-        self.signatures = {name: _signature(self._definitions[name]) for name in names}
+        self.signatures = {name: _signature(definitions[name]) for name in names}
         parts = ("begin", "advance", "places")
         self.can_stream = streaming.SIGNATURE in names and all(
             callable(getattr(self._loaded, part, None)) for part in parts
@@ -86,7 +87,7 @@ class Model:
         specs = self.signatures[signature].inputs
         tensors = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
         try:
-            outputs = self._loaded.signatures[signature](**tensors)
+            outputs = self._functions[signature](**tensors)
         except tf.errors.OpError as error:
             raise ApiError(
                 "wrong-request" if error.error_code in HTTP_STATUS else "server-failed",
@@ -182,6 +183,54 @@ class Model:
             "model_spec": {"name": self.name, "signature_name": "", "version": str(self.version)},
             "metadata": {"signature_def": {"signature_def": definitions}},
         }
+
+
+class ModelOfFunctions(Model):
+    """A model whose signatures are functions of this process.
+
+    Args:
+        folder: of the model, for its name.
+        functions: concrete functions by the names of the signatures.
+        name: under which it is served; none: the folder's.
+
+    Raises:
+        InputError: the name is none that a path can have.
+    """
+
+    def __init__(self, folder: str, functions: dict, name: str = ""):
+        self.name = checked_name(folder, name)
+        self.version, self._path, self._loaded = 1, Path(folder), None
+        self._begin({key: _definition(function) for key, function in functions.items()}, functions)
+
+
+def checked_name(folder: str, name: str) -> str:
+    """The name under which a model is served: the one given, or else the folder's.
+
+    Args:
+        folder: of the model.
+        name: given; "" for none.
+
+    Raises:
+        InputError: it is none that a path can have.
+    """
+    name = name or Path(folder).resolve().name
+    if not re.fullmatch(r"[^/:]+", name):
+        raise InputError("wrong-value", f"found the name {name!r}; wanted one without '/' and ':'")
+    return name
+
+
+def _definition(function) -> meta_graph_pb2.SignatureDef:
+    """Inputs and outputs of a concrete function, as a SavedModel has them."""
+    definition = meta_graph_pb2.SignatureDef()
+    sides = (
+        (definition.inputs, function.structured_input_signature[1]),
+        (definition.outputs, function.structured_outputs),
+    )
+    for tensors, specs in sides:
+        for name, spec in specs.items():
+            tensors[name].name, tensors[name].dtype = name, spec.dtype.as_datatype_enum
+            tensors[name].tensor_shape.CopyFrom(spec.shape.as_proto())
+    return definition
 
 
 def highest_version(folder: str) -> tuple[int, Path]:

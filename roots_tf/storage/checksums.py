@@ -89,26 +89,59 @@ def check(folder: str | Path, names: tuple[str, ...]) -> None:
             found = _of_json({key: value for key, value in description.items() if key != KEY})
         else:
             found = _of_file(Path(folder, name))
-        if found != wanted[name]:
+        _compare(folder, name, found, wanted[name], MODEL)
+
+
+def of_files(folder: str | Path) -> dict[str, str]:
+    """The checksums of all files that stand in a `folder`, but not in folders in it.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    return {path.name: _of_file(path) for path in sorted(Path(folder).iterdir()) if path.is_file()}
+
+
+def check_files(folder: str | Path, wanted: dict[str, str], listed_in: str) -> None:
+    """Compares files of a folder with checksums.
+
+    Args:
+        folder: that the files stand in.
+        wanted: checksums by the names of files.
+        listed_in: name of the file that lists them, for messages.
+
+    Raises:
+        InputError: a file is missing or is another one; the message names it. Or a name is no file
+            of the folder.
+    """
+    for name, checksum in wanted.items():
+        if Path(name).name != name:  # which reaches out of the folder
             raise files.InputError(
-                "file-damaged",
-                f"found another {name} in {folder} than was written there (sha256 {found[:8]}..., "
-                f"wanted {wanted[name][:8]}...): copy the folder again or, if the change is meant, "
-                f'take {name} out of "{KEY}" in its {MODEL}',
+                "wrong-json", f"found {name!r:.100} in {listed_in}; wanted names of files beside it"
             )
+        _compare(folder, name, _of_file(Path(folder, name), listed_in), checksum, listed_in)
+
+
+def _compare(folder: str | Path, name: str, found: str, wanted: str, listed_in: str) -> None:
+    if found != wanted:
+        raise files.InputError(
+            "file-damaged",
+            f"found another {name} in {folder} than was written there (sha256 {found[:8]}..., "
+            f"wanted {wanted[:8]}...): copy the folder again or, if the change is meant, "
+            f'take {name} out of "{KEY}" in its {listed_in}',
+        )
 
 
 def _of_json(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _of_file(path: Path) -> str:
+def _of_file(path: Path, listed_in: str = MODEL) -> str:
     """The checksum of a regular file, also of a large one; of a FIFO nothing would come."""
     if not path.is_file():
         raise files.InputError(
             "no-such-file",
-            f"found no file {path}, which {MODEL} beside it lists; copy the folder again, or take "
-            f'{path.name} out of "{KEY}" there',
+            f"found no file {path}, which {listed_in} beside it lists; copy the folder again, or "
+            f'take {path.name} out of "{KEY}" there',
         )
     try:
         return files.sha256(path)

@@ -21,6 +21,8 @@ _KINDS = {
     "manifest.json": "examples, for pretrain --examples",
     "documents-*.parquet": "documents, for build-examples --input",
     "*/saved_model.pb": "an exported model, for serve",
+    "model.onnx": "an exported model, for serve",
+    "model.tflite": "an exported model, for serve",
     "metrics.jsonl": "the output of a training",
     "tokenizer.json": "a tokenizer",
     "vocab.txt": "a tokenizer",

@@ -251,7 +251,7 @@ class Cloze(Classification):
         """Label and probabilities of texts."""
         return ServedCloze(self, model, tokenizer)
 
-    def litert_output(self, output, features):
+    def row_output(self, output, features):
         """Logits of the labels."""
         return {"logits": self.answers(output, features)}
 

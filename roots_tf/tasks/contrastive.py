@@ -337,7 +337,7 @@ class Contrastive(FineTuning):
         default = "query" if self.text_prompt else None
         return models.EmbeddingSettings(self.pooling, True, self.max_seq_length, prompts, default)
 
-    def litert_output(self, output, features):
+    def row_output(self, output, features):
         """`embedding` [B, H], unit vectors."""
         return {"embedding": self.unit_vectors(output, features)}
 

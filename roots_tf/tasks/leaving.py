@@ -53,14 +53,22 @@ class Leaving:
         """What whoever cuts texts into tokens must know beside the tokenizer, as JSON values."""
         return {}
 
-    def litert_output(self, output, features) -> dict[str, tf.Tensor]:
-        """The one output, by name, of the file for LiteRT.
+    def row_output(self, output, features) -> dict[str, tf.Tensor]:
+        """The one output, by name, of a file of rows: LiteRT's and ONNX's.
 
         Args:
             output: what the model gives for rows.
             features: of the rows.
         """
         return {"logits": output}
+
+    def of_row_output(self, output: tf.Tensor) -> tf.Tensor:
+        """What the model gives for rows, of what `row_output` made of it.
+
+        Args:
+            output: the value that `row_output` gives by name.
+        """
+        return output
 
     def scaled_head(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the last layer for a program that takes its outputs as answers.

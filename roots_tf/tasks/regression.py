@@ -107,9 +107,13 @@ class Regression(Valued, PerText):
         """Values of texts."""
         return ServedValue(self, model, tokenizer)
 
-    def litert_output(self, output, features):
+    def row_output(self, output, features):
         """`value` [B], in the unit of the training file."""
         return {"value": self.in_unit(self.answers(output, features))}
+
+    def of_row_output(self, output):
+        """Numbers of mean 0 and deviation 1, [B, 1]."""
+        return ((output - self.mean) / self.deviation)[:, None]
 
     def scaled_head(self, kernel, bias):
         """Weights that give the outputs in the unit of the training file."""

@@ -103,6 +103,13 @@ class ServedGraph(tf.Module):
             "ids": concrete(self._answers_to_ids, ids),
         }
 
+    def of_tokens(self) -> dict:
+        """The signature `tokens`, by that name; none of a model that does not tell its states."""
+        if not hasattr(self.model, "encoder"):
+            return {}
+        text = {"text": tf.TensorSpec([None], tf.string, "text")}
+        return {"tokens": concrete(self.token_vectors, text)}
+
     @property
     def has_segments(self) -> bool:
         """Whether rows have two segments."""

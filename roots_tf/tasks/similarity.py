@@ -137,7 +137,7 @@ class Similarity(Valued, FineTuning):
         """A unit vector of each row; arguments `output` and `rows` as for the module's function."""
         return unit_vectors(output, rows)
 
-    def litert_output(self, output, features):
+    def row_output(self, output, features):
         """`embedding` [B, H], unit vectors."""
         return {"embedding": self.unit_vectors(output, features)}
 
@@ -174,10 +174,8 @@ class ServedSimilarity(ServedKind):
     def signatures(self):
         """The usual ones, `embedding` and `tokens`."""
         text = {"text": tf.TensorSpec([None], tf.string, "text")}
-        return super().signatures() | {
-            "tokens": concrete(self.token_vectors, text),
-            "embedding": concrete(self._embedding, text),
-        }
+        further = self.of_tokens() | {"embedding": concrete(self._embedding, text)}
+        return super().signatures() | further
 
     def _embedding(self, inputs):
         return self.over(self.rows(inputs))

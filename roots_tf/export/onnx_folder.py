@@ -31,12 +31,13 @@ from onnxruntime import quantization
 
 import roots_tf
 from roots_tf import models, tasks, tokenizers
-from roots_tf.export import onnx_heads, row_folder, row_model
+from roots_tf.export import causal_folders, onnx_heads, row_folder, row_model
 from roots_tf.export.new_folder import new_folder
 from roots_tf.export.onnx_encoder import OnnxEncoder
 from roots_tf.export.onnx_graph import OnnxGraph
 from roots_tf.export.row_model import RowModel
 from roots_tf.models import pooling, relative, rotary, sinusoidal
+from roots_tf.models.config import ADDED
 from roots_tf.storage.files import InputError
 
 Quantize = Literal["none", "int8"]
@@ -88,6 +89,7 @@ def write(
             f"found a model of the task {kind.name}, whose answers are words of the vocabulary; "
             "a file of ONNX holds logits or vectors: wanted --format=saved_model",
         )
+    causal_folders.refuse_other_parts(described["encoder"], ADDED, str(source), "a file of ONNX")
     tokenizer, model = tokenizers.load(source), models.load(source)
     settings = settings or tasks.embedding_settings(described, str(source))
     pooling.check(settings.pooling, model, described, str(source))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import models, tokenizers
+from roots_tf.models.config import ADDED
 from roots_tf.storage.files import InputError
 from tests.export import row_models
 from tests.export.conftest import VOCABULARY, random_features
@@ -132,6 +133,18 @@ def test_int8_is_smaller_and_says_how_it_differs(save, tmp_path):
     assert said["least_cosine"] > 0.9 and said["bytes"] < whole["bytes"]
     features = random_features(len(VOCABULARY))
     ask(tmp_path / "out", features)
+
+
+@pytest.mark.parametrize("part", ADDED)
+def test_parts_that_tuning_adds_are_refused(tmp_path, part):
+    config = models.EncoderConfig(
+        vocabulary_size=len(VOCABULARY), num_layers=1, hidden_dim=16, num_heads=2,
+        intermediate_dim=24, max_sequence_length=20, **{part: 3},
+    )  # fmt: skip
+    models.save(tmp_path / "model", models.PooledEncoder(config))
+    with pytest.raises(InputError, match=f"{part}=3 .*a file of ONNX has {part}=0 only"):
+        onnx_folder.write(tmp_path / "out", tmp_path / "model")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_answers_otherwise_is_refused(save, tmp_path, monkeypatch):

@@ -133,6 +133,15 @@ def test_right_answers_have_the_best_scores(tmp_path):
         tasks.KINDS["tagging"]().with_targets(TargetFlags(r_drop=1.0))
 
 
+def test_two_passes_of_a_model_without_dropout_are_refused(encoder):
+    kind = tasks.KINDS["sequence_to_sequence"](r_drop=2.0)
+    still = dataclasses.replace(encoder, dropout=0.0)
+    joined = {"encoder": still, "decoder": DecoderConfig.like(still, attention_dropout=0.1)}
+    assert kind.of_model(joined).r_drop == 2.0
+    with pytest.raises(InputError, match="found --r_drop=2.0 and a model without dropout"):
+        kind.of_model(joined | {"decoder": DecoderConfig.like(still)})
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, tokenizer, encoder):
     """Folders of an encoder and of a causal language model."""

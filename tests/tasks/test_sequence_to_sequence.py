@@ -68,6 +68,11 @@ def test_the_loss_is_that_of_a_loop_over_the_targets(tmp_path, tokenizer, encode
         "target_loss": pytest.approx(nats / count, rel=1e-4), "target_accuracy": right / count,
     }  # fmt: skip
     assert texts == {} and kind.rank(scores) == -scores["target_loss"]
+    some = dataclasses.replace(kind, generate_samples=2).on_the_way
+    written, texts = some.judged(tasks.Predictor(some, model), examples, rows, 2, tokenizer.pad_id)
+    assert {name: written[name] for name in scores} == pytest.approx(scores)
+    assert some.rank(written) == written["bleu"] and texts.keys() == {"answers/0", "answers/1"}
+    assert texts["answers/0"].startswith('"what was"\n\nright: "the end"\n\nanswer: "')
 
 
 def test_smoothing_and_r_drop_are_of_training(tmp_path, tokenizer, encoder):

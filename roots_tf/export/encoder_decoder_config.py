@@ -49,7 +49,7 @@ _IRRELEVANT = {
         "bos_token_id",
     ),
     *("sep_token_id", "initializer_factor", "init_std", "is_gated_act", "dense_act_fn"),
-    *("hidden_size", "num_attention_heads", "forced_eos_token_id", "max_length", "min_length"),
+    *("hidden_size", "num_attention_heads", "max_length", "min_length"),
 }
 # Keys of how transformers writes texts by itself. They are told, for here flags say it.
 _GENERATION = (
@@ -59,6 +59,7 @@ _GENERATION = (
     *("suppress_tokens", "begin_suppress_tokens", "max_new_tokens", "renormalize_logits"),
 )
 _IDS = ("decoder_start_token_id", "forced_bos_token_id", "eos_token_id", "pad_token_id")
+_IDS += ("forced_eos_token_id",)
 _LARGEST = 10**8  # of a size; what the weights have is compared before anything is made of it
 _POSITIONS = 512  # tokens of a T5 whose config does not say how many it was trained with
 
@@ -72,6 +73,7 @@ class _Common:
     d_model: int = number(minimum=1, maximum=_LARGEST)
     decoder_start_token_id: int | None = number(None, minimum=0, maximum=_LARGEST)
     forced_bos_token_id: int | None = number(None, minimum=0, maximum=_LARGEST)
+    forced_eos_token_id: int | tuple[int, ...] | None = None
     eos_token_id: int | tuple[int, ...] | None = None
     pad_token_id: int | None = number(None, minimum=0, maximum=_LARGEST)
     architectures: tuple[str, ...] | None = None
@@ -219,15 +221,35 @@ def pair(config: Config, source: str | Path) -> tuple[EncoderConfig, DecoderConf
         encoder = EncoderConfig(
             vocabulary_size=config.vocab_size, hidden_dim=config.d_model, **fields
         )
-        return encoder, DecoderConfig.like(encoder, **of_decoder, start_ids=tuple(starts))
+        of_decoder |= {"start_ids": tuple(starts), "forces_end": _forces_end(config, source)}
+        return encoder, DecoderConfig.like(encoder, **of_decoder)
     except InputError as error:
         raise InputError(error.id, f"{error} (in {source})") from error
 
 
 def end_ids(config: Config) -> tuple[int, ...]:
     """Ids that end a text; `config` is what the file holds."""
-    ids = config.eos_token_id
+    return _some(config.eos_token_id)
+
+
+def _some(ids: int | tuple[int, ...] | None) -> tuple[int, ...]:
     return () if ids is None else (ids,) if isinstance(ids, int) else ids
+
+
+def _forces_end(config: Config, source: str | Path) -> bool:
+    """Whether the last token that a target has room for is its end.
+
+    Raises:
+        InputError: another token is asked for there.
+    """
+    forced = _some(config.forced_eos_token_id)
+    if other := set(forced) - set(end_ids(config)):
+        raise InputError(
+            "unsupported-model",
+            f"found forced_eos_token_id={min(other)} and eos_token_id={config.eos_token_id} in "
+            f"{source}; wanted the first to be an end of a text too: correct one of the two",
+        )
+    return bool(forced)
 
 
 def _activation(name: str, found: str, source: str | Path, theirs: str | None = None) -> str:

@@ -260,5 +260,6 @@ def _ids(decoder: DecoderConfig, tokenizer: Tokenizer, source: str) -> dict[str,
         "pad_token_id": tokenizer.causal_pad_id,
         "decoder_start_token_id": starts[0],
         "forced_bos_token_id": starts[1] if len(starts) > 1 else None,
+        "forced_eos_token_id": tokenizer.eos_id if decoder.forces_end else None,
     }
     return {name: number for name, number in ids.items() if number is not None}

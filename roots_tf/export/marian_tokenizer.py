@@ -21,7 +21,8 @@ SOURCE, TARGET, IDS = "source.spm", "target.spm", "vocab.json"
 _ROLES = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 # Scores of pieces that the other language alone has. Far below all others, they change no path
 # between this language's. A character of the other is taken where this one has none for it, such
-# as "ß" in an English text, for transformers looks such a character up too; a longer one never.
+# as "ß" in an English text, for transformers looks such a character up too; a longer one
+# only where it holds a character that alone is a piece of neither, which `<unk>` would stand for.
 _OTHERS_CHARACTER, _OTHERS = -1e6, -1e9
 
 
@@ -31,8 +32,8 @@ def read(folder: Path) -> Tokenizer:
     `>>deu<<` stands for its token anywhere in a text, in transformers at its beginning alone.
 
     Raises:
-        InputError: a file is missing or damaged, the two languages have ids of their own, or an id
-            is there twice or not at all.
+        InputError: a file is missing or damaged, the two languages have ids of their own, an id is
+            there twice or not at all, or a language has pieces of bytes.
     """
     if (folder / "target_vocab.json").is_file():
         raise InputError(
@@ -60,6 +61,12 @@ def read(folder: Path) -> Tokenizer:
 def _backend(path: Path, ids: dict[str, int]) -> backends.Tokenizer:
     """A SentencePiece model with the ids of both languages."""
     pieces, _, charsmap = sentencepiece.parse(path)
+    if any(piece.kind == sentencepiece.BYTE for piece in pieces):
+        raise InputError(
+            "unsupported-tokenizer",
+            f"found pieces of bytes in {path}; wanted none, as OPUS-MT's models have: what has no "
+            "piece is one unknown token here",
+        )
     own = {piece.text: piece.score for piece in pieces if piece.kind == sentencepiece.ORDINARY}
     vocabulary = [
         (token, own.get(token, _OTHERS_CHARACTER if len(token) == 1 else _OTHERS))

@@ -210,7 +210,9 @@ def _candidates(state: State, alive: tf.Tensor, settings: Settings, ids: Ids):
         of these ids: [B, C] each.
     """
     past = Past(state.token_ids, state.padding_mask, state.prompt_length + state.step, state.step)
+    is_last = state.step == state.log_probabilities.shape[1] - 1
     logits = constraints.penalise(state.logits, past, settings)
+    logits = constraints.at_end(logits, is_last, ids)
     never = constraints.never_of(ids, logits.shape[-1])
     if never.sum() <= FEW:  # they are looked for among the likeliest, not in all scores
         allowed = constraints.of_the_past(logits, past, settings, ids)

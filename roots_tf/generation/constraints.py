@@ -20,12 +20,14 @@ class Ids(NamedTuple):
         pad: of the padding, which no text has, unless it is `eos` too.
         num_tokens: ids of the tokenizer; rows of the embedding behind them are no tokens. None: V.
         forbidden: other ids that do not come, such as [MASK].
+        forces_end: whether the last token of a text at most is always its end.
     """
 
     eos: int
     pad: int
     num_tokens: int | None = None
     forbidden: tuple[int, ...] = ()
+    forces_end: bool = False
 
 
 class Past(NamedTuple):
@@ -63,6 +65,23 @@ def penalise(logits: tf.Tensor, past: Past, settings: Settings) -> tf.Tensor:
     before = tf.gather(logits, ids, batch_dims=1)
     after = tf.where(before > 0, before / penalty, before * penalty)
     return tf.tensor_scatter_nd_update(logits, _places(ids), after)
+
+
+def at_end(logits: tf.Tensor, is_last: tf.Tensor, ids: Ids) -> tf.Tensor:
+    """Logits of the last token at most: of a text whose end is forced, it is certain to be that.
+
+    >>> at_end([[3.0, 1.0]], is_last=True, Ids(eos=1, pad=0, forces_end=True))
+    [[-1e30, 0.0]]
+
+    Args:
+        logits: float32 [R, V].
+        is_last: bool [], whether there is room for one token alone.
+        ids: with a meaning.
+    """
+    if not ids.forces_end:
+        return logits
+    end = tf.one_hot(ids.eos, logits.shape[-1], 0.0, FORBIDDEN)  # [V]
+    return tf.cond(is_last, lambda: tf.zeros_like(logits) + end, lambda: logits)
 
 
 def allow(scores: tf.Tensor, past: Past, settings: Settings, ids: Ids) -> tf.Tensor:

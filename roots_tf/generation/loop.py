@@ -82,6 +82,7 @@ def advance(
     pad_id: int,
     num_tokens: int | None = None,
     forbidden: tuple[int, ...] = (),
+    forces_end: bool = False,
     rows: samplers.Draws | None = None,
 ) -> State:
     """One more token of every row that has not ended.
@@ -94,6 +95,7 @@ def advance(
         pad_id: likewise.
         num_tokens: likewise.
         forbidden: likewise.
+        forces_end: likewise.
         rows: as for `samplers.choose`.
 
     Raises:
@@ -105,7 +107,7 @@ def advance(
             "found --decoding=beam token by token; wanted sample or greedy: beams are not final "
             "before all of them end",
         )
-    ids = Ids(eos_id, pad_id, num_tokens, forbidden)
+    ids = Ids(eos_id, pad_id, num_tokens, forbidden, forces_end)
     return run(model, take(model, state, settings, ids, rows))
 
 
@@ -123,19 +125,20 @@ def take(
     """
     column = state.prompt_length + state.step
     past = Past(state.token_ids, state.padding_mask, column, state.step)
+    now = tf.range(tf.shape(state.log_probabilities)[1]) == state.step  # [T]
+    logits = constraints.at_end(state.logits, now[-1], ids)
 
     def choose():
-        scores = constraints.penalise(state.logits, past, settings)
+        scores = constraints.penalise(logits, past, settings)
         scores = constraints.allow(scores, past, settings, ids)
         return samplers.choose(scores, state.seeds, state.step, settings, rows)
 
-    plain = constraints.likeliest(state.logits, settings, ids)
+    plain = constraints.likeliest(logits, settings, ids)
     chosen = choose() if plain is None else tf.cond(plain[1], lambda: plain[0], choose)  # [B]
     ended = state.finished | (chosen == ids.eos)
     written = tf.where(ended, ids.pad, chosen)
     chance = tf.where(state.finished, 0.0, _log_probability(state.logits, chosen))
     here = tf.range(tf.shape(state.token_ids)[1]) == column  # [Lmax]
-    now = tf.range(tf.shape(state.log_probabilities)[1]) == state.step  # [T]
     padding_mask = state.padding_mask | (here & ~ended[:, None])
     tokens = tf.reduce_sum(tf.cast(padding_mask, tf.int32), 1)
     full = ~ended & (tokens >= model.config.max_sequence_length)
@@ -203,6 +206,7 @@ def generate(
     pad_id: int,
     num_tokens: int | None = None,
     forbidden: tuple[int, ...] = (),
+    forces_end: bool = False,
     num_return: int = 1,
     xla: bool = False,
 ) -> Generated:
@@ -218,6 +222,7 @@ def generate(
         pad_id: likewise.
         num_tokens: likewise.
         forbidden: likewise.
+        forces_end: likewise; of rows that the window does not end before T.
         num_return: the best so many beams of each row, best first, one after the other.
         xla: as for `begin`.
 
@@ -234,7 +239,7 @@ def generate(
     grows = settings.decoding == "beam" and not xla
     given = (model, prompts, lengths, seeds, settings)
     state = begin(*given, pad_id=pad_id, xla=xla, room=beams.ROOM if grows else None)
-    ids = Ids(eos_id, pad_id, num_tokens, tuple(forbidden))
+    ids = Ids(eos_id, pad_id, num_tokens, tuple(forbidden), forces_end)
     if settings.decoding == "beam":
         return beams.search(model, state, settings, ids, num_return, grows)
     rest = new_tokens(model, settings) - 1
@@ -244,6 +249,7 @@ def generate(
         pad_id=pad_id,
         num_tokens=num_tokens,
         forbidden=forbidden,
+        forces_end=forces_end,
     )
     state = take(model, state, settings, ids)  # nobody reads the logits behind the last token
     return Generated(

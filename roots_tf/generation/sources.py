@@ -48,6 +48,7 @@ class Sources:
         pad_id: of the padding.
         num_tokens: ids of the tokenizer; rows of the embedding behind them are no tokens. None: V.
         forbidden: other ids that do not come.
+        forces_end: whether the last token of a target at most is always its end.
         batch_size: sources computed at once, each with all of its beams.
 
     Raises:
@@ -64,6 +65,7 @@ class Sources:
         pad_id: int,
         num_tokens: int | None,
         forbidden: tuple[int, ...],
+        forces_end: bool = False,
         batch_size: int = 32,
     ):
         if settings.stop:
@@ -78,7 +80,7 @@ class Sources:
         self._num_beams = settings.num_beams if settings.decoding == "beam" else 1
         self._start_ids = tuple(start_ids)
         self._ids = {"eos_id": eos_id, "pad_id": pad_id, "num_tokens": num_tokens}
-        self._ids["forbidden"] = tuple(forbidden)
+        self._ids |= {"forbidden": tuple(forbidden), "forces_end": forces_end}
         specs = [tf.TensorSpec(shape, tf.int32) for shape in ([None, None], [None], [None, 2])]
         self._write = tf.function(self._written, specs, autograph=False)
 
@@ -181,7 +183,7 @@ def fitting(model, settings: Settings, start_ids: tuple[int, ...]) -> Settings:
             "places; wanted one id, and room",
         )
     most = min(settings.max_new_tokens, room)
-    least = min(settings.min_new_tokens, most)
+    least = min(settings.min_new_tokens, most - model.decoder_config.forces_end)
     return dataclasses.replace(settings, max_new_tokens=most, min_new_tokens=least)
 
 
@@ -262,4 +264,5 @@ def ids_of(tokenizer, decoder_config) -> dict:
         "pad_id": tokenizer.causal_pad_id,
         "num_tokens": tokenizer.size,
         "forbidden": tuple(i for i in tokenizer.special_ids if i != tokenizer.eos_id),
+        "forces_end": decoder_config.forces_end,
     }

@@ -26,7 +26,8 @@ def check_causal(description: dict, folder: str) -> None:
         raise InputError(
             "wrong-model-kind",
             f"found a model of kind {description['kind']} in {folder}; wanted a causal_lm, which "
-            "pretrain --objective=causal_lm writes; a masked model fills gaps: use fill-mask",
+            "pretrain --objective=causal_lm writes; a masked model fills gaps: use fill-mask; an "
+            "encoder-decoder writes targets: use predict",
         )
 
 

@@ -143,7 +143,7 @@ def make(
             flag = "max_seq_length" if name == "source" else "max_target_length"
             logging.warning(
                 "%s: %d of %d %ss are longer than --%s takes, and lose their end",
-                *(path, longer, len(texts), name, flag),
+                *(path or "texts", longer, len(texts), name, flag),
             )
         cut.append(_with_ends(ids, most, begin, tokenizer.eos_id))
     return PairRows(cut[0], cut[1] if len(cut) > 1 else None, start_ids, tokenizer)

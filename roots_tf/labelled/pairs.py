@@ -79,8 +79,8 @@ def _of_texts(names, labelled: bool, encoding: str) -> tables.Table:
             "not-parallel" if labelled else "unknown-suffix",
             f"found {', '.join(names)}; wanted "
             + (
-                "two text files, the sources first: --train=train.en,train.de; or a table with "
-                "source and target (.jsonl, .tsv, .csv, .parquet)"
+                "two text files, the sources first, with a comma between: train.en,train.de; or a "
+                "table with source and target (.jsonl, .tsv, .csv, .parquet)"
                 if labelled
                 else "one text file of sources, or a table with source"
             ),

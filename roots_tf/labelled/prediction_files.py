@@ -98,7 +98,8 @@ def with_right(
         encoding: as for `read`.
 
     Raises:
-        InputError: as for `read_right`; or the answers are no texts, or not as many.
+        InputError: as for `read_right`; or the answers are no texts, not as many, or of other
+            sources.
     """
     if predictions.field != "target":
         raise InputError(
@@ -108,6 +109,7 @@ def with_right(
         )
     targets, sources = read_right(name, columns, encoding)
     check_as_many(predictions.path, predictions.answers, name, targets)
+    _check_sources(predictions.path, predictions.sources, name, sources)
     return predictions._replace(golds=targets, sources=sources or predictions.sources)
 
 
@@ -119,7 +121,7 @@ def check_same(one: Predictions, other: Predictions) -> None:
         other: perhaps with what is right.
 
     Raises:
-        InputError: they are of different kinds or numbers, or of different golds.
+        InputError: they are of different kinds or numbers, or of different golds or sources.
     """
     if one.field != other.field:
         raise InputError(
@@ -128,6 +130,7 @@ def check_same(one: Predictions, other: Predictions) -> None:
             "predictions of one kind",
         )
     check_as_many(one.path, one.answers, other.path, other.answers)
+    _check_sources(other.path, other.sources, one.path, one.sources)
     pairs = zip(one.golds, other.golds or one.golds, strict=True)
     for number, (gold, another) in enumerate(pairs, 1):
         if gold != another:
@@ -136,6 +139,23 @@ def check_same(one: Predictions, other: Predictions) -> None:
                 f"found {short(another)} as what is right of prediction {number} of {other.path}, "
                 f"and {short(gold)} of {one.path}; wanted predictions of the same examples in the "
                 "same order",
+            )
+
+
+def _check_sources(
+    path: str, sources: list[str] | None, other_path: str, others: list[str] | None
+) -> None:
+    """Refuses files in which a line is of another source, where both say it.
+
+    Raises:
+        InputError: names the first such line.
+    """
+    for number, (source, other) in enumerate(zip(sources or (), others or (), strict=False), 1):
+        if source.strip() != other.strip():
+            raise InputError(
+                "not-parallel",
+                f"found {short(source)} as source {number} of {path} and {short(other)} of "
+                f"{other_path}; wanted the same examples in the same order",
             )
 
 

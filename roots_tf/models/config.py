@@ -322,6 +322,8 @@ class DecoderConfig(EncoderConfig):
         start_ids: ids that a target begins with before its first token; none: the tokenizer's begin
             of text.
         source_begins: whether a source begins with the tokenizer's begin of text.
+        forces_end: whether the last token that a target has room for is always its end, as
+            `forced_eos_token_id` of transformers has it; else a target is cut off there.
     """
 
     shares_tokens: bool = True
@@ -329,6 +331,7 @@ class DecoderConfig(EncoderConfig):
     output_scale: bool = False
     start_ids: tuple[int, ...] = ()
     source_begins: bool = True
+    forces_end: bool = False
 
     @classmethod
     def like(cls, encoder: EncoderConfig, **fields) -> "DecoderConfig":

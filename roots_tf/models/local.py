@@ -32,7 +32,12 @@ def keys(x: tf.Tensor, blocks: Blocks, fill=0) -> tf.Tensor:
 
 
 def joined(x: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-    """Blocks of queries as rows again: [B, N, M, C, D] to [B, N, L, D]."""
+    """Blocks of queries as rows again: [B, N, L, D].
+
+    Args:
+        x: [B, N, M, C, D].
+        blocks: that the rows were cut into.
+    """
     rows = tf.reshape(x, [-1, x.shape[1], blocks.count * blocks.size, x.shape[-1]])
     return rows[:, :, : blocks.length]
 

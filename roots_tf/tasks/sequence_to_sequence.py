@@ -131,10 +131,25 @@ class SequenceToSequence(FineTuning):
         return dataclasses.replace(self, metric_language=language)
 
     def of_model(self, described):
-        """This kind, whose rows are what both stacks take, and begin as the model's do."""
+        """This kind, whose rows are what both stacks take, and begin as the model's do.
+
+        Raises:
+            InputError: two passes are asked for of a model without dropout, which would be equal.
+        """
         decoder = described.get("decoder")
         if decoder is None:
             return super().of_model(described)
+        rates = [
+            rate
+            for part in (described["encoder"], decoder)
+            for rate in (part.dropout, part.attention_rate, part.activation_dropout)
+        ]
+        if self.r_drop and not any(rates):
+            raise InputError(
+                "flags-conflict",
+                f"found --r_drop={self.r_drop} and a model without dropout, of which two passes "
+                "are one; wanted a rate, such as --dropout=0.1, or no --r_drop",
+            )
         longest = min(self.max_target_length, decoder.max_sequence_length)
         return dataclasses.replace(
             super().of_model(described),

@@ -38,7 +38,9 @@ def pack(
     for role, token_id in (("cls", cls_id), ("sep", sep_id), ("pad", tokenizer.pad_id)):
         if token_id is None:
             raise files.InputError(
-                "no-special-token", f"found a tokenizer without {role}_id; packing needs that token"
+                "no-special-token",
+                f"found a tokenizer without {role}_id, which a row of an encoder holds; wanted one "
+                "with it: take an encoder, or train a vocabulary with train-tokenizer",
             )
     room = length - (2 if second is None else 3)
     if room < 1:

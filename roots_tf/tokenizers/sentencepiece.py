@@ -14,7 +14,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from roots_tf.storage import files
 
-ORDINARY, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # SentencePiece.Type
+ORDINARY, _UNKNOWN, _CONTROL, _USER_DEFINED, BYTE = 1, 2, 3, 4, 6  # SentencePiece.Type
 _UNIGRAM = 1  # TrainerSpec.ModelType
 _LARGEST = 256 << 20  # bytes of a file
 
@@ -52,7 +52,7 @@ def read_model(path: str | Path) -> tokenizers.Tokenizer:
         models.Unigram(
             [(piece.text, piece.score) for piece in pieces],
             unk_id=unknown,
-            byte_fallback=any(piece.kind == _BYTE for piece in pieces),
+            byte_fallback=any(piece.kind == BYTE for piece in pieces),
         )
     )
     surround(backend, charsmap, path)

@@ -206,7 +206,9 @@ class Tokenizer:
         """
         folder = Path(folder)
         files.write_text(folder / JSON_NAME, self.backend.to_str(pretty=True))
-        if self.targets is not self:
+        if self.targets is self:
+            (folder / TARGETS_NAME).unlink(missing_ok=True)  # of one that stood here before
+        else:
             files.write_text(folder / TARGETS_NAME, self.targets.backend.to_str(pretty=True))
         files.write_json(folder / "tokenizer_config.json", self._transformers_config())
         if self.kind == "wordpiece":

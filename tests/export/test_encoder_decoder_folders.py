@@ -76,7 +76,7 @@ def test_states_and_logits_are_theirs(folders, kind):
     close(model.logits(states), MADE[kind]["logits"])
 
 
-def generated(model, kind, settings, ends, count=1):
+def generated(model, kind, settings, ends, count=1, forces_end=False):
     given = features(kind)
     starts = model.decoder_config.start_ids
     rows = len(given["token_ids"])
@@ -88,6 +88,7 @@ def generated(model, kind, settings, ends, count=1):
         settings,
         eos_id=ends.eos_id,
         pad_id=ends.pad_id,
+        forces_end=forces_end,
         num_return=count,
     )
 
@@ -130,7 +131,9 @@ def test_beams_are_theirs(folders, kind, asked):
         decoding="beam", num_beams=4, max_new_tokens=NEW_TOKENS + 1 - len(starts),
         length_penalty=penalty, early_stopping=theirs.BEAMS[asked].get("early", False),
     )  # fmt: skip
-    found = generated(model, kind, settings, ends, 3)
+    forces_end = theirs.BEAMS[asked].get("forces_end", False)
+    found = generated(model, kind, settings, ends, 3, forces_end)
+    assert not forces_end or tf.reduce_all(found.ended)
     for row, wanted in enumerate(made["ids"]):
         length, ended = int(found.lengths[row]), bool(found.ended[row])
         assert found.ids[row, :length].numpy().tolist() == written(wanted, starts, ends)

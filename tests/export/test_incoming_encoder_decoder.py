@@ -93,6 +93,7 @@ CONFIGS = [
     ("bart", {"max_position_embeddings": 46}, "embed_positions.weight of shape"),
     ("bart", {"decoder_attention_heads": 5}, "num_heads=5"),
     ("bart", {"decoder_ffn_dim": 40}, "decoder.layers.0.fc1.weight of shape"),
+    ("bart", {"forced_eos_token_id": 3}, "forced_eos_token_id=3 and eos_token_id=2"),
     ("bart", {"model_type": "mbart"}, "mbart.*pre-norm"),
     ("marian", {"share_encoder_decoder_embeddings": False}, "share_encoder_decoder_emb"),
     ("marian", {"decoder_vocab_size": 99}, "decoder_vocab_size=99"),
@@ -201,9 +202,13 @@ def test_rows_of_no_token_are_left_out_of_all_tables(originals, tmp_path):
 
 def test_ids_of_generation_config_stand_above_those_of_config(originals, tmp_path):
     folder = copied(originals, "bart", tmp_path)
+    assert not models.describe(take_in(folder))["decoder"].forces_end
+    shutil.rmtree(folder.with_name("taken"))
     ids = {"eos_token_id": [2, 9], "forced_bos_token_id": 0, "num_beams": 4}
+    ids["forced_eos_token_id"] = [2]
     change(folder, name="generation_config.json", **ids)
-    assert models.describe(take_in(folder))["decoder"].start_ids == (2, 0)
+    decoder = models.describe(take_in(folder))["decoder"]
+    assert (decoder.start_ids, decoder.forces_end) == ((2, 0), True)
 
 
 def test_rows_of_a_tokenizer_say_how_sources_begin(originals, tmp_path):
@@ -321,7 +326,7 @@ def test_what_cannot_leave_is_named(tmp_path, preset, fields, joined, flags, mes
         ("t5", {"activation": "relu", "feed_forward": "mlp"}, {"output_scale": True}),
         ("t5", {"activation": "silu", "head_size": 6}, {"tied": False, "num_layers": 2}),
         ("t5", {"activation": "gelu", "feed_forward": "mlp"}, {"start_ids": (0, 5)}),
-        ("bart", {"embedding_scale": True}, {"output_bias": True, "intermediate_dim": 20}),
+        ("bart", {"embedding_scale": True}, {"output_bias": True, "forces_end": True}),
         ("transformer", {}, {"num_heads": 4}),
     ],
 )
@@ -343,6 +348,7 @@ def test_what_leaves_comes_back(tmp_path, preset, fields, joined):
     ids = json.loads((out / "generation_config.json").read_text())
     assert (ids["decoder_start_token_id"], ids["eos_token_id"], ids["pad_token_id"]) == (0, 1, 0)
     assert ids.get("forced_bos_token_id") == (5 if joined.get("start_ids") else None)
+    assert ids.get("forced_eos_token_id") == (1 if joined.get("forces_end") else None)
 
 
 def encoder_decoder_fields():

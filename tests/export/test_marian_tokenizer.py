@@ -140,6 +140,14 @@ def test_the_file_of_targets_is_one_of_the_model(ours, tmp_path):
         tokenizers.load(folder)
 
 
+def test_a_tokenizer_that_is_saved_over_another_leaves_no_targets_of_it(ours, tmp_path):
+    found = tokenizers.load(ours)
+    found.save(tmp_path)
+    alone = tokenizers.Tokenizer(found.backend, found.roles)
+    alone.save(tmp_path)
+    assert tokenizers.load(tmp_path).fingerprint == alone.fingerprint
+
+
 def test_other_ids_of_targets_are_refused(ours):
     found = tokenizers.load(ours)
     other = backends.Tokenizer.from_str(found.targets.backend.to_str())
@@ -159,10 +167,12 @@ def test_sentinels_are_added_on_both_sides(ours):
         assert side.encode(["a<extra_id_0>"])[0][-1] == len(TOKENS)
 
 
+BYTES = Model([*SPECIAL, Piece("<0xE6>", -9.0, 6), Piece("▁a", -2.0)], 0, b"")
 BROKEN = [
     ("target_vocab.json", b"{}", "target_vocab.json.*one vocab.json"),
     ("target.spm", b"\xff\xff", "no SentencePiece model in .*target.spm"),
     ("target.spm", None, "target.spm"),
+    ("source.spm", sentencepiece.written(BYTES), "pieces of bytes in .*source.spm"),
     ("vocab.json", b'{"</s>": 0, "<unk>": 2}', "leave one out"),
     ("vocab.json", b"[]", "0 tokens"),
     ("vocab.json", b'{"</s>": 0, "<unk>": 1, "a": 2}', "no token '<pad>'"),

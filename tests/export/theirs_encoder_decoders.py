@@ -50,6 +50,7 @@ KINDS = {
     },
 }  # fmt: skip
 BEAMS = ({"length_penalty": 1.0}, {"length_penalty": 0.0}, {"length_penalty": 2.0, "early": True})
+BEAMS += ({"length_penalty": 2.0, "forces_end": True},)
 _PIECES = [f"▁{letter}" for letter in "abcdefgh"] + [*"abcdefghijklmnop", "▁", "th", "▁the"]
 
 
@@ -197,6 +198,7 @@ def made_by_transformers(folder: Path, kind: str) -> dict:
                 **inputs, **common, num_beams=4, num_return_sequences=3,
                 length_penalty=asked["length_penalty"],
                 early_stopping=True if asked.get("early") else "never",
+                forced_eos_token_id=config(kind)["eos_token_id"] if "forces_end" in asked else None,
                 return_dict_in_generate=True, output_scores=True,
             )  # fmt: skip
         scores = [round(float(score), 5) for score in found.sequences_scores]

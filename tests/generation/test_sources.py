@@ -15,11 +15,12 @@ IDS = {"eos_id": EOS, "pad_id": 0, "num_tokens": V - 2, "forbidden": (3,)}
 BEAMS = Settings(decoding="beam", num_beams=4, max_new_tokens=9)
 
 
-def made(preset="transformer", room=LONGEST, start_ids=(1,), **fields):
+def made(preset="transformer", room=LONGEST, start_ids=(1,), forces_end=False, **fields):
     sizes = {"vocabulary_size": V, "num_layers": 2, "hidden_dim": 16, "num_heads": 2}
     sizes |= {"intermediate_dim": 24, "initializer_range": 0.5, "max_sequence_length": LONGEST}
     config = EncoderConfig(**preset_fields(preset) | sizes | fields)
     joined = {"output_bias": True, "start_ids": start_ids, "max_sequence_length": room}
+    joined["forces_end"] = forces_end
     return models.EncoderDecoder(config, DecoderConfig.like(config, **joined), seed=4)
 
 
@@ -66,13 +67,16 @@ def greedily(following, row, steps):
     return Target(tuple(target), total, total, "max_new_tokens")
 
 
-def with_beams(following, row, beams, steps, penalty):
+def with_beams(following, row, beams, steps, penalty, forces_end=False):
     """The finished beams (score, target with its end), best first, of a search that looks on."""
     alive, finished = [(0.0, ())], []
     for step in range(steps):
         ways = []
         for total, target in alive:
             chances = following(row, target)
+            if forces_end and step == steps - 1:
+                ways.append((total, (*target, EOS)))  # which is certain
+                continue
             ways += [
                 (total + float(chance), (*target, token))
                 for token, chance in enumerate(chances)
@@ -112,6 +116,36 @@ def test_beams_are_those_of_a_slow_search(penalty):
             assert target.ids + (EOS,) * (target.ended == "end_of_text") == ids
             assert target.score == pytest.approx(score, abs=1e-4)
             assert target.log_probability == pytest.approx(score * len(ids) ** penalty, abs=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [-1.0, 0.6])
+def test_beams_whose_end_is_forced_are_those_of_a_slow_search(penalty):
+    model, rows = made(forces_end=True), sources((3, 9))
+    model.bias.bias.assign(np.eye(V, dtype=np.float32)[EOS] * -2)  # most ends are forced
+    settings = Settings(decoding="beam", num_beams=3, max_new_tokens=5, length_penalty=penalty)
+    following = oracle(model)
+    for targets, row in zip(written(model, settings, rows, 3, forces_end=True), rows, strict=True):
+        wanted = with_beams(following, row, 3, 5, penalty, forces_end=True)
+        assert len(targets) == 3
+        for target, (score, ids) in zip(targets, wanted, strict=True):
+            assert (*target.ids, EOS) == ids and target.ended == "end_of_text"
+            assert target.score == pytest.approx(score, abs=1e-4)
+            own = sum(following(row, ids[:i])[token] for i, token in enumerate(ids))
+            assert target.log_probability == pytest.approx(own, abs=1e-3)
+
+
+@pytest.mark.parametrize("least", [0, 4])
+def test_a_forced_end_takes_the_last_place(least):
+    model = made(forces_end=True)
+    model.bias.bias.assign(np.eye(V, dtype=np.float32)[EOS] * -50)
+    for how in ({"decoding": "greedy"}, {"decoding": "beam", "num_beams": 2}, {}):
+        settings = Settings(max_new_tokens=4, min_new_tokens=least, **how)
+        [[free]] = written(model, settings, sources((4,)))
+        [[forced]] = written(model, settings, sources((4,)), forces_end=True)
+        assert (len(free.ids), free.ended) == (4, "max_new_tokens")
+        assert (len(forced.ids), forced.ended) == (3, "end_of_text")
+        if how != {"decoding": "beam", "num_beams": 2}:
+            assert forced.ids == free.ids[:3]
 
 
 @pytest.mark.parametrize("settings", [BEAMS, Settings(max_new_tokens=9)])
@@ -180,9 +214,11 @@ class Ends:
 def test_a_target_has_no_special_token_but_its_end():
     config = made().decoder_config
     found = {"eos_id": 2, "pad_id": 0, "num_tokens": 9, "forbidden": (0, 1, 5)}
+    found["forces_end"] = False
     unnamed = DecoderConfig.like(config, start_ids=())
     assert ids_of(Ends(), unnamed) == found | {"start_ids": (1,)}
-    named = DecoderConfig.like(config, start_ids=(0,), source_begins=False)
-    assert ids_of(Ends(bos_id=None), named) == found | {"start_ids": (0,)}
+    named = DecoderConfig.like(config, start_ids=(0,), source_begins=False, forces_end=True)
+    wanted = found | {"start_ids": (0,), "forces_end": True}
+    assert ids_of(Ends(bos_id=None), named) == wanted
     with pytest.raises(InputError, match=r"without special tokens for \['bos'\]"):
         ids_of(Ends(bos_id=None), unnamed)

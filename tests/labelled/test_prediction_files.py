@@ -101,6 +101,11 @@ def test_what_is_right_comes_from_the_other_file(tmp_path):
     found = prediction_files.with_right(given, right, {})
     assert found == given._replace(golds=["c", "d"])
     assert found.first(1) == Predictions("a", "target", ["a"], ["c"], ["s"])
+    sources = lines(tmp_path / "right.en", ["s ", "t"])
+    assert prediction_files.with_right(given, f"{sources},{right}", {}).golds == ["c", "d"]
+    others = lines(tmp_path / "others.en", ["s", "u"])
+    with pytest.raises(InputError, match="found 't' as source 2 of a and 'u' of .*others.en"):
+        prediction_files.with_right(given, f"{others},{right}", {})
 
 
 @pytest.mark.parametrize(
@@ -109,10 +114,11 @@ def test_what_is_right_comes_from_the_other_file(tmp_path):
         ({"field": "label"}, "found a target in a and a label in b"),
         ({"answers": ["x"]}, "found 2 lines in a and 1 in b"),
         ({"golds": ["g", "i"]}, "found 'i' as what is right of prediction 2 of b, and 'h' of a"),
+        ({"sources": ["t", "s"]}, "found 't' as source 1 of b and 's' of a; wanted the same"),
     ],
 )
 def test_predictions_of_other_examples(change, message):
-    one = Predictions("a", "target", ["x", "y"], ["g", "h"])
+    one = Predictions("a", "target", ["x", "y"], ["g", "h"], ["s", "t"])
     other = one._replace(path="b", golds=None)
     prediction_files.check_same(one, other)
     with pytest.raises(InputError, match=message):

@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipelines import evaluate, finetune
 from roots_tf import models, program
@@ -53,6 +54,9 @@ def test_letters_are_learned_backwards(folder, tmp_path):
     held_out = [row for row in map(json.loads, rows) if row["group"] == "held_out"]
     assert held_out[0]["target_loss"] > held_out[-1]["target_loss"]
     assert held_out[-1]["target_accuracy"] > 0.9 and "bleu" in held_out[-1]
+    events = EventAccumulator(str(tmp_path / "run/seed_0/logs/held_out"), {"tensors": 0}).Reload()
+    [*_, last] = events.Tensors("answers/0")
+    assert b"\n\nright: " in last.tensor_proto.string_val[0]
     model = str(tmp_path / "run" / "model")
     assert models.describe(model)["decoder"].positions == "learned"
     dev = f"{folder}/dev.source,{folder}/dev.target"
@@ -65,6 +69,7 @@ def test_mistakes_are_named(folder, tmp_path):
         ({"stride": 4}, "found stride=4 for sequence_to_sequence; wanted 0"),
         ({"tokens_per_batch": 9}, "found --tokens_per_batch=9; wanted 1[0-9] at least"),
         ({"train": f"{folder}/train.source,{folder}/dev.target"}, "wanted as many: line by line"),
+        ({"r_drop": 1.0}, "found --r_drop=1.0 and a model without dropout"),
         ({"task": "tagging", "r_drop": 1.0}, "found .*--r_drop=1.0.* with --task=tagging"),
     ):
         with pytest.raises(InputError, match=message):

@@ -30,6 +30,7 @@ def parts(request, tmp_path_factory):
     """A kind, its model and its tokenizer, and answers of the graph by signature."""
     folder = tmp_path_factory.mktemp("translator")
     start = {"start_ids": (0,), "source_begins": False} if request.param == "unigram" else {}
+    start["forces_end"] = request.param == "unigram"
     translators.write(folder, request.param, **start)
     kind = tasks.restore(models.describe(folder))
     model, tokenizer = models.load(folder), tokenizers.load(folder)

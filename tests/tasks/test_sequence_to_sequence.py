@@ -68,6 +68,11 @@ def test_the_loss_is_that_of_a_loop_over_the_targets(tmp_path, tokenizer, encode
         "target_loss": pytest.approx(nats / count, rel=1e-4), "target_accuracy": right / count,
     }  # fmt: skip
     assert texts == {} and kind.rank(scores) == -scores["target_loss"]
+    some = dataclasses.replace(kind, generate_samples=2).on_the_way
+    written, texts = some.judged(tasks.Predictor(some, model), examples, rows, 2, tokenizer.pad_id)
+    assert {name: written[name] for name in scores} == pytest.approx(scores)
+    assert some.rank(written) == written["bleu"] and texts.keys() == {"answers/0", "answers/1"}
+    assert texts["answers/0"].startswith('"what was"\n\nright: "the end"\n\nanswer: "')
 
 
 def test_smoothing_and_r_drop_are_of_training(tmp_path, tokenizer, encoder):
@@ -131,6 +136,15 @@ def test_right_answers_have_the_best_scores(tmp_path):
         tasks.KINDS["tagging"]().with_targets(TargetFlags())
     with pytest.raises(InputError, match="found --r_drop=1.0 with --task=tagging"):
         tasks.KINDS["tagging"]().with_targets(TargetFlags(r_drop=1.0))
+
+
+def test_two_passes_of_a_model_without_dropout_are_refused(encoder):
+    kind = tasks.KINDS["sequence_to_sequence"](r_drop=2.0)
+    still = dataclasses.replace(encoder, dropout=0.0)
+    joined = {"encoder": still, "decoder": DecoderConfig.like(still, attention_dropout=0.1)}
+    assert kind.of_model(joined).r_drop == 2.0
+    with pytest.raises(InputError, match="found --r_drop=2.0 and a model without dropout"):
+        kind.of_model(joined | {"decoder": DecoderConfig.like(still)})
 
 
 @pytest.fixture(scope="module")

@@ -32,12 +32,6 @@ class Config:
     """Flags of `predict`."""
 
     model: str = program.flag(help="model folder that finetune wrote", role="input")
-    ensemble: tuple[str, ...] = program.flag(
-        (),
-        help="further model folders of the same labels, whose probabilities are averaged with "
-        "those of --model",
-        role="input",
-    )
     input: str = program.flag(
         "", help="file of examples; none: a text a line from standard input", role="input"
     )
@@ -46,6 +40,12 @@ class Config:
         help="file of answers, JSON lines; of texts that a model writes, a line each where the "
         "suffix is not .jsonl, .ndjson or .json; none: standard output",
         role="output_file",
+    )
+    ensemble: tuple[str, ...] = program.flag(
+        (),
+        help="further model folders of the same labels, whose probabilities are averaged with "
+        "those of --model",
+        role="input",
     )
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns that differ: text=sentence; or the order of all"

@@ -289,11 +289,8 @@ class Attention(Weights):
         config, scale, rate = self.config, self.config.score_scale, self.config.attention_rate
         of_places, blocks = () if view.bias is None else (view.bias,), view.blocks
         if blocks is not None:
-            if (group := config.num_heads // config.key_value_heads) > 1:
-                key, value = (tf.repeat(x, group, 1) for x in (key, value))
-                config = dataclasses.replace(config, num_key_value_heads=0)
-            query = local_attention.queries(query, blocks)  # [B, N, M, C, D]
-            key, value = (local_attention.keys(x, blocks) for x in (key, value))  # [B, N, M, S, D]
+            query, key, value = local_attention.cut(query, key, value, blocks)
+            config = dataclasses.replace(config, num_key_value_heads=0)  # now none is shared
         products = share(lambda x: tf.matmul(x, key, transpose_b=True), query, config)
         weights = attention_weights(
             products,

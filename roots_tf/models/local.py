@@ -8,6 +8,23 @@ from roots_tf.models.blocks import Blocks
 Features = dict[str, tf.Tensor]
 
 
+def cut(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, blocks: Blocks) -> tuple:
+    """Heads of rows in blocks; each query head has keys and values of its own.
+
+    Args:
+        query: [B, N, L, D].
+        key: [B, K, L, D]; N / K query heads, one after the other, share each.
+        value: likewise.
+        blocks: from `blocks_of`.
+
+    Returns:
+        Queries [B, N, M, C, D], keys and values [B, N, M, S, D].
+    """
+    if (group := query.shape[1] // key.shape[1]) > 1:
+        key, value = (tf.repeat(x, group, 1) for x in (key, value))
+    return queries(query, blocks), keys(key, blocks), keys(value, blocks)
+
+
 def queries(x: tf.Tensor, blocks: Blocks, fill=0) -> tf.Tensor:
     """Cuts [..., L, D] along the second last axis: [..., M, C, D]; what is behind L is `fill`.
 

@@ -142,8 +142,9 @@ def _holding(folder: Path, names: tuple[str, ...]) -> Iterator[str]:
 
 def _folders(folder: Path) -> list[Path]:
     below = (folder / name for name in _names(str(folder)) if not name.startswith("_"))
-    return [path for path in below if path.is_dir() and not path.is_symlink()]
+    # These of `os` say no where the file may not be looked at; those of `Path` raise.
+    return [path for path in below if os.path.isdir(path) and not os.path.islink(path)]
 
 
 def _holds(folder: Path, names: tuple[str, ...]) -> bool:
-    return any((folder / name).is_file() for name in names)
+    return any(os.path.isfile(folder / name) for name in names)

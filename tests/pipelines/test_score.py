@@ -76,7 +76,8 @@ def test_a_model_that_is_not_causal_has_no_perplexity(folders, tmp_path):
     settings = {"input": str(tmp_path / "a.txt"), "measure": "perplexity"}
     with pytest.raises(InputError, match="found a model of kind pretrainer .* wanted a causal_lm"):
         evaluate.main(evaluate.Config(model=folders.masked, **settings))
-    with pytest.raises(InputError, match="which was not fine-tuned"):
+    # What a pretrained encoder is asked for by itself is the vectors of labelled pairs.
+    with pytest.raises(InputError, match=r"with suffix '.txt'; wanted .tsv"):
         evaluate.main(evaluate.Config(model=folders.masked, **settings | {"measure": "auto"}))
     for texts in ({"window": 13}, {"window": 4, "stride": 5}):
         with pytest.raises(InputError, match="wanted a window of at most 12"):

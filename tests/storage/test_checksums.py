@@ -25,7 +25,8 @@ def folder(tmp_path):
 
 def test_a_folder_as_it_was_written_is_read(folder):
     sums = files.read_json(folder / "model.json")[checksums.KEY]
-    assert list(sums) == ["model.json", *checksums.TOKENIZER]
+    names = [name for name in checksums.TOKENIZER if name != "target_tokenizer.json"]
+    assert list(sums) == ["model.json", *names]
     assert sums["vocab.txt"] == files.sha256(folder / "vocab.txt")
     checksums.check(folder, ("model.json", *checksums.TOKENIZER))
     assert tokenizers.load(folder).size == 8

@@ -97,3 +97,8 @@ def test_messages_that_suggest(at):
     )
     with pytest.raises(InputError, match=r"one; did you mean work/examples/tokenizer\?$"):
         tokenizers.load("work/examples")
+
+
+def test_folders_that_may_not_be_looked_at_are_passed_over():
+    # Below the root stand such as /proc/1/cwd, of another's program.
+    assert isinstance(neighbours.instead("/", "no-such-file.json"), str)

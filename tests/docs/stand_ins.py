@@ -158,6 +158,8 @@ MADE_BY = {
     "--tokenizer=work/tokenizer --max_seq_length=64 --output=work/translations",
     "work/examples_384": "build-examples --input=work/documents --tokenizer=work/tokenizer "
     "--held_out=0.03 --max_seq_length=384 --output=work/examples_384",
+    "work/long_examples": "build-examples --input=work/documents --tokenizer=work/tokenizer "
+    "--max_seq_length=256 --output=work/long_examples",
     "work/domain_examples": "build-examples --input=work/documents --tokenizer=work/bert_base "
     "--held_out=0.03 --output=work/domain_examples",
     "work/text_256": "build-examples --layout=contiguous --max_seq_length=256 "

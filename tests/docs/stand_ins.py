@@ -175,6 +175,8 @@ MADE_BY = {
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
     "work/light": "finetune --tune=lora --init_from=work/bert_base --output=work/light "
     "--train=train.jsonl --dev=dev.jsonl --test=test.jsonl",
+    "peft_folder": "export --format=peft --model=work/light/adapter --output=peft_folder",
+    "work/adapter": "import --from=peft_folder --base=work/bert_base --output=work/adapter",
     "work/vectors": "finetune --task=contrastive --init_from=work/pretrained/model "
     "--train=sts/train.jsonl --dev=sts/dev.tsv --output=work/vectors",
     "work/other_reviews": "finetune --init_from=work/pretrained/model --output=work/other_reviews "

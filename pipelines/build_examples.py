@@ -100,6 +100,7 @@ def main(config: Config) -> None:
     """Runs the two stages, then writes the manifest."""
     began = time.monotonic()
     tokenizer = tokenizers.load(config.tokenizer)
+    tokenizer.check_cuts_alike("examples of running text")
     settings = planning.BuildSettings(
         max_seq_length=config.max_seq_length,
         short_seq_prob=config.short_seq_prob,

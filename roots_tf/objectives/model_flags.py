@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from absl import logging
+
 from roots_tf import models, program, tokenizers
 from roots_tf.models import sizes
 from roots_tf.models.config import ADDED, SIZES
@@ -76,6 +78,11 @@ class ModelFlags:
             if own.vocabulary_size > vocabulary_size:  # rows of the embedding that are no token's
                 fits = tokenizers.load(self.init_from).size == vocabulary_size
             if own.positions != "learned" and own.max_sequence_length < length:
+                logging.log_first_n(
+                    logging.INFO,
+                    "%s has seen rows of %d tokens, and goes on with rows of %d",
+                    *(1, self.init_from, own.max_sequence_length, length),
+                )
                 own = dataclasses.replace(own, max_sequence_length=length)
             if not fits or own.max_sequence_length < length:
                 raise files.InputError(

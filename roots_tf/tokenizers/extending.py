@@ -36,12 +36,7 @@ def extend(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
             that were added to the old one stand where the new words would; or targets are cut in
             another way than sources.
     """
-    if tokenizer.targets is not tokenizer:
-        raise files.InputError(
-            "unsupported-tokenizer",
-            "found a tokenizer that cuts sources and targets in two ways; wanted one that cuts "
-            "both alike: such a vocabulary cannot be extended",
-        )
+    tokenizer.check_cuts_alike("more words")
     settings = json.loads(tokenizer.backend.to_str())
     add = {
         "wordpiece": _add_tokens,

@@ -171,6 +171,23 @@ class Tokenizer:
         kept = [i for i in np.asarray(ids).tolist() if 0 <= i < self.size]
         return self.backend.decode(kept, skip_special_tokens=skip_special_tokens)
 
+    def check_cuts_alike(self, purpose: str) -> None:
+        """Refuses a tokenizer of two ways, where a text may be a source as well as a target.
+
+        Args:
+            purpose: what it is wanted for, for the message.
+
+        Raises:
+            InputError: targets are cut in another way than sources.
+        """
+        if self.targets is not self:
+            raise files.InputError(
+                "unsupported-tokenizer",
+                f"found a tokenizer that cuts sources and targets in two ways, as OPUS-MT's do; "
+                f"wanted one that cuts all texts alike for {purpose}: it is for its own model, in "
+                "finetune and predict",
+            )
+
     @functools.cached_property
     def starts_word(self) -> np.ndarray:
         """Whether each id starts a word: bool [V]; False on special tokens.

@@ -9,7 +9,7 @@ import tokenizers as backends
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import export
+from pipelines import build_examples, export
 from roots_tf import tokenizers
 from roots_tf.labelled import pair_rows
 from roots_tf.storage.files import InputError
@@ -159,6 +159,13 @@ def test_other_ids_of_targets_are_refused(ours):
 def test_words_cannot_be_added(ours):
     with pytest.raises(InputError, match="sources and targets in two ways"):
         extending.extend(tokenizers.load(ours), ["word"])
+
+
+def test_examples_of_running_text_are_refused(ours, tmp_path):
+    flags = {"input": (str(tmp_path),), "tokenizer": str(ours), "output": str(tmp_path / "out")}
+    with pytest.raises(InputError, match="two ways, as OPUS-MT's do; wanted one that cuts all"):
+        build_examples.main(build_examples.Config(**flags))
+    assert not (tmp_path / "out").exists()
 
 
 def test_sentinels_are_added_on_both_sides(ours):

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DOCS := .venv-docs/bin
 
-.PHONY: demo test lint docs wheel clean
+.PHONY: demo test lint bench-check docs wheel clean
 
 demo: .venv/package
 	$(BIN)/roots demo
@@ -15,6 +15,11 @@ test: .venv/installed lint
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# What is slower than at the commit BASE: five minutes of an idle machine.
+BASE ?= HEAD~1
+bench-check: .venv/installed
+	$(BIN)/python -m benchmarks.regressions --base=$(BASE) --output=build/regressions.json
 
 # The site of the pages, in build/site, in an environment of its own: no TensorFlow is installed for it.
 docs: .venv-docs/installed

@@ -46,7 +46,8 @@ class Optimization:
     )
     beta_2: float = program.flag(
         0.999,
-        help="share of their mean of squared gradients that a step keeps; less for short runs",
+        help="share of AdamW's and LAMB's mean of squared gradients that a step keeps; less in a "
+        "short run",
         minimum=0.1,
         maximum=0.999999,
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import inspect_examples
-from roots_tf import examples, program
+from pipelines import inspect_examples, pretrain
+from roots_tf import examples, program, training
 from roots_tf.objectives import MaskedAndCausal, MaskedLM, ReplacedTokens
 from roots_tf.objectives.masking import rate_at
 from roots_tf.storage import files
@@ -95,6 +95,24 @@ def test_the_other_objectives_with_masks_have_it_too(contiguous, kind):
         share = batch["masked_lm_weights"].sum() / batch["padding_mask"].sum()
         assert share == pytest.approx(rate, abs=0.02)
         assert batch["masked_lm_weights"].shape == (8, 10)
+
+
+def test_a_phase_may_have_a_rate_that_moves_and_counts_its_own_steps(built):
+    falls = "mask_rate=0.3 final_mask_rate=0.15 mask_rate_steps=40 duration=40"
+    config = program.make(
+        pretrain.Config, examples=str(built.folder), output="run", batch_size=8,
+        phases=("duration=9 mask_rate=0.4", falls),
+    )  # fmt: skip
+    first, second = pretrain.phases_of(config)
+    assert first.config.objective == MaskedLM(mask_rate=0.4)
+    assert second.config.objective == MaskedLM(**FALLS)
+    assert (second.first_step, second.last_step) == (9, 49)
+    claim = training.claim_of(config, [first, second], pretrain.of_a_phase(config))
+    assert claim.inputs["phases"][1]["mask_rate_steps"] == 40
+    with pytest.raises(files.InputError, match="found --final_mask_rate=0.2 and --mask_rate_steps"):
+        pretrain.phases_of(
+            program.replace(config, phases=("duration=9 mask_rate=0.4 final_mask_rate=0.2",))
+        )
 
 
 def test_predictions_have_room_for_the_highest_rate():

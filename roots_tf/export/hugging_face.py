@@ -234,7 +234,7 @@ def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, *
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     parts = {name: defaults[name] for name in _PARTS} | OWN | wanted
     usual = {"num_key_value_heads": config.num_heads}
-    usual["head_size"] = config.hidden_dim // config.num_heads
+    usual["head_size"] = config.hidden_dim / config.num_heads
     found = {name: getattr(config, name) for name in parts if getattr(config, name) != parts[name]}
     found = {name: value for name, value in found.items() if usual.get(name) != value}
     if found:

@@ -139,7 +139,7 @@ class EncoderConfig:
             is not.
         activation: "gelu" (by the error function), "gelu_tanh" (the approximation in
             google-research/bert's code and GPT-2's), "silu" (x times its sigmoid), "relu" or
-            "relu_squared" (So et al. 2021, arXiv:2109.08668, section 4).
+            "relu_squared" (So et al. 2021, arXiv:2109.08668).
         feed_forward: "mlp" is act(x W) U; "glu" is (act(x W) * x V) U, with W and V [H, I]
             (Shazeer 2020, arXiv:2002.05202, section 2).
         positions: "learned" adds a vector to each position's embedding; "sinusoidal" adds sines and

@@ -46,7 +46,9 @@ def main(config: Config) -> None:
             ("nsp", "token"), ("nsp", "whole_word"), ("nsp", "span"), ("sop", "token"),
             ("none", "token"),
         ]:  # fmt: skip
-            how = objectives.MaskedLM(objective, masking, max_predictions_per_seq=predictions)
+            how = objectives.MaskedLM(
+                objective, masking=masking, max_predictions_per_seq=predictions
+            )
             flags = {"batch_size": rows, "seed": 0}
             make = functools.partial(examples.pipeline, folder, how.make_rows, **flags)
             near, far = first_batch(make), first_batch(make, start_step=1_000_000)

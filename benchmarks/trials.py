@@ -36,7 +36,7 @@ from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.storage import files
 from roots_tf.training import loop, strategies
 
-SHARE = re.compile(r"\{(0?\.\d+)\}")  # in a flag, of the updates
+SHARE = re.compile(r"\{(1|0?\.\d+)\}")  # in a flag, of the updates
 STEPS = 60  # of the run that measures the speed; its first half does not count
 # The preset's parts are changed in the process that trains, before flags are read. Its clock is the
 # time that it had on its processor: its speed is its own, whatever else the machine does meanwhile.

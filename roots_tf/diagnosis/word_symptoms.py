@@ -49,7 +49,8 @@ def long_words(run: RunRecord) -> Finding | None:
         return None
     settings = run.phase.settings
     length = settings.get("max_seq_length") or manifest["max_seq_length"]
-    budget = max(1, round(settings.get("mask_rate", 0.15) * length))
+    rate = settings.get("final_mask_rate") or settings.get("mask_rate", 0.15)
+    budget = max(1, round(rate * length))
     budget = min(budget, settings.get("max_predictions_per_seq") or budget)
     inside = sum(size * count for size, count in enumerate(words["tokens"][:budget], 1))
     percent = 100 * (1 - inside / words["measured_tokens"])

@@ -1,6 +1,7 @@
 """`config.json` of transformers, `bert_config.json` of google-research/bert: sizes and labels."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from absl import logging
@@ -144,6 +145,28 @@ def encoder_config(config: BertConfig, source: str | Path) -> models.EncoderConf
         )
     except InputError as error:
         raise InputError(error.id, f"{error} (in {source})") from error
+
+
+def refuse_activation(
+    config: models.EncoderConfig, names: Mapping[str, object], source: str, target: str
+) -> None:
+    """Checks that a format has a name for the activation of a model.
+
+    Args:
+        config: of the model.
+        names: by activation of ours.
+        source: folder of the model, for messages.
+        target: what is written, for messages.
+
+    Raises:
+        InputError: it has none.
+    """
+    if config.activation not in names:
+        raise InputError(
+            "cannot-export",
+            f"found activation={config.activation!r} in the model of {source}; {target} has "
+            f"{', '.join(map(repr, names))} only: choose another --format",
+        )
 
 
 def kind_of_head(

@@ -11,14 +11,14 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import models
-from roots_tf.export.bert_config import ACTIVATIONS
+from roots_tf.export import bert_config
 from roots_tf.storage import schema
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
 
 Family = Literal["gpt2", "llama"]
 FAMILIES: dict[str, Family] = {"gpt2": "gpt2", "llama": "llama", "mistral": "llama"}
-_ACTIVATIONS = {"silu": ("silu", "swish")} | ACTIVATIONS
+ACTIVATIONS = {"silu": ("silu", "swish")} | bert_config.ACTIVATIONS
 ARCHITECTURES = {
     "gpt2": ("GPT2LMHeadModel", "GPT2Model"),
     "llama": ("LlamaForCausalLM", "LlamaModel"),
@@ -194,7 +194,7 @@ def encoder_config(config: Config, source: str | Path) -> models.EncoderConfig:
     is_gpt2 = isinstance(config, Gpt2Config)
     name = "activation_function" if is_gpt2 else "hidden_act"
     found = getattr(config, name)
-    activations = {theirs: ours for ours, names in _ACTIVATIONS.items() for theirs in names}
+    activations = {theirs: ours for ours, names in ACTIVATIONS.items() for theirs in names}
     if found not in activations:
         raise InputError(
             "unsupported-model",
@@ -307,7 +307,7 @@ def written(config: models.EncoderConfig, family: Family) -> dict:
         "tie_word_embeddings": config.tied,
         "dtype": "float32",
     }
-    activation = _ACTIVATIONS[config.activation][0]
+    activation = ACTIVATIONS[config.activation][0]
     if family == "gpt2":
         rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), config.dropout)
         return common | rates | {

@@ -7,17 +7,24 @@ import safetensors.numpy
 from absl import logging
 
 from roots_tf import models, tokenizers
-from roots_tf.export import causal_config, causal_names, causal_tokenizer, safetensors_files
+from roots_tf.export import (
+    bert_config,
+    causal_config,
+    causal_names,
+    causal_tokenizer,
+    safetensors_files,
+)
 from roots_tf.export.causal_config import Family
 from roots_tf.export.incoming import Incoming, check_rows
 from roots_tf.export.new_folder import new_folder
-from roots_tf.models.config import ADDED
+from roots_tf.models.config import OWN
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tasks import completion
 from roots_tf.tokenizers import Tokenizer
 
-_PARTS = {"norm": "pre", "embedding_norm": False, "num_segments": 0, "window": 0} | ADDED
+_PARTS = {"norm": "pre", "embedding_norm": False, "num_segments": 0, "window": 0} | OWN
+_PARTS |= {"attention_scale": True, "embedding_scale": False}
 PARTS: dict[Family, dict] = {
     "gpt2": _PARTS
     | {
@@ -103,7 +110,9 @@ def write(folder: str | Path, source: str | Path, max_seq_length: int = 0) -> Pa
     described, tokenizer = models.describe(source), tokenizers.load(source)
     config, template = described["encoder"], completion.chat_template(described, tokenizer)
     family = family_of(config)
-    refuse_other_parts(config, PARTS[family], str(source), f"transformers' {family}")
+    target = f"transformers' {family}"
+    refuse_other_parts(config, PARTS[family], str(source), target)
+    bert_config.refuse_activation(config, causal_config.ACTIVATIONS, str(source), target)
     model = models.load(source)
     weights = {name: variable.numpy() for name, variable in models.named_weights(model).items()}
     theirs = causal_names.from_ours(family, weights, config)

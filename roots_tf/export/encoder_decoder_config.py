@@ -9,7 +9,7 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf.export.bert_config import ACTIVATIONS
+from roots_tf.export import bert_config
 from roots_tf.export.encoder_decoder_names import Family
 from roots_tf.models import DecoderConfig, EncoderConfig, preset_fields
 from roots_tf.storage import schema
@@ -32,7 +32,7 @@ _OF_OTHERS = {
     "pegasus": "a Pegasus has pre-norm blocks and positions of its own",
     "led": "an LED sees a window of its source",
 }
-_ACTIVATIONS = ACTIVATIONS | {"silu": ("swish", "silu"), "relu": ("relu",)}
+ACTIVATIONS = bert_config.ACTIVATIONS | {"silu": ("swish", "silu"), "relu": ("relu",)}
 # Keys that change no logits: of other heads, of how a model is run, trained or was saved, of names.
 _IRRELEVANT = {
     *("use_cache", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "name_or_path"),
@@ -254,7 +254,7 @@ def _forces_end(config: Config, source: str | Path) -> bool:
 
 def _activation(name: str, found: str, source: str | Path, theirs: str | None = None) -> str:
     """Ours of the activation `found`, or of `theirs`, which it stands for."""
-    activations = {name: ours for ours, names in _ACTIVATIONS.items() for name in names}
+    activations = {name: ours for ours, names in ACTIVATIONS.items() for name in names}
     if (theirs or found) not in activations:
         raise InputError(
             "unsupported-model",
@@ -332,7 +332,7 @@ def written(family: Family, config: EncoderConfig, decoder: DecoderConfig) -> di
         "d_model": config.hidden_dim,
         "dtype": "float32",
     }
-    activation = _ACTIVATIONS[config.activation][0]
+    activation = ACTIVATIONS[config.activation][0]
     if family == "t5":
         gated = config.feed_forward == "glu"
         activation = "gelu" if gated and config.activation == "gelu_tanh" else activation

@@ -9,6 +9,7 @@ from absl import logging
 
 from roots_tf import models, tasks, tokenizers
 from roots_tf.export import (
+    bert_config,
     causal_folders,
     encoder_decoder_config,
     encoder_decoder_names,
@@ -21,12 +22,12 @@ from roots_tf.export.encoder_decoder_names import BIAS, HEAD, TOKENS, Family
 from roots_tf.export.incoming import Incoming, check_rows
 from roots_tf.export.new_folder import new_folder
 from roots_tf.models import DecoderConfig, EncoderConfig
-from roots_tf.models.config import ADDED
+from roots_tf.models.config import OWN
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer
 
-_PARTS = {"num_segments": 0, "window": 0, "num_key_value_heads": 0, "causal": False} | ADDED
+_PARTS = {"num_segments": 0, "window": 0, "num_key_value_heads": 0, "causal": False} | OWN
 _OF_BART = _PARTS | {
     "norm": "post",
     "normalization": "layer",
@@ -214,6 +215,8 @@ def _check(family: Family, pair: tuple[EncoderConfig, DecoderConfig], source: st
         if config.head_size == config.hidden_dim // config.num_heads:
             config = dataclasses.replace(config, head_size=0)
         causal_folders.refuse_other_parts(config, parts, source, target)
+        activations = encoder_decoder_config.ACTIVATIONS
+        bert_config.refuse_activation(config, activations, source, target)
     decoder = pair[1]
     found = [(name, *(getattr(config, name) for config in pair)) for name in _SAME[family]]
     if different := [entry for entry in found if entry[1] != entry[2]]:

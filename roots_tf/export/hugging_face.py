@@ -16,11 +16,14 @@ from roots_tf.export import (
 )
 from roots_tf.export.new_folder import new_folder
 from roots_tf.models import pooling
-from roots_tf.models.config import ADDED
+from roots_tf.models.config import OWN
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import loading, transformers_settings
 
+# Fields in which a model must have what BERT has, the defaults of `EncoderConfig`.
+_PARTS = ("norm", "normalization", "embedding_norm", "feed_forward", "positions", "window", "bias")
+_PARTS += ("causal", "attention_scale", "embedding_scale", "num_key_value_heads", "head_size")
 _ANSWERS = "qa_outputs."  # the head of question answering; that of other tasks is `classifier.`
 
 
@@ -229,9 +232,11 @@ def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, *
         InputError: it is not; names the parts.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    parts = {name: defaults[name] for name in ("norm", "feed_forward", "positions", "window")}
-    parts |= {"bias": True, "causal": False} | ADDED | wanted
+    parts = {name: defaults[name] for name in _PARTS} | OWN | wanted
+    usual = {"num_key_value_heads": config.num_heads}
+    usual["head_size"] = config.hidden_dim / config.num_heads
     found = {name: getattr(config, name) for name in parts if getattr(config, name) != parts[name]}
+    found = {name: value for name, value in found.items() if usual.get(name) != value}
     if found:
         have = ", ".join(f"{name}={value!r}" for name, value in found.items())
         takes = ", ".join(f"{name}={parts[name]!r}" for name in found)
@@ -240,3 +245,10 @@ def refuse_other_parts(config: models.EncoderConfig, source: str, target: str, *
             f"found {have} in the model of {source}; {target} has {takes} only: choose another "
             "--format",
         )
+    if not config.num_segments:
+        raise InputError(
+            "cannot-export",
+            f"found num_segments=0 in the model of {source}; {target} adds a segment's vector to "
+            "every token: choose another --format",
+        )
+    bert_config.refuse_activation(config, bert_config.ACTIVATIONS, source, target)

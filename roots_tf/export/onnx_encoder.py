@@ -75,18 +75,23 @@ class OnnxEncoder:
             has_bias = f"{place}/beta" in self._weights
             beta = [self._weight(f"{place}/beta")] if has_bias else []
             return add("LayerNormalization", x, gamma, *beta, axis=-1, epsilon=epsilon)
+        return add("Mul", self._over_root(x), gamma)
+
+    def _over_root(self, x: str) -> str:
+        """`x` [..., M] by the root of its mean square."""
+        add, epsilon = self.graph.add, self.graph.number(self.config.layer_norm_epsilon)
         square = add("Pow", x, self.graph.number(2.0))
         square = add("ReduceMean", square, self.graph.numbers(-1), keepdims=1)
-        root = add("Sqrt", add("Add", square, self.graph.number(epsilon)))
-        return add("Mul", add("Div", x, root), gamma)
+        return add("Div", x, add("Sqrt", add("Add", square, epsilon)))
 
     def activation(self, x: str) -> str:
         """`x` of any shape through the activation of the model."""
         kind = self.config.activation
         if kind == "silu":
             return self.graph.add("Mul", x, self.graph.add("Sigmoid", x))
-        if kind == "relu":
-            return self.graph.add("Relu", x)
+        if kind in ("relu", "relu_squared"):
+            x = self.graph.add("Relu", x)
+            return x if kind == "relu" else self.graph.add("Mul", x, x)
         how = "tanh" if kind == "gelu_tanh" else "none"
         return self.graph.add("Gelu", x, approximate=how)
 
@@ -204,6 +209,8 @@ class OnnxEncoder:
             parts.append(add("Reshape", part, self.graph.numbers(0, 0, count, size)))
             start = end
         query, key, value = parts  # [B, L, N or K, D]
+        if config.query_key_norm:
+            query, key = self._over_root(query), self._over_root(key)
         query, value = (add("Transpose", part, perm=[0, 2, 1, 3]) for part in (query, value))
         if rotation or shared != heads:
             key = add("Transpose", key, perm=[0, 2, 1, 3])  # [B, K, L, D]

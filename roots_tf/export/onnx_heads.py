@@ -76,7 +76,12 @@ def vocabulary(encoder: OnnxEncoder, states: str) -> str:
         encoder: whose graph, and whose token embedding, it is.
         states: name of them, [R, H].
     """
+    add, cap = encoder.graph.add, encoder.config.masked_logit_cap
     x = encoder.activation(encoder.dense(states, "masked_lm/transform"))
     x = encoder.norm(x, "masked_lm/norm")
-    x = encoder.graph.add("MatMul", x, encoder.output_table())
-    return encoder.graph.add("Add", x, encoder.bias_of("masked_lm"))
+    x = add("Add", add("MatMul", x, encoder.output_table()), encoder.bias_of("masked_lm"))
+    if not cap:
+        return x
+    return add(
+        "Mul", add("Tanh", add("Div", x, encoder.graph.number(cap))), encoder.graph.number(cap)
+    )

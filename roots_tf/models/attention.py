@@ -17,7 +17,6 @@ from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Weights,
-    add_bias,
     dropout,
     fused,
     in_type_of,
@@ -26,7 +25,8 @@ from roots_tf.models.layers import (
     times,
 )
 from roots_tf.models.prefix import Prefix
-from roots_tf.models.rotary import rotate, rotation
+from roots_tf.models.rotary import rotation
+from roots_tf.models.split_heads import split_heads
 
 Features = dict[str, tf.Tensor]
 
@@ -157,34 +157,6 @@ class Context:
 
 
 @fused
-def split_heads(mixed, *bias, like, counts, rotation=None):
-    """Parts the rows of a product by sequence, use and head, and turns queries and keys.
-
-    Args:
-        mixed: [B*L, sum(counts)*D].
-        *bias: [sum(counts)*D], or none.
-        like: [B, L] or [B, L, ...], of any type, for its shape.
-        counts: heads of each use: (N, K, K): queries, keys, values; (K, K): keys, values; (N,).
-        rotation: from the function of that name, with 3 parts only; None turns nothing.
-
-    Returns:
-        A list of as many, each [B, N or K, L, D].
-    """
-    length, size, parts = tf.shape(like)[1], mixed.shape[-1] // sum(counts), len(counts)
-    mixed = add_bias(mixed, *bias)
-    if len(set(counts)) == 1:  # an unstack along the first axis copies nothing
-        heads = tf.reshape(mixed, [-1, length, parts, counts[0], size])
-        heads = tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), num=parts)
-    else:
-        heads = tf.reshape(mixed, [-1, length, sum(counts), size])
-        heads = tf.split(tf.transpose(heads, [0, 2, 1, 3]), counts, axis=1)
-    if rotation is not None:
-        query, key, value = heads
-        heads = [rotate(query, *rotation), rotate(key, *rotation), value]
-    return heads
-
-
-@fused
 def attention_weights(products, *bias, seen, scale, rate, keep):
     """dropout(softmax(products * scale + bias)) over the keys seen, computed in float32.
 
@@ -266,6 +238,7 @@ class Attention(Weights):
             rotation: as for `split_heads`.
         """
         kernel, bias = product
+        epsilon = self.config.layer_norm_epsilon if self.config.query_key_norm else None
         return split_heads(
             times(x, kernel),
             *in_type_of(x, bias),
@@ -273,6 +246,7 @@ class Attention(Weights):
             like=like,
             counts=counts,
             rotation=rotation,
+            epsilon=epsilon,
         )
 
     def attend(self, query, key, value, view: View, seed, watched: bool = False) -> Attended:

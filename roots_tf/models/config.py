@@ -94,8 +94,10 @@ PRESETS = {
 }
 
 
-# Parts that `finetune --tune` adds to a model and no format of others holds.
+# Parts that `finetune --tune` adds to a model.
 ADDED = {"prompt_length": 0, "prefix_length": 0, "adapter_dim": 0}
+# Parts that no folder of others holds, such as one of transformers.
+OWN = ADDED | {"query_key_norm": False, "masked_logit_cap": 0.0}
 
 
 def preset_fields(name: str) -> dict:
@@ -136,7 +138,8 @@ class EncoderConfig:
         embedding_norm: whether the sum of the embeddings is normalised, as BERT's is and GPT-2's
             is not.
         activation: "gelu" (by the error function), "gelu_tanh" (the approximation in
-            google-research/bert's code and GPT-2's), "silu" (x times its sigmoid) or "relu".
+            google-research/bert's code and GPT-2's), "silu" (x times its sigmoid), "relu" or
+            "relu_squared" (So et al. 2021, arXiv:2109.08668).
         feed_forward: "mlp" is act(x W) U; "glu" is (act(x W) * x V) U, with W and V [H, I]
             (Shazeer 2020, arXiv:2002.05202, section 2).
         positions: "learned" adds a vector to each position's embedding; "sinusoidal" adds sines and
@@ -165,6 +168,13 @@ class EncoderConfig:
             own. Other models have none.
         scaled_residuals: whether the matrices that end a sub-layer start from one smaller by the
             root of twice the number of layers, so that a deep stack's sum does not grow with it.
+        zero_residuals: whether these matrices start from 0, so that a block begins as nothing but
+            its residual sum (Zhang et al. 2019, arXiv:1901.09321); it stands above
+            `scaled_residuals`.
+        query_key_norm: whether the queries and keys of a head are divided by the root of their mean
+            square before they are turned, without a gain (Henry et al. 2020, arXiv:2010.04245).
+        masked_logit_cap: c, by which logits x of the head of masked tokens become c tanh(x / c)
+            (Gemma 2, arXiv:2408.00118, section 2, which has 30); 0: they stay.
         prompt_length: vectors before every text (`soft_prompt`), which have the first positions;
             rows of the learned position embedding are as many more.
         prefix_length: keys and values before those of every text, in each layer (`prefix`).
@@ -184,7 +194,7 @@ class EncoderConfig:
     norm: Literal["post", "pre"] = "post"
     normalization: Literal["layer", "rms"] = "layer"
     embedding_norm: bool = True
-    activation: Literal["gelu", "gelu_tanh", "silu", "relu"] = "gelu"
+    activation: Literal["gelu", "gelu_tanh", "silu", "relu", "relu_squared"] = "gelu"
     feed_forward: Literal["mlp", "glu"] = "mlp"
     positions: Literal["learned", "sinusoidal", "rotary", "relative"] = "learned"
     rotary_base: float = number(10_000.0, above=1, maximum=1e12)
@@ -203,6 +213,9 @@ class EncoderConfig:
     embedding_scale: bool = False
     tied: bool = True
     scaled_residuals: bool = False
+    zero_residuals: bool = False
+    query_key_norm: bool = False
+    masked_logit_cap: float = number(0.0, minimum=0, maximum=1e6)
     prompt_length: int = number(0, minimum=0, maximum=1 << 16)
     prefix_length: int = number(0, minimum=0, maximum=1 << 16)
     adapter_dim: int = number(0, minimum=0, maximum=1 << 16)
@@ -250,6 +263,8 @@ class EncoderConfig:
     @property
     def residual_range(self) -> float:
         """Deviation of the initial weights of the matrices that end a sub-layer."""
+        if self.zero_residuals:
+            return 0.0
         smaller = math.sqrt(2 * self.num_layers) if self.scaled_residuals else 1.0
         return self.initializer_range / smaller
 

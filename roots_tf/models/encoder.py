@@ -223,7 +223,7 @@ class MaskedLMHead(Weights):
     def __init__(self, config: EncoderConfig, place: Place, inputs: int = 0, **kwargs):
         super().__init__(place=place, **kwargs)
         hidden, dtype = config.hidden_dim, self.dtype_policy
-        self.activation = config.activation
+        self.activation, self.cap = config.activation, config.masked_logit_cap
         with keras.name_scope(self.name):
             self.transform = Dense(
                 inputs or hidden,
@@ -255,7 +255,8 @@ class MaskedLMHead(Weights):
         )
         x = self.norm(x, training=training)
         logits = tf.matmul(x, tf.cast(token_embedding, x.dtype), transpose_b=True)
-        return add_bias(tf.cast(logits, tf.float32), tf.convert_to_tensor(self.bias))
+        logits = add_bias(tf.cast(logits, tf.float32), tf.convert_to_tensor(self.bias))
+        return self.cap * tf.tanh(logits / self.cap) if self.cap else logits
 
 
 class Pretrainer(keras.Model):

@@ -73,8 +73,10 @@ def gelu(x: tf.Tensor, approximate: bool = False) -> tf.Tensor:
 
 def activation(x: tf.Tensor, kind: str) -> tf.Tensor:
     """`x` of any shape through the activation of that `kind`; see `EncoderConfig.activation`."""
-    if kind in ("silu", "relu"):
-        return tf.nn.silu(x) if kind == "silu" else tf.nn.relu(x)
+    if kind == "silu":
+        return tf.nn.silu(x)
+    if kind in ("relu", "relu_squared"):
+        return tf.nn.relu(x) if kind == "relu" else tf.square(tf.nn.relu(x))
     return gelu(x, approximate=kind == "gelu_tanh")
 
 

@@ -6,38 +6,31 @@ from both sides. Which one a batch is follows from its step. Both read the same 
 """
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from roots_tf import program
 from roots_tf.objectives.causal_lm import CausalLM
+from roots_tf.objectives.mask_flags import MASK_FLAGS, MaskFlags
 from roots_tf.objectives.masked_lm import MaskedLM
 from roots_tf.objectives.objective import Objective, Proportion
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedAndCausal(Objective):
+class MaskedAndCausal(MaskFlags, Objective):
     """Both language models by turns; `Objective` says what each method takes and gives."""
 
     name: ClassVar[str] = "masked_and_causal"
-    of_a_phase: ClassVar[tuple[str, ...]] = ("causal_share", *MaskedLM.of_a_phase)
+    of_a_phase: ClassVar[tuple[str, ...]] = ("causal_share", *MASK_FLAGS)
     preset: ClassVar[str] = "gpt2"
 
     causal_share: float = program.flag(
         0.125, help="share of the batches that are causal", minimum=0, maximum=1
     )
-    masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
-    mask_rate: float = program.flag(0.15, help="share of tokens to predict", above=0, maximum=0.99)
-    max_predictions_per_seq: int = program.flag(
-        0,
-        help="most predictions in a sequence; 0: what --mask_rate takes of a full one",
-        minimum=0,
-        maximum=1 << 20,
-    )
 
     @property
     def masked(self) -> MaskedLM:
         """The masked language model alone."""
-        return MaskedLM("none", self.masking, self.mask_rate, self.max_predictions_per_seq)
+        return MaskedLM("none", **self.mask_flags())
 
     def check(self, manifest, batch_size, length):
         """Refuses what either of the two refuses."""
@@ -55,6 +48,11 @@ class MaskedAndCausal(Objective):
         self.check(manifest, 1, length)
         make = masked_and_causal_rows.MaskedAndCausalRows
         return make(manifest, split, tokenizer, length, self)
+
+    def make_shown_rows(self, manifest, split, tokenizer, length):
+        """The same rows, with the rate at which they are masked."""
+        rows = self.make_rows(manifest, split, tokenizer, length)
+        return dataclasses.replace(rows, shows_rate=True)
 
     def make_model(self, config, *, seed=0, precision="float32", recompute=False):
         """A `models.MaskedAndCausalLM`."""
@@ -94,7 +92,7 @@ class MaskedAndCausal(Objective):
 
     def proportions(self, batches, manifest, split, tokenizer, length):
         """Shares of padding, of causal batches and, in the others, of masked tokens."""
-        count = causal = places = tokens = seen = masked = 0
+        count = causal = places = tokens = seen = masked = due = 0
         for batch in batches:
             count, places = count + 1, places + batch["padding_mask"].size
             inside = int(batch["padding_mask"].sum())
@@ -102,9 +100,10 @@ class MaskedAndCausal(Objective):
             causal += bool(batch["next_token_weights"].any())
             predicted = int(batch["masked_lm_weights"].sum())
             seen, masked = seen + inside * bool(predicted), masked + predicted
+            due += inside * bool(predicted) * batch.get("mask_rate", [self.mask_rate])[0]
         wanted = self.causal_share if split == "train" else 1.0
         return [
             Proportion("padding", 1 - tokens / max(places, 1), None),
             Proportion("causal batches", causal / max(count, 1), wanted),
-            Proportion("masked tokens", masked / max(seen, 1), self.mask_rate),
+            Proportion("masked tokens", masked / max(seen, 1), due / max(seen, 1)),
         ]

@@ -31,11 +31,14 @@ class MaskedAndCausalRows(causal_lm_rows.CausalRows):
 
     Attributes:
         objective: the flags, a `masked_and_causal.MaskedAndCausal`.
+        shows_rate: whether features tell the mask rate, for people to look at.
     """
 
     objective: object
+    shows_rate: bool = False
     new_features = causal_lm_rows.NEXT_TOKENS | {
         "masked_token_ids": Feature("int32", "B L", "`token_ids` with masks"),
+        masked_lm_rows.RATE: masked_lm_rows.SHOWN[masked_lm_rows.RATE],
     }
 
     def __post_init__(self):
@@ -49,7 +52,7 @@ class MaskedAndCausalRows(causal_lm_rows.CausalRows):
 
     def _masked(self) -> masked_lm_rows.PackedRows:
         how = (self.objective.masked, self.manifest, self.split, self.tokenizer, self.length)
-        return masked_lm_rows.PackedRows(*how)
+        return masked_lm_rows.PackedRows(*how, shows_words=self.shows_rate)
 
     def features(self, rows, chance):
         """Features of the worker's rows; a training batch has predictions of one kind only."""
@@ -62,5 +65,6 @@ class MaskedAndCausalRows(causal_lm_rows.CausalRows):
             features["next_token_weights"] *= causal
             masked["masked_lm_weights"] *= 1 - causal
         names = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
+        names += (masked_lm_rows.RATE,) if self.shows_rate else ()
         features |= {name: masked[name] for name in names}
         return features | {"masked_token_ids": masked["token_ids"]}

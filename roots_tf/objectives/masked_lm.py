@@ -6,13 +6,16 @@ it: `masked_lm_rows` (batches), `masked_lm_task` (losses and samples), `masked_l
 """
 
 import dataclasses
-import math
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roots_tf import program
 from roots_tf.examples import manifest as manifests
+from roots_tf.objectives.mask_flags import MASK_FLAGS, MaskFlags
 from roots_tf.objectives.objective import Objective
 from roots_tf.storage import files
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 SENTENCE_OBJECTIVES = ("nsp", "sop", "translation", "none")
 MASKINGS = ("token", "whole_word", "span")
@@ -20,7 +23,7 @@ SHORTEST = 8  # tokens of a row, as in build-examples
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedLM(Objective):
+class MaskedLM(MaskFlags, Objective):
     """The masked language model; `Objective` says what each method takes and gives.
 
     Attributes:
@@ -29,21 +32,13 @@ class MaskedLM(Objective):
     """
 
     name: ClassVar[str] = "masked_lm"
-    of_a_phase: ClassVar[tuple[str, ...]] = ("masking", "mask_rate", "max_predictions_per_seq")
+    of_a_phase: ClassVar[tuple[str, ...]] = MASK_FLAGS
     replace: ClassVar[tuple[float, float, float]] = (0.8, 0.1, 0.1)
 
     sentence_objective: Literal["nsp", "sop", "translation", "none"] = program.flag(
         "nsp",
         help="next sentence, sentence order, translation (a sentence and its translation, masked "
         "alike), or none (rows packed full of text)",
-    )
-    masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
-    mask_rate: float = program.flag(0.15, help="share of tokens to predict", above=0, maximum=0.99)
-    max_predictions_per_seq: int = program.flag(
-        0,
-        help="most predictions in a sequence; 0: what --mask_rate takes of a full one",
-        minimum=0,
-        maximum=1 << 20,
     )
 
     @property
@@ -55,14 +50,6 @@ class MaskedLM(Objective):
     def translations(self) -> bool:
         """Whether a row is a sentence and its translation (XLM's TLM, arXiv:1901.07291, 3.3)."""
         return self.sentence_objective == "translation"
-
-    def predictions(self, length: int) -> int:
-        """Predictions a row, P.
-
-        >>> MaskedLM().predictions(128), MaskedLM(max_predictions_per_seq=77).predictions(512)
-        (20, 77)
-        """
-        return self.max_predictions_per_seq or math.ceil(self.mask_rate * length)
 
     def check(self, manifest: dict, batch_size: int, length: int) -> None:
         """Refuses flags that are out of range, or do not go with one another or the examples."""
@@ -86,25 +73,13 @@ class MaskedLM(Objective):
                     "no-such-choice",
                     f"found {name} {getattr(self, name)!r}; wanted one of {allowed}",
                 )
-        if not 0 < self.mask_rate < 1:
-            raise files.InputError(
-                "number-out-of-range",
-                f"found mask_rate {self.mask_rate}; wanted a share between 0 and 1, such as 0.15",
-            )
         if length < SHORTEST:
             raise files.InputError(
                 "too-short",
                 f"found rows of {length} tokens; wanted {SHORTEST} or more: give another "
                 "--max_seq_length",
             )
-        wanted = round(self.mask_rate * length)
-        if self.max_predictions_per_seq and not wanted <= self.max_predictions_per_seq <= length:
-            raise files.InputError(
-                "number-out-of-range",
-                f"found max_predictions_per_seq {self.max_predictions_per_seq}, where mask_rate "
-                f"{self.mask_rate} takes {wanted} of {length} tokens; wanted at least {wanted} and "
-                f"at most {length}, or 0, which takes as many as the rate needs",
-            )
+        self.check_mask_flags(length)
         if len(self.replace) != 3 or min(self.replace) < 0 or abs(sum(self.replace) - 1) > 1e-6:
             raise files.InputError(
                 "number-out-of-range",
@@ -201,8 +176,16 @@ class MaskedLM(Objective):
         how = self.masking_of(length)
         return masked_lm_inspection.proportions(batches, tokenizer, how, singles_share)
 
-    def masking_of(self, length: int):
-        """How rows of L tokens are masked: a `masking.Masking`."""
-        from roots_tf.objectives.masking import Masking
+    def masking_of(self, length: int, step: "tf.Tensor | None" = None):
+        """How rows are masked: a `masking.Masking`.
 
-        return Masking(self.masking, self.mask_rate, self.replace, self.predictions(length))
+        Args:
+            length: of the rows, L.
+            step: of their batch, int64 []; None: one behind the last at which the rate changes.
+        """
+        from roots_tf.objectives.masking import Masking, rate_at
+
+        rate = self.last_rate
+        if step is not None and self.mask_rate_steps:
+            rate = rate_at(step, self.mask_rate, rate, self.mask_rate_steps)
+        return Masking(self.masking, rate, self.replace, self.predictions(length))

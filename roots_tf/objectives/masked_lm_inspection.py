@@ -111,7 +111,7 @@ class Counts:
         self.cells += tokens.size
         self.tokens += int(lengths.sum())
         self.predicted += int(used.sum())
-        wanted = np.clip(np.round(lengths * how.rate), 1, how.max_predictions_per_seq)
+        wanted = np.clip(np.round(lengths * features["mask_rate"]), 1, how.max_predictions_per_seq)
         self.expected += int(wanted.sum())
         self.masked += int((shown == tokenizer.mask_id).sum())
         self.kept += int((shown == labels).sum())

@@ -13,8 +13,11 @@ from roots_tf.features import Feature
 from roots_tf.objectives import masking, pairing
 from roots_tf.storage import files
 
-STARTS = "word_starts"
-WORD_STARTS = {STARTS: Feature("bool", "B L", "True where a word starts; for inspection")}
+STARTS, RATE = "word_starts", "mask_rate"
+SHOWN = {
+    STARTS: Feature("bool", "B L", "True where a word starts; for inspection"),
+    RATE: Feature("float64", "B", "share of tokens to predict; for inspection"),
+}
 # Uses of chance.
 PAIRING, CANDIDATES, MASKING = "pairing", "candidates", "masking"
 
@@ -29,7 +32,7 @@ class _MaskedRows(RowMaker):
         split: "train" or "held_out".
         tokenizer: of the examples.
         length: L.
-        shows_words: whether features tell where words start, for people to look at.
+        shows_words: whether features tell where words start and the rate, for people to look at.
     """
 
     objective: object
@@ -39,7 +42,7 @@ class _MaskedRows(RowMaker):
     length: int
     shows_words: bool = False
 
-    new_features: ClassVar[Mapping[str, Feature]] = WORD_STARTS
+    new_features: ClassVar[Mapping[str, Feature]] = SHOWN
 
     def __post_init__(self):
         """Refuses a tokenizer that lacks a special token.
@@ -71,8 +74,12 @@ class _MaskedRows(RowMaker):
         token_ids, word_starts = decoding.unmarked(features["token_ids"])
         if not self.manifest.get("word_starts"):  # of format 1
             word_starts = tf.gather(tf.constant(vocabulary.starts_word), token_ids)
+        # Losses of any two evaluations compare, so held-out rows have one rate.
+        step = chance.step if self.split == "train" else None
+        how = self.objective.masking_of(self.length, step)
         if self.shows_words:
-            features[STARTS] = word_starts
+            rate = tf.cast(how.rate, tf.float64)
+            features |= {STARTS: word_starts, RATE: tf.fill(tf.shape(token_ids)[:1], rate)}
 
         def draw(purpose, shape):
             return chance.uniform_of_rows(f"{MASKING} {purpose}", shape)
@@ -80,7 +87,7 @@ class _MaskedRows(RowMaker):
         features |= masking.mask_tokens(
             token_ids,
             features["padding_mask"],
-            self.objective.masking_of(self.length),
+            how,
             vocabulary,
             draw,
             starts,

@@ -30,13 +30,14 @@ class Masking(NamedTuple):
 
     Attributes:
         strategy: "token", "whole_word" or "span".
-        rate: share of a row's tokens, special ones counted, that are predicted.
+        rate: share of a row's tokens, special ones counted, that are predicted; a number, or
+            float64 [] from `rate_at`.
         replace: share of the predicted ones that become [MASK], a random id, or stay.
         max_predictions_per_seq: predictions a row at most, P.
     """
 
     strategy: str = "token"
-    rate: float = 0.15
+    rate: float | tf.Tensor = 0.15
     replace: tuple[float, float, float] = (0.8, 0.1, 0.1)
     max_predictions_per_seq: int = 20
 
@@ -63,6 +64,25 @@ def vocabulary_of(tokenizer) -> Vocabulary:
     never = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id)
     starts_word = of_vocabulary(tokenizer)
     return Vocabulary(tokenizer.size, tokenizer.mask_id, never, starts_word)
+
+
+def rate_at(step: tf.Tensor, first: float, last: float, steps: int) -> tf.Tensor:
+    """A rate that moves linearly and then stays (Ankner et al. 2023, arXiv:2305.15096).
+
+    >>> [float(rate_at(tf.constant(step), 0.3, 0.15, 100)) for step in (0, 50, 100, 200)]
+    [0.3, 0.225, 0.15, 0.15]
+
+    Args:
+        step: number of the batch, an integer [].
+        first: rate of step 0.
+        last: rate of step `steps` and of all behind it.
+        steps: above 0.
+
+    Returns:
+        float64 [].
+    """
+    done = tf.minimum(tf.cast(step, tf.float64) / steps, 1.0)
+    return first * (1.0 - done) + last * done
 
 
 def mask_tokens(

@@ -11,6 +11,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from roots_tf import program
+from roots_tf.objectives.mask_flags import MASK_FLAGS, MaskFlags
 from roots_tf.objectives.masked_lm import MaskedLM
 from roots_tf.objectives.objective import Objective
 
@@ -22,20 +23,12 @@ class _Masked(MaskedLM):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplacedTokens(Objective):
+class ReplacedTokens(MaskFlags, Objective):
     """Generator and discriminator; `Objective` says what each method takes and gives."""
 
     name: ClassVar[str] = "replaced_tokens"
-    of_a_phase: ClassVar[tuple[str, ...]] = MaskedLM.of_a_phase
+    of_a_phase: ClassVar[tuple[str, ...]] = MASK_FLAGS
 
-    masking: Literal["token", "whole_word", "span"] = program.flag("token", help="what is masked")
-    mask_rate: float = program.flag(0.15, help="share of tokens to predict", above=0, maximum=0.99)
-    max_predictions_per_seq: int = program.flag(
-        0,
-        help="most predictions in a sequence; 0: what --mask_rate takes of a full one",
-        minimum=0,
-        maximum=1 << 20,
-    )
     generator_width: float = program.flag(
         0.25,
         help="width of the generator as a share of the discriminator's; ELECTRA: 0.25 to 0.5",
@@ -57,7 +50,7 @@ class ReplacedTokens(Objective):
     @property
     def masked(self) -> MaskedLM:
         """The masked language model that the generator learns."""
-        return _Masked("none", self.masking, self.mask_rate, self.max_predictions_per_seq)
+        return _Masked("none", **self.mask_flags())
 
     def generator_config(self, config):
         """A `models.GeneratorConfig` of the share of the discriminator's width."""

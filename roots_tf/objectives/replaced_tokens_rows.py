@@ -20,7 +20,7 @@ class ReplacedTokensRows(masked_lm_rows.PackedRows):
     it is the same on one device, on several and over micro-batches.
     """
 
-    new_features: ClassVar[Mapping[str, Feature]] = masked_lm_rows.WORD_STARTS | {
+    new_features: ClassVar[Mapping[str, Feature]] = masked_lm_rows.SHOWN | {
         "generator_draws": Feature("float32", "B P", "in [0, 1): which token the generator draws"),
         "judged_weights": Feature("float32", "B L", "1 on tokens but special ones, else 0"),
     }

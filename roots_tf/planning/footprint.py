@@ -313,6 +313,8 @@ def footprint(step: Step) -> Footprint:
     own, one_moment = 0, 0
     if step.optimizer == "lamb":
         own = 3 * table  # mean, square, direction of the largest
+    if step.optimizer == "scaled_adamw":
+        own = table  # squares of the largest
     if step.optimizer == "muon":
         blocks = (FLOAT * math.prod(s) for n, s in shapes.items() if "/layer_" in n and len(s) > 1)
         one_moment = sum(blocks)

@@ -103,7 +103,10 @@ def time_steps(
     train_step = TrainStep(
         task_of(objective, model),
         optimizers.make(
-            optimization.optimizer, model.trainable_variables, optimization.weight_decay
+            optimization.optimizer,
+            model.trainable_variables,
+            optimization.weight_decay,
+            optimization.beta_2,
         ),
         lambda now: tf.constant(0.0),
         seed=seed,

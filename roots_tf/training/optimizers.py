@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from roots_tf.training.orthogonal import orthogonalised
 
+LEAST_SIZE = 1e-3  # of a variable, for `ScaledAdamW`: Shazeer & Stern 2018, section 8
 ORTHOGONALISED_BYTES = 1 << 27  # of matrices that `Muon` works on at once: it makes several copies
 
 
@@ -128,6 +129,20 @@ class Lamb(AdamW):
         _assign(second, square)
 
 
+class ScaledAdamW(AdamW):
+    """AdamW whose rate is relative: each variable's is times the root of its mean square.
+
+    As Adafactor has it (Shazeer & Stern 2018, arXiv:1804.04235, section 8) and nanoT5 in AdamW
+    (Nawrot 2023, arXiv:2309.02373): a variable moves by a share of its size, 1e-3 at least. Rates
+    are then some 1 / deviation times those of AdamW.
+    """
+
+    def _update(self, variable, first, second, gradient, rate, correction_1, correction_2):
+        size = tf.sqrt(tf.reduce_mean(tf.square(variable)))
+        rate = rate * tf.maximum(size, LEAST_SIZE)
+        super()._update(variable, first, second, gradient, rate, correction_1, correction_2)
+
+
 class Muon:
     """Muon as Moonlight has it (Liu et al. 2025, arXiv:2502.16982, algorithm 1 and 2.2).
 
@@ -142,7 +157,8 @@ class Muon:
         weight_decay: likewise.
         parts: of each variable the widths M of the linear maps [K, M] in it; () is AdamW's.
         momentum: share of the sum of gradients that a step keeps.
-        multipliers: as for `AdamW`.
+        beta_2: of the variables that AdamW trains, as for `AdamW`.
+        multipliers: likewise.
     """
 
     def __init__(
@@ -152,6 +168,7 @@ class Muon:
         *,
         parts: Sequence[Sequence[int]],
         momentum: float = 0.95,
+        beta_2: float = 0.999,
         multipliers: Sequence[float] | None = None,
     ):
         self._parts = [tuple(widths) for widths in parts]
@@ -161,7 +178,7 @@ class Muon:
         self._widths, _ = self._parted(self._parts)
         self.weight_decay, self.momentum = weight_decay, momentum
         self.momenta = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.matrices]
-        self._rest = AdamW(others, weight_decay, multipliers=of_others)
+        self._rest = AdamW(others, weight_decay, beta_2=beta_2, multipliers=of_others)
 
     @property
     def variables(self) -> list[tf.Variable]:
@@ -228,22 +245,29 @@ class Muon:
 
 
 def make(
-    name: str, variables: Sequence, weight_decay: float, multipliers: Sequence[float] | None = None
+    name: str,
+    variables: Sequence,
+    weight_decay: float,
+    beta_2: float = 0.999,
+    multipliers: Sequence[float] | None = None,
 ):
     """The optimizer of that `name`.
 
     Args:
-        name: "adamw", "lamb" or "muon".
+        name: "adamw", "scaled_adamw", "lamb" or "muon".
         variables: Keras variables to train. For Muon one may have an attribute `parts`, as for
             `Muon`; without it, it has none.
         weight_decay: as for `AdamW`.
+        beta_2: likewise.
         multipliers: likewise.
     """
     trained = [variable.value for variable in variables]
+    how = {"beta_2": beta_2, "multipliers": multipliers}
     if name == "muon":
         parts = [getattr(variable, "parts", ()) for variable in variables]
-        return Muon(trained, weight_decay, parts=parts, multipliers=multipliers)
-    return {"adamw": AdamW, "lamb": Lamb}[name](trained, weight_decay, multipliers=multipliers)
+        return Muon(trained, weight_decay, parts=parts, **how)
+    make = {"adamw": AdamW, "scaled_adamw": ScaledAdamW, "lamb": Lamb}[name]
+    return make(trained, weight_decay, **how)
 
 
 class MovingAverage:

@@ -184,7 +184,9 @@ class Run:
         variables = task.model.trainable_variables
         self.weights = {variable.path: variable.value for variable in variables}
         trained, how = list(self.weights.values()), settings.optimization
-        self._optimizer = optimizers.make(how.optimizer, variables, how.weight_decay, multipliers)
+        self._optimizer = optimizers.make(
+            how.optimizer, variables, how.weight_decay, how.beta_2, multipliers
+        )
         self._average = optimizers.MovingAverage(trained, how.ema_decay) if how.ema_decay else None
         is_float16 = settings.computation.precision == "mixed_float16"
         self._loss_scale = optimizers.LossScale() if is_float16 else None

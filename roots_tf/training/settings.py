@@ -39,10 +39,17 @@ class Optimization:
     decay_shape: Literal["linear", "one_minus_sqrt"] = program.flag(
         "linear", help="how it falls there"
     )
-    optimizer: Literal["adamw", "lamb", "muon"] = program.flag(
+    optimizer: Literal["adamw", "scaled_adamw", "lamb", "muon"] = program.flag(
         "adamw",
-        help="lamb: for large batches; muon: orthogonal updates of the blocks' matrices, AdamW for "
-        "the rest",
+        help="scaled_adamw: rates are times the root of a weight's mean square; lamb: for large "
+        "batches; muon: orthogonal updates of the blocks' matrices, AdamW for the rest",
+    )
+    beta_2: float = program.flag(
+        0.999,
+        help="share of AdamW's and LAMB's mean of squared gradients that a step keeps; less in a "
+        "short run",
+        minimum=0.1,
+        maximum=0.999999,
     )
     weight_decay: float = program.flag(
         0.01, help="decay of matrices, none of biases and norms", minimum=0, maximum=10

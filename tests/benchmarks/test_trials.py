@@ -16,7 +16,7 @@ def planned(**flags):
 
 
 def given(trial: trials.Trial) -> dict:
-    pairs = (flag.removeprefix("--").partition("=") for flag in trial.flags)
+    pairs = (flag.removeprefix("--").partition("=") for flag in trial.of(100))
     return {name: value for name, _, value in pairs}
 
 
@@ -30,7 +30,8 @@ def test_shares_of_a_run_are_updates():
     (trial,) = planned(only=("mask-30-15",))
     first, second = phases(trial, 901)
     assert first.startswith("duration=450 mask_rate=0.3") and "duration=450 mask" in second
-    assert trials.Trial("a", ("--b={.25}", "--c={0.5"), {}, "e").of(8) == ["--b=2", "--c={0.5"]
+    flags = ("--b={.25}", "--c={0.5", "--d={1}")
+    assert trials.Trial("a", flags, {}, "e").of(8) == ["--b=2", "--c={0.5", "--d=8"]
 
 
 def test_every_trial_is_of_flags_and_parts_that_there_are():

@@ -16,6 +16,8 @@ PARTS = {  # fields of `EncoderConfig`
     "llama": models.preset_fields("llama") | {"num_key_value_heads": 2},
     "t5": models.preset_fields("t5") | {"relative_buckets": 8, "relative_distance": 12},
     "transformer": models.preset_fields("transformer"),
+    "own": models.preset_fields("modern")
+    | {"query_key_norm": True, "masked_logit_cap": 3.0, "activation": "relu_squared"},
     "gpt2": models.preset_fields("gpt2") | {"causal": True, "num_segments": 2},
 }
 REGRESSION = {"mean": 30.0, "deviation": 12.5}

@@ -48,6 +48,9 @@ def give_out(folder, **flags):
         (LLAMA, {"normalization": "layer"}, "normalization='layer' .* llama has"),
         (LLAMA, {"feed_forward": "mlp"}, "feed_forward='mlp'"),
         (LLAMA, {"num_segments": 1, "window": 4}, "num_segments=1, window=4"),
+        (LLAMA, {"query_key_norm": True}, "query_key_norm=True"),
+        (LLAMA, {"embedding_scale": True}, "embedding_scale=True"),
+        (GPT2, {"activation": "relu_squared"}, "activation='relu_squared' .* gpt2 has 'silu', "),
     ],
 )
 def test_parts_that_a_family_lacks_are_named(tmp_path, config, fields, message):

@@ -90,8 +90,9 @@ def test_vectors_are_made_as_flags_say(save, tmp_path, pooling, l2_normalize):
     assert "--format=onnx" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
-def test_the_head_over_the_vocabulary_reads_the_states(save, tmp_path):
-    source = save("pretrainer", "modern")
+@pytest.mark.parametrize("parts", ["modern", "own"])
+def test_the_head_over_the_vocabulary_reads_the_states(save, tmp_path, parts):
+    source = save("pretrainer", parts)
     onnx_folder.write(tmp_path / "out", source)
     features = random_features(len(VOCABULARY))
     states = ask(tmp_path / "out", features)["last_hidden_state"]

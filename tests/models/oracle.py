@@ -25,8 +25,20 @@ def gelu_tanh(x):
     return x * 0.5 * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def relu_squared(x):
+    return np.where(x > 0, x * x, 0.0)
+
+
 def activation(config):
-    return gelu if config.activation == "gelu" else gelu_tanh
+    return {"gelu": gelu, "gelu_tanh": gelu_tanh, "relu_squared": relu_squared}[config.activation]
+
+
+def of_unit_size(rows, config):
+    """Queries or keys of a head, [L, D], by the root of their mean square where the model says."""
+    if not config.query_key_norm:
+        return rows
+    epsilon = config.layer_norm_epsilon
+    return np.array([row / math.sqrt((row @ row) / len(row) + epsilon) for row in rows])
 
 
 def softmax(x):
@@ -56,7 +68,7 @@ def attention(x, seen, positions, weights, name, config, local):
     heads = []
     for head in range(config.num_heads):
         part, of_key = parts_of(head, config, size)
-        q, k = query[:, part], key[:, of_key]
+        q, k = (of_unit_size(x, config) for x in (query[:, part], key[:, of_key]))
         if config.positions == "rotary":
             base = config.local_rotary_base if local else config.rotary_base
             q, k = rotate(q, positions, base), rotate(k, positions, base)
@@ -92,7 +104,8 @@ def cross_attention(x, context, seen, weights, name, config):
     heads = []
     for head in range(config.num_heads):
         part, of_key = parts_of(head, config, size)
-        heads.append(weigh(query[:, part], key[:, of_key], value[:, of_key], seen))
+        q, k = (of_unit_size(x, config) for x in (query[:, part], key[:, of_key]))
+        heads.append(weigh(q, k, value[:, of_key], seen))
     return output(heads, weights, name)
 
 
@@ -172,6 +185,8 @@ def pretraining_loss(weights, config, batch):
             x = activation(config)(dense(hidden[position], weights, "masked_lm/transform"))
             x = layer_norm(x, weights, "masked_lm/norm", config.layer_norm_epsilon)
             logits = x @ weights["encoder/embeddings/token"].T + weights["masked_lm/bias"]
+            if config.masked_logit_cap:
+                logits = config.masked_logit_cap * np.tanh(logits / config.masked_logit_cap)
             masked -= weight * np.log(softmax(logits)[token_id])
         pooled = np.tanh(dense(hidden[0], weights, "pooler"))
         logits = dense(pooled, weights, "next_sentence")

@@ -21,6 +21,7 @@ CONFIG = models.EncoderConfig(
 MODERN = dataclasses.replace(
     CONFIG, **models.preset_fields("modern") | {"num_layers": 3, "window": 4, "global_every": 2}
 )
+OWN = {"query_key_norm": True, "masked_logit_cap": 2.0, "activation": "relu_squared"}
 VARIANTS = {
     "bert": CONFIG,
     "modern": MODERN,
@@ -30,6 +31,7 @@ VARIANTS = {
     "windowed": dataclasses.replace(CONFIG, window=6, global_every=2),
     "no biases": dataclasses.replace(CONFIG, bias=False),
     "shared keys": dataclasses.replace(CONFIG, num_heads=6, num_key_value_heads=2),
+    "own": dataclasses.replace(MODERN, num_heads=6, num_key_value_heads=2, **OWN),
 }
 
 
@@ -64,7 +66,7 @@ def test_losses_equal_the_oracle(config):
     assert float(sums["next_sentence_loss"][1]) == 4
 
 
-@of_variants("bert", "modern")
+@of_variants("bert", "modern", "own")
 def test_gradients_equal_finite_differences(config):
     model, weights = model_and_weights(config)
     batch = pretraining_batch(0, 2, 16, 50, 3)
@@ -94,6 +96,35 @@ def test_gradients_equal_finite_differences(config):
         assert np.sum(gradient * direction) == pytest.approx(slope, rel=2e-3, abs=2e-4), (
             variable.path
         )
+
+
+@of_variants("bert", "modern")
+def test_a_block_that_ends_in_zeros_begins_as_its_residual_sum(config):
+    config = dataclasses.replace(config, zero_residuals=True, scaled_residuals=True, dropout=0.0)
+    model = models.Pretrainer(config, seed=1)
+    zeros = [v.path for v in model.variables if len(v.shape) > 1 and not v.numpy().any()]
+    ends = ("attention/output_kernel", "contract/kernel")
+    assert zeros == [
+        f"encoder/layer_{layer}/{end}" for layer in range(config.num_layers) for end in ends
+    ]
+    batch = pretraining_batch(0, 4, 16, 50, 3)
+    first, *_, last = (state.hidden_states for state in model.encoder.walk(batch))
+    normal = tf.nn.l2_normalize(first - tf.reduce_mean(first, -1, keepdims=True), -1)
+    np.testing.assert_allclose(last, normal * np.sqrt(config.hidden_dim), atol=1e-3)
+    with tf.GradientTape() as tape:
+        loss, _ = MaskedLMTask(model).sums(batch)["masked_lm_loss"]
+    moved = tape.gradient(loss, [v.value for v in model.variables if v.path in zeros])
+    assert min(np.abs(gradient).max() for gradient in moved) > 0
+
+
+def test_capped_logits_stay_below_the_cap_in_their_order():
+    plain, _ = model_and_weights(dataclasses.replace(CONFIG, dropout=0.0))
+    capped, _ = model_and_weights(dataclasses.replace(CONFIG, dropout=0.0, masked_logit_cap=1.5))
+    batch = pretraining_batch(0, 4, 16, 50, 3)
+    logits, found = (model(batch)["masked_lm_logits"].numpy() for model in (plain, capped))
+    assert np.abs(logits).max() > 1.5 > np.abs(found).max()
+    np.testing.assert_allclose(found, 1.5 * np.tanh(logits / 1.5), atol=1e-6)
+    np.testing.assert_array_equal(plain.likeliest(batch, 5)[0], capped.likeliest(batch, 5)[0])
 
 
 def test_the_likeliest_pieces_are_those_of_the_logits():

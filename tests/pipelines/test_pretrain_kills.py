@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 def test_killed_ten_times_at_random_it_ends_with_the_same_bits(work, tmp_path):
     # A checkpoint at each step, so that many kills come while one is written.
     fields = {"duration": "200", "dropout": 0.1, "checkpoint_every": 1, "evaluate_every": 50}
+    fields |= {"mask_rate": 0.3, "final_mask_rate": 0.15, "mask_rate_steps": 200}
+    fields |= {"optimizer": "muon"}  # those of benchmarks.kills below have AdamW
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     pretrain.main(config(work, whole, **fields))
     draw, reached = random.Random(7), []

@@ -1,5 +1,6 @@
 """Updates against published formulas, schedules against literals."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -36,6 +37,40 @@ def test_adamw_is_the_published_update_and_spares_vectors(shape, decay):
         )
     expected = reference_adamw(start, gradients, rates, decay)
     np.testing.assert_allclose(variable.numpy(), expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("beta_2", [0.95, 0.98])
+def test_the_second_beta_is_a_choice(beta_2):
+    rng = np.random.default_rng(4)
+    start, gradients = rng.normal(size=[3, 4]), rng.normal(size=[20, 3, 4])
+    kernel = keras.Variable(start.astype("float32"))
+    for name in ("adamw", "muon"):  # it has no parts, so that AdamW trains it
+        kernel.assign(start)
+        optimizer = optimizers.make(name, [kernel], 0.1, beta_2)
+        for step, gradient in enumerate(gradients):
+            gradient = tf.constant(gradient, tf.float32)
+            optimizer.apply([gradient], 1.0, tf.constant(0.05), step, tf.constant(True))
+        expected = reference_adamw(start, gradients, [0.05] * 20, 0.1, beta_2=beta_2)
+        np.testing.assert_allclose(kernel.numpy(), expected, rtol=2e-5, atol=1e-6)
+
+
+def test_a_scaled_rate_is_that_of_a_variable_of_its_size():
+    """Each update is AdamW's, at the rate times the root of the mean square; 1e-3 of zeros."""
+    rng = np.random.default_rng(5)
+    starts = [rng.normal(size=[3, 4]), 7 * rng.normal(size=[5]), np.zeros([2, 2])]
+    gradients = [[rng.normal(size=start.shape) for start in starts] for _ in range(6)]
+    kernels = [keras.Variable(start.astype("float32")) for start in starts]
+    optimizer = optimizers.make("scaled_adamw", kernels, 0.1)
+    expected, sizes = list(starts), [[] for _ in starts]
+    for step, given in enumerate(gradients):
+        given = [tf.constant(gradient, tf.float32) for gradient in given]
+        optimizer.apply(given, 1.0, tf.constant(0.1), step, tf.constant(True))
+        for i, start in enumerate(starts):
+            sizes[i].append(0.1 * max(np.sqrt(np.mean(expected[i] ** 2)), 1e-3))
+            own = [gradient[i] for gradient in gradients[: step + 1]]
+            expected[i] = reference_adamw(start, own, sizes[i], 0.1 if start.ndim > 1 else 0.0)
+    for kernel, values in zip(kernels, expected, strict=True):
+        np.testing.assert_allclose(kernel.numpy(), values, rtol=5e-5, atol=2e-6)
 
 
 def reference_lamb(weights, gradients, rates, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-6):

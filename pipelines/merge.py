@@ -48,8 +48,7 @@ def main(config: Config) -> dict:
     with claim.held(output):
         claim.begin(output)
         tokenizers.load(config.base).save(output)
-        weights = {name: weight.numpy() for name, weight in models.named_weights(model).items()}
-        models.write(output, adapter.description, weights)
+        models.write(output, adapter.description, models.arrays(model))
         files.write_json(output / "report.json", report)
     logging.info("%s: a model of %d numbers", output, report["weights"])
     return report

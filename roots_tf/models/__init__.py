@@ -25,6 +25,7 @@ __getattr__ = lazy.attributes(
         "ReplacedTokens": "replaced_tokens",
         "SIZES": "config",
         "TokenClassifier": "heads",
+        "arrays": "folder",
         "causal_step_flops": "flops",
         "check_frozen": "depth",
         "describe": "description",

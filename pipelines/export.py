@@ -309,9 +309,10 @@ def _adapters(config: Config) -> str:
     adapters = models.of_one_base(config.adapters, config.model)
     _check_search(config, adapters)
     from roots_tf.export import adapters as export_of
-    from roots_tf.export import card, requests
+    from roots_tf.export import card, requests, saved_model
 
     requests.check_name(Path(config.output).resolve().name)
+    saved_model.new_version(config.output, config.version)
 
     def write_beside(folder: Path) -> None:
         card.write_of_adapters(folder, config.model, adapters, _command(config))
@@ -347,6 +348,7 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     from roots_tf.export.generation import Generation
 
     requests.check_name(Path(config.output).resolve().name)
+    saved_model.new_version(config.output, config.version)
     model = models.load(config.model, config.precision)
     tokenizer = tokenizers.load(config.model)
     asked = described, config.model, model, tokenizer, settings, _limits(config)

@@ -138,11 +138,7 @@ def write(
     Raises:
         InputError: that version stands there already or cannot be written.
     """
-    target = Path(folder, str(version)).resolve()
-    if target.exists():
-        raise InputError(
-            "folder-taken", f"found {target}; wanted a new version: remove it or give --version"
-        )
+    target = new_version(folder, version)
     temporary = leftovers.temporary_path(target)
     leftovers.sweep_once(target.parent)
     try:
@@ -162,6 +158,24 @@ def write(
                 shown.add()
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def new_version(folder: str | Path, version: int) -> Path:
+    """The path of a version of a model, where nothing is yet.
+
+    Args:
+        folder: the model's.
+        version: its number.
+
+    Raises:
+        InputError: something is there.
+    """
+    target = Path(folder, str(version)).resolve()
+    if target.exists():
+        raise InputError(
+            "folder-taken", f"found {target}; wanted a new version: remove it or give --version"
+        )
     return target
 
 

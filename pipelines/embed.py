@@ -27,6 +27,7 @@ from absl import logging
 from roots_tf import inference, models, program, progress, spelling
 from roots_tf.corpus import text_chunks
 from roots_tf.inference import stored
+from roots_tf.inference.vector_flags import VectorFlags
 from roots_tf.storage import files, inputs
 
 
@@ -39,14 +40,9 @@ class Config:
     )
     input: tuple[str, ...] = program.flag(help="files, folders or globs of texts", role="input")
     output: str = program.flag(help="file to write: .parquet or .npy", role="output_file")
-    pooling: Literal["mean", "cls", "pooler"] | None = program.flag(
-        None, help="which vector of the tokens'; not given: as the model folder says, or mean"
-    )
+    vectors: VectorFlags = program.group(VectorFlags(), "vectors")
     l2_normalize: bool | None = program.flag(
         None, help="scale each vector to length 1; not given: as the model folder says, or not"
-    )
-    prompt_name: str | None = program.flag(
-        None, help="prompt of the model folder to put in front of each text; empty: none"
     )
     text_field: str = program.flag("text", help="field of JSON lines, column of Parquet")
     encoding: str = program.flag(
@@ -90,7 +86,8 @@ def main(config: Config) -> dict:
     inputs.check(config, "input")
     loaded = inference.load(config.model, config.precision)
     settings = loaded.embedding_settings.with_flags(
-        config.pooling, config.l2_normalize, config.max_seq_length, config.prompt_name
+        *(config.vectors.pooling, config.l2_normalize),
+        *(config.max_seq_length, config.vectors.prompt_name),
     )
     embed = loaded.embedder(settings, config.batch_size)
     logging.info("vectors of %s: %s, %d tokens at most", config.model, settings, embed.length)

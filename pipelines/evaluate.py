@@ -28,7 +28,7 @@ from absl import logging
 from roots_tf import labelled, models, program, scoring, tasks, tokenizers, training
 from roots_tf.corpus import reading
 from roots_tf.inference import vector_measures
-from roots_tf.inference.vector_flags import VectorFlags
+from roots_tf.inference.vector_flags import CorpusVectorFlags
 from roots_tf.metrics import answer_words
 from roots_tf.storage import encodings, files, inputs
 
@@ -110,7 +110,7 @@ class Config:
     metric_language: answer_words.Language = program.flag("auto", help=answer_words.HELP)
     texts: TextFlags = program.group(TextFlags(), "texts")
     given: AnswerFlags = program.group(AnswerFlags(), "answers")
-    vectors: VectorFlags = program.group(VectorFlags(), "vectors")
+    vectors: CorpusVectorFlags = program.group(CorpusVectorFlags(), "vectors")
     corpus: str = program.flag(
         "",
         help="table of id and text, which is searched for what is relevant to each --input: a "
@@ -276,7 +276,7 @@ def of_files(config: Config) -> dict:
             files are not of the same examples.
     """
     of_models = config.model or config.corpus or config.measure != "auto"
-    of_models = of_models or (config.texts, config.vectors) != (TextFlags(), VectorFlags())
+    of_models = of_models or (config.texts, config.vectors) != (TextFlags(), CorpusVectorFlags())
     if not config.given.answers or of_models:
         raise files.InputError(
             "flags-conflict",

@@ -7,6 +7,7 @@
     roots export --model=work/task/model --output=work/fast --format=onnx
     roots export --model=work/task/model --output=work/small --format=litert --quantize=int8
     roots export --model=work/bert_base --output=work/hf --format=huggingface
+    roots export --model=work/bert_base --output=work/many --adapters=topics=work/light/adapter
 
 saved_model takes a minute, for TensorFlow Serving, `roots serve` and `tf.saved_model.load`. Writes
 `<output>/1/`, once it has given the same answers in a fresh process as `roots predict` does; on a
@@ -16,6 +17,9 @@ serialised tf.Example (`examples`) and token ids (`ids`); those of an encoder gi
 model continue texts, `generate` as each row asks for it; that of an encoder-decoder has its beam
 search in the graph, with the settings that finetune or flags gave it. Beside the graph stand a
 model card, requests for warm-up, REST and gRPC, and the ops that are not TensorFlow's own.
+
+With --adapters it holds adapters of finetune over one base, --model, whose weights are there once:
+each answers, under the signature of its name, as its merged model does by itself.
 
 onnx takes seconds, and the extra `onnx`. Writes `model.onnx` of the standard's operators, with the
 usual inputs `input_ids`, `attention_mask` and `token_type_ids`, once ONNX Runtime has given the
@@ -49,8 +53,6 @@ from absl import logging
 from roots_tf import generation, models, program, tasks, tokenizers
 from roots_tf.storage.files import InputError
 
-NEW_TOKENS = 256  # that a request to a causal model may ask for, where no flag says it
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -63,6 +65,12 @@ class Config:
     )
     output: str = program.flag(
         help="folder to write; of a SavedModel, folder of its versions", role="output_new"
+    )
+    adapters: tuple[str, ...] = program.flag(
+        (),
+        help="saved_model: adapter folders over --model by name, name=folder,name=folder: each is "
+        "a signature of that name, in place of those of the model",
+        role="input",
     )
     format: Literal["saved_model", "onnx", "litert", "huggingface", "keras_hub", "peft"] = (
         program.flag("saved_model", help="what to write")
@@ -108,6 +116,8 @@ class Config:
 
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
+    if config.adapters:
+        return _adapters(config)
     if config.format == "peft":
         return _adapter(config)
     if config.format == "onnx":
@@ -283,44 +293,72 @@ def _check_encoder_decoder(kind) -> None:
         )
 
 
-def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:
-    """Writes a SavedModel, once its answers are checked, and returns its path."""
-    from roots_tf.export import card, embedding, requests, saved_model
-    from roots_tf.export.generation import Generation
-    from roots_tf.models import pooling
+def _adapters(config: Config) -> str:
+    """Writes adapters over one base, and returns the path of the SavedModel."""
+    of_vectors = {"l2_normalize", "pooling", "prompt_name"}
+    given = [name for name in sorted(of_vectors) if getattr(config, name) is not None]
+    if config.format != "saved_model":
+        given = [f"format={config.format}"]
+    if given:
+        raise InputError(
+            "flags-conflict",
+            f"found --adapters and --{given[0]}; wanted --format=saved_model, whose adapters "
+            "answer as they were trained: leave it out",
+        )
+    models.describe(config.model)
+    adapters = models.of_one_base(config.adapters, config.model)
+    _check_search(config, adapters)
+    from roots_tf.export import adapters as export_of
+    from roots_tf.export import card, requests, saved_model
 
     requests.check_name(Path(config.output).resolve().name)
+    saved_model.new_version(config.output, config.version)
+
+    def write_beside(folder: Path) -> None:
+        card.write_of_adapters(folder, config.model, adapters, _command(config))
+
+    path = export_of.export(
+        *(adapters, config.model, config.precision, _limits(config)),
+        *(config.output, config.version, write_beside),
+    )
+    logging.info("%s: %s answer as their merged models do", path, ", ".join(adapters))
+    return str(path)
+
+
+def _check_search(config: Config, adapters: dict) -> None:
+    """Refuses flags of answers that are written, where no adapter writes any."""
+    described = [adapter.described for adapter in adapters.values()]
+    kinds = [(tasks.kind_of(each), models.is_causal(each)) for each in described]
+    if not any(kind is not None and kind.decodes for kind, _ in kinds):
+        continues = any(kind is None and is_causal for kind, is_causal in kinds)
+        most = None if continues else config.max_new_tokens
+        config.search.check_unused(f"the adapters {', '.join(adapters)}", most)
+
+
+def _limits(config: Config):
+    """What requests may ask for."""
+    from roots_tf.export.answering import Limits
+
+    return Limits(config.max_seq_length, config.max_new_tokens, config.search, config.debug)
+
+
+def _saved_model(config: Config, described: dict, settings: models.EmbeddingSettings) -> Path:
+    """Writes a SavedModel, once its answers are checked, and returns its path."""
+    from roots_tf.export import answering, card, requests, saved_model
+    from roots_tf.export.generation import Generation
+
+    requests.check_name(Path(config.output).resolve().name)
+    saved_model.new_version(config.output, config.version)
     model = models.load(config.model, config.precision)
     tokenizer = tokenizers.load(config.model)
-    longest = described["encoder"].max_sequence_length
-    kind = tasks.kind_of(described)
-    usual = kind.max_seq_length if kind else settings.length(longest)
-    length = 16 if config.debug else min(config.max_seq_length or usual, longest)
-    if kind is None and models.is_causal(described):
-        served = Generation(model, tokenizer, config.max_new_tokens or NEW_TOKENS, length)
+    asked = described, config.model, model, tokenizer, settings, _limits(config)
+    served, python = answering.answering(*asked)
+    if isinstance(served, Generation):
         served.add_stream()
-        answer = served.python_answers
-    elif kind is None:
-        pooling.check(settings.pooling, model, described, config.model)
-        served = embedding.Embedding(model, tokenizer, settings, length)
-        answer = functools.partial(embedding.embeddings, served)
-    else:
-        if kind.has_labels() and not kind.labels:
-            raise InputError(
-                "wrong-model-kind",
-                f"found a {described['kind']} without a task or names of labels; wanted a model "
-                "that finetune or import wrote",
-            )
-        kind = dataclasses.replace(kind, max_seq_length=length)
-        if kind.decodes:
-            found = config.search.settings(kind.settings, config.max_new_tokens)
-            kind = kind.with_settings(found)
-        served = kind.served(model, tokenizer)
-        answer = functools.partial(predictions, kind, model, tokenizer)
     texts = saved_model.checked_texts(served)
     return saved_model.export(
         served,
-        saved_model.Expected(texts, answer(texts)),
+        saved_model.Expected(texts, python(texts)),
         config.output,
         config.version,
         functools.partial(
@@ -329,31 +367,19 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
     )
 
 
-def predictions(kind, model, tokenizer, texts: dict[str, list]) -> list[dict]:
-    """What `predict` answers to texts.
-
-    Args:
-        kind: of task.
-        model: as `kind.make_model` gives it.
-        tokenizer: the model's.
-        texts: columns of texts, by name.
-    """
-    if kind.decodes:  # its column has another name than the graph's input
-        texts = {kind.texts[0]: texts["text"]}
-    examples = kind.unlabelled(texts)
-    return tasks.answer(kind, model, tokenizer, examples, batch_size=64)
-
-
 def _command(config: Config) -> str:
     """The command that gives this config, with the names of its folders alone."""
-    words = ["roots export"]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name in ("model", "output"):
+    words, known = ["roots export"], program.flags_of(Config)
+    for name, value in program.flat(config).items():
+        if value == known[name].default:
+            continue
+        if name in ("model", "output"):
             value = Path(value).name
-        if value != field.default:
-            value = str(value).lower() if isinstance(value, bool) else value
-            words.append(f"--{field.name}={value}")
+        elif name == "adapters":
+            parts = (text.partition("=") for text in value)
+            value = ",".join(f"{key}={Path(path).name}" for key, _, path in parts)
+        value = str(value).lower() if isinstance(value, bool) else value
+        words.append(f"--{name}={value}")
     return " ".join(words)
 
 

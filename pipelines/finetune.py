@@ -12,8 +12,9 @@ Tasks and what their files hold:
     contrastive         text, positive, and perhaps negative, negative_0, negative_1, ...: the
                         embedding of a text comes near its positive's and away from all others of
                         the batch. Without positives, as in a text a line (.txt), a text is its own
-                        with another dropout mask. The dev file: text, text_pair, value; or
-                        text, positive
+                        with another dropout mask. Of text, text_pair and label, of inference, what
+                        is entailed is the positive. The dev file: text, text_pair, value; or text,
+                        positive
     multiple_choice     text, choices (or choice_0, choice_1, ...), label: index of the right one
     tagging             CoNLL: a word and its IOB2 tag a line, an empty line between sentences
     question_answering  SQuAD JSON, version 1.1 or 2

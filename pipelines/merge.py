@@ -40,20 +40,15 @@ def main(config: Config) -> dict:
     if report := claim.finished(output):
         logging.info("%s has its model already; nothing to do", output)
         return report
-    learned = adapter.weights()
-    model = models.make(adapter.described)
-    weights = models.named_weights(model)
-    kept = {name: weight for name, weight in weights.items() if name not in learned}
-    models.load_weights(config.base, kept)
-    adapter.tuning.merge(model, learned)
-    numbers = sum(value.size for value in learned.values())
+    model = models.merged(adapter, config.base)
+    numbers = sum(value.size for value in adapter.weights().values())
     report = {"tune": adapter.tuning.name, "learned": numbers, "weights": model.count_params()}
     if config.debug:
         return report
     with claim.held(output):
         claim.begin(output)
         tokenizers.load(config.base).save(output)
-        models.write(output, adapter.description, {n: w.numpy() for n, w in weights.items()})
+        models.write(output, adapter.description, models.arrays(model))
         files.write_json(output / "report.json", report)
     logging.info("%s: a model of %d numbers", output, report["weights"])
     return report

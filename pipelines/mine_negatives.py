@@ -26,7 +26,7 @@ from absl import logging
 from roots_tf import inference, labelled, models, program, progress, spelling
 from roots_tf.corpus import text_chunks
 from roots_tf.inference.hard_negatives import MiningFlags, Nearest
-from roots_tf.inference.vector_flags import VectorFlags
+from roots_tf.inference.vector_flags import CorpusVectorFlags
 from roots_tf.labelled import equal_texts, tables, text_files
 from roots_tf.storage import files, inputs
 from roots_tf.tasks.contrast_flags import NEGATIVES
@@ -48,7 +48,7 @@ class Config:
         (), help="files, folders or globs of texts; none: the positives of --input", role="input"
     )
     mining: MiningFlags = program.group(MiningFlags(), "mining")
-    vectors: VectorFlags = program.group(VectorFlags(), "vectors")
+    vectors: CorpusVectorFlags = program.group(CorpusVectorFlags(), "vectors")
     columns: tuple[str, ...] = program.flag(
         (), help="names of columns of --input that differ: text=question,positive=answer"
     )

@@ -6,6 +6,7 @@ What a card should say is from Mitchell et al. 2019, "Model Cards for Model Repo
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -65,31 +66,65 @@ def write(
             name.replace("_", "-"),
         ],
     }
-    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
-    title = Path(source).resolve()
-    title = title.parent if title.name == "model" else title
-    lines += [f"# {title.name}", "", f"This model {use.format(labels=count)}.", ""]
+    lines = [*_head(head), f"# {_title(source)}", ""]
+    lines += [f"This model {use.format(labels=count)}.", ""]
     settings = settings or tasks.embedding_settings(described, str(source))
     lines += _intended_use(described, kind, settings)
     if Path(folder, "saved_model.pb").exists():
         lines += _signatures(folder)
-    lines += _sizes(described) + _training(trained)
-    lines += [
-        "## How it was written",
-        "",
-        "```",
-        command,
-        "```",
-        "",
-        f"TensorFlow {tf.__version__}.",
-    ]
-    lines += [
-        "",
-        "## Licence",
-        "",
-        f"{_TO_FILL} the licence, here and in the head of this file.",
-        "",
-    ]
+    lines += _sizes(described) + _training(trained) + _ending(command)
+    return _written(folder, lines)
+
+
+def write_of_adapters(
+    folder: str | Path, base: str | Path, adapters: Mapping[str, models.Adapter], command: str
+) -> Path:
+    """Writes `README.md` into the folder of a SavedModel of adapters over one base.
+
+    Args:
+        folder: of the version.
+        base: model folder that the adapters were learned on.
+        adapters: by name.
+        command: as for `write`.
+
+    Returns:
+        Path of the card.
+
+    Raises:
+        InputError: `base` is no model folder.
+    """
+    described, title = models.describe(base), _title(base)
+    lines = [*_head({"license": None, "library_name": "tensorflow"}), f"# {title}, adapted", ""]
+    lines += [f"Adapters over one base, {title}, each asked by the signature of its name.", ""]
+    lines += ["| signature | task | learned by | labels |", "| --- | --- | --- | --- |"]
+    for name, adapter in adapters.items():
+        kind, labels = tasks.kind_of(adapter.described), adapter.described["labels"]
+        task = kind.name if kind else adapter.described["kind"]
+        shown = ", ".join(f"`{label}`" for label in labels) or "-"
+        lines.append(f"| `{name}` | {task} | {adapter.tuning.name} | {shown} |")
+    lines += ["", f"{_TO_FILL} language, training data, and uses that they are not fit for.", ""]
+    return _written(folder, lines + _signatures(folder) + _sizes(described) + _ending(command))
+
+
+def _head(head: dict) -> list[str]:
+    """The lines between which a card says what programs read of it."""
+    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
+
+
+def _title(source: str | Path) -> str:
+    """What a model is called: its folder, or that of the run that wrote it."""
+    title = Path(source).resolve()
+    return (title.parent if title.name == "model" else title).name
+
+
+def _ending(command: str) -> list[str]:
+    """How a model was written, and its licence."""
+    how = ["## How it was written", "", "```", command, "```", "", f"TensorFlow {tf.__version__}."]
+    licence = f"{_TO_FILL} the licence, here and in the head of this file."
+    return [*how, "", "## Licence", "", licence, ""]
+
+
+def _written(folder: str | Path, lines: list[str]) -> Path:
     path = Path(folder, "README.md")
     files.write_text(path, "\n".join(lines))
     return path

@@ -57,13 +57,13 @@ class Embedding(ServedGraph):
         vectors = pooling.embed(self.model, features, how.pooling, how.l2_normalize)
         return {"embedding": vectors}
 
-    def signatures(self):
-        """The usual ones, `tokens`, and `fill_mask` where the model has the vocabulary head."""
+    def further(self):
+        """`tokens`, and `fill_mask` where the model has the vocabulary head."""
         text = {"text": tf.TensorSpec([None], tf.string, "text")}
         further = self.of_tokens()
         if isinstance(self.model, models.Pretrainer):
             further["fill_mask"] = concrete(self._fill_mask, text)
-        return super().signatures() | further
+        return further
 
     def _fill_mask(self, inputs, top: int = 5):
         """The likeliest pieces of each [MASK], and their probabilities: [B, masks, top]."""

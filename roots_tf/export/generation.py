@@ -74,9 +74,9 @@ class Generation(ServedGraph):
             traced = tf.function(function, specs, autograph=False).get_concrete_function()
             object.__setattr__(self, name, traced)
 
-    def signatures(self):
-        """The usual ones, and `generate`, whose inputs but for `text` have defaults."""
-        return super().signatures() | {"generate": self._with_defaults()}
+    def further(self):
+        """`generate`, whose inputs but for `text` have defaults."""
+        return {"generate": self._with_defaults()}
 
     def add_stream(self) -> None:
         """Makes `begin` and `advance`, which are saved with the graph.

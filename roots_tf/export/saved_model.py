@@ -19,24 +19,24 @@ from roots_tf.storage.files import InputError
 from roots_tf.tasks.served_graph import ServedGraph
 
 # Loads a SavedModel as a server does: nothing but TensorFlow and the ops of tensorflow-text. Asks
-# by text, by serialised examples of the same texts, and by ids.
+# each signature by its texts; with ids also by serialised examples of the same texts, and by ids.
 _LOAD_AND_RUN = """
 import json, sys
 import numpy as np, tensorflow as tf, tensorflow_text
 folder, texts, ids, answers = sys.argv[1:]
-texts = json.load(open(texts, encoding="utf-8"))
+texts, ids = json.load(open(texts, encoding="utf-8")), dict(np.load(ids))
 def feature(value):
     values = [text.encode() for text in (value if isinstance(value, list) else [value])]
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 def serialised(row):
-    row = {name: feature(value) for name, value in zip(texts, row)}
+    row = {name: feature(value) for name, value in zip(texts["serving_default"], row)}
     return tf.train.Example(features=tf.train.Features(feature=row)).SerializeToString()
-rows = [serialised(row) for row in zip(*texts.values())]
-sent = {
-    "serving_default": {name: tf.constant(value) for name, value in texts.items()},
-    "examples": {"examples": tf.constant(rows)},
-    "ids": {name: tf.constant(value) for name, value in np.load(ids).items()},
-}
+sent = {signature: {name: tf.constant(value) for name, value in columns.items()}
+        for signature, columns in texts.items()}
+if ids:
+    rows = [serialised(row) for row in zip(*texts["serving_default"].values())]
+    sent["examples"] = {"examples": tf.constant(rows)}
+    sent["ids"] = {name: tf.constant(value) for name, value in ids.items()}
 signatures = tf.saved_model.load(folder).signatures
 found = {f"{name}/{key}": output.numpy() for name in sent
          for key, output in signatures[name](**sent[name]).items()}
@@ -94,6 +94,40 @@ def export(
     Args:
         served: what to save.
         expected: answers that do not come from the graph.
+        folder: as for `write`.
+        version: likewise.
+        write_beside: likewise.
+
+    Returns:
+        Path of the SavedModel.
+
+    Raises:
+        InputError: as `write`; or the saved model answers differently.
+    """
+
+    def checked(saved_model: Path, signatures: dict) -> dict:
+        ids = _ids(served, expected.texts)
+        check(served, saved_model, expected, ids)
+        return _requests(served, signatures, expected.texts, ids)
+
+    return write(served, served.signatures, checked, folder, version, write_beside)
+
+
+def write(
+    root: tf.Module,
+    make_signatures: Callable[[], dict],
+    checked: Callable[[Path, dict], dict],
+    folder: str | Path,
+    version: int,
+    write_beside: Callable[[Path], None],
+) -> Path:
+    """Writes `<folder>/<version>`, once what was saved under another name is checked.
+
+    Args:
+        root: what to save; holds the variables.
+        make_signatures: gives concrete functions by name.
+        checked: is given the saved model and these functions, refuses it, or gives an example of a
+            request to each signature.
         folder: the model's folder; its name is the model's to TensorFlow Serving.
         version: number of the version.
         write_beside: writes what else belongs into the folder that it is given.
@@ -102,35 +136,46 @@ def export(
         Path of the SavedModel.
 
     Raises:
-        InputError: that version stands there already or cannot be written, or the saved model
-            answers differently.
+        InputError: that version stands there already or cannot be written.
     """
-    target = Path(folder, str(version)).resolve()
-    if target.exists():
-        raise InputError(
-            "folder-taken", f"found {target}; wanted a new version: remove it or give --version"
-        )
+    target = new_version(folder, version)
     temporary = leftovers.temporary_path(target)
     leftovers.sweep_once(target.parent)
     try:
         with files.writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with progress.Progress("export", 4, "steps") as shown:
-                signatures = served.signatures()
+                signatures = make_signatures()
                 shown.add()
-                tf.saved_model.save(served, str(temporary), signatures=signatures)
+                tf.saved_model.save(root, str(temporary), signatures=signatures)
                 operations.write(temporary)
                 shown.add()
-                ids = _ids(served, expected.texts)
-                check(served, temporary, expected, ids)
+                examples = checked(temporary, signatures)
                 shown.add()
-                examples = _requests(served, signatures, expected.texts, ids)
                 requests.write(temporary, target.parent.name, examples)
                 write_beside(temporary)
                 temporary.rename(target)
                 shown.add()
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def new_version(folder: str | Path, version: int) -> Path:
+    """The path of a version of a model, where nothing is yet.
+
+    Args:
+        folder: the model's.
+        version: its number.
+
+    Raises:
+        InputError: something is there.
+    """
+    target = Path(folder, str(version)).resolve()
+    if target.exists():
+        raise InputError(
+            "folder-taken", f"found {target}; wanted a new version: remove it or give --version"
+        )
     return target
 
 
@@ -146,18 +191,11 @@ def check(served: ServedGraph, saved_model: Path, expected: Expected, ids: dict)
     Raises:
         InputError: an answer differs by more than the tolerance of the precision.
     """
-    outputs = _outputs(saved_model, expected.texts, ids)
+    outputs = outputs_of(saved_model, {"serving_default": expected.texts}, ids)
     precise = served.model.dtype_policy.name == "float32"
     tolerance = TOLERANCES[served.model.dtype_policy.name]
     for signature in ("serving_default", "examples"):
-        given = served.predictions(outputs[signature], expected.texts)
-        for text, (a, b) in enumerate(zip(given, expected.answers, strict=True)):
-            if where := difference(a, b, tolerance, precise):
-                raise InputError(
-                    "export-differs",
-                    f"the saved model's {signature} answers text {text} another way than Python "
-                    f"({where}): nothing was exported",
-                )
+        check_answers(served, signature, outputs[signature], expected)
     for name, value in served.of_ids(_features(ids)).items():
         given, right = outputs["ids"][name].tolist(), value.numpy().tolist()
         if where := difference(given, right, tolerance, precise):
@@ -168,13 +206,45 @@ def check(served: ServedGraph, saved_model: Path, expected: Expected, ids: dict)
             )
 
 
-def _outputs(saved_model: Path, texts: dict[str, list], ids: dict) -> dict[str, dict]:
+def check_answers(
+    served: ServedGraph, signature: str, outputs: dict[str, np.ndarray], expected: Expected
+) -> None:
+    """Compares what a signature gave for texts with what is expected.
+
+    Args:
+        served: whose answers the signature gives.
+        signature: its name.
+        outputs: by name.
+        expected: answers that do not come from the graph.
+
+    Raises:
+        InputError: an answer differs by more than the tolerance of the precision.
+    """
+    precise = served.model.dtype_policy.name == "float32"
+    tolerance = TOLERANCES[served.model.dtype_policy.name]
+    given = served.predictions(outputs, expected.texts)
+    for text, (a, b) in enumerate(zip(given, expected.answers, strict=True)):
+        if where := difference(a, b, tolerance, precise):
+            raise InputError(
+                "export-differs",
+                f"the saved model's {signature} answers text {text} another way than Python "
+                f"({where}): nothing was exported",
+            )
+
+
+def outputs_of(saved_model: Path, texts: dict[str, dict[str, list]], ids: dict) -> dict[str, dict]:
     """Outputs of a saved model by signature and name, from a fresh process.
+
+    Args:
+        saved_model: its folder.
+        texts: by the name of a signature, the columns of texts that it is asked.
+        ids: inputs of the signature `ids`; with them `examples` is asked too, the texts of
+            `serving_default`. None: neither is asked.
 
     Raises:
         InputError: it does not load there, or does not run.
     """
-    outputs: dict[str, dict] = {"serving_default": {}, "examples": {}, "ids": {}}
+    outputs: dict[str, dict] = {name: {} for name in (*texts, *(["examples", "ids"] * bool(ids)))}
     with tempfile.TemporaryDirectory() as scratch:
         paths = [Path(scratch, name) for name in ("texts.json", "ids.npz", "answers.npz")]
         paths[0].write_text(json.dumps(texts), "utf-8")

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from roots_tf.inference.loaded import LoadedModel
-from roots_tf.inference.vector_flags import VectorFlags
+from roots_tf.inference.vector_flags import CorpusVectorFlags
 from roots_tf.inference.vectors import Embedder
 
 DOCUMENT = "document"  # name of the prompt that stands before texts of a corpus
 
 
 def embedders(
-    model: LoadedModel, flags: VectorFlags, batch_size: int = 64
+    model: LoadedModel, flags: CorpusVectorFlags, batch_size: int = 64
 ) -> tuple[Embedder, Embedder]:
     """What makes unit vectors of queries, and what makes those of texts that are searched.
 

@@ -1,4 +1,4 @@
-"""Flags of programs that compare texts by the vectors of a model."""
+"""Flags of programs that make, or compare texts by, the vectors of a model."""
 
 import dataclasses
 from typing import Literal
@@ -16,6 +16,12 @@ class VectorFlags:
     prompt_name: str | None = program.flag(
         None, help="prompt of the model folder to put in front of texts and queries; empty: none"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusVectorFlags(VectorFlags):
+    """How texts do, and those of a corpus that is searched."""
+
     corpus_prompt_name: str | None = program.flag(
         None, help="prompt of the model folder for the corpus; not given: `document` if it is there"
     )

@@ -7,6 +7,8 @@ adapter.safetensors     the weights that were trained, by name
 
 import dataclasses
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.storage.files import InputError
 
 FILE, WEIGHTS = "adapter.json", "adapter.safetensors"
+_NAME = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)  # of a signature, a file and a part of a URL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +124,37 @@ class Adapter:
                     "ones: train the adapter again",
                 )
         return found
+
+
+def of_one_base(given: Sequence[str], base: str | Path) -> dict[str, Adapter]:
+    """Adapters by name, of `name=folder` each, all of one base.
+
+    Args:
+        given: names and folders.
+        base: folder of the model that each was learned on.
+
+    Raises:
+        InputError: a text has another form, a name comes twice, or a folder holds no adapter, or
+            one of another base.
+    """
+    found: dict[str, Adapter] = {}
+    for text in given:
+        name, _, folder = (part.strip() for part in text.partition("="))
+        if not (folder and _NAME.fullmatch(name)):
+            raise InputError(
+                "wrong-value",
+                f"found {text!r} in --adapters; wanted name=folder, the name of letters, digits, "
+                "'-' and '_', such as topics=work/light/adapter",
+            )
+        if name in found:
+            raise InputError(
+                "wrong-value",
+                f"found the name {name} twice in --adapters; wanted one for each adapter, by which "
+                "requests ask for it",
+            )
+        found[name] = Adapter(folder)
+        found[name].check_base(base)
+    return found
 
 
 def save_adapter(

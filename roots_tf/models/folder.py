@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import safetensors.numpy
+import tensorflow as tf
 
 from roots_tf.models import weight_shapes, weights_file
 from roots_tf.models.causal_lm import CausalLM
@@ -49,6 +50,15 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     return {variable.path: variable for variable in model.variables}
 
 
+def arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    """Values of the weights by path, to be read at once: they lie where the variables have them.
+
+    A copy would take the memory of a second model as one is written, when little else is in use.
+    """
+    tensors = {name: tf.convert_to_tensor(v.value) for name, v in named_weights(model).items()}
+    return {name: np.asarray(memoryview(tensor)) for name, tensor in tensors.items()}
+
+
 def save(
     folder: str | Path, model: keras.Model, labels: tuple[str, ...] = (), **description
 ) -> None:
@@ -64,7 +74,7 @@ def save(
         InputError: the folder cannot be written, or the description is none of `ModelFile`.
     """
     said = description_of(model, labels, **description)
-    write(folder, said, {n: v.numpy() for n, v in named_weights(model).items()})
+    write(folder, said, arrays(model))
 
 
 def description_of(model: keras.Model, labels: tuple[str, ...] = (), **description) -> dict:

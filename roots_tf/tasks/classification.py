@@ -12,6 +12,7 @@ from roots_tf.metrics import classification as metrics
 from roots_tf.metrics import plots
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
+from roots_tf.tasks import soft_labels
 from roots_tf.tasks.finetuning import Charts
 from roots_tf.tasks.leaving import TransformersHead
 from roots_tf.tasks.per_text import (
@@ -60,7 +61,11 @@ class Classification(PerText):
 
     def learn(self, examples):
         """This kind with the names of the labels, sorted."""
-        names = tuple(sorted(set(tables.labels(examples, self.answer_column))))
+        if soft_labels.are_in(examples):
+            found = soft_labels.names(examples)
+        else:
+            found = set(tables.labels(examples, self.answer_column))
+        names = tuple(sorted(found))
         if len(names) < 2:
             raise InputError(
                 "too-few-labels",
@@ -74,23 +79,40 @@ class Classification(PerText):
         return [(label,) for label in tables.labels(examples, self.answer_column)]
 
     def with_balance(self, examples):
-        """This kind with `balanced_weights` of its labels."""
-        ids = label_ids(examples, self.answer_column, self.labels)
-        return dataclasses.replace(self, label_weights=balanced_weights(ids, len(self.labels)))
+        """This kind with `balanced_weights` of its labels, of soft ones by their probabilities."""
+        if soft_labels.are_in(examples):
+            counts = soft_labels.matrix(examples, self.labels).sum(0, dtype=np.float64)
+        else:
+            ids = label_ids(examples, self.answer_column, self.labels)
+            counts = np.bincount(ids, minlength=len(self.labels))
+        return dataclasses.replace(self, label_weights=balanced_weights(counts))
+
+    def with_soft_labels(self):
+        """This kind, which learns from what `soft_labels.read` reads as from labels."""
+        return self
 
     def targets(self, examples):
-        """`label_ids` int32."""
-        return {"label_ids": label_ids(examples, self.answer_column, self.labels)}
+        """`label_ids` int32, and of soft labels `label_probabilities` float32 [examples, labels].
+
+        The cross entropy is then against these, and accuracy against the likeliest label.
+        """
+        ids = {"label_ids": label_ids(examples, self.answer_column, self.labels)}
+        if not soft_labels.are_in(examples):
+            return ids
+        return ids | {"label_probabilities": soft_labels.matrix(examples, self.labels)}
 
     def weights(self, batch):
         """Weight of the labels."""
-        return {"classification_loss": tf.reduce_sum(self._weights_of(batch["label_ids"]))}
+        return {"classification_loss": tf.reduce_sum(self._weights_of(batch))}
 
     def sums(self, model, batch, seed=None):
         """(sum, weight) of `classification_loss`, in nats, and of `classification_accuracy`."""
         logits, labels = self.answers_of(model, batch, seed), batch["label_ids"]  # [B, labels], [B]
-        weights = self._weights_of(labels)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        weights, soft = self._weights_of(batch), batch.get("label_probabilities")
+        if soft is None:
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        else:
+            loss = tf.nn.softmax_cross_entropy_with_logits(soft, logits)
         count = tf.cast(tf.shape(labels)[0], tf.float32)
         return {
             "classification_loss": (tf.reduce_sum(loss * weights), tf.reduce_sum(weights)),
@@ -172,11 +194,14 @@ class Classification(PerText):
         """Label and probabilities of texts."""
         return ServedClasses(self, model, tokenizer)
 
-    def _weights_of(self, labels):
-        """Weight of each example, float32 [B]."""
+    def _weights_of(self, batch):
+        """Weight of each example, float32 [B]: its label's, or the mean of those of soft ones."""
         if not self.label_weights:
-            return tf.ones(tf.shape(labels))
-        return tf.gather(tf.constant(self.label_weights, tf.float32), labels)
+            return tf.ones(tf.shape(batch["label_ids"]))
+        weights = tf.constant(self.label_weights, tf.float32)
+        if (soft := batch.get("label_probabilities")) is not None:
+            return tf.linalg.matvec(soft, weights)
+        return tf.gather(weights, batch["label_ids"])
 
 
 class ServedClasses(ServedPerText):
@@ -232,15 +257,13 @@ def named(labels: tuple[str, ...], label: str, score: float, probabilities: np.n
     }
 
 
-def balanced_weights(ids: np.ndarray, count: int) -> tuple[float, ...]:
+def balanced_weights(counts: np.ndarray) -> tuple[float, ...]:
     """Weights that make classes count alike: examples / (classes * examples of the class).
 
     As `class_weight="balanced"` of scikit-learn (King & Zeng 2001, "Logistic Regression in Rare
     Events Data").
 
     Args:
-        ids: class of each example, integers [examples].
-        count: number of classes.
+        counts: examples of each class, or sums of their probabilities, [classes].
     """
-    counts = np.bincount(ids, minlength=count)
-    return tuple(float(len(ids) / (count * max(1, n))) for n in counts)
+    return tuple(float(counts.sum() / (len(counts) * max(1, n))) for n in counts)

@@ -22,6 +22,7 @@ from roots_tf.tasks import graph_rows
 from roots_tf.tasks.classification import Classification, ServedClasses
 from roots_tf.tasks.cloze_rows import Filled, parse
 from roots_tf.tasks.leaving import TransformersHead
+from roots_tf.tasks.of_flags import OfFlags
 from roots_tf.tasks.prediction import predict
 from roots_tf.tasks.served_graph import TOKENS_AT_ONCE
 
@@ -71,6 +72,7 @@ class Cloze(Classification):
     of_decoders = False
     answers_untrained = True
     distilled = False
+    with_soft_labels = OfFlags.with_soft_labels  # refused
     rows_read = 1  # by the model, of a row
     use = "gives a text one of {labels}, by the words that it would write into a template"
     transformers = TransformersHead(problem_types=(None,))

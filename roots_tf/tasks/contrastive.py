@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import losses, models
-from roots_tf.labelled import equal_texts, tables
+from roots_tf.labelled import equal_texts, inferences, tables
 from roots_tf.labelled.text_files import suffix_of
 from roots_tf.labelled.token_rows import cut, ungrouped
 from roots_tf.losses import Scalar
@@ -64,10 +64,11 @@ class Contrastive(FineTuning):
     use = "turns a text into a vector, near to those of texts that belong to it"
 
     def read(self, path, columns, labelled=True, encoding="utf-8"):
-        """Tables of one of three forms, or, as the last of them, a text a line in `.txt`.
+        """Tables of one of four forms, or, as the last of them, a text a line in `.txt`.
 
             text, positive, and perhaps negative, negative_0, ...   pairs, for training and scores
             text, text_pair, value                                  pairs with values, for scores
+            text, text_pair, label                                  for `inferences.triplets`
             text                                                    for training
 
         A blank negative is none. The first form that a file has the columns of is taken; without
@@ -77,25 +78,29 @@ class Contrastive(FineTuning):
             return tables.read(path, self.texts, (), columns, encoding=encoding)
         if suffix_of(path) == ".txt":
             return read_unlabelled(path, columns, encoding)
-        optional = ("positive", *NEGATIVES, "text_pair", "value")
+        optional = ("positive", *NEGATIVES, "text_pair", "value", "label")
         table = tables.read(path, ("text",), optional, columns, encoding=encoding)
         there = table.columns
         if "positive" in there:
             _refuse_blanks(table, "positive")
-            unused = ("text_pair", "value")
+            unused = ("text_pair", "value", "label")
         elif {"text_pair", "value"} <= there.keys():
             _refuse_blanks(table, "text_pair")
-            unused = NEGATIVES
+            unused = (*NEGATIVES, "label")
+        elif {"text_pair", "label"} <= there.keys():
+            _refuse_blanks(table, "text_pair")
+            _refuse_blanks(table, "label")
+            return inferences.triplets(table)
         else:
             pair = next((n for n in ("text_pair", *NEGATIVES) if n in there), None)
             if pair:
                 raise InputError(
                     "no-such-column",
                     f"found {pair} and no positive in {path}; wanted text and positive, or text, "
-                    f"text_pair and value; where it holds what belongs to text: --columns="
+                    f"text_pair and value or label; where it holds what belongs to text: --columns="
                     f"positive={pair}",
                 )
-            unused = ("value",)
+            unused = ("value", "label")
         return table._replace(columns={n: v for n, v in there.items() if n not in unused})
 
     def learn(self, examples):

@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 from roots_tf import labelled, models, tasks
+from roots_tf.labelled import delimited, tables
 from roots_tf.storage import files
 from roots_tf.storage.files import InputError
+from roots_tf.tasks import soft_labels
 from roots_tf.tasks.contrast_flags import ContrastFlags
 from roots_tf.tasks.start import Start
 from roots_tf.tasks.target_flags import TargetFlags
@@ -134,10 +136,9 @@ def read(config, start: Start) -> Data:
     kind = kind.with_characters() if flags.word_unit == "characters" else kind
     kind = kind.with_template(flags.template) if flags.template else kind
     kind = kind.with_verbalizer(flags.verbalizer) if flags.verbalizer else kind
+    kind = kind.with_soft_labels() if flags.soft_labels else kind
     paths = {name: getattr(config, name) for name in ("train", "dev", "test")}
-    examples = {
-        split: labelled.read_examples(kind, path, flags) for split, path in paths.items() if path
-    }
+    examples = {split: _examples(kind, split, path, flags) for split, path in paths.items() if path}
     learned_from = examples.get("train", examples["dev"])
     kind = kind.learn(learned_from).scored_on(examples["dev"]).of_tokenizer(tokenizer)
     kind.check_model(start.encoder)
@@ -158,3 +159,15 @@ def read(config, start: Start) -> Data:
     baselines = {split: kind.baseline(learned_from, examples[split]) for split in scored}
     conditions = {split: kind.conditions(examples[split]) for split in scored}
     return Data(kind, examples, rows, baselines, conditions, start)
+
+
+def _examples(kind, split: str, path: str, flags):
+    """The examples of a file; `--soft_labels` is about the training file alone."""
+    if not flags.soft_labels:
+        return labelled.read_examples(kind, path, flags)
+    columns = tables.column_names(flags.columns)
+    if split == "train":
+        return soft_labels.read(path, columns, flags.encoding)
+    if not isinstance(columns, delimited.ColumnOrder):
+        columns = {name: own for name, own in columns.items() if name != soft_labels.COLUMN}
+    return kind.read(path, columns, True, flags.encoding)

@@ -28,6 +28,14 @@ class OfFlags:
         """
         raise self._only("--balance", "classification")
 
+    def with_soft_labels(self) -> Self:
+        """This kind, which learns from probabilities of labels.
+
+        Raises:
+            InputError: the kind learns from answers alone.
+        """
+        raise self._only("--soft_labels", "classification")
+
     def with_metric_language(self, language: str) -> Self:
         """This kind, whose answers are compared in a language when they are scored.
 

@@ -88,20 +88,28 @@ class ServedGraph(tf.Module):
 
     def signatures(self) -> dict:
         """Concrete functions by name."""
-        strings = {
-            name: tf.TensorSpec([None, *shape], tf.string, name)
-            for name, shape in self.inputs.items()
-        }
         ids = {
             name: tf.TensorSpec([None] * self.ids_rank, tf.int32, name)
             for name in ("token_ids", *(["segment_ids"] * self.has_segments), "padding_mask")
         }
         serialised = {"examples": tf.TensorSpec([None], tf.string, "examples")}
         return {
-            "serving_default": concrete(self.answers, strings),
+            "serving_default": self.of_strings(),
             "examples": concrete(self._answers_to_examples, serialised),
             "ids": concrete(self._answers_to_ids, ids),
+        } | self.further()
+
+    def further(self) -> dict:
+        """Signatures beyond those that every graph has, by name."""
+        return {}
+
+    def of_strings(self):
+        """The signature that gives `answers`."""
+        strings = {
+            name: tf.TensorSpec([None, *shape], tf.string, name)
+            for name, shape in self.inputs.items()
         }
+        return concrete(self.answers, strings)
 
     def of_tokens(self) -> dict:
         """The signature `tokens`, by that name; none of a model that does not tell its states."""

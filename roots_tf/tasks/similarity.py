@@ -171,11 +171,10 @@ class ServedSimilarity(ServedKind):
         """Features of the first text of each pair, as `of_ids` takes them."""
         return super().features({"text": inputs["text"]})
 
-    def signatures(self):
-        """The usual ones, `embedding` and `tokens`."""
+    def further(self):
+        """`embedding` and `tokens`."""
         text = {"text": tf.TensorSpec([None], tf.string, "text")}
-        further = self.of_tokens() | {"embedding": concrete(self._embedding, text)}
-        return super().signatures() | further
+        return self.of_tokens() | {"embedding": concrete(self._embedding, text)}
 
     def _embedding(self, inputs):
         return self.over(self.rows(inputs))

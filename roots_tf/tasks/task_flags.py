@@ -31,6 +31,11 @@ class TaskFlags:
         maximum=1 << 20,
     )
     balance: bool = program.flag(False, help="weigh classes so that each counts alike")
+    soft_labels: bool = program.flag(
+        False,
+        help="classification: learn from the column `probabilities` of --train, as predict writes "
+        "it, in place of label",
+    )
     word_unit: Literal["auto", "characters"] = program.flag(
         "auto", help="of tags; characters: words of scripts without spaces are parted into them"
     )

@@ -127,8 +127,15 @@ def _write_labelled(root: Path) -> None:
         rows = list(zip(texts, labels, strict=True))
         lines(root / f"{split}.jsonl", [{"text": t, "label": label} for t, label in rows])
         if split == "train":
-            rows_of_labels = [{"text": t, "label": label, "score": 0.7} for t, label in rows]
-            lines(root / "work/labels.jsonl", rows_of_labels)
+            told = [
+                {
+                    "text": t,
+                    "label": y,
+                    "probabilities": dict.fromkeys(("bad", "good"), 0.3) | {y: 0.7},
+                }
+                for t, y in rows
+            ]
+            lines(root / "work/labels.jsonl", told)
         lines(root / f"{split}.tsv", ["text\tlabel", *map("\t".join, rows)])
         lines(root / f"reviews/{split}.tsv", ["label\ttext_a", *(f"{b}\t{a}" for a, b in rows)])
         tags = ["O" if i % 4 else "B-PER" for i in range(24)]

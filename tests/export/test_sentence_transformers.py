@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines import embed, export
-from roots_tf import models, tokenizers
+from roots_tf import models, program, tokenizers
 from roots_tf.export import hugging_face, sentence_transformers
 from roots_tf.models import EmbeddingSettings
 from roots_tf.storage.files import InputError
@@ -48,7 +48,13 @@ def vectors(model, tmp_path, **flags):
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
     output = str(tmp_path / "vectors.npy")
     embed.main(
-        embed.Config(model=str(model), input=(str(tmp_path / "texts.txt"),), output=output, **flags)
+        program.make(
+            embed.Config,
+            model=str(model),
+            input=(str(tmp_path / "texts.txt"),),
+            output=output,
+            **flags,
+        )
     )
     return np.load(output)
 

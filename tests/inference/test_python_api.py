@@ -12,7 +12,7 @@ from absl import logging
 
 import roots_tf as roots
 from pipelines import embed, fill_mask, generate, predict
-from roots_tf import models, tasks
+from roots_tf import models, program, tasks
 from roots_tf.api import values
 from roots_tf.generation import Settings
 from tests.generation import tiny
@@ -77,7 +77,8 @@ def test_vectors_are_those_of_the_program(run, model, tmp_path, flags):
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
     output = tmp_path / "vectors.npy"
     embed.main(
-        embed.Config(
+        program.make(
+            embed.Config,
             model=str(run / "model"),
             input=(str(tmp_path / "texts.txt"),),
             output=str(output),

@@ -35,6 +35,17 @@ def test_a_model_comes_back(tmp_path, config):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+def test_weights_are_written_without_a_copy_of_them():
+    model = models.Classifier(CONFIG, 3, seed=1)
+    first, again = models.arrays(model), models.arrays(model)
+    for variable in model.variables:
+        one, other = first[variable.path], again[variable.path]
+        np.testing.assert_array_equal(one, variable.numpy())
+        assert one.shape == variable.shape and np.shares_memory(one, other)
+        variable.assign(variable + 1)
+        assert np.any(one != variable.numpy())  # what was read stays
+
+
 def test_a_folder_from_before_the_parts_were_a_choice_is_bert(tmp_path):
     models.save(tmp_path, models.Pretrainer(CONFIG))
     path = tmp_path / "model.json"

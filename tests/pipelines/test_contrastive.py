@@ -73,7 +73,8 @@ def test_pairs_are_found_and_vectors_leave_as_they_were_learned(news, tmp_path):
         texts = "".join(row[name] + "\n" for row in rows)
         (tmp_path / f"{name}.txt").write_text(texts, "utf-8")
         embed.main(
-            embed.Config(
+            program.make(
+                embed.Config,
                 model=str(folder),
                 input=(str(tmp_path / f"{name}.txt"),),
                 output=str(tmp_path / f"{name}.npy"),

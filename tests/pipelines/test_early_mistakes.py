@@ -42,6 +42,7 @@ def test_a_file_that_is_absent_is_missed_before_tensorflow_is_loaded(work, tmp_p
         "distill": {"teacher": work.model, "input": str(text)},
         "embed": {"model": work.model, "input": [str(text)]},
         "evaluate": {"model": work.model, "input": str(text)},
+        "export": {"model": work.model},
         "extend_vocab": {"vocabulary": work.tokenizer},
         "finetune": {"init_from": work.model, "train": str(text), "dev": str(text)},
         "import": {"from": work.model},

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines import embed
-from roots_tf import models, tokenizers
+from roots_tf import models, program, tokenizers
 from roots_tf.corpus import text_chunks
 from roots_tf.storage.files import InputError
 
@@ -52,8 +52,7 @@ def model(work, tmp_path_factory):
 
 
 def run(model, path, output, **fields):
-    config = embed.Config(
-        model=model, input=(path,), output=str(output),
+    config = program.make(embed.Config, model=model, input=(path,), output=str(output),
         **{"max_seq_length": LENGTH, "batch_size": 4} | fields,
     )  # fmt: skip
     return embed.main(config)
@@ -142,8 +141,9 @@ def test_mistakes_are_named_and_leave_nothing(model, text_file, tmp_path):
     for (path, name), fields, message in cases:
         with pytest.raises(InputError, match=message):
             embed.main(
-                embed.Config(
-                    **{"model": model, "input": (path,), "output": str(tmp_path / name)} | fields
+                program.make(
+                    embed.Config,
+                    **{"model": model, "input": (path,), "output": str(tmp_path / name)} | fields,
                 )
             )
     assert not list(tmp_path.glob("v.*")) + list(tmp_path.glob(".v.*"))
@@ -194,7 +194,8 @@ def test_a_real_model_gives_what_sentence_transformers_gives(data, tmp_path):
     texts += ["Ünïcödé — “quotes”, ﬁ ligature, ½, 漢字.", " ".join(texts), "ok"]
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     embed.main(
-        embed.Config(
+        program.make(
+            embed.Config,
             model=str(tmp_path / "minilm"),
             input=(str(tmp_path / "texts.txt"),),
             output=str(tmp_path / "v.npy"),

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from pipelines import export
 from roots_tf import models, tokenizers
+from roots_tf.export import answering
 from roots_tf.serving.model import Model
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import packing
@@ -109,8 +110,8 @@ def test_a_difference_is_refused_and_leaves_nothing(classifier, tmp_path, monkey
         rows[3]["probabilities"]["yes"] += 1e-4
         return rows
 
-    predictions = export.predictions
-    monkeypatch.setattr(export, "predictions", wrong)
+    predictions = answering.predictions
+    monkeypatch.setattr(answering, "predictions", wrong)
     with pytest.raises(InputError, match="text 3 another way than Python .probabilities: yes"):
         export.main(export.Config(model=classifier, output=str(tmp_path / "out")))
     assert list((tmp_path / "out").iterdir()) == []

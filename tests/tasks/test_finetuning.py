@@ -107,7 +107,7 @@ def test_labels_and_their_ids(tmp_path):
     assert ids.tolist() == [1, 0, 1, 0]
     with pytest.raises(InputError, match=r"found label 'bad' in .*jsonl, line 2; wanted one of"):
         per_text.label_ids(examples, "label", ("good",))
-    assert classification.balanced_weights(np.array([0, 0, 0, 1]), 2) == (4 / 6, 2.0)
+    assert classification.balanced_weights(np.array([3, 1])) == (4 / 6, 2.0)
 
 
 def test_weighted_classes_weigh_in_loss_and_weight():

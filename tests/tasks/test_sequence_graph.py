@@ -6,9 +6,8 @@ import sys
 import pytest
 import tensorflow as tf
 
-from pipelines import export
 from roots_tf import models, tasks, tokenizers
-from roots_tf.export import saved_model
+from roots_tf.export import answering, saved_model
 from roots_tf.generation import Settings
 from roots_tf.generation.sources import Sources, ids_of
 from roots_tf.tasks.sequence_graph import BLANK
@@ -49,7 +48,7 @@ def test_targets_are_those_of_predict(parts):
     outputs = ask(parts, TEXTS)
     assert outputs["targets"].shape == outputs["scores"].shape == (len(TEXTS), 3)
     found = served.predictions(outputs, {"text": TEXTS})
-    wanted = export.predictions(kind, model, tokenizer, {"text": TEXTS})
+    wanted = answering.predictions(kind, model, tokenizer, {"text": TEXTS})
     assert not saved_model.difference(found, wanted, 2e-5, precise=True)
     assert len({row["target"] for row in wanted}) > 3
     assert [wanted[i]["target"] for i in (1, 4)] == ["", ""]
@@ -63,7 +62,7 @@ def test_real_sentences_get_the_strings_of_predict(parts, data):
     texts = (data / "multi30k_en_de" / "test_2016_flickr.en").read_text("utf-8").splitlines()[:30]
     texts += (data / "multi30k_en_de" / "test_2016_flickr.de").read_text("utf-8").splitlines()[:10]
     found = served.predictions(ask(parts, texts), {"text": texts})
-    wanted = export.predictions(kind, model, tokenizer, {"text": texts})
+    wanted = answering.predictions(kind, model, tokenizer, {"text": texts})
     assert not saved_model.difference(found, wanted, 2e-5, precise=True)
 
 
@@ -96,7 +95,7 @@ def test_greedy_decoding_is_that_of_python(tmp_path):
     answers = concrete(served.answers, {"text": tf.TensorSpec([None], tf.string)})
     outputs = {name: value.numpy() for name, value in answers(**given).items()}
     assert outputs["targets"].shape == (len(TEXTS), 1)
-    wanted = export.predictions(kind, model, tokenizer, {"text": TEXTS})
+    wanted = answering.predictions(kind, model, tokenizer, {"text": TEXTS})
     found = served.predictions(outputs, {"text": TEXTS})
     assert not saved_model.difference(found, wanted, 2e-5, precise=True)
 

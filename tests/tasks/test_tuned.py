@@ -266,6 +266,10 @@ def test_parts_that_stay_are_predicted_with_exported_and_trained_on(base, tmp_pa
     assert [row["label"] for row in found] == [label.decode() for label in ours["label"].numpy()]
     expected = [row["probabilities"][row["label"]] for row in found]
     np.testing.assert_allclose(ours["probabilities"].numpy()[range(4), index], expected, atol=1e-5)
+    small = tmp_path / "small"  # is written only where it answers as the model does
+    export.main(export.Config(model=str(folder), output=str(small), format="litert"))
+    said = json.loads((small / "litert.json").read_text())
+    assert said["label_agreement"] == 1.0 and said["largest_difference"] < 1e-5
     for format, message in (
         ("huggingface", "found prompt_length=5, prefix_length=5, adapter_dim=4 in the model of"),
         ("keras_hub", "found prompt_length=5, prefix_length=5, adapter_dim=4 in the model of"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import export
 from roots_tf import inference, models, tasks
-from roots_tf.export import embedding, saved_model
+from roots_tf.export import answering, embedding, saved_model
 from roots_tf.serving import allowed_ops
 from roots_tf.tokenizers import tokenizer as tokenizers
 
@@ -100,7 +100,7 @@ def same(name: str, sentences: list[str]) -> None:
     kind, model, made, _ = served(name)
     inputs = columns(name, sentences)
     found = made.predictions(ask(name, inputs), inputs)
-    wanted = export.predictions(kind, model, tokenizer(), inputs)
+    wanted = answering.predictions(kind, model, tokenizer(), inputs)
     assert not saved_model.difference(found, wanted, 2e-5, precise=True)
 
 
@@ -108,7 +108,7 @@ def same(name: str, sentences: list[str]) -> None:
 def test_answers_are_those_of_predict(name):
     same(name, SENTENCES)
     kind, model, _, _ = served(name)
-    wanted = export.predictions(kind, model, tokenizer(), columns(name, SENTENCES))
+    wanted = answering.predictions(kind, model, tokenizer(), columns(name, SENTENCES))
     keys = ("label", "value", "choice", "tags", "answer", "cosine")
     answers = {json.dumps(row[key]) for row in wanted for key in keys if key in row}
     assert len(answers) > 1  # of a model that sees no difference nothing would be shown

@@ -4,7 +4,7 @@ import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roots_tf.generation import Settings, samplers
@@ -62,6 +62,7 @@ def slow_nucleus(logits, share):
 
 
 @settings(max_examples=20)
+@example(2331, 0.1, 0.01)  # two ids of one chance, of different logits
 @given(st.integers(0, 10**6), st.sampled_from([0.1, 0.5, 0.9, 0.99]), st.floats(0.01, 5))
 def test_the_nucleus_of_many_ids_is_that_of_a_full_sort(seed, share, spread):
     # A flat distribution needs more than are sorted first, a peaked one fewer; here both at once.
@@ -71,7 +72,9 @@ def test_the_nucleus_of_many_ids_is_that_of_a_full_sort(seed, share, spread):
         difference = set(np.flatnonzero(found).tolist()) ^ slow_nucleus(
             row.astype("float64"), share
         )
-        assert len(difference) <= 1  # a rounding at the very edge
+        # At the very edge a sum is rounded, or two chances differ by less than float32 tells.
+        edge = row[sorted(difference)]
+        assert len(difference) <= 2 and (len(difference) < 2 or np.ptp(edge) < 1e-6)
 
 
 @settings(max_examples=20)

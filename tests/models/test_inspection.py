@@ -39,7 +39,9 @@ def encode_with(maps, x, weights, config):
         name = f"encoder/layer_{layer}"
         normal = normalised(x, weights, f"{name}/attention_norm", config) if pre else x
         kernel = weights[f"{name}/attention/query_key_value_kernel"][:, first:]
-        bias = weights.get(f"{name}/attention/query_key_value_bias", np.zeros(3 * hidden))
+        bias = weights.get(
+            f"{name}/attention/query_key_value_bias", np.zeros(kernel.shape[1] + first)
+        )
         value = np.split(normal @ kernel + bias[first:], config.key_value_heads, -1)
         context = np.concatenate(
             [heads[n] @ value[n // shared] for n in range(config.num_heads)], -1

@@ -56,7 +56,7 @@ def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
     rows = [row for row in read_metrics(tmp_path) if row["group"] == "train"]
     assert [row["step"] for row in rows] == list(range(5, 301, 5))
     assert rows[0]["masked_lm_loss"] > np.log(1000) - 0.5
-    assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.8
+    assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.6
     assert report["step"] == 300
     assert 0 < rows[-1]["flop_utilization"] < 100  # of the peak that the flags give
     assert json.loads((tmp_path / "config.json").read_text())["duration"] == "300"

@@ -52,20 +52,20 @@ def wait_for(condition, process, seconds=600):
 
 
 def test_it_learns_and_leaves_everything_it_names(work, tmp_path):
-    report = pretrain.main(config(work, tmp_path, duration="300"))
+    report = pretrain.main(config(work, tmp_path, duration="600"))
     rows = [row for row in read_metrics(tmp_path) if row["group"] == "train"]
-    assert [row["step"] for row in rows] == list(range(5, 301, 5))
+    assert [row["step"] for row in rows] == list(range(5, 601, 5))
     assert rows[0]["masked_lm_loss"] > np.log(1000) - 0.5
-    assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.6
-    assert report["step"] == 300
+    assert report["masked_lm_loss"] < rows[0]["masked_lm_loss"] - 0.8
+    assert report["step"] == 600
     assert 0 < rows[-1]["flop_utilization"] < 100  # of the peak that the flags give
-    assert json.loads((tmp_path / "config.json").read_text())["duration"] == "300"
+    assert json.loads((tmp_path / "config.json").read_text())["duration"] == "600"
     assert tf.io.gfile.glob(str(tmp_path / "logs" / "*" / "events*"))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
         "model.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     ]  # fmt: skip
     before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
-    assert pretrain.main(config(work, tmp_path, duration="300")) == report  # does nothing
+    assert pretrain.main(config(work, tmp_path, duration="600")) == report  # does nothing
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 

@@ -34,6 +34,7 @@ from roots_tf import program
 from roots_tf.storage import files
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ("start", "step, tiny", "step, causal", "examples", "embed", "served")
 # A process of its own: the SavedModel needs TensorFlow and nothing of either version.
 SERVED = """
 import json, sys, time
@@ -99,6 +100,12 @@ class Version:
 
 def main(config: Config) -> list[dict]:
     """Measures, prints a table and returns its rows; ends with status 1 if one is slower."""
+    unknown = [part for part in config.only if not any(part in name for name in FIGURES)]
+    if unknown:
+        raise files.InputError(
+            "no-such-choice",
+            f"found --only={unknown[0]}; wanted parts of these names: {'; '.join(FIGURES)}",
+        )
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         versions = {name: install(name, config, scratch) for name in ("base", "now")}
@@ -126,17 +133,16 @@ def main(config: Config) -> list[dict]:
 def install(name: str, config: Config, scratch: Path) -> Version:
     """Builds and installs one version: the commit, or the files of the working tree."""
     source, site, work = (scratch / f"{name}-{part}" for part in ("source", "site", "work"))
+    archive = scratch / f"{name}.tar"
     source.mkdir()
     work.mkdir()
     if name == "base":
-        finish(["git", "archive", f"--output={scratch / 'base.tar'}", config.base], cwd=ROOT)
-        listed = scratch / "base.tar"
+        finish(["git", "archive", f"--output={archive}", config.base], cwd=ROOT)
     else:  # as `git archive` would give it, with what is not committed yet
-        listed = scratch / "now.tar"
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
         there = [path for path in names.stdout.decode().split("\0") if Path(ROOT, path).is_file()]
-        finish(["tar", "-cf", listed, *there], cwd=ROOT)
-    finish(["tar", "-xf", listed, "-C", source])
+        finish(["tar", "-cf", archive, *there], cwd=ROOT)
+    finish(["tar", "-xf", archive, "-C", source])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site]
     finish([*pip, source])
     return Version(site, work)
@@ -196,8 +202,8 @@ def make_measures(config: Config, shared: Path, text: Path) -> dict[str, tuple[s
         "served": ("ms", served),
     }
     return {
-        name: measure
-        for name, measure in found.items()
+        name: found[name]
+        for name in FIGURES
         if not config.only or any(part in name for part in config.only)
     }
 

@@ -57,6 +57,31 @@ def test_a_commit_that_is_not_there_is_one_line():
     assert "Traceback" not in found.stderr
 
 
+def test_a_figure_that_there_is_not_is_refused_before_a_wheel_is_built():
+    with pytest.raises(InputError, match="--only=serving; .*step, tiny.*served"):
+        regressions.main(regressions.Config(only=("step", "serving")))
+
+
+def test_measures_are_the_figures_that_are_named(tmp_path):
+    found = regressions.make_measures(regressions.Config(), tmp_path, tmp_path / "text.txt")
+    assert tuple(found) == regressions.FIGURES
+    few = regressions.Config(only=("step",))
+    found = regressions.make_measures(few, tmp_path, tmp_path / "text.txt")
+    assert tuple(found) == ("step, tiny", "step, causal")
+
+
+def test_a_version_is_that_of_its_folder_and_not_of_this_environment(tmp_path):
+    work, package = tmp_path / "work", tmp_path / "site/roots_tf"
+    work.mkdir()
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("named = 'of the folder'\n", "utf-8")
+    version = regressions.Version(tmp_path / "site", work)
+    version.python("-c", "import roots_tf; assert roots_tf.named == 'of the folder'")
+    (package / "__init__.py").write_text("named = 'of another'\n", "utf-8")
+    with pytest.raises(InputError, match="AssertionError"):
+        version.python("-c", "import roots_tf; assert roots_tf.named == 'of the folder'")
+
+
 def test_a_command_that_fails_is_named_with_what_it_said():
     with pytest.raises(InputError, match="(?s)status 3.*no luck"):
         regressions.finish(

@@ -5,15 +5,15 @@
 
 Takes ten minutes at most (`--minutes`). It lists devices and versions; compares the update of a
 small model with the processor's by precision, with XLA and without; restores a checkpoint; compares
-a continuation and the answers of a SavedModel; measures tokens/s and memory of a step by size,
-precision and compilation, and how fast input is read; and trains twice from one seed. It prints a
+a continuation and the answers of a SavedModel; trains twice from one seed; and measures tokens/s
+and memory of a step by size, precision and compilation, and how fast input is read. It prints a
 table and writes all of it as JSON to `--output`, for a bug report: no names of machines, people or
 folders stand there. Each check runs in a process of its own kind, so that one that dies, hangs or
 takes too much memory is reported as such and the others go on.
 
 Without an accelerator the same is made on the processor, and the table says so. The exit status is
-0 if all passed and 1 if a check failed, crashed, or ended for want of memory or time; of speed the
-last two are only reported.
+0 if all passed and 1 if a check failed, crashed, or ended for want of memory or time; of what is
+only measured, the last two are reported and no more.
 """
 
 import dataclasses
@@ -49,7 +49,9 @@ class Config:
         ("mini", "small", "base"), help="of models whose steps are measured"
     )
     only: tuple[str, ...] = program.flag(
-        (), help=f"checks to make: {', '.join(CHECKS)}; none: all of them"
+        (),
+        help=f"checks to make after the list of devices: {', '.join(CHECKS)}; none: all of them; "
+        "devices: that list alone",
     )
     seed: int = program.flag(0, help="of weights, batches and dropout", **program.SEED)
     debug: bool = program.flag(False, help="a model of one small layer, measured in no time")
@@ -66,7 +68,7 @@ def main(config: Config) -> dict:
     """
     config = program.replace(config, **DEBUG) if config.debug else config
     _check_names("sizes", config.sizes, tuple(SIZES))
-    _check_names("only", config.only, tuple(CHECKS))
+    _check_names("only", config.only, ("devices", *CHECKS))
     if config.tpu and config.strategy != "tpu":
         raise files.InputError(
             "flags-conflict", f"found --tpu={config.tpu} without --strategy=tpu; wanted both"

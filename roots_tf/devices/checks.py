@@ -64,6 +64,8 @@ class Check(NamedTuple):
         compares: whether the module has a `reference`.
         function: of the module.
         on_processor: whether it needs no accelerator.
+        alters: whether its process computes otherwise afterwards, and is not to be asked further,
+            unless it has passed without anything to tell in numbers.
     """
 
     module: str
@@ -71,6 +73,7 @@ class Check(NamedTuple):
     compares: bool = False
     function: str = "run"
     on_processor: bool = False
+    alters: bool = False
 
     def load(self, name: str = "") -> Callable:
         """The function, or another of the module by its `name`."""
@@ -127,8 +130,8 @@ CHECKS = {
     "checkpoint": Check("checkpoint"),
     "generation": Check("continuation", compares=True),
     "saved_model": Check("served", compares=True),
+    "determinism": Check("determinism", _compiled_as_trained, alters=True),
     "speed": Check("speed", _speeds),
     "input": Check("reading", _reading, on_processor=True),
-    "determinism": Check("determinism", _compiled_as_trained),  # last: it changes its process
 }
-LISTING = Check("listing")  # before them: what there is
+LISTING = Check("listing")  # the check "devices", before them: what there is

@@ -80,7 +80,8 @@ def ask(place, question: dict) -> dict:
     except LeftOut as left_out:
         return answer("left-out", str(left_out))
     status = "passed" if found.passed else "failed"
-    return answer(status, found.said, numbers=found.numbers, facts=found.facts)
+    ends = check.alters and not (found.passed and not found.numbers)
+    return answer(status, found.said, ends=ends, numbers=found.numbers, facts=found.facts)
 
 
 def answer(status: str, said: str, *, ends: bool = False, log=(), **found) -> dict:

@@ -13,7 +13,7 @@ VARIABLE = "TF_DETERMINISTIC_OPS=1"
 def run(place: Place, compiled: bool) -> Finding:
     """Trains twice from one seed, with dropout; where bytes differ, again with deterministic ops.
 
-    These stay on in the process, so that this check comes last.
+    These stay on in the process.
 
     Args:
         place: where.

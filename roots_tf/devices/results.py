@@ -7,7 +7,7 @@ from roots_tf.storage import schema
 
 Status = Literal["passed", "failed", "crashed", "out-of-memory", "out-of-time", "left-out"]
 # Checks that only measure: one that does not fit tells nothing wrong about the device.
-MEASURE_ALONE = ("speed",)
+MEASURE_ALONE = ("speed", "input")
 _BAD = ("failed", "crashed", "out-of-memory", "out-of-time")
 
 

@@ -18,16 +18,16 @@ from roots_tf.devices.results import Finding
 from roots_tf.training import strategies
 
 EXPECTED = "update.npz"
-# By how much the norms of gradients and the losses may differ, and the update, relative to what the
+# By how much losses and the norms of gradients may differ, and the update, relative to what the
 # processor gives in float32. AdamW divides a gradient by its own size, so that an element which is
-# nearly 0 is as large in the update as any other: rounding shows ten times as much there. Measured
-# on processors over ten seeds: float32 compiled and not, 3e-6 and 2e-4; bfloat16, 4e-3 and 0.1.
-# TensorFloat-32 keeps 10 bits behind the point, where bfloat16 keeps 7. Another batch, mask or rate
-# differs by 0.5 and more.
+# nearly 0 is as large in the update as any other: rounding shows ten times as much there. On
+# processors bfloat16 differs by 1e-3 and 1.6e-2, and float32 compiled by XLA by 2e-7 and 3e-6; a
+# device adds in another order. TensorFloat-32 keeps 10 bits behind the point, bfloat16 7. The
+# update from another batch differs by 1.3.
 TOLERANCES = {
-    "float32": (1e-4, 5e-3),
-    "TensorFloat-32": (5e-3, 0.15),
-    "mixed_bfloat16": (2e-2, 0.35),
+    "float32": (1e-4, 1e-3),
+    "TensorFloat-32": (5e-3, 5e-2),
+    "mixed_bfloat16": (1e-2, 1e-1),
 }
 
 
@@ -53,11 +53,12 @@ def run(place: Place, precision: str, compiled: bool, tf32: bool = False) -> Fin
         compiled: whether forward and backward are compiled with XLA.
         tf32: whether float32 products may be made in TensorFloat-32.
     """
+    wanted = _expected(place)
     with place.strategy.scope():
         trainer = Trainer(place, precision, compiled)
         trainer.set_weights(load_arrays(place.folder / WEIGHTS))
         found = trainer.train()
-    return compare(found, _expected(place), "TensorFloat-32" if tf32 else precision)
+    return compare(found, wanted, "TensorFloat-32" if tf32 else precision)
 
 
 def on_all(place: Place) -> Finding:

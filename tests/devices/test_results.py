@@ -25,6 +25,7 @@ def report(*found: results.Result, accelerator="GPU") -> results.Report:
         ("update", "out-of-memory", True), ("update", "out-of-time", True),
         ("update", "left-out", False), ("speed", "out-of-memory", False),
         ("speed", "out-of-time", False), ("speed", "crashed", True), ("speed", "failed", True),
+        ("input", "out-of-time", False),
     ],
 )  # fmt: skip
 def test_what_the_program_ends_with_status_1_for(check, status, bad):

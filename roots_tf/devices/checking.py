@@ -111,14 +111,22 @@ class Checking:
             "finished": self._finished,
             "passed": self._finished and not any(result.is_bad for result in results),
             "accelerator": self._accelerator,
-            "machine": versions.facts(),
-            "system": self._system,
-            "tensorflow": {n: v for n, v in self._facts.items() if n != "accelerator"},
             "flags": self._flags,
-            "results": [dataclasses.asdict(result) for result in results],
         }
-        whole = private.all_without(files.as_read_back(whole), private.names().items())
-        return schema.check(whole, Report, "the report")
+        known = private.names().items()  # not of words of ours, which someone may be called too
+        for name, value in (
+            ("machine", versions.facts()),
+            ("system", self._system),
+            ("tensorflow", {n: v for n, v in self._facts.items() if n != "accelerator"}),
+        ):
+            whole[name] = private.all_without(value, known)
+        whole["results"] = [
+            dataclasses.asdict(result)
+            | {"said": private.without(result.said, known)}
+            | {"log": private.all_without(result.log, known)}
+            for result in results
+        ]
+        return schema.check(files.as_read_back(whole), Report, "the report")
 
 
 def _question(check: str, settings: dict | None = None, reference: bool = False) -> dict:

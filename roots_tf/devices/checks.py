@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from roots_tf.devices.results import Result
+from roots_tf.planning.accelerators import accelerators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,8 @@ def _speeds(known: Known) -> Cases:
     ways = (True,) if known.accelerator == "TPU" else (False, True)
     ways = (False,) if known.asked.debug else ways
     seconds = 0.0 if known.asked.debug else 3.0
+    device = accelerators().get(known.known_as)
+    half = device.precision_of("auto") if device else "mixed_bfloat16"  # float16 of older GPUs
     return [
         (
             f"{size}, {precision}{', XLA' * compiled}",
@@ -106,7 +109,7 @@ def _speeds(known: Known) -> Cases:
             | {"known_as": known.known_as, "seconds": seconds},
         )
         for size in known.asked.sizes
-        for precision in ("float32", "mixed_bfloat16")[: 1 if known.asked.debug else 2]
+        for precision in ("float32", half)[: 1 if known.asked.debug else 2]
         for compiled in ways
     ]
 

@@ -58,18 +58,17 @@ class Child:
             seconds: after which it is ended.
         """
         self._start()
-        began = self._log.tell() if self._log else 0
         try:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:  # it died while it started
-            return self._died(began)
+            return self._died()
         line = self._line(time.monotonic() + seconds)
         if line is None:
             self.end()
             return Answer("out-of-time", f"it took more than {seconds:.0f} s", {}, self._tail())
         if not line:
-            return self._died(began)
+            return self._died()
         found = json.loads(line)
         if found.pop("ends"):
             self.end()
@@ -93,14 +92,16 @@ class Child:
         if self._log is None:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115  (it outlives processes)
         root = str(Path(roots_tf.__file__).parents[1])
-        environment = os.environ | {notices.LEVEL: os.environ.get(notices.LEVEL, "1")}
-        environment["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+        # Warnings say which library of CUDA did not load; they go to the log alone.
+        level = "0" if os.environ.get(notices.LEVEL) == "0" else "1"
+        paths = filter(None, [root, os.environ.get("PYTHONPATH", "")])
+        environment = os.environ | {notices.LEVEL: level, "PYTHONPATH": os.pathsep.join(paths)}
         environment |= dict.fromkeys(_HIDE, "-1") if self._hidden else {}
         given = (self._asked.strategy, self._asked.tpu) if not self._hidden else ("one_device", "")
         about = {"strategy": given[0], "tpu": given[1], "folder": str(self._folder)}
         about |= {"seed": self._asked.seed, "debug": self._asked.debug}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "roots_tf.devices.child", json.dumps(about)],
+            [sys.executable, "-P", "-m", "roots_tf.devices.child", json.dumps(about)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -119,7 +120,7 @@ class Child:
             read += part
         return read
 
-    def _died(self, began: int) -> Answer:
+    def _died(self) -> Answer:
         self._process.wait()
         code = self._process.returncode
         self.end()

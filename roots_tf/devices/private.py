@@ -50,7 +50,7 @@ def without(text: str, known: Iterable[tuple[str, str]]) -> str:
     known = sorted(known, key=lambda pair: -len(pair[0]))
     for name, stands in known:
         if "/" in name:  # with what follows it; it may hold spaces
-            text = re.sub(rf"{re.escape(name)}(?:/[^\s'\",:;)]*)?", stands, text)
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)(?:/[^\s'\",:;)]*)?", stands, text)
     for pattern, stands in (
         (_SECRET, r"\1<secret>"),
         *((_URL, "<url>"), (_MAIL, "<mail>"), (_PATH, "<path>"), (_SERIAL, "<serial>")),

@@ -68,6 +68,8 @@ def test_cases_of_every_check(accelerator):
     updates = {name for name, _ in checks.CHECKS["update"].cases(known._replace(asked=Asked()))}
     assert ("TensorFloat-32, XLA" in updates) == (accelerator == "GPU")
     assert "mixed_bfloat16, XLA" in updates
+    older = checks.CHECKS["speed"].cases(Known(Asked(), accelerator, "t4", []))
+    assert {how["precision"] for _, how in older} == {"float32", "mixed_float16"}
 
 
 def trained(**changed):

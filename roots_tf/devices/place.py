@@ -155,7 +155,7 @@ class Trainer:
 
 
 def save_arrays(path: Path, arrays: list[np.ndarray]) -> None:
-    """Leaves arrays for another process at a `path`."""
+    """Leaves `arrays` for another process at a `path`."""
     np.savez(path, *arrays)
 
 

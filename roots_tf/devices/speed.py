@@ -129,9 +129,11 @@ def _reset_resident() -> None:
 
 
 def _peak_bytes(place: Place) -> float:
-    """Most bytes of the GPU, or of this process where there is none; 0 where nobody counts."""
+    """Most bytes of the GPU, or of this process on a processor; 0 where nobody counts."""
     if place.accelerator == "GPU":
         return float(tf.config.experimental.get_memory_info("GPU:0")["peak"])
     status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+    if place.accelerator or not status.exists():
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+)", status.read_text())
     return float(int(found[1]) << 10) if found else 0.0

@@ -22,10 +22,13 @@ def shown() -> dict[str, str]:
 
     `GPU files` and `TPU files` of /dev, `nvidia-smi` (a GPU each, with driver, memory and compute
     capability), `nvidia-smi fails` with its own words, `CUDA` (the newest that the driver knows),
-    `libcuda`, `hidden` (by the variable CUDA_VISIBLE_DEVICES).
+    `CUDA packages` (libraries that came with `roots-tf[cuda]`, cuDNN among them), `libcuda`,
+    `hidden` (by the variable CUDA_VISIBLE_DEVICES).
     """
     found = {"GPU files": ", ".join(notices.gpus()), "TPU files": ", ".join(_tpus())}
     found |= _nvidia_smi()
+    installed = {name: version for name, version in _packages().items() if version}
+    found["CUDA packages"] = ", ".join(map(" ".join, installed.items()))
     with contextlib.suppress(OSError):
         found["libcuda"] = ctypes.util.find_library("cuda") or ""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -56,18 +59,22 @@ def _nvidia_smi() -> dict[str, str]:
     return {"nvidia-smi": "; ".join(lines), "CUDA": cuda[1] if cuda else ""}
 
 
-def missing_packages() -> list[str]:
-    """Packages of `tensorflow[and-cuda]` that are not installed."""
-    missing = []
+def _packages() -> dict[str, str]:
+    """Version of each package of `tensorflow[and-cuda]`; "" of one that is not installed."""
+    found = {}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         for wanted in importlib.metadata.requires("tensorflow") or ():
             name = re.match(r"[\w.-]+", wanted)[0]
             if "and-cuda" in wanted.partition(";")[2]:
-                try:
-                    importlib.metadata.version(name)
-                except importlib.metadata.PackageNotFoundError:
-                    missing.append(name)
-    return missing
+                found[name] = ""
+                with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                    found[name] = importlib.metadata.version(name)
+    return found
+
+
+def missing_packages() -> list[str]:
+    """Packages of `tensorflow[and-cuda]` that are not installed."""
+    return [name for name, version in _packages().items() if not version]
 
 
 def unseen(system: Mapping[str, str], is_cuda_build: bool) -> tuple[bool, str]:

@@ -81,7 +81,7 @@ def on_all(place: Place) -> Finding:
 def _expected(place: Place) -> Trained:
     path = place.folder / EXPECTED
     if not os.path.exists(path):
-        raise LeftOut("it compares with the processor's steps, which were not made")
+        raise LeftOut("it compares with the processor's steps, which the check update makes first")
     return Trained(*load_arrays(path))
 
 

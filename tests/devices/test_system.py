@@ -39,6 +39,7 @@ def test_packages_of_cuda_that_are_not_installed_are_named(monkeypatch):
     ]
     monkeypatch.setattr(system.importlib.metadata, "requires", lambda _: wanted)
     assert system.missing_packages() == ["nvidia-absent-cu12"]
+    assert system.shown()["CUDA packages"].startswith("numpy ")
     found = system.unseen(CARD | {"libcuda": "libcuda.so.1"}, True)[1]
     assert "of which nvidia-absent-cu12 are not installed" in found
 

@@ -11,7 +11,7 @@ from roots_tf.training import strategies
 def test_two_replicas_make_the_processors_update(tmp_path):
     mirrored = strategies.make_strategy("mirrored", 2)
     one = Place(strategies.make_strategy("one_device"), "", tmp_path, debug=True)
-    with pytest.raises(LeftOut, match="which were not made"):
+    with pytest.raises(LeftOut, match="which the check update makes"):
         update.run(one, "float32", compiled=False)
     update.reference(one)
     found = update.run(one._replace(strategy=mirrored), "float32", compiled=False)

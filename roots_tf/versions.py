@@ -27,6 +27,11 @@ _OF_OTHERS = ("TF_CONFIG",)  # which names machines: whether it is set, not what
 
 def text() -> str:
     """A line a thing: versions, the machine, variables that are set."""
+    return "".join(f"{name:<24} {value}\n" for name, value in facts().items())
+
+
+def facts() -> dict[str, str]:
+    """Versions, the machine, variables that are set, by name."""
     lines = {
         "roots-tf": roots_tf.__version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
@@ -37,8 +42,7 @@ def text() -> str:
         "GPUs": ", ".join(_gpus()) or "none",
     }
     lines |= {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    lines |= {name: "set" for name in _OF_OTHERS if name in os.environ}
-    return "".join(f"{name:<24} {value}\n" for name, value in lines.items())
+    return lines | {name: "set" for name in _OF_OTHERS if name in os.environ}
 
 
 def _version(package: str) -> str:

@@ -38,6 +38,9 @@ MAY_IMPORT = {
     "export": ROOM_BASE | {"tokenizers", "models", "generation", "tasks"},
     "inference": ROOM_BASE | {"labelled", "tokenizers", "models", "generation", "metrics", "tasks"},
     "planning": ROOM_BASE | {"examples", "models", "objectives", "training"},
+    "devices": ROOM_BASE
+    | {"commands", "examples", "export", "generation", "models", "objectives", "planning"}
+    | {"tokenizers", "training", "versions"},
     "diagnosis": {"storage"},
     "reports": ROOM_BASE
     | {"commands", "diagnosis", "examples", "metrics", "models", "pages", "tokenizers", "training"},

@@ -38,6 +38,15 @@ MISTAKES = {
         "`nvidia-smi` lists GPUs. `--num_devices=0` takes all that there are, and "
         "`--strategy=auto` chooses by what is there.",
     ),
+    "device-differs": Mistake(
+        "A device has not passed a check",
+        "It computes something else than the processor does, beyond rounding, or a check of it "
+        "crashed, ran out of memory or took too long; or the machine has an accelerator that "
+        "TensorFlow does not see.",
+        "The table above the line says of each check what was found, what was wanted and, where "
+        "that is known, what to do; `--only=CHECK` makes one alone. Attach the JSON file to a "
+        "report of a bug: no names stand in it.",
+    ),
     "wrong-batch": Mistake(
         "The batch does not divide among devices and micro-batches",
         "Each device takes an equal part of a batch, in `--accumulate_steps` equal portions; some "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import number
 
 HERE = "here"  # the machine that the program runs on, which is measured and stands in no table
+_TPUS = {"v5litepod": "v5e", "v5lite": "v5e", "v5": "v5p"}  # as Google's variables call them
 TABLE = Path(__file__).with_name("accelerators.toml")
 
 
@@ -61,6 +63,25 @@ def accelerators() -> dict[str, Accelerator]:
     """The table, by name."""
     table = tomllib.loads(TABLE.read_text("utf-8"))
     return {name: schema.check(row, Accelerator, f"{TABLE}, {name}") for name, row in table.items()}
+
+
+def recognised(name: str) -> str:
+    """Which accelerator of the table a device is, by what its driver calls it; "" of none.
+
+    >>> recognised("NVIDIA A100-SXM4-80GB"), recognised("Tesla T4"), recognised("NVIDIA L40S")
+    ('a100_80gb', 't4', '')
+
+    Boards in a PCIe slot and parts of a board are slower than the table says: they are none of it.
+
+    Args:
+        name: such as "NVIDIA H200", or of a TPU "tpu v5litepod-8".
+    """
+    words = set(re.findall(r"[a-z0-9]+", name.lower()))
+    words = {_TPUS.get(word, word) if "tpu" in words else word for word in words}
+    slower = {"mig", "nvl"} | ({"pcie"} if "a100" not in words else set())
+    if words & slower:
+        return ""
+    return next((known for known in accelerators() if set(known.split("_")) <= words), "")
 
 
 def named(name: str) -> Accelerator:

@@ -49,10 +49,10 @@ def machine(hardware: Hardware, seconds: float) -> Machine:
     strategy = tf.distribute.get_strategy()
     precision = automatic.choose(hardware, strategy, 1, measure=False).precision
     peak = hardware.peak_flops or matmul_peak(precision.removeprefix("mixed_"), seconds)
-    return Machine(precision, peak, _accelerator_memory())
+    return Machine(precision, peak, accelerator_memory())
 
 
-def _accelerator_memory() -> float:
+def accelerator_memory() -> float:
     """Bytes of the first GPU, as far as TensorFlow tells; 0 without one."""
     gpus = tf.config.list_logical_devices("GPU")
     if not gpus:

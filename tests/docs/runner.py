@@ -24,6 +24,8 @@ NOT_RUN = (
     ("compare", (), "it needs runs: tests/reports/test_comparison.py makes some"),
     ("", ("--report_to=",), "it needs a tracker: tests/training/test_trackers.py"),
     ("demo", (), "it runs other programs in processes: tests/pipelines/test_demo.py"),
+    ("", ("--strategy=tpu",), "it needs a TPU"),
+    ("check-device", (), "it starts processes: tests/pipelines/test_check_device.py"),
     ("", ("--strategy=multi_worker",), "it needs machines: tests/training/test_multi_worker.py"),
     ("", ("--scheduler=",), "it needs a cluster: tests/pipelines/test_cluster.py starts one"),
     (

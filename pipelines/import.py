@@ -135,8 +135,11 @@ def located(config: Config) -> Located:
     try:
         return Located(*hubs.fetch(name, config.revision))
     except files.InputError as error:
+        if error.id not in ("not-on-hub", "hub-unreachable"):
+            raise
         # A folder may have been meant whose name is misspelt.
-        raise files.InputError(error.id, f"{error}{neighbours.suggestion(config.from_)}") from error
+        no_folder = f"nor is there a folder {config.from_}{neighbours.suggestion(config.from_)}"
+        raise files.InputError(error.id, f"{error}; {no_folder}") from error
 
 
 def is_adapter(config: Config) -> bool:

@@ -8,7 +8,11 @@ A commit says what each file holds: each is compared with it before anything is 
 breaks off on the way, or was damaged in the cache, would else be another model.
 """
 
+import contextlib
+import errno
 import hashlib
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +28,7 @@ from roots_tf.hubs.refusals import patiently, quietly
 from roots_tf.storage.files import InputError
 
 _BLOCK = 1 << 22
+_REVISION = re.compile(r"(\w[\w./+-]*)?")
 
 
 class Fetched(NamedTuple):
@@ -58,17 +63,30 @@ class _Repository:
     """
 
     def __init__(self, name: str, revision: str):
+        if not _REVISION.fullmatch(revision) or ".." in revision:  # it is a path in the cache
+            raise InputError(
+                "wrong-value",
+                f"found --revision={revision}; wanted a branch, a tag or a commit of {name}",
+            )
         self._name, self._revision = name, revision
         self._api = HfApi(library_name="roots_tf")  # which looks up now where the hub is
         resolved = self._resolved()
         self.commit, self.folder, self.sums = resolved.resolved, Path(), {}
 
         def read_list():
+            cache = Path(constants.HF_HUB_CACHE)
+            cache.mkdir(parents=True, exist_ok=True)
             # The pattern matches no file, so that the list of files alone comes, and is kept.
             self._api.snapshot_download(name, revision=resolved, allow_patterns=["/"])
-            return huggingface_hub.get_cached_repo_tree(name, revision=resolved)
+            try:
+                return huggingface_hub.get_cached_repo_tree(name, revision=resolved)
+            except huggingface_hub.errors.CachedRepoTreeNotFoundError:
+                if os.access(cache, os.W_OK):
+                    raise
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(cache)) from None
 
-        self.listed = {file.path: file for file in patiently(name, revision, read_list)}
+        found = patiently(name, revision, read_list)
+        self.listed = {file.path: file for file in found if ".." not in file.path.split("/")}
         logging.info("%s at %s: commit %s", name, revision or "main", self.commit)
 
     def _resolved(self) -> ResolvedRevision:
@@ -79,7 +97,10 @@ class _Repository:
                 *(self._name, self._revision),
                 lambda: self._api.model_info(**asked, timeout=constants.HF_HUB_ETAG_TIMEOUT),
             )
-            return self._api.resolve_revision(**asked)  # and keeps what it says
+            # Which asks again, and keeps what it hears for when there is no answer.
+            return patiently(
+                *(self._name, self._revision), lambda: self._api.resolve_revision(**asked)
+            )
         except InputError as error:
             if error.id != "hub-unreachable":
                 raise
@@ -105,14 +126,16 @@ class _Repository:
                 logging.warning("%s of %s is damaged; it is fetched again", name, self._name)
                 path = self._download(name, anew=True)
                 found = _sha256_of_listed(path, self.listed[name])
+                if not found:
+                    with contextlib.suppress(OSError):
+                        path.resolve().unlink()
+                        path.unlink()
             if not found:
-                path.resolve().unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
                 raise InputError(
                     "file-damaged",
-                    f"found another {name} of {self._name} than commit {self.commit[:12]} lists, "
-                    f"and took it out of {path.parent}; wanted the bytes of that commit: run the "
-                    "same command again where there is a network",
+                    f"found another {name} of {self._name} in {path.parent} than commit "
+                    f"{self.commit[:12]} lists; wanted the bytes of that commit: run the same "
+                    "command again where there is a network, and it is fetched anew",
                 )
             self.folder, self.sums[name] = path.parents[name.count("/")], found
 

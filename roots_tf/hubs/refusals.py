@@ -4,6 +4,7 @@ A URL that the hub redirects to holds a signature, by which anybody could read t
 """
 
 import contextlib
+import errno
 import time
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,9 @@ WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before a request is made again
 _LONGEST_WAIT = 60.0
 # Of HTTP: too slow, too many, and what a server or the one before it answers when it is down.
 _PASSING = (408, 429, 500, 502, 503, 504)
+_NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+_ODD = {"FileMetadataError", "JSONDecodeError", "KeyError", "AssertionError"}  # of no hub
+_NETWORK = {"TransportError", "ConnectionError", "TimeoutException", *_ODD}
 _LOGIN = "`hf auth login` or HF_TOKEN gives one"
 
 
@@ -117,6 +121,12 @@ def told(error: Exception, name: str, revision: str = "") -> Exception:
             f"could not fetch {name} to {constants.HF_HUB_CACHE}: {full}; make room, or name "
             "another cache in HF_HOME",
         )
+    if blocked := next((e for e in chain if getattr(e, "errno", None) in _NO_PLACE), None):
+        return InputError(
+            "cannot-write",
+            f"could not write in the cache {constants.HF_HUB_CACHE}: {blocked.strerror}; name "
+            "another one in HF_HOME",
+        )
     if "OfflineModeIsEnabled" in kinds:
         return _unreachable(name, "HF_HUB_OFFLINE is set", "unset it once")
     if status is not None or kinds & _NETWORK or "Consistency check" in str(error):
@@ -124,9 +134,6 @@ def told(error: Exception, name: str, revision: str = "") -> Exception:
     if kinds & {"LocalEntryNotFoundError", "CachedRepoTreeNotFoundError"}:
         return _unreachable(name, "no network", "run the same command where there is one")
     return error
-
-
-_NETWORK = {"TransportError", "ConnectionError", "TimeoutException", "FileMetadataError"}
 
 
 def _unreachable(name: str, why: str, what: str) -> InputError:
@@ -173,14 +180,14 @@ def _reason(error: Exception) -> str:
         return "no answer in time"
     if "RemoteProtocolError" in names or "ReadError" in names:
         return "the connection broke off"
-    if "FileMetadataError" in names:
+    if _ODD & set(names):
         return "its answers are not those of a hub"
     return str(last.strerror or last) if isinstance(last, OSError) else type(last).__name__
 
 
 def _host() -> str:
     """The hub that is asked, without a name and password that its URL may hold."""
-    return constants.ENDPOINT.partition("://")[2].rpartition("@")[2]
+    return constants.ENDPOINT.rpartition("://")[2].rpartition("@")[2]
 
 
 def _page(name: str) -> str:

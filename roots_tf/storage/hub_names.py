@@ -14,6 +14,7 @@ HUGGING_FACE, KERAS_HUB = "hf://", "keras_hub:"
 _PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _NAME = re.compile(rf"{_PART}(/{_PART})?", re.ASCII)
 _LONGEST = 96
+_SIGNS = set("/-_0123456789")  # of which a model's name has one, and a misspelt word seldom
 
 
 def repository(name: str) -> str:
@@ -46,7 +47,8 @@ def import_command(name: str) -> str:
     Args:
         name: that was given for the folder; "" comes back of what is no name of a hub.
     """
-    if not (found := repository(name) or preset(name)):
+    found = repository(name) or preset(name)
+    if not found or not (set(found) & _SIGNS):
         return ""
     folder = f"work/{found.rpartition('/')[2]}"
     return (

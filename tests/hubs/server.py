@@ -54,6 +54,8 @@ class Fault:
     times: int = 1
     status: int = 0  # instead of an answer
     cut: int = -1  # the connection ends after so many bytes of the body
+    html: bool = False  # the page of a gate before the network
+    stall: bool = False  # half of the body, and no more until the hub goes on
     lose: bool = False  # it is done, and answered as if the server were down
     flip: bool = False  # a bit of the body is another
     etag: str = ""  # instead of the right one
@@ -68,6 +70,7 @@ class Hub:
         self.asked: list[tuple[str, str, str]] = []  # method, path, Range
         self.leaked: list[str] = []  # paths of the other host that came with a token
         self.lock = threading.Lock()
+        self.stalled, self.go_on = threading.Event(), threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -157,6 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.dumps(body).encode()
         fault = self.fault or Fault("")
         status = 503 if fault.lose else status
+        body = b"<html>Log in to this network</html>" if fault.html else body
         if fault.flip and body:
             body = bytes([body[0] ^ 1]) + body[1:]
         headers = {"Content-Length": len(body)} | (headers or {})
@@ -167,6 +171,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, str(value))
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if fault.stall:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.hub.stalled.set()
+            self.hub.go_on.wait(60)
+            self.close_connection = True
             return
         if 0 <= fault.cut < len(body):
             self.wfile.write(body[: fault.cut])

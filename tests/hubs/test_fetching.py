@@ -1,7 +1,10 @@
 """Models fetched from a server that speaks the hub's protocol: which files, what goes wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -204,11 +207,15 @@ def test_other_bytes_are_fetched_again_and_never_used(hub, monkeypatch):
     assert files_in(hubs.fetch("a/b").folder)["model.safetensors"] == WEIGHTS
     path.write_bytes(WEIGHTS[:-1])
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="found another model.safetensors of a/b than commit"):
+    with pytest.raises(
+        InputError, match="found another model.safetensors of a/b in .* than commit"
+    ):
         hubs.fetch("a/b")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     hub.fault(CDN, times=99, flip=True)
-    with pytest.raises(InputError, match="found another model.safetensors of a/b than commit"):
+    with pytest.raises(
+        InputError, match="found another model.safetensors of a/b in .* than commit"
+    ):
         hubs.fetch("a/b")
     hub.faults.clear()
     assert files_in(hubs.fetch("a/b").folder)["model.safetensors"] == WEIGHTS
@@ -237,3 +244,53 @@ def test_a_cache_in_which_a_file_is_missing_is_not_used_in_half(hub, monkeypatch
 
 def test_hashes_are_those_of_git():
     assert git_oid(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.parametrize("revision", ["../../../x", "/etc", "a b", "..", "-"])
+def test_a_revision_is_no_path(hub, revision):
+    hub.add("a/b", BERT)
+    with pytest.raises(InputError, match="found --revision=.*; wanted a branch, a tag or a commit"):
+        hubs.fetch("a/b", revision)
+    assert hub.asked == []
+
+
+def test_names_that_lead_out_of_the_cache_are_passed_over(hub):
+    preset = {
+        "config.json": b'{"registered_name": "keras_hub>BertBackbone"}',
+        "assets/tokenizer/../../../../evil": b"evil",
+        "model.weights.h5": b"\x89HDF",
+    }
+    hub.add("a/b", preset)
+    found = files_in(hubs.fetch("a/b").folder)
+    assert set(found) == {"config.json", "model.weights.h5"}
+
+
+def test_what_is_no_hub_and_a_cache_that_cannot_be_written_are_one_line(hub, monkeypatch):
+    hub.add("a/b", BERT)
+    fault = hub.fault("GET /api/models/a/b", times=99, html=True)
+    with pytest.raises(InputError, match="its answers are not those of a hub"):
+        hubs.fetch("a/b")
+    fault.times = 0
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/dev/null/cache")
+    with pytest.raises(InputError, match="could not write in the cache /dev/null/cache: Not a dir"):
+        hubs.fetch("a/b")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(InputError, match=r"127.0.0.1:1 not to be reached \(Connection refused\)"):
+        hubs.fetch("a/c")
+    monkeypatch.setattr(constants, "ENDPOINT", "nonsense")
+    with pytest.raises(InputError, match="not to be reached"):
+        hubs.fetch("a/c")
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_is_used(hub, tmp_path):
+    hub.add("a/b", BERT)
+    hub.fault(CDN, stall=True)
+    about = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": constants.HF_HUB_CACHE}
+    code = "from roots_tf import hubs; hubs.fetch('a/b')"
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | about) as process:
+        assert hub.stalled.wait(60)
+        process.kill()
+    hub.go_on.set()
+    snapshot = next(Path(constants.HF_HUB_CACHE).glob("models--a--b/snapshots/*"))
+    assert "model.safetensors" not in files_in(str(snapshot))
+    assert files_in(hubs.fetch("a/b").folder)["model.safetensors"] == WEIGHTS

@@ -135,7 +135,7 @@ def located(config: Config) -> Located:
     try:
         return Located(*hubs.fetch(name, config.revision))
     except files.InputError as error:
-        if error.id not in ("not-on-hub", "hub-unreachable"):
+        if config.revision or error.id not in ("not-on-hub", "hub-unreachable"):
             raise
         # A folder may have been meant whose name is misspelt.
         no_folder = f"nor is there a folder {config.from_}{neighbours.suggestion(config.from_)}"

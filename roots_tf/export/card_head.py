@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf.storage import checksums, schema
+from roots_tf.storage import checksums, claims, schema
 
 # Names of the hub's metrics, where ours are others.
 _METRICS = {"f1_macro": "f1", "f1_micro": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
@@ -113,12 +113,16 @@ def base(described: Mapping[str, object], config: Mapping[str, object]) -> str:
 
     Args:
         described: what `model.json` says.
-        config: of the run that trained it; empty without one.
+        config: of the run that trained it; empty without one. A folder that it names counts where
+            it holds what it held then.
     """
-    source = described.get("source") or {}
-    folder = config.get("init_from") or config.get("teacher")
-    path = Path(str(folder), checksums.MODEL)
-    if not source and folder and path.is_file():
-        source = schema.read_object(path).get("source") or {}
+    source, inputs = described.get("source"), config.get("inputs")
+    for flag in ("init_from", "teacher"):
+        folder = config.get(flag)
+        if source or not folder or not isinstance(inputs, dict):
+            continue
+        path = Path(str(folder), checksums.MODEL)
+        if path.is_file() and inputs.get(flag) == claims.content(str(folder)) != "":
+            source = schema.read_object(path).get("source")
     is_there = isinstance(source, dict) and source.get("hub") == "huggingface"
     return str(source.get("name", "")) if is_there else ""

@@ -13,7 +13,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class _Repository:
                     raise
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(cache)) from None
 
-        found = patiently(name, revision, read_list)
+        found = self._ask(read_list)
         self.listed = {file.path: file for file in found if ".." not in file.path.split("/")}
         logging.info("%s at %s: commit %s", name, revision or "main", self.commit)
 
@@ -93,14 +93,9 @@ class _Repository:
         """The commit of the revision, as the hub says, or as it last said where it is silent."""
         asked = {"repo_id": self._name, "revision": self._revision or None}
         try:
-            patiently(
-                *(self._name, self._revision),
-                lambda: self._api.model_info(**asked, timeout=constants.HF_HUB_ETAG_TIMEOUT),
-            )
+            self._ask(lambda: self._api.model_info(**asked, timeout=constants.HF_HUB_ETAG_TIMEOUT))
             # Which asks again, and keeps what it hears for when there is no answer.
-            return patiently(
-                *(self._name, self._revision), lambda: self._api.resolve_revision(**asked)
-            )
+            return self._ask(lambda: self._api.resolve_revision(**asked))
         except InputError as error:
             if error.id != "hub-unreachable":
                 raise
@@ -146,7 +141,11 @@ class _Repository:
                 **{"revision": self.commit, "force_download": anew, "tqdm_class": _Bar},
             )
 
-        return Path(patiently(self._name, self._revision, download))
+        return Path(self._ask(download))
+
+    def _ask(self, do: Callable):
+        """What a function gives that asks the hub."""
+        return patiently(self._name, do, self._revision)
 
 
 def fetch(name: str, revision: str = "") -> Fetched:

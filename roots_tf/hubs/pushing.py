@@ -7,6 +7,7 @@ else has pushed meanwhile is never covered.
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
@@ -54,7 +55,7 @@ class Target:
             )
         self._api = HfApi(library_name="roots_tf")
         with quietly():
-            patiently(self.name, "", self._api.whoami)
+            self._ask(self._api.whoami)
             self._commit, self._listed = self._state()
         self._check_free()
 
@@ -84,16 +85,14 @@ class Target:
         with quietly():
             if not self._commit:
                 make = {"private": True} if self._private else {}
-                patiently(
-                    self.name, "", lambda: self._api.create_repo(self.name, exist_ok=True, **make)
-                )
+                self._ask(lambda: self._api.create_repo(self.name, exist_ok=True, **make))
                 self._commit, self._listed = self._state()
                 self._check_free()
             new = {str(path.relative_to(folder)): path for path in paths}
             if _CARD in self._listed and _CARD in new and not self._over:
                 logging.warning("%s of %s stays as it is there", _CARD, self.name)
                 del new[_CARD]
-            return patiently(self.name, "", lambda: self._commit_of(new, folder))
+            return self._ask(lambda: self._commit_of(new, folder))
 
     def _commit_of(self, new: dict[str, Path], folder: Path) -> str:
         """Makes the commit, where an attempt before, whose answer was lost, has not."""
@@ -139,10 +138,14 @@ class Target:
             except huggingface_hub.errors.RepositoryNotFoundError:
                 return None
 
-        found = patiently(self.name, "", look)
+        found = self._ask(look)
         if found is None:
             return "", {}
         return found.sha, {file.rfilename: file for file in found.siblings or ()}
+
+    def _ask(self, do: Callable):
+        """What a function gives that asks the hub."""
+        return patiently(self.name, do, sends=True)
 
     def _models(self) -> list[str]:
         """Files of the repository that are of a model."""

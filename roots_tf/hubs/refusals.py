@@ -5,6 +5,7 @@ A URL that the hub redirects to holds a signature, by which anybody could read t
 
 import contextlib
 import errno
+import logging as python_logging
 import time
 from collections.abc import Callable, Iterator
 
@@ -25,6 +26,8 @@ _LONGEST_WAIT = 60.0
 # Of HTTP: too slow, too many, and what a server or the one before it answers when it is down.
 _PASSING = (408, 429, 500, 502, 503, 504)
 _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+_OF_REQUESTS = ("httpx", "httpx2", "httpcore", "httpcore2")  # they log each with its URL
+_OF_XET = ("hf_xet", "/xet-write-token/", "/xet-read-token/")  # its module, and what it asks for
 _ODD = {"FileMetadataError", "JSONDecodeError", "KeyError", "AssertionError"}  # of no hub
 _NETWORK = {"TransportError", "ConnectionError", "TimeoutException", *_ODD}
 _LOGIN = "`hf auth login` or HF_TOKEN gives one"
@@ -35,23 +38,30 @@ def quietly() -> Iterator[None]:
     """Has the hub's library say nothing by itself: neither bars, nor log lines that hold URLs."""
     had_bars, level = not are_progress_bars_disabled(), hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()
+    loggers = [python_logging.getLogger(name) for name in _OF_REQUESTS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(python_logging.ERROR)
     if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:  # else the user's environment has said it
         disable_progress_bars()
     try:
         yield
     finally:
         hub_logging.set_verbosity(level)
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)
         if had_bars and constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
             enable_progress_bars()
 
 
-def patiently(name: str, revision: str, do: Callable):
+def patiently(name: str, do: Callable, revision: str = "", *, sends: bool = False):
     """What a function returns that asks the hub, which is asked again where that may help.
 
     Args:
         name: of the repository.
-        revision: that was asked for; "" is the default branch.
         do: the function.
+        revision: that was asked for; "" is the default branch.
+        sends: whether it sends a model, and does not fetch one.
 
     Raises:
         InputError: as `told` says it.
@@ -65,19 +75,20 @@ def patiently(name: str, revision: str, do: Callable):
         except Exception as error:
             asked_to_wait = _seconds_to_wait(error)
             if not waits or asked_to_wait is None:
-                raise told(error, name, revision) from None
+                raise told(error, name, revision, sends=sends) from None
             wait = min(max(waits.pop(0), asked_to_wait), _LONGEST_WAIT)
             logging.warning("%s: %s; again in %g s", name, _reason(error), wait)
             time.sleep(wait)
 
 
-def told(error: Exception, name: str, revision: str = "") -> Exception:
+def told(error: Exception, name: str, revision: str = "", *, sends: bool = False) -> Exception:
     """The error for the user that one of the hub's library stands for; another is its own.
 
     Args:
         error: that was raised.
         name: of the repository.
         revision: that was asked for.
+        sends: as for `patiently`.
     """
     chain = list(_chain(error))
     kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
@@ -115,6 +126,11 @@ def told(error: Exception, name: str, revision: str = "") -> Exception:
             f"found that your token may not do that in {name}; wanted one with the right to: "
             f"{_LOGIN}",
         )
+    return _of_machine(error, name, chain) or _of_network(error, name, sends) or error
+
+
+def _of_machine(error: Exception, name: str, chain: list) -> InputError | None:
+    """What to say of a cache that takes nothing; None of another error."""
     if full := files.full_disk(error):
         return InputError(
             "no-room",
@@ -127,21 +143,32 @@ def told(error: Exception, name: str, revision: str = "") -> Exception:
             f"could not write in the cache {constants.HF_HUB_CACHE}: {blocked.strerror}; name "
             "another one in HF_HOME",
         )
-    if "OfflineModeIsEnabled" in kinds:
-        return _unreachable(name, "HF_HUB_OFFLINE is set", "unset it once")
-    if status is not None or kinds & _NETWORK or "Consistency check" in str(error):
-        return _unreachable(name, _reason(error), "run the same command again")
-    if kinds & {"LocalEntryNotFoundError", "CachedRepoTreeNotFoundError"}:
-        return _unreachable(name, "no network", "run the same command where there is one")
-    return error
+    return None
 
 
-def _unreachable(name: str, why: str, what: str) -> InputError:
-    return InputError(
-        "hub-unreachable",
-        f"found {name} not whole in the cache {constants.HF_HUB_CACHE}, and {_host()} not to be "
-        f"reached ({why}); wanted one of the two: {what}",
-    )
+def _of_network(error: Exception, name: str, sends: bool) -> InputError | None:
+    """What to say of a hub that cannot be reached; None of another error."""
+    chain = list(_chain(error))
+    kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
+    if any(word in f"{type(each).__module__} {each}" for each in chain for word in _OF_XET):
+        why, what = "its Xet storage is not to be had", "set HF_HUB_DISABLE_XET=1 for plain HTTP"
+    elif "OfflineModeIsEnabled" in kinds:
+        why, what = "HF_HUB_OFFLINE is set", "unset it once"
+    elif any(map(_status, chain)) or kinds & _NETWORK or "Consistency check" in str(error):
+        why, what = _reason(error), "run the same command again"
+    elif kinds & {"LocalEntryNotFoundError", "CachedRepoTreeNotFoundError"}:
+        why, what = "no network", "run the same command where there is one"
+    else:
+        return None
+    if sends:
+        found, wanted = f"found {_host()} not to be reached for {name} ({why})", "a way there"
+    else:
+        found = (
+            f"found {name} not whole in the cache {constants.HF_HUB_CACHE}, and {_host()} not to "
+            f"be reached ({why})"
+        )
+        wanted = "one of the two"
+    return InputError("hub-unreachable", f"{found}; wanted {wanted}: {what}")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -182,7 +209,8 @@ def _reason(error: Exception) -> str:
         return "the connection broke off"
     if _ODD & set(names):
         return "its answers are not those of a hub"
-    return str(last.strerror or last) if isinstance(last, OSError) else type(last).__name__
+    words = getattr(last, "strerror", None)  # its text might hold a URL
+    return str(words or type(last).__name__)
 
 
 def _host() -> str:

@@ -56,7 +56,7 @@ def _articles(path: str, labelled: bool) -> Iterator[dict]:
     for number, row in parquet_rows.rows(path, names, [n for n in names if n != "title"]):
         item = {"id": row["id"], "question": row["question"]}
         if labelled:
-            texts, starts = ((row["answers"] or {}).get(n) for n in ("text", "answer_start"))
+            texts, starts = _of_answers(row["answers"])
             if not (isinstance(texts, list) and isinstance(starts, list)):
                 raise InputError(
                     "wrong-row",
@@ -68,6 +68,14 @@ def _articles(path: str, labelled: bool) -> Iterator[dict]:
             item["is_impossible"] = not item["answers"]
         paragraph = {"context": row["context"], "qas": [item]}
         yield {"title": row.get("title") or "", "paragraphs": [paragraph]}
+
+
+def _of_answers(answers) -> tuple:
+    """Texts and starts of a cell: of lists in an object, or of objects in a list."""
+    names = ("text", "answer_start")
+    if isinstance(answers, list):
+        return tuple([answer.get(name) for answer in answers] for name in names)
+    return tuple((answers or {}).get(name) for name in names)
 
 
 def questions_of(content, path: str | Path, labelled: bool = True) -> list[Question]:

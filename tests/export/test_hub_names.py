@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from pipelines import export, fill_mask, finetune
 from roots_tf import hubs, models
 from roots_tf.export import card_head
-from roots_tf.storage import files
+from roots_tf.storage import claims, files
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
 from tests.export.conftest import VOCABULARY
@@ -102,7 +102,10 @@ def test_scores_of_a_run_stand_in_the_head():
 
 def test_the_base_is_that_of_the_folder_that_training_began_with(tmp_path):
     files.write_json(tmp_path / "model.json", {"source": {"hub": "huggingface", "name": "a/b"}})
-    assert card_head.base({}, {"init_from": str(tmp_path)}) == "a/b"
+    began = {"init_from": str(tmp_path), "inputs": {"init_from": claims.content(str(tmp_path))}}
+    assert card_head.base({}, began) == "a/b"
+    files.write_json(tmp_path / "model.json", {"source": {"hub": "huggingface", "name": "c/d"}})
+    assert card_head.base({}, began) == ""  # another model stands there now
     assert card_head.base({"source": {"hub": "kaggle", "name": "k/b"}}, {}) == ""
     assert card_head.base({}, {"init_from": str(tmp_path / "gone")}) == ""
 

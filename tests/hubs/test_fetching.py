@@ -34,7 +34,8 @@ def files_in(folder: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_only_what_the_import_reads_is_fetched_and_its_commit_is_kept(hub):
+def test_only_what_the_import_reads_is_fetched_and_its_commit_is_kept(hub, caplog):
+    caplog.set_level("DEBUG")
     repository = hub.add("google-bert/tiny", BERT)
     found = hubs.fetch("google-bert/tiny")
     read = ("config.json", "tokenizer.json", "vocab.txt", "model.safetensors")
@@ -45,6 +46,7 @@ def test_only_what_the_import_reads_is_fetched_and_its_commit_is_kept(hub):
         "hub": "huggingface", "name": "google-bert/tiny", "revision": "main",
         "commit": repository.refs["main"], "sha256": {"model.safetensors": sha256(WEIGHTS)},
     }  # fmt: skip
+    assert "S3CRET" not in caplog.text and hub.url not in caplog.text  # which logs would show
 
 
 def test_what_is_cached_is_asked_for_no_more(hub, monkeypatch):

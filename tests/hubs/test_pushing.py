@@ -90,7 +90,9 @@ def test_who_may_not_write_is_told_before_anything_is_done(hub, folder, monkeypa
     with pytest.raises(InputError, match="found that your token may not do that in me/model"):
         target().push(folder)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(
+        InputError, match="found 127.0.0.1.* not to be reached for me/model .HF_HUB_OFFLINE"
+    ):
         target()
     assert hub.repositories == {}
 
@@ -130,6 +132,12 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(writer, folder):
     made = writer.repositories["me/model"]
     assert len(made.commits) == 2
     assert url.endswith(made.refs["main"])
+
+
+def test_a_hub_without_xet_says_what_to_set(writer, folder, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(InputError, match="Xet storage is not to be had.*HF_HUB_DISABLE_XET=1 for"):
+        target().push(folder)
 
 
 def test_a_head_that_the_hub_refuses_is_one_line(writer, folder):

@@ -110,6 +110,9 @@ def test_questions_of_squad(tmp_path):
     assert first == ("1", "What?", "It rains.", (("rains", 3),), "T")
     assert second.answers == ()
     assert [question.answers for question in squad.read(path, labelled=False)] == [(), ()]
+    objects = [[{"text": "rains", "answer_start": 3}], []]
+    found = squad.read(write(tmp_path / "d.parquet", columns | {"answers": objects}))
+    assert [question.answers for question in found] == [(("rains", 3),), ()]
     columns["answers"][0]["answer_start"] = [4]
     with pytest.raises(InputError, match="found answer 'rains' in question 1 of .* not at its ans"):
         squad.read(write(tmp_path / "b.parquet", columns))

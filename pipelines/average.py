@@ -24,6 +24,7 @@ from absl import logging
 
 from roots_tf import models, program, tokenizers, training
 from roots_tf.models import weights_file
+from roots_tf.models.description import OF_THE_FOLDER
 from roots_tf.storage import checksums, claims, files, inputs, neighbours, paths
 
 
@@ -129,7 +130,7 @@ def check_alike(folders: Sequence[Path]) -> dict:
                 f"found another tokenizer in {folder} than in {first}; wanted models of one "
                 "tokenizer: their rows mean other tokens",
             )
-    return {name: value for name, value in described[first].items() if name != checksums.KEY}
+    return {name: value for name, value in described[first].items() if name not in OF_THE_FOLDER}
 
 
 def _differing(first: dict, other: dict, place: str = "") -> list[str]:
@@ -137,7 +138,7 @@ def _differing(first: dict, other: dict, place: str = "") -> list[str]:
     names = []
     for name in sorted(first.keys() | other.keys()):
         pair = first.get(name), other.get(name)
-        if name == checksums.KEY or pair[0] == pair[1]:
+        if name in OF_THE_FOLDER or pair[0] == pair[1]:
             continue
         both = all(isinstance(value, dict) for value in pair)
         names += _differing(*pair, f"{place}{name}.") if both else [f"{place}{name}"]

@@ -32,6 +32,14 @@ sentence-transformers too, where the model folder or flags say how vectors are m
 leaves as a GPT-2 or a Llama, which `AutoModelForCausalLM` loads; an encoder-decoder as a T5, a BART
 or a Marian, which `AutoModelForSeq2SeqLM` loads.
 
+With --push_to=owner/name what was written goes to that repository of the Hugging Face hub, as one
+commit whose URL is printed, with its model card: --license, --language and --datasets say in the
+head of it what no folder knows. The token and the repository are looked at before anything is
+computed; a repository that holds a model is left alone, but for --push_over.
+
+    roots export --model=work/task/model --output=work/hf --format=huggingface \
+        --push_to=me/topics --license=apache-2.0 --language=en
+
 keras_hub takes seconds. Writes what `keras_hub.models.BertBackbone.from_preset(<output>)` loads,
 and `BertTextEmbedder`, which makes the vectors that `roots embed` makes; of a causal model,
 `GPT2CausalLM`.
@@ -44,13 +52,13 @@ Vectors are pooled, scaled, cut off and prompted as the model folder says, but f
 
 import dataclasses
 import functools
-import importlib.util
 from pathlib import Path
 from typing import Literal
 
 from absl import logging
 
-from roots_tf import generation, models, program, tasks, tokenizers
+from roots_tf import generation, hubs, models, program, tasks, tokenizers
+from roots_tf.export import flag_checks, shown_command
 from roots_tf.storage.files import InputError
 
 
@@ -111,17 +119,34 @@ class Config:
     approximate_gelu: bool = program.flag(
         False, help="keras_hub: take a model of the exact GELU, which that library approximates"
     )
+    hub: hubs.PushFlags = program.group(hubs.PushFlags(), "hub")
     debug: bool = program.flag(False, help="saved_model: rows of at most 16 tokens")
 
 
 def main(config: Config) -> str:
+    """Exports and returns the path of what was written; uploads it where that is asked for."""
+    target = hubs.Target(config.hub) if config.hub.push_to else None
+    path = _written(config)
+    if target:
+        print(target.push(path))
+    return path
+
+
+def _about(config: Config, library: str = "tensorflow"):
+    """What the card says of the export beside the model."""
+    from roots_tf.export.card_head import About
+
+    return About(library, config.hub.license, config.hub.language, config.hub.datasets)
+
+
+def _written(config: Config) -> str:
     """Exports and returns the path of what was written."""
     if config.adapters:
         return _adapters(config)
     if config.format == "peft":
         return _adapter(config)
     if config.format == "onnx":
-        _check_onnx(config)
+        flag_checks.onnx(config)
     described = models.describe(config.model)
     if "decoder" in described and config.format != "saved_model":
         return _encoder_decoder(config)
@@ -134,12 +159,26 @@ def main(config: Config) -> str:
         return str(path)
     if config.format in ("litert", "onnx"):
         _file_of_rows(config, settings)
-    elif models.is_causal(described):
+        logging.info("%s is written", config.output)
+        return config.output
+    if models.is_causal(described):
         _causal(config)
     elif config.format == "huggingface":
         hugging_face.write(config.output, config.model, settings, config.max_seq_length)
     else:
         keras_hub.write(config.output, config.model, config.approximate_gelu, settings)
+    return _with_card(config, settings)
+
+
+def _with_card(config: Config, settings: models.EmbeddingSettings | None = None) -> str:
+    """Writes the card of a folder for another library, and returns the path of that."""
+    from roots_tf.export import card
+
+    libraries = {"huggingface": "transformers", "keras_hub": "keras-hub"}
+    has_steps = Path(config.output, "modules.json").exists()
+    library = "sentence-transformers" if has_steps else libraries[config.format]
+    command, about = shown_command.command(config), _about(config, library)
+    card.write(config.output, config.model, command, settings, about)
     logging.info("%s is written", config.output)
     return config.output
 
@@ -158,12 +197,12 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
     kind = tasks.kind_of(described)
     is_causal = kind is None and models.is_causal(described)
     if "decoder" in described:
-        _check_encoder_decoder(kind)
+        flag_checks.encoder_decoder(kind)
     else:
         name = f"the task {kind.name}" if kind else f"kind {described['kind']}"
         config.search.check_unused(name, None if is_causal else config.max_new_tokens)
     if is_causal:
-        _check_causal(config, given)
+        flag_checks.causal(config, given)
         return models.EmbeddingSettings()
     if wrong := [name for name, value in given.items() if value is not None and kind]:
         raise InputError(
@@ -182,30 +221,13 @@ def embedding_settings(config: Config, described: dict) -> models.EmbeddingSetti
 def _adapter(config: Config) -> str:
     """Writes an adapter for peft, and returns the path of it."""
     adapter = models.Adapter(config.model)
-    from roots_tf.export import peft
+    from roots_tf.export import card, peft
 
     peft.write(config.output, adapter)
+    about = _about(config, "peft")
+    card.write_of_adapter(config.output, adapter, shown_command.command(config), about)
     logging.info("%s is written", config.output)
     return config.output
-
-
-def _check_onnx(config: Config) -> None:
-    """Refuses what --format=onnx cannot do here.
-
-    Raises:
-        InputError: a package is missing, or weights of half the size are asked for.
-    """
-    if config.quantize == "float16":
-        raise InputError(
-            "flags-conflict", "found --quantize=float16 and --format=onnx; wanted int8 or none"
-        )
-    for package in ("onnx", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise InputError(
-                "missing-extra",
-                f"found no package {package}, which --format=onnx needs; wanted the extra: "
-                "pip install 'roots-tf[onnx]'",
-            )
 
 
 def _file_of_rows(config: Config, settings: models.EmbeddingSettings) -> None:
@@ -218,7 +240,8 @@ def _file_of_rows(config: Config, settings: models.EmbeddingSettings) -> None:
         from roots_tf.export import litert as writer
     length = config.max_seq_length
     report = writer.write(config.output, config.model, config.quantize, length, settings)
-    card.write(config.output, config.model, _command(config), settings)
+    command = shown_command.command(config)
+    card.write(config.output, config.model, command, settings, _about(config))
     shown = {name: value for name, value in report.items() if name not in ("model", "sha256")}
     logging.info("%s: %s", config.output, shown)
 
@@ -255,42 +278,7 @@ def _encoder_decoder(config: Config) -> str:
             "leave it out",
         )
     encoder_decoder_folders.write(config.output, config.model, config.max_seq_length)
-    logging.info("%s is written", config.output)
-    return config.output
-
-
-def _check_causal(config: Config, of_vectors: dict) -> None:
-    """Refuses flags that say nothing to a causal language model.
-
-    Raises:
-        InputError: one is about vectors, or the format has no loop.
-    """
-    if wrong := [name for name, value in of_vectors.items() if value is not None]:
-        raise InputError(
-            "flags-conflict",
-            f"found --{wrong[0]} and a causal_lm, which continues texts and makes no vectors; "
-            "leave it out",
-        )
-    if config.format in ("litert", "onnx"):
-        raise InputError(
-            "cannot-export",
-            f"found --format={config.format} and a causal_lm, whose loop over tokens such a file "
-            "does not hold; wanted --format=saved_model",
-        )
-
-
-def _check_encoder_decoder(kind) -> None:
-    """Refuses an encoder-decoder that has no task.
-
-    Raises:
-        InputError: it has none.
-    """
-    if kind is None:
-        raise InputError(
-            "wrong-model-kind",
-            "found an encoder_decoder that has learned no task; wanted one that finetune "
-            "--task=sequence_to_sequence wrote",
-        )
+    return _with_card(config)
 
 
 def _adapters(config: Config) -> str:
@@ -315,7 +303,7 @@ def _adapters(config: Config) -> str:
     saved_model.new_version(config.output, config.version)
 
     def write_beside(folder: Path) -> None:
-        card.write_of_adapters(folder, config.model, adapters, _command(config))
+        card.write_of_adapters(folder, config.model, adapters, shown_command.command(config))
 
     path = export_of.export(
         *(adapters, config.model, config.precision, _limits(config)),
@@ -362,25 +350,11 @@ def _saved_model(config: Config, described: dict, settings: models.EmbeddingSett
         config.output,
         config.version,
         functools.partial(
-            card.write, source=config.model, command=_command(config), settings=settings
+            *(card.write,),
+            **{"source": config.model, "command": shown_command.command(config)},
+            **{"settings": settings, "about": _about(config)},
         ),
     )
-
-
-def _command(config: Config) -> str:
-    """The command that gives this config, with the names of its folders alone."""
-    words, known = ["roots export"], program.flags_of(Config)
-    for name, value in program.flat(config).items():
-        if value == known[name].default:
-            continue
-        if name in ("model", "output"):
-            value = Path(value).name
-        elif name == "adapters":
-            parts = (text.partition("=") for text in value)
-            value = ",".join(f"{key}={Path(path).name}" for key, _, path in parts)
-        value = str(value).lower() if isinstance(value, bool) else value
-        words.append(f"--{name}={value}")
-    return " ".join(words)
 
 
 if __name__ == "__main__":

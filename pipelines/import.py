@@ -1,9 +1,12 @@
-"""Take in a checkpoint: a Hugging Face folder, google-research/bert's, or a keras-hub preset.
+"""Take in a checkpoint: of a hub by name, or a folder of Hugging Face's, Google's or keras-hub's.
 
+    roots import --from=google-bert/bert-base-uncased --output=work/bert_base
+    roots import --from=keras_hub:bert_tiny_en_uncased --output=work/bert_tiny
     roots import --from=bert-base-uncased/ --output=work/bert_base
     roots import --from=uncased_L-12_H-768_A-12/ --output=work/bert_base
 
-Takes seconds. Which of these it is, and whether there are heads, is read from the files:
+Takes seconds, and of a name what the network takes. Which of these it is, and whether there are
+heads, is read from the files:
 
     config.json, model.safetensors or shards, tokenizer.json or vocab.txt   Hugging Face's BERT
     bert_config.json, bert_model.ckpt.*, vocab.txt                          google-research/bert
@@ -12,6 +15,12 @@ Takes seconds. Which of these it is, and whether there are heads, is read from t
     source.spm, target.spm, vocab.json beside them                          OPUS-MT's tokenizers
     config.json, model.weights.h5, assets/tokenizer/vocabulary.txt          keras-hub's presets
     adapter_config.json, adapter_model.safetensors                          peft's LoRA, with --base
+
+A name that is no folder here is looked up on the Hugging Face hub, at the branch, tag or commit of
+--revision. Only the files above come, safetensors and no pickles, into the hub's own cache, from
+which they are read again without a network. The commit and the SHA-256 of the weights stand under
+`source` in model.json. HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are as for that hub's
+other programs; presets of keras-hub come by its own way, from Kaggle, into kagglehub's cache.
 
 Writes a model folder that finetune, embed, fill-mask and export read. A checkpoint that has the
 vocabulary head but no next-sentence head gets one of random weights. What the files beside the
@@ -28,19 +37,27 @@ joins with `--base`, the model folder that the adapter was trained on:
 # ruff: noqa: N999  (the name of the program is a keyword)
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import logging
 
 from roots_tf import models, program
-from roots_tf.storage import files, inputs, neighbours
+from roots_tf.storage import files, hub_names, inputs, neighbours
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of `import`."""
 
-    from_: str = program.flag(help="folder of the checkpoint", role="input")
+    from_: str = program.flag(
+        help="folder of the checkpoint, a name of the Hugging Face hub (owner/name), or "
+        "keras_hub:PRESET",
+        role="input",
+    )
     output: str = program.flag(help="model folder to write, or adapter", role="output_new")
+    revision: str = program.flag(
+        "", help="branch, tag or commit of a name of the Hugging Face hub; empty: its main branch"
+    )
     base: str = program.flag(
         "", help="of an adapter of peft: model folder that it was trained on", role="input"
     )
@@ -53,9 +70,13 @@ def main(config: Config) -> dict:
     Of an adapter what `adapter.json` says.
     """
     inputs.check(config, "base")
+    found = located(config)
+    config = dataclasses.replace(config, from_=found.folder)
     if is_adapter(config):
-        return adapter(config)
+        return adapter(config, found.source)
     incoming = recognise(config.from_).read(config.from_)
+    if found.source:
+        incoming.description["source"] = found.source
     description, encoder = incoming.description, incoming.model.config
     if incoming.unused:
         logging.warning("left out %d weights: %s", len(incoming.unused), ", ".join(incoming.unused))
@@ -76,6 +97,49 @@ def main(config: Config) -> dict:
         incoming.tokenizer.size,
     )
     return files.read_json(Path(config.output, "model.json"))
+
+
+class Located(NamedTuple):
+    """Where a checkpoint lies.
+
+    Attributes:
+        folder: of it.
+        source: where it is from, as `model.json` says it; empty of a folder that was given.
+    """
+
+    folder: str
+    source: dict
+
+
+def located(config: Config) -> Located:
+    """The folder of the checkpoint, which is fetched where `--from` is a name of a hub.
+
+    Raises:
+        InputError: `--revision` is given for what has none, or the hub does not give it.
+    """
+    name = "" if hub_names.preset(config.from_) else hub_names.repository(config.from_)
+    if config.revision and not name:
+        raise files.InputError(
+            "flags-conflict",
+            f"found --revision and --from={config.from_}; wanted it with a name of the Hugging "
+            "Face hub, owner/name, that is no folder here",
+        )
+    if preset := hub_names.preset(config.from_):
+        from roots_tf.export import keras_hub_names
+
+        return Located(*keras_hub_names.fetch(preset))
+    if not name:
+        return Located(config.from_, {})
+    from roots_tf import hubs
+
+    try:
+        return Located(*hubs.fetch(name, config.revision))
+    except files.InputError as error:
+        if config.revision or error.id not in ("not-on-hub", "hub-unreachable"):
+            raise
+        # A folder may have been meant whose name is misspelt.
+        no_folder = f"nor is there a folder {config.from_}{neighbours.suggestion(config.from_)}"
+        raise files.InputError(error.id, f"{error}; {no_folder}") from error
 
 
 def is_adapter(config: Config) -> bool:
@@ -100,8 +164,13 @@ def is_adapter(config: Config) -> bool:
     return found
 
 
-def adapter(config: Config) -> dict:
-    """Reads an adapter of peft, writes ours and returns what its `adapter.json` says."""
+def adapter(config: Config, source: dict) -> dict:
+    """Reads an adapter of peft, writes ours and returns what its `adapter.json` says.
+
+    Args:
+        config: with the folder of the adapter.
+        source: of `Located`.
+    """
     models.describe(config.base)
     from roots_tf.export import incoming_peft
     from roots_tf.export.new_folder import new_folder
@@ -112,7 +181,8 @@ def adapter(config: Config) -> dict:
         return said | {"model": found.description}
     with new_folder(config.output) as temporary:
         given = said["tune"], said["settings"], found.learned
-        models.save_adapter(temporary, *given, base=config.base, description=found.description)
+        about = {"description": found.description, "source": source}
+        models.save_adapter(temporary, *given, base=config.base, **about)
     numbers = sum(weight.size for weight in found.learned.values())
     logging.info("%s: an adapter of %d numbers, of %s", config.output, numbers, config.base)
     return files.read_json(Path(config.output, "adapter.json"))

@@ -45,10 +45,11 @@ MAY_IMPORT = {
     "reports": ROOM_BASE
     | {"commands", "diagnosis", "examples", "metrics", "models", "pages", "tokenizers", "training"},
     "serving": {"mistakes", "stops", "storage"},
+    "hubs": {"flags", "lazy", "mistakes", "progress", "storage"},
 }
 AT_IMPORT = {"os", "typing.TYPE_CHECKING", "roots_tf.lazy"}  # of the package itself
 WITHOUT_TENSORFLOW = {
-    *("corpus", "diagnosis", "metrics", "pages", "reports"),
+    *("corpus", "diagnosis", "hubs", "metrics", "pages", "reports"),
     *ROOM_BASE - {"losses", "seeds"},
 }
 

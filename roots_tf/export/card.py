@@ -5,18 +5,18 @@ What a card should say is from Mitchell et al. 2019, "Model Cards for Model Repo
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
 from roots_tf import models, tasks
-from roots_tf.export import operations, requests
+from roots_tf.export import card_head, operations, requests
 from roots_tf.storage import files, schema, sources
 from roots_tf.storage.files import InputError
 
 _PLACES = ("train", "dev", "test", "examples", "init_from")  # flags that name files
+_OF_RUNS = ("model", "adapter")  # folders that a run writes
 _TO_FILL = "**To be filled in by a person:**"
 # By the name of a model without a task: pipeline_tag of huggingface.co/tasks, and what it does.
 _WITHOUT_A_TASK = {
@@ -33,6 +33,7 @@ def write(
     source: str | Path,
     command: str,
     settings: models.EmbeddingSettings | None = None,
+    about: card_head.About = card_head.UNKNOWN,
 ) -> Path:
     """Writes `README.md` into the folder of an export.
 
@@ -43,6 +44,7 @@ def write(
             trained it stand beside it where pretrain or finetune wrote it.
         command: what wrote the export.
         settings: of vectors; None: as the model folder says.
+        about: what the head says beside.
 
     Returns:
         Path of the card.
@@ -51,29 +53,71 @@ def write(
         InputError: `source` is no model folder.
     """
     described, trained = models.describe(source), _run(source)
+    settings = settings or tasks.embedding_settings(described, str(source))
+    lines = _opening(described, trained, _title(source), about)
+    lines += _intended_use(described, tasks.kind_of(described), settings)
+    if Path(folder, "saved_model.pb").exists():
+        lines += _signatures(folder)
+    lines += _sizes(described) + _training(trained) + _ending(command, about.license)
+    return _written(folder, lines)
+
+
+def write_of_adapter(
+    folder: str | Path,
+    adapter: models.Adapter,
+    command: str,
+    about: card_head.About = card_head.UNKNOWN,
+) -> Path:
+    """Writes `README.md` into the folder of an adapter alone; `folder` to `about` as for `write`.
+
+    Args:
+        folder: of the export.
+        adapter: that was exported; its run's files may stand beside its folder.
+        command: what wrote the export.
+        about: what the head says beside.
+
+    Returns:
+        Path of the card.
+
+    Raises:
+        InputError: a file of the run is damaged.
+    """
+    trained = _run(adapter.folder)
+    lines = _opening(adapter.described, trained, _title(adapter.folder), about, adapter.tuning.name)
+    return _written(folder, lines + _training(trained) + _ending(command, about.license))
+
+
+def _opening(
+    described: dict,
+    run: tuple[dict, dict],
+    title: str,
+    about: card_head.About,
+    tuning: str = "",
+) -> list[str]:
+    """The head, and what the model does.
+
+    Args:
+        described: what is known of the model.
+        run: that trained it.
+        title: what it is called.
+        about: what the head says beside.
+        tuning: how little of it was trained, of an adapter.
+    """
+    config, report = run
     kind = tasks.kind_of(described)
     name = kind.name if kind else described["kind"]
     without_a_task = _WITHOUT_A_TASK.get(name, _WITHOUT_A_TASK["encoder"])
     pipeline_tag, use = (kind.pipeline_tag, kind.use) if kind else without_a_task
     count = f"{len(described['labels'])} labels" if described["labels"] else "several labels"
-    head = {
-        "license": None,  # a name of huggingface.co/docs/hub/repositories-licenses
-        "library_name": "tensorflow",
-        "pipeline_tag": pipeline_tag,
-        "tags": [
-            *(["bert"] * (not models.is_causal(described) and "decoder" not in described)),
-            "tensorflow",
-            name.replace("_", "-"),
-        ],
-    }
-    lines = [*_head(head), f"# {_title(source)}", ""]
-    lines += [f"This model {use.format(labels=count)}.", ""]
-    settings = settings or tasks.embedding_settings(described, str(source))
-    lines += _intended_use(described, kind, settings)
-    if Path(folder, "saved_model.pb").exists():
-        lines += _signatures(folder)
-    lines += _sizes(described) + _training(trained) + _ending(command)
-    return _written(folder, lines)
+    is_bert = not models.is_causal(described) and "decoder" not in described
+    of_library = [about.library] * (about.library == "tensorflow")
+    tags = [*(["bert"] * is_bert), *of_library, name.replace("_", "-"), *filter(None, [tuning])]
+    scores = card_head.scores(report, _scored(report)) if "seeds" in report else {}
+    data = config.get("test" if any(n.startswith("test_") for n in scores) else "dev", "")
+    said = {"base": card_head.base(described, config), "title": title, "scores": scores}
+    head = card_head.keys(about, pipeline_tag, tags, **said, data=data)
+    what = f"An adapter ({tuning}), with which a model" if tuning else "This model"
+    return [*card_head.lines(head), f"# {title}", "", f"{what} {use.format(labels=count)}.", ""]
 
 
 def write_of_adapters(
@@ -94,7 +138,8 @@ def write_of_adapters(
         InputError: `base` is no model folder.
     """
     described, title = models.describe(base), _title(base)
-    lines = [*_head({"license": None, "library_name": "tensorflow"}), f"# {title}, adapted", ""]
+    head = {"library_name": "tensorflow", "base_model": card_head.base(described, {})}
+    lines = [*card_head.lines(head), f"# {title}, adapted", ""]
     lines += [f"Adapters over one base, {title}, each asked by the signature of its name.", ""]
     lines += ["| signature | task | learned by | labels |", "| --- | --- | --- | --- |"]
     for name, adapter in adapters.items():
@@ -106,21 +151,16 @@ def write_of_adapters(
     return _written(folder, lines + _signatures(folder) + _sizes(described) + _ending(command))
 
 
-def _head(head: dict) -> list[str]:
-    """The lines between which a card says what programs read of it."""
-    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---", ""]
-
-
 def _title(source: str | Path) -> str:
     """What a model is called: its folder, or that of the run that wrote it."""
     title = Path(source).resolve()
-    return (title.parent if title.name == "model" else title).name
+    return (title.parent if title.name in _OF_RUNS else title).name
 
 
-def _ending(command: str) -> list[str]:
-    """How a model was written, and its licence."""
+def _ending(command: str, known: str = "") -> list[str]:
+    """How a model was written, and its licence, where that is known."""
     how = ["## How it was written", "", "```", command, "```", "", f"TensorFlow {tf.__version__}."]
-    licence = f"{_TO_FILL} the licence, here and in the head of this file."
+    licence = known or f"{_TO_FILL} the licence, here and in the head of this file."
     return [*how, "", "## Licence", "", licence, ""]
 
 
@@ -135,7 +175,7 @@ def _run(source: str | Path) -> tuple[dict, dict]:
     folder = Path(source).resolve()
     paths = [folder.with_name(name) for name in ("config.json", "report.json")]
     # Files of that name stand beside many a folder; only of a run is the model called so.
-    if folder.name != "model" or not all(path.exists() for path in paths):
+    if folder.name not in _OF_RUNS or not all(path.exists() for path in paths):
         return {}, {}
     config, report = map(schema.read_object, paths)
     places = {key: config[key] for key in _PLACES if key in config}

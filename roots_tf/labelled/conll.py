@@ -1,6 +1,7 @@
 """Sentences of tagged words from CoNLL files: a word a line with its tag, a blank line between."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,12 +66,8 @@ def read(path: str | Path, labelled: bool = True, encoding: str = "utf-8") -> li
             raise InputError(
                 "wrong-row", f"found no word in {path}, line {number}: {line[:80]!r}; wanted one"
             )
-        if labelled and not _TAG.fullmatch(fields[-1]):
-            raise InputError(
-                "no-such-label",
-                f"found tag {fields[-1]!r} in {path}, line {number}; wanted O, B-TYPE or I-TYPE "
-                "(IOB2, IOB1, BIOES or BILOU)",
-            )
+        if labelled:
+            check_tags(fields[-1:], f"{path}, line {number}")
         blocks[-1].append((number, fields[0], fields[-1]))
     blocks = [block for block in blocks if block]
     if not blocks:
@@ -86,6 +83,25 @@ def read(path: str | Path, labelled: bool = True, encoding: str = "utf-8") -> li
         )
         for block in blocks
     ]
+
+
+def check_tags(tags: Sequence[str], where: str) -> None:
+    """Refuses what is no tag.
+
+    Args:
+        tags: any.
+        where: they stand, for messages.
+
+    Raises:
+        InputError: one is of no scheme.
+    """
+    for tag in tags:
+        if not (isinstance(tag, str) and _TAG.fullmatch(tag)):
+            raise InputError(
+                "no-such-label",
+                f"found tag {tag!r} in {where}; wanted O, B-TYPE or I-TYPE (IOB2, IOB1, BIOES or "
+                "BILOU)",
+            )
 
 
 def is_tagged(text: str) -> bool:

@@ -1,9 +1,12 @@
 """Questions about texts from SQuAD's JSON, versions 1.1 and 2.0."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from roots_tf.labelled.text_files import parse_json, read_text
+from roots_tf.labelled import parquet_rows
+from roots_tf.labelled.text_files import parse_json, read_text, suffix_of
 from roots_tf.storage.files import InputError
 
 
@@ -33,12 +36,46 @@ def read(path: str | Path, labelled: bool = True, encoding: str = "utf-8") -> li
         labelled: whether answers are read; else they may be missing, and are not looked at.
         encoding: name of that of the file.
 
+    A Parquet file has the columns of the data sets of the Hugging Face hub: id, question, context,
+    `answers` with lists of text and answer_start, which are empty where there is no answer.
+
     Raises:
         InputError: the file cannot be read, is no JSON of that layout or holds no question; two
             questions have the same id; an answer does not stand in its context where it is said to.
             The message names the file and the question.
     """
+    if suffix_of(path) == ".parquet":
+        return questions_of({"data": list(_articles(str(path), labelled))}, path, labelled)
     return questions_of(parse_json(read_text(path, encoding), str(path)), path, labelled)
+
+
+def _articles(path: str, labelled: bool) -> Iterator[dict]:
+    """The rows of a Parquet file, in the layout of the JSON."""
+    names = {name: name for name in ("id", "question", "context", "title")}
+    names |= {"answers": "answers"} if labelled else {}
+    for number, row in parquet_rows.rows(path, names, [n for n in names if n != "title"]):
+        item = {"id": row["id"], "question": row["question"]}
+        if labelled:
+            texts, starts = _of_answers(row["answers"])
+            if not (isinstance(texts, list) and isinstance(starts, list)):
+                raise InputError(
+                    "wrong-row",
+                    f"found no lists of text and answer_start as answers in {path}, row {number}; "
+                    "wanted both, empty where there is no answer",
+                )
+            pairs = itertools.zip_longest(texts, starts)
+            item["answers"] = [{"text": text, "answer_start": start} for text, start in pairs]
+            item["is_impossible"] = not item["answers"]
+        paragraph = {"context": row["context"], "qas": [item]}
+        yield {"title": row.get("title") or "", "paragraphs": [paragraph]}
+
+
+def _of_answers(answers) -> tuple:
+    """Texts and starts of a cell: of lists in an object, or of objects in a list."""
+    names = ("text", "answer_start")
+    if isinstance(answers, list):
+        return tuple([answer.get(name) for answer in answers] for name in names)
+    return tuple((answers or {}).get(name) for name in names)
 
 
 def questions_of(content, path: str | Path, labelled: bool = True) -> list[Question]:

@@ -1,7 +1,6 @@
 """Labelled examples from files: TSV, CSV, JSON lines, Parquet and others, as columns by name."""
 
 import collections
-import decimal
 import json
 import os
 import re
@@ -13,18 +12,16 @@ import numpy as np
 from absl import logging
 
 from roots_tf import spelling
-from roots_tf.labelled import delimited, label_files
+from roots_tf.labelled import delimited, label_files, parquet_rows
 from roots_tf.labelled.text_files import (
     Room,
     lines_of,
     no_column,
-    no_file,
     parse_json,
     read_text,
     short,
     suffix_of,
 )
-from roots_tf.storage import parquet
 from roots_tf.storage.files import InputError
 
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -69,7 +66,7 @@ def read(
         .tsv                     tabs between fields; quotes only where all of the file has them
         .csv                     commas between fields, or semicolons, quotes as in RFC 4180
         .jsonl .ndjson .json     a JSON object a line, or an array of objects
-        .parquet
+        .parquet                 numbers of classes whose names the schema has are these names
         .label .txt              a label before each text: see `label_files.rows_of_lines`
         several, folders         a file or a folder a label: see `label_files.rows_of_parts`
 
@@ -152,7 +149,7 @@ def _rows(
     if suffix in _JSON:
         yield from _json_rows(path, read_text(path, encoding), names, expected)
     elif suffix == ".parquet":
-        yield from _parquet(path, names, expected)
+        yield from parquet_rows.rows(path, names, expected)
     elif suffix in (label_files.LABEL_FIRST, ".txt"):
         rows = label_files.rows_of_lines(path, suffix, read_text(path, encoding))
         yield from _named(rows, names, expected, path)
@@ -377,23 +374,3 @@ def _json_values(path: str, text: str, wanted: str) -> Iterator[tuple[int | str,
             return
     for line, content in lines_of(text):
         yield line, parse_json(content, f"{path}, line {line}", wanted)
-
-
-def _parquet(path: str, names, expected) -> Iterator[tuple[int, dict]]:
-    if not os.path.isfile(path):
-        raise no_file(path)
-    with parquet.opened(path) as file:
-        there = file.schema_arrow.names
-        if any(names[name] not in there for name in expected):
-            raise no_column(names, expected, there, path)
-        asked = {name: names[name] for name in names if names[name] in there}
-        Room(path).check_rows(file.metadata.num_rows, len(asked))
-        for number, row in enumerate(parquet.rows(file, path, list(asked.values())), 1):
-            yield number, {name: _plain(row[own]) for name, own in asked.items()}
-
-
-def _plain(value):
-    """A value as JSON would have it."""
-    if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value

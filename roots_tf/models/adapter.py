@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from roots_tf.models.description import ModelFile
+from roots_tf.models.description import OF_THE_FOLDER, ModelFile
 from roots_tf.models.tuning import TUNINGS, Tuning
 from roots_tf.storage import checksums, files, neighbours, schema
 from roots_tf.storage.files import InputError
@@ -33,6 +33,7 @@ class AdapterFile:
         base: SHA-256 of the files of the model that training began with, by their names.
         model: what `model.json` says of the whole model.
         sha256: that of `adapter.safetensors`.
+        source: as of `ModelFile`, of an adapter that was imported by name.
     """
 
     tune: str
@@ -40,6 +41,7 @@ class AdapterFile:
     base: dict[str, str]
     model: dict[str, object]
     sha256: str
+    source: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 class Adapter:
@@ -165,6 +167,7 @@ def save_adapter(
     *,
     base: str | Path,
     description: dict,
+    source: dict | None = None,
 ) -> None:
     """Writes an adapter folder; `adapter.json`, which makes it complete, comes last.
 
@@ -175,6 +178,7 @@ def save_adapter(
         learned: the weights that were trained, by name.
         base: folder of the model that training began with.
         description: what `model.json` says of the model that it ended with.
+        source: of an adapter that was imported by name: see `ModelFile`.
 
     Raises:
         InputError: the folder cannot be written.
@@ -188,7 +192,12 @@ def save_adapter(
         tune,
         settings,
         base=checksums.of_content(base),
-        model={n: value for n, value in description.items() if n != checksums.KEY},
+        # Neither checksums nor source of the base are those of the model with the adapter.
+        model={n: v for n, v in description.items() if n not in OF_THE_FOLDER},
         sha256=files.sha256(Path(folder, WEIGHTS)),
+        source=source or {},
     )
-    files.write_json(Path(folder, FILE), dataclasses.asdict(said))
+    written = dataclasses.asdict(said)
+    if not source:
+        del written["source"]
+    files.write_json(Path(folder, FILE), written)

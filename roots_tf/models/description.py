@@ -15,6 +15,8 @@ KINDS = (
     *("encoder", "classifier", "token_classifier"),
 )
 
+OF_THE_FOLDER = (checksums.KEY, "source")  # keys that say nothing of another with the same sizes
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
@@ -30,6 +32,7 @@ class ModelFile:
         task: name and fields of a kind of fine-tuning, which `tasks.restore` checks.
         untrained: layers of an imported model that have initial weights.
         embedding: how texts become vectors; whoever reads it checks it.
+        source: where an imported model is from: hub, name, commit, SHA-256 of its weights there.
         sha256: see `roots_tf.storage.checksums`.
     """
 
@@ -42,6 +45,7 @@ class ModelFile:
     task: dict[str, object] = dataclasses.field(default_factory=dict)
     untrained: tuple[str, ...] = ()
     embedding: object = None
+    source: dict[str, object] = dataclasses.field(default_factory=dict)
     sha256: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):

@@ -1,8 +1,10 @@
 """Files to read: missed before anything that takes long begins."""
 
 from roots_tf import flags
-from roots_tf.storage import neighbours, outputs, paths
+from roots_tf.storage import hub_names, neighbours, outputs, paths
 from roots_tf.storage.files import InputError
+
+_OF_MODELS = ("model", "base", "init_decoder", "tokenizer")  # what import writes serves these
 
 
 def check(config, *names: str) -> None:
@@ -19,8 +21,10 @@ def check(config, *names: str) -> None:
     for flag in names:
         for name in filter(None, outputs.names_in(values[flag] or ())):
             if not paths.matching(name):
+                meant = neighbours.suggestion(name)
+                meant = meant or (hub_names.import_command(name) if flag in _OF_MODELS else "")
                 raise InputError(
                     "no-such-file",
                     f"found no file {name}; wanted what --{flag} is to read"
-                    f"{neighbours.suggestion(name) or ': mend the name'}",
+                    f"{meant or ': mend the name'}",
                 )

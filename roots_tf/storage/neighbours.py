@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roots_tf import spelling
+from roots_tf.storage import hub_names
 
 _MOST_NAMES = 10_000  # of a folder that are looked at
 _MOST_FOLDERS = 200
@@ -27,6 +28,7 @@ _KINDS = {
     "tokenizer.json": "a tokenizer",
     "vocab.txt": "a tokenizer",
 }
+_MODELS = {"model.json", "tokenizer.json"}  # of folders that import writes
 _FOREIGN = "a checkpoint of another library, for import"
 
 
@@ -54,7 +56,8 @@ def instead(folder: str | os.PathLike, *names: str) -> str:
     """
     folder = os.fspath(folder)
     if not os.path.exists(folder):
-        return suggestion(folder)
+        hub = hub_names.import_command(folder) if _MODELS & set(names) else ""
+        return suggestion(folder) or hub
     if near := list(itertools.islice(_holding(Path(folder), names), spelling.MOST)):
         return _asked([os.path.normpath(path) for path in near])
     what = kind(folder)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import models, spelling, words
-from roots_tf.labelled import conll, tables, word_units
+from roots_tf.labelled import conll, tables, tagged_tables, word_units
 from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
 from roots_tf.losses import Scalar
@@ -97,11 +97,13 @@ class Tagging(FineTuning):
         """CoNLL files; unlabelled also texts, whose words are cut as those of the training file."""
         suffix = suffix_of(path)
         is_table = suffix in TABLES and suffix not in _EITHER
+        if suffix == tagged_tables.SUFFIX:
+            is_table = not labelled and not tagged_tables.has_tokens(str(path), columns)
         if labelled and is_table:
             raise InputError(
                 "unknown-suffix",
                 f"found {path} for tagging; wanted a CoNLL file: a word and its tag a line, an "
-                "empty line between sentences",
+                "empty line between sentences; or .parquet with tokens and tags",
             )
         if suffix in _EITHER and not labelled:
             is_table = not conll.is_tagged(read_text(path, encoding))
@@ -109,8 +111,11 @@ class Tagging(FineTuning):
             table = read_unlabelled(path, columns, encoding)
             words = self.unlabelled({"text": tables.strings(table, "text")})
             return words._replace(lines=table.lines, path=table.path)
-        tables.refuse_columns(columns, path)
-        sentences = conll.read(path, labelled, encoding)
+        if suffix == tagged_tables.SUFFIX:
+            sentences = tagged_tables.read(str(path), columns, labelled)
+        else:
+            tables.refuse_columns(columns, path)
+            sentences = conll.read(path, labelled, encoding)
         unit = word_units.told_from(sentence.words for sentence in sentences).unit
         columns = [_columns(sentence, self.word_unit) for sentence in sentences]
         parts = [word_units.join(sentence, unit) for sentence, _, _ in columns]

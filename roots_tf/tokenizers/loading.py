@@ -85,7 +85,7 @@ def vocabulary_file(path: str | Path) -> Path:
         raise files.InputError(
             "not-a-tokenizer",
             f"found no tokenizer {path}; wanted a folder, {JSON_NAME}, {VOCABULARY_NAME}, "
-            f"{transformers_settings.VOCAB_JSON} or .model{neighbours.suggestion(path)}",
+            f"{transformers_settings.VOCAB_JSON} or .model{neighbours.instead(path, JSON_NAME)}",
         )
     return path
 

@@ -43,6 +43,9 @@ NOT_RUN = (
         ("--checkpoints=work/mini/checkpoints",),
         "--debug writes one checkpoint: tests/pipelines/test_average.py",
     ),
+    ("", ("--push_to=",), "it needs a hub: tests/export/test_hub_names.py has one"),
+    ("import", ("--from=google-bert/",), "it needs a hub: tests/export/test_hub_names.py has one"),
+    ("import", ("--from=keras_hub:",), "it needs Kaggle: tests/export/test_hub_names.py has one"),
     ("import", ("--from=uncased_",), "TensorFlow 1 wrote it: tests/export/test_tensorflow1.py"),
     (
         "export",

@@ -65,7 +65,7 @@ def test_what_is_no_checkpoint_is_named(work, tmp_path):
     empty.mkdir()
     file.write_text("{}")
     cases = [
-        ("nowhere", "found no folder nowhere; wanted that of a checkpoint"),
+        ("nowhere/", "found no folder nowhere/; wanted that of a checkpoint"),
         (empty, "found neither config.json nor bert_config.json"),
         (file, "found no folder"),
         (work.model, "found a model folder in .* already"),

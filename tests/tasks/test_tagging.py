@@ -1,6 +1,10 @@
 """Tags sit on first pieces, and come back from there to the characters of the text."""
 
+import json
+
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
@@ -109,3 +113,20 @@ def test_a_tag_unseen_in_training_and_a_table_are_named(small, tmp_path, tokeniz
         kind.rows(kind.read(path, {}), tokenizer)
     with pytest.raises(InputError, match=r"found a.csv for tagging; wanted a CoNLL file"):
         kind.read("a.csv", {})
+
+
+def test_words_and_tags_of_parquet_are_those_of_conll(tmp_path):
+    (tmp_path / "a.conll").write_text("Anna\tB-PER\nwas\tO\n\nIn\tO\nYork\tB-LOC\n")
+    names = {"names": ["O", "B-PER", "B-LOC"], "_type": "ClassLabel"}
+    features = {"ner_tags": {"feature": names, "_type": "Sequence"}}
+    columns = {"tokens": [["Anna", "was"], ["In", "York"]], "ner_tags": [[1, 0], [0, 2]]}
+    table = pyarrow.table(columns).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    kind = Tagging()
+    for labelled in (True, False):
+        one, other = (kind.read(tmp_path / name, {}, labelled) for name in ("a.conll", "a.parquet"))
+        assert one.texts == other.texts and one.tags == other.tags
+        np.testing.assert_array_equal(np.concatenate(one.ends), np.concatenate(other.ends))
+    assert kind.learn(kind.read(tmp_path / "a.parquet", {})).labels == ("O", "B-LOC", "B-PER")

@@ -1,6 +1,7 @@
 """From files to a corpus: stages of tasks that a kill does not undo.
 
-clean        spans of the input    -> documents after the document steps, grouped by shard
+clean        spans of the input    -> documents after the document steps, grouped by shards
+exchange     groups of many tasks  -> groups of fewer shards, where both are many
 deduplicate  groups of a shard     -> the shard without equal documents, sorted by id
 ...          the corpus steps      -> numbers of the rows to drop
 write        a shard and these     -> a shard of the output
@@ -17,7 +18,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf import stages
-from roots_tf.corpus import curation_tasks, deduplication, dropped, reading, recipe, summary
+from roots_tf.corpus import (
+    curation_tasks,
+    deduplication,
+    dropped,
+    exchange,
+    reading,
+    recipe,
+    summary,
+)
 from roots_tf.storage import files
 
 SHARD_BYTES = 128_000_000  # of input; a task that sorts a shard holds a few times as much
@@ -107,9 +116,6 @@ def curate(
     unique = [str(run.work / f"unique-{shard:05d}.arrow") for shard in range(plan.num_shards)]
     for result in _deduplicate(run, len(parts), unique, drop):
         counts.merge_unique(result["tally"])
-    for part in parts:  # half of the disk that a run needs
-        Path(part).unlink(missing_ok=True)
-
     findings, dropped_rows = {}, []
     for step in run.corpus_steps[drop:]:  # exact duplicates are the first
         module = importlib.import_module(f"roots_tf.corpus.{recipe.CORPUS_STEPS[step.name][0]}")
@@ -173,6 +179,7 @@ def _clean(run: _Run) -> list[str]:
             list(plan.reading),
             [list(step) for step in run.document_steps],
             plan.num_shards,
+            exchange.route(len(tasks), plan.num_shards).width(1),
             part,
             run.for_dropped(f"part-{index:06d}.parquet"),
             _limit(plan.sample, tasks, index),
@@ -185,9 +192,13 @@ def _clean(run: _Run) -> list[str]:
 
 def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> list[dict]:
     """Sorts the documents of each shard by id and, if `drop`, drops those of equal text."""
+    work, way = str(run.work), exchange.route(num_parts, run.plan.num_shards)
+    forget = exchange.forgetter(work, deduplication.PART, way)
+    further = (work, deduplication.PART)
+    exchange.run(run.stage, exchange.split_batches, way, forget, lambda *_: further)
     tasks = [
         (
-            str(run.work),
+            work,
             num_parts,
             shard,
             run.plan.num_shards,
@@ -197,7 +208,10 @@ def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> li
         )
         for shard, path in enumerate(unique)
     ]
-    return run.stage("deduplicate", deduplication.write_unique, tasks)
+    results = run.stage("deduplicate", deduplication.write_unique, tasks)
+    for shard in range(run.plan.num_shards):  # half of the disk that a run needs
+        forget(way.levels, -1, shard)
+    return results
 
 
 def _write(

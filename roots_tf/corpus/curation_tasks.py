@@ -32,6 +32,7 @@ def clean_part(
     how: list,
     steps: list[list],
     num_shards: int,
+    width: int,
     output: str,
     kept_dropped: str,
     limit: int,
@@ -42,7 +43,8 @@ def clean_part(
         spans: `reading.Span`s.
         how: a `Reading`.
         steps: `recipe.Step`s.
-        num_shards: shards that the documents are grouped for.
+        num_shards: of the output.
+        width: shards that a group of documents is for.
         output: the file of `deduplication.SpillWriter`. Beside it, with the suffix `.json`, are
             the tallies of the reader and of each step.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
@@ -55,7 +57,7 @@ def clean_part(
     steps = [recipe.Step(*step) for step in steps]
     with (
         files.atomic_path(output) as temporary,
-        deduplication.SpillWriter(temporary, num_shards) as writer,
+        deduplication.SpillWriter(temporary, num_shards, width) as writer,
         dropped.Writer(kept_dropped) as on_drop,
     ):
         tallies = [Tally(on_drop(name)) for name in ("read", *(step.name for step in steps))]

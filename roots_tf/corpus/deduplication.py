@@ -1,11 +1,11 @@
 """Exact de-duplication in bounded memory: equal documents meet in a file, by their hash.
 
 Texts that differ only in case and in where lines break count as equal. A task writes its documents
-in groups, one for each range of hashes; then each range is read from the files of all tasks and
-sorted. Of equal documents the one whose text sorts last is kept, which has fewer capitals and line
-breaks; of documents of one text, the one whose source sorts first. So the result depends on the set
-of documents, not on the file or task that each came from. Memory holds a part of a task, and later
-one range of hashes, which is a shard of the output.
+in groups by ranges of hashes, which the levels of `exchange` split where tasks and shards are many;
+then each range is read and sorted. Of equal documents the one whose text sorts last is kept, which
+has fewer capitals and line breaks; of documents of one text, the one whose source sorts first. So
+the result depends on the set of documents, not on the file or task that each came from. Memory
+holds a part of a task, and later one range of hashes, which is a shard of the output.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.ipc
 
-from roots_tf.corpus import dropped
+from roots_tf.corpus import dropped, exchange
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import SAMPLES, Tally
@@ -27,6 +27,7 @@ from roots_tf.storage import files
 
 SPILL_CHARS = 32_000_000  # that a writer holds before it writes a group
 COMPACT_BYTES = 64_000_000  # of documents that are held before equal ones are looked for
+PART = "part"  # files of documents that come from the input
 BATCH_BYTES = 8_000_000  # of text in a record batch, which is what a later stage holds
 
 SCHEMA = pyarrow.schema(
@@ -72,16 +73,17 @@ class ExactDuplicates:
 class SpillWriter:
     """Writes documents to one file, grouped by the shard that they belong to.
 
-    Group `i` of the file belongs to shard `i % num_shards`. Use it as a context manager.
+    Of G groups, batch `i` of the file belongs to group `i % G`. Use it as a context manager.
 
     Args:
         path: the file.
         num_shards: shards of the output.
+        width: shards of a group; the last one may have fewer.
     """
 
-    def __init__(self, path: str | Path, num_shards: int):
-        self._path = path
-        self._groups = [[[] for _ in _SPILLED] for _ in range(num_shards)]
+    def __init__(self, path: str | Path, num_shards: int, width: int = 1):
+        self._path, self._num_shards, self._width = path, num_shards, width
+        self._groups = [[[] for _ in _SPILLED] for _ in range(-(-num_shards // width))]
         self._chars = 0
 
     def __enter__(self):
@@ -93,7 +95,7 @@ class SpillWriter:
         """Adds one document; lone surrogates become U+FFFD."""
         text, source, language, _, metadata = map(_encodable, document)
         document_key = key(text)
-        group = self._groups[shard_of(document_key, len(self._groups))]
+        group = self._groups[shard_of(document_key, self._num_shards) // self._width]
         values = (document_key, identifier(text), text, source, language, metadata)
         for column, value in zip(group, values, strict=True):
             column.append(value)
@@ -124,7 +126,7 @@ def _encodable(text: str) -> str:
 
 def part_path(folder: str | Path, part: int) -> str:
     """The file in `folder` that `SpillWriter` writes for the number `part` of the input."""
-    return str(Path(folder, f"part-{part:06d}.arrow"))
+    return exchange.path(str(folder), PART, ".arrow", part)
 
 
 def spilled(
@@ -133,18 +135,14 @@ def spilled(
     """The documents of one shard, with their keys, in the order of the parts.
 
     Args:
-        folder: of the files of `SpillWriter`.
+        folder: of the files of `SpillWriter` and of what `exchange` made of them.
         num_parts: number of these files.
         shard: number of the shard.
         num_shards: shards of the output.
     """
-    for part in range(num_parts):
-        with (
-            pyarrow.memory_map(part_path(folder, part)) as raw,
-            pyarrow.ipc.open_file(raw) as file,
-        ):
-            for group in range(shard, file.num_record_batches, num_shards):
-                yield file.get_batch(group).cast(_HELD)
+    way = exchange.route(num_parts, num_shards)
+    for batch in exchange.batches(folder, PART, way, way.levels, shard):
+        yield batch.cast(_HELD)
 
 
 def write_unique(

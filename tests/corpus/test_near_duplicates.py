@@ -55,13 +55,22 @@ def change(text: str, share: float, vocabulary: list[str], rng: random.Random) -
     )
 
 
+def by_number(unique: list[str]) -> dict[int, str]:
+    """All texts by the numbers that steps give them."""
+    return {
+        shard_rows.number_of(shard, row): text
+        for shard, path in enumerate(unique)
+        for row, text in enumerate(texts(path))
+    }
+
+
 def groups(folder: Path, unique: list[str]) -> list[set[str]]:
     """The texts of each cluster of a finished run, from its files."""
     work = folder / "near_duplicates"
     shards = range(len(unique))
     edges = [np.load(shard_rows.name(str(work), "edges", shard)) for shard in shards]
     numbers, labels = clusters.components(np.concatenate(edges, axis=1))
-    everything = [text for path in unique for text in texts(path)]
+    everything = by_number(unique)
     found: dict[int, set[str]] = {}
     for number, label in zip(numbers.tolist(), labels.tolist(), strict=True):
         found.setdefault(label, set()).add(everything[number])
@@ -231,7 +240,7 @@ def test_planted_copies_are_found(planted):
 def test_candidates_are_as_many_as_the_bands_predict(planted):
     """Of the copies of each kind, whether they are similar enough or not."""
     folder, unique, copies, _, _ = planted
-    everything = [text for path in unique for text in texts(path)]
+    everything = by_number(unique)
     work = str(folder / "near_duplicates")
     candidates = {
         frozenset((everything[a], everything[b]))

@@ -11,6 +11,7 @@ many shards (`exchange`). Files, beside those of `near_duplicates`:
     edges-S      similar pairs whose first document is in the shard; no more than are needed to
                  connect the same documents
     dropped-S    the rows of the shard to drop
+    of_earlier-S those of them that are dropped for a document of an earlier run
 """
 
 import collections
@@ -39,25 +40,33 @@ _MEMBER = np.dtype([("id", "S32"), ("chars", "<u8"), ("start", "<u8"), ("end", "
 
 
 def find(
-    unique: list[str], ngram: int, min_jaccard: float, work: str, stage: Callable[..., list]
+    unique: list[str],
+    own: int,
+    ngram: int,
+    min_jaccard: float,
+    work: str,
+    stage: Callable[..., list],
 ) -> dict:
     """Verifies the candidates of `near_duplicates.collect`, clusters them and chooses.
 
     A cluster is a set of documents connected by similar pairs. Its longest document is kept; of
     several that are longest, the one with the smallest id. Two documents of a cluster need not be
-    similar: windows of a book that overlap by half make one cluster of the whole book.
+    similar: windows of a book that overlap by half make one cluster of the whole book. Of a cluster
+    with documents of earlier runs all others are dropped.
 
     Args:
-        unique: Arrow files of the shards.
+        unique: files of the shards; after the own ones those of earlier runs.
+        own: how many are not of earlier runs.
         ngram: words in an n-gram.
         min_jaccard: similarity from which two documents are near duplicates.
         work: folder of the files in between.
         stage: runs a stage: its name, its function and the tasks.
 
     Returns:
-        `dropped`: a file a shard. `dropped_documents`, `candidate_pairs`, `verified_pairs`,
-        `clusters`, `cluster_sizes` (documents: clusters), `jaccard` (of candidates, hundredths
-        rounded down: pairs), `limits` (lowest and highest similarity kept) and `samples`.
+        `dropped` and `of_earlier`: a file a shard. `dropped_documents`, `candidate_pairs`,
+        `verified_pairs`, `clusters`, `cluster_sizes` (documents: clusters), `jaccard` (of
+        candidates, hundredths rounded down: pairs), `limits` (lowest and highest similarity kept)
+        and `samples`.
     """
     shards = len(unique)
     way = exchange.route(shards, shards)
@@ -70,13 +79,14 @@ def find(
     verified = stage("verify", verify, tasks)
     for shard in range(shards):
         forget(way.levels, -1, shard)
-    (clustered,) = stage("cluster", cluster, [(work, shards)])
+    (clustered,) = stage("cluster", cluster, [(work, shards, own)])
     (shown,) = stage("samples", show, [(unique, work, clustered["samples"])])
     histogram = collections.Counter()
     for result in verified:
         histogram.update(result["jaccard"])
     return {
-        "dropped": [shard_rows.name(work, "dropped", shard) for shard in range(shards)],
+        "dropped": [shard_rows.name(work, "dropped", shard) for shard in range(own)],
+        "of_earlier": [shard_rows.name(work, "of_earlier", shard) for shard in range(own)],
         "dropped_documents": clustered["dropped_documents"],
         "candidate_pairs": sum(result["pairs"] for result in verified),
         "verified_pairs": sum(result["verified"] for result in verified),
@@ -265,7 +275,7 @@ def _forest(pairs: np.ndarray) -> np.ndarray:
 
 
 @shard_rows.timed
-def cluster(work: str, shards: int) -> dict:
+def cluster(work: str, shards: int, own: int) -> dict:
     """Clusters the similar pairs of all shards and writes what to drop; a stage of one task.
 
     Holds some 100 bytes for each document that has a near duplicate.
@@ -273,6 +283,7 @@ def cluster(work: str, shards: int) -> dict:
     Args:
         work: folder of the files in between.
         shards: number of shards.
+        own: how many of them are not of earlier runs.
 
     Returns:
         `clusters` (their number), their `sizes`, `dropped_documents` and `samples`: a few clusters,
@@ -289,14 +300,19 @@ def cluster(work: str, shards: int) -> dict:
         members = shard_rows.load(shard_rows.name(work, "members", shard))
         places = np.searchsorted(known, numbers[here])
         chars[here], identifiers[here] = members["chars"][places], members["id"][places]
-    order = np.lexsort((identifiers, -chars, labels))  # of each cluster the kept one first
+    is_own = numbers < exchange.by_shard(own, shards)
+    order = np.lexsort((identifiers, -chars, is_own, labels))  # of each cluster the kept one first
     kept = np.ones(len(order), bool)
     kept[1:] = labels[order][1:] != labels[order][:-1]
-    dropped = np.sort(numbers[order][~kept])
-    borders = np.append(np.searchsorted(dropped, starts), len(dropped))
-    for shard in range(shards):
-        here = dropped[slice(*borders[shard : shard + 2])].astype(np.uint32)  # the lower half
-        shard_rows.save(shard_rows.name(work, "dropped", shard), here)
+    goes = ~kept & is_own[order]
+    first_is_own = is_own[order][np.flatnonzero(kept)][np.cumsum(kept) - 1]
+    dropped = np.sort(numbers[order][goes])
+    of_earlier = np.sort(numbers[order][goes & ~first_is_own])
+    for stem, rows in (("dropped", dropped), ("of_earlier", of_earlier)):
+        borders = np.append(np.searchsorted(rows, starts), len(rows))
+        for shard in range(own):
+            here = rows[slice(*borders[shard : shard + 2])].astype(np.uint32)  # the lower half
+            shard_rows.save(shard_rows.name(work, stem, shard), here)
     firsts = np.flatnonzero(kept)
     sizes = np.diff(firsts, append=len(order))
     lowest = np.argsort(identifiers[order][firsts], kind="stable")[:SAMPLES]  # an id is a hash

@@ -22,6 +22,7 @@ from roots_tf.corpus import (
     curation_tasks,
     deduplication,
     dropped,
+    earlier,
     exchange,
     reading,
     recipe,
@@ -46,6 +47,8 @@ class CurationPlan(NamedTuple):
     num_shards: int
     sample: int = 0  # documents to try the recipe on; 0: all
     keep_dropped: bool = False
+    against: tuple[str, ...] = ()  # outputs of earlier runs, whose documents are not wanted again
+    keep_index: bool = False  # by which later runs know what this one keeps
 
 
 def signature(paths: Sequence[str]) -> str:
@@ -119,14 +122,17 @@ def curate(
     findings, dropped_rows = {}, []
     for step in run.corpus_steps[drop:]:  # exact duplicates are the first
         module = importlib.import_module(f"roots_tf.corpus.{recipe.CORPUS_STEPS[step.name][0]}")
-        finding = module.find(
-            unique, recipe.build(step), run.work, executor, progress, dropped=dropped_rows
-        )
+        options = {"dropped": dropped_rows}
+        if step.name == "near_duplicates":
+            options["earlier"] = earlier.texts_and_bands(plan.against, run.indexes)
+        finding = module.find(unique, recipe.build(step), run.work, executor, progress, **options)
         dropped_rows.append(finding.pop("dropped"))
         findings[step.name] = finding
         run.seconds[step.name] = finding.get("seconds", 0.0)
     for result in _write(run, unique, findings, dropped_rows):
         counts.merge_written(result["tallies"])
+    if plan.keep_index:
+        earlier.write(run.shards, plan.steps, run.output, run.stage)
     return counts.report(findings, run.seconds, plan.sample)
 
 
@@ -144,6 +150,18 @@ class _Run:
     progress: Progress
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
+    def indexes(self) -> list[earlier.Index]:
+        """Of what earlier runs have kept."""
+        return [earlier.load(folder, self.plan.steps) for folder in self.plan.against]
+
+    @property
+    def shards(self) -> list[str]:
+        """Paths of the output's shards."""
+        count = self.plan.num_shards
+        name = functools.partial(files.shard_name, "documents", count=count, suffix=".parquet")
+        return [str(self.output / name(index=shard)) for shard in range(count)]
+
     @property
     def work(self) -> Path:
         return self.output / ".work"
@@ -160,7 +178,8 @@ class _Run:
         """Runs the tasks that are not finished; what the function returned for each task."""
         progress = self.progress(name)
         results = stages.run_stage(function, tasks, self.work, self.executor, progress)
-        self.seconds[name] = round(sum(result["seconds"] for result in results), 3)
+        seconds = sum(result["seconds"] for result in results)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
         return results
 
     def for_dropped(self, name: str) -> str:
@@ -196,6 +215,7 @@ def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> li
     forget = exchange.forgetter(work, deduplication.PART, way)
     further = (work, deduplication.PART)
     exchange.run(run.stage, exchange.split_batches, way, forget, lambda *_: further)
+    known = earlier.keys(run.plan.against, run.indexes, run.plan.num_shards, work, run.stage)
     tasks = [
         (
             work,
@@ -205,6 +225,7 @@ def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> li
             drop,
             path,
             run.for_dropped(f"duplicates-{shard:05d}.parquet"),
+            known,
         )
         for shard, path in enumerate(unique)
     ]
@@ -219,18 +240,18 @@ def _write(
 ) -> list[dict]:
     """Writes the shards of the output, without the rows that each corpus step drops."""
     repeated = findings.get("repeated_paragraphs", {}).pop("repeated", "")
-    shards = range(run.plan.num_shards)
-    name = functools.partial(files.shard_name, "documents", count=len(shards), suffix=".parquet")
+    of_earlier = findings.get("near_duplicates", {}).pop("of_earlier", [])
     tasks = [
         (
             unique[shard],
             list(findings),
             [paths[shard] for paths in dropped_rows],
             repeated,
-            str(run.output / name(index=shard)),
+            of_earlier[shard] if run.plan.against and of_earlier else "",
+            path,
             run.for_dropped(f"corpus-{shard:05d}.parquet") if findings else "",
         )
-        for shard in shards
+        for shard, path in enumerate(run.shards)
     ]
     return run.stage("write", curation_tasks.write_shard, tasks)
 

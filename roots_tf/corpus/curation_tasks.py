@@ -148,6 +148,7 @@ def write_shard(
     steps: list[str],
     dropped_rows: list[str],
     repeated: str,
+    of_earlier: str,
     output: str,
     kept_dropped: str,
 ) -> dict:
@@ -158,6 +159,7 @@ def write_shard(
         steps: names of the corpus steps after `exact_duplicates`.
         dropped_rows: for each step the file of the rows that it drops.
         repeated: the file of the paragraphs to take out; "" for none.
+        of_earlier: the file of the rows that are near duplicates of earlier runs; "" for none.
         output: the Parquet file.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
 
@@ -176,6 +178,7 @@ def write_shard(
     ):
         tallies = [Tally(on_drop(name)) for name in (*steps, "write")]
         numbers = [frozenset(np.load(path).tolist()) for path in dropped_rows]
+        earlier = frozenset(np.load(of_earlier).tolist() if of_earlier else ())
         row = 0
         for index in range(file.num_record_batches):
             kept = []
@@ -183,7 +186,7 @@ def write_shard(
                 identifier = values.pop("id")
                 document = Document(**values)
                 after = _after_corpus_steps(
-                    document, identifier, row, steps, numbers, repeated, tallies
+                    document, identifier, row, steps, numbers, earlier, repeated, tallies
                 )
                 row += 1
                 if after is not None:
@@ -198,12 +201,15 @@ def write_shard(
     }
 
 
-def _after_corpus_steps(document, rank, row, steps, numbers, repeated, tallies) -> Document | None:
+def _after_corpus_steps(
+    document, rank, row, steps, numbers, earlier, repeated, tallies
+) -> Document | None:
     """Counts what each corpus step does to the document of a row; None if one drops it."""
     for name, rows, tally in zip(steps, numbers, tallies, strict=False):
         after = document
         if row in rows:
-            after = _REASONS[name]
+            is_old = name == "near_duplicates" and row in earlier
+            after = "near_duplicate_of_earlier" if is_old else _REASONS[name]
         elif name == "repeated_paragraphs":
             after = document._replace(text=_remove_paragraphs(document.text, repeated))
         sizes = (size(document.text), 0 if isinstance(after, str) else size(after.text))

@@ -153,6 +153,7 @@ def write_unique(
     drop: bool,
     output: str,
     kept_dropped: str,
+    earlier: int = 0,
 ) -> dict:
     """Writes one shard of the documents, sorted by id, without equal ones; a stage's task.
 
@@ -164,9 +165,11 @@ def write_unique(
         drop: whether equal documents are dropped.
         output: the Arrow file, columns as in `SCHEMA`.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
+        earlier: shards of earlier runs, whose keys `earlier.keys` has brought to the folder.
 
     Returns:
-        `tally` as JSON, where the reason of what was dropped is `duplicate`; `seconds`.
+        `tally` as JSON, where the reasons of what was dropped are `duplicate` and
+        `duplicate_of_earlier`; `seconds`.
     """
     start = time.perf_counter()
     with dropped.Writer(kept_dropped) as on_drop:
@@ -184,6 +187,8 @@ def write_unique(
         table = pyarrow.Table.from_batches(held, _HELD)
         del held
         table = _without_equal(table, tally) if drop else table.combine_chunks()
+        if earlier:
+            table = _without_known(table, _known(folder, earlier, shard, num_shards), tally)
     table = table.select(SCHEMA.names)
     sizes = pyarrow.compute.binary_length(table["text"])
     tally.documents_out, tally.bytes_out = len(table), _num_bytes(table)
@@ -212,12 +217,31 @@ def _without_equal(table: pyarrow.Table, tally: Tally) -> pyarrow.Table:
     table = table.take(_order(table, "key", "-text", "source", "language", "metadata"))
     keys = table["key"]
     first = pyarrow.compute.not_equal(keys[1:], keys[:-1]).to_pylist()
-    again = [row for row, new in enumerate(first, 1) if not new]
+    return _without(table, [False, *(not new for new in first)][: len(table)], "duplicate", tally)
+
+
+def _known(folder: str, earlier: int, shard: int, num_shards: int) -> set[bytes]:
+    """Keys of a shard that earlier runs have kept."""
+    way = exchange.route(earlier, num_shards)
+    ends = (exchange.by_key(end, num_shards) for end in (shard, shard + 1))
+    keys = exchange.gathered(folder, "earlier", way, way.levels, shard, *ends)
+    return {row.tobytes() for row in keys.astype(">u8")}
+
+
+def _without_known(table: pyarrow.Table, known: set[bytes], tally: Tally) -> pyarrow.Table:
+    """Documents whose keys earlier runs do not have; the others are counted as dropped."""
+    gone = [document_key in known for document_key in table["key"].to_pylist()]
+    return _without(table.combine_chunks(), gone, "duplicate_of_earlier", tally)
+
+
+def _without(table: pyarrow.Table, gone: list[bool], reason: str, tally: Tally) -> pyarrow.Table:
+    """The rows that are not gone; the others are counted as dropped for that reason."""
+    again = [row for row, is_gone in enumerate(gone) if is_gone]
     for begin in range(0, len(again), 100):
         rows = pyarrow.array(again[begin : begin + 100], pyarrow.int64())
         for row in table.take(rows).to_pylist():
-            tally.drop_document("duplicate", _document(row))
-    return table.filter(pyarrow.array([True, *first][: len(table)], pyarrow.bool_()))
+            tally.drop_document(reason, _document(row))
+    return table.filter(pyarrow.array([not is_gone for is_gone in gone], pyarrow.bool_()))
 
 
 def _document(row: dict[str, str]) -> Document:

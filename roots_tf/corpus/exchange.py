@@ -356,3 +356,8 @@ def by_hash(part: int, parts: int) -> int:
 def by_shard(shard: int, shards: int) -> int:
     """The lowest number of a document in a `shard`; of the end 2^64."""
     return shard_rows.number_of(shard, 0) if shard < shards else 1 << 64
+
+
+def by_key(shard: int, shards: int) -> int:
+    """The lowest first half of the key of a document in a `shard` (`deduplication.shard_of`)."""
+    return -(-(shard << 32) // shards) << 32

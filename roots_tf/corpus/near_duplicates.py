@@ -92,6 +92,7 @@ def find(
     executor: Executor | None = None,
     progress: Callable[[str], Callable[[int, int], None]] = lambda stage: lambda done, total: None,
     dropped: Sequence[Sequence[str]] = (),
+    earlier: Sequence[Sequence[str]] = (),
 ) -> dict:
     """Finds near duplicates, or goes on with finding them.
 
@@ -103,12 +104,17 @@ def find(
         progress: `progress(stage)` returns a function that is called with the number of finished
             tasks and of all tasks of that stage.
         dropped: of each earlier step the files, one a shard, of the rows that it dropped.
+        earlier: of each shard of earlier runs the Parquet file of its documents and the file of
+            their band hashes. What is near one of these documents is dropped.
 
     Returns:
-        `dropped`: a file a shard, the rows to drop. For the report: `documents`, `candidate_pairs`,
-        `verified_pairs`, `largest_bucket`, `clusters` and the rest of `clusters.find`, `seconds`.
+        `dropped`: a file a shard, the rows to drop; `of_earlier`: those of them that are near an
+        earlier document. For the report: `documents`, `candidate_pairs`, `verified_pairs`,
+        `largest_bucket`, `clusters` and the rest of `clusters.find`, `seconds`.
     """
-    work, shards = str(Path(work, "near_duplicates")), len(unique)
+    work, own = str(Path(work, "near_duplicates")), len(unique)
+    everything = [*unique, *(path for path, _ in earlier)]
+    shards = len(everything)
     how = dataclasses.asdict(parameters)
 
     def stage(name, function, tasks):
@@ -124,14 +130,18 @@ def find(
             for shard, path in enumerate(unique)
         ],
     )
+    tasks = [(e[1], parameters.bands, work, own + n) for n, e in enumerate(earlier)]
+    signed += stage("earlier", take_bands, tasks) if tasks else []
     documents = sum(result["documents"] for result in signed)
     parts = max(-(-documents * parameters.bands // ROWS_IN_MEMORY), MIN_PARTS)
     hashes, back = exchange.route(shards, parts), exchange.route(parts, shards)
     seconds = exchange.merge(stage, work, "bands", hashes, exchange.by_hash)
     paired = stage("pair", pair, [(work, list(hashes), part) for part in range(parts)])
     seconds += exchange.merge(stage, work, "pairs", back, exchange.by_shard)
-    collected = stage("collect", collect, [(work, list(back), shard) for shard in range(shards)])
-    clustered = clusters.find(list(unique), parameters.ngram, parameters.min_jaccard, work, stage)
+    tasks = [(work, list(back), shard, own) for shard in range(shards)]
+    collected = stage("collect", collect, tasks)
+    limits = (parameters.ngram, parameters.min_jaccard)
+    clustered = clusters.find(everything, own, *limits, work, stage)
     seconds += sum(result["seconds"] for result in [*signed, *paired, *collected])
     return {
         **clustered,
@@ -160,12 +170,41 @@ def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> d
     parameters = NearDuplicates(**how)
     hashes, rows = [np.zeros((0, parameters.bands), np.uint64)], [np.zeros(0, np.uint32)]
     for numbers, (texts,) in shard_rows.read(unique, dropped, ["text"]):
-        grams, offsets = shingles.ngram_hashes(*shingles.word_hashes(texts), parameters.ngram)
-        some = np.diff(offsets) > 0
+        found, some = bands_of(texts, parameters)
         rows.append(numbers[some].astype(np.uint32))
-        hashes.append(_bands(grams, offsets[np.append(some, True)], parameters))
+        hashes.append(found[some])
     hashes, rows = np.concatenate(hashes), np.concatenate(rows)
     _save_bands(shard_rows.name(work, "bands", shard), hashes, rows, shard)
+    return {"documents": len(rows)}
+
+
+def bands_of(texts: Sequence[str], parameters: NearDuplicates) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the bands of texts [texts, bands], and which of these have words at all.
+
+    Args:
+        texts: of documents.
+        parameters: that decide the hashes.
+    """
+    grams, offsets = shingles.ngram_hashes(*shingles.word_hashes(texts), parameters.ngram)
+    some = np.diff(offsets) > 0
+    hashes = np.zeros((len(texts), parameters.bands), np.uint64)
+    hashes[some] = _bands(grams, offsets[np.append(some, True)], parameters)
+    return hashes, some
+
+
+@shard_rows.timed
+def take_bands(path: str, bands: int, work: str, shard: int) -> dict:
+    """Sorts the band hashes that an earlier run has kept of a shard; a task beside `sign`.
+
+    Args:
+        path: of the array [documents, bands] of its index.
+        bands: how many are wanted.
+        work: folder of the files in between.
+        shard: number that the shard has here.
+    """
+    hashes = np.array(shard_rows.load(path)).reshape(-1, bands)
+    rows = np.flatnonzero(hashes.any(axis=1)).astype(np.uint32)  # others have no words
+    _save_bands(shard_rows.name(work, "bands", shard), hashes[rows], rows, shard)
     return {"documents": len(rows)}
 
 
@@ -272,17 +311,19 @@ def sorted_pairs(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @shard_rows.timed
-def collect(work: str, way: list, shard: int) -> dict:
+def collect(work: str, way: list, shard: int, own: int) -> dict:
     """Merges the pairs whose first document is in a shard; a stage's task.
 
     Args:
         work: folder of the files in between.
         way: the `exchange.Route` from ranges of hashes to shards.
         shard: number of the shard.
+        own: shards that are not of earlier runs, whose pairs among themselves do not matter.
     """
     way = exchange.Route(*way)
     ends = (exchange.by_shard(end, way.targets) for end in (shard, shard + 1))
     pairs = sorted_pairs([exchange.gathered(work, "pairs", way, way.levels, shard, *ends).T])
+    pairs = pairs[:, : pairs.shape[1] if shard < own else 0]
     shard_rows.save(shard_rows.name(work, "candidates", shard), pairs)
     partners = np.unique(pairs[1])
     partners = np.stack([partners, np.full_like(partners, shard)], axis=1)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.ipc
+import pyarrow.parquet
 
 from roots_tf.storage import files
 
@@ -88,7 +89,7 @@ def pick(
     """Chosen rows of a shard, a record batch at a time.
 
     Args:
-        path: the Arrow file.
+        path: the Arrow file, or the Parquet file of a shard that a run has written.
         wanted: row numbers, ascending.
         columns: names of the columns to read.
 
@@ -96,15 +97,23 @@ def pick(
         Places in `wanted`, ascending, and for each column the values of these rows.
     """
     first = 0
+    for batch in _batches(path, columns) if len(wanted) else ():
+        begin, end = np.searchsorted(wanted, (first, first + batch.num_rows))
+        if begin < end:
+            places = pyarrow.array(wanted[begin:end].astype(np.int64) - first)
+            taken = batch.select(columns).take(places)
+            yield np.arange(begin, end), [column.to_pylist() for column in taken.columns]
+        first += batch.num_rows
+
+
+def _batches(path: str, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+    if path.endswith(".parquet"):
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(columns=columns, batch_size=1000)
+        return
     with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
         for index in range(file.num_record_batches):
-            batch = file.get_batch(index)
-            begin, end = np.searchsorted(wanted, (first, first + batch.num_rows))
-            if begin < end:
-                places = pyarrow.array(wanted[begin:end].astype(np.int64) - first)
-                taken = batch.select(columns).take(places)
-                yield np.arange(begin, end), [column.to_pylist() for column in taken.columns]
-            first += batch.num_rows
+            yield file.get_batch(index)
 
 
 def timed(task: Callable[..., dict]) -> Callable[..., dict]:

@@ -130,7 +130,7 @@ def write_corpus(folder, size: int):
 
 
 def curated(tmp_path, size: int, name: str, monkeypatch) -> dict[str, int]:
-    """Curates a corpus of as many tasks as shards; how often files were opened, by what opens them."""
+    """Curates as many tasks as shards; how often files were opened, by what opens them."""
     opened = dict.fromkeys(("arrow", "array"), 0)
 
     def counting(kind, function):

@@ -226,7 +226,7 @@ def _against(config: Config, steps: list[recipe.Step]) -> tuple[str, ...]:
 def _content(step: recipe.Step) -> dict:
     """A step of the recipe, with the content of the files that it reads in place of their paths."""
     parameters = {
-        name: claims.content(value) if name == "evaluation_files" else value
+        name: claims.content(value) if name in ("evaluation_files", "model") else value
         for name, value in step.parameters.items()
     }
     return step._replace(parameters=parameters)._asdict()

@@ -1,4 +1,4 @@
-"""Candidate pairs verified by exact Jaccard similarity, clustered, and all but one dropped.
+"""Candidate pairs verified by exact Jaccard similarity, and what `components` makes of them shown.
 
 Only documents of candidate pairs have their n-grams written. Those of a pair's second document are
 sent to the shard of the first one, in the order of their numbers, so that nobody opens the files of
@@ -8,10 +8,8 @@ many shards (`exchange`). Files, beside those of `near_duplicates`:
     members-S    of each of them: id, length, where its n-grams are
     sets-S       the n-grams' hashes of one candidate after the other, sorted, each once; raw
     sent-S       n-grams of candidates in the shard, for the shards that have a pair of them
-    edges-S      similar pairs whose first document is in the shard; no more than are needed to
-                 connect the same documents
-    dropped-S    the rows of the shard to drop
-    of_earlier-S those of them that are dropped for a document of an earlier run
+    edges-S      similar pairs whose first document is in the shard, both ways, sorted; no more
+                 than are needed to connect the same documents
 """
 
 import collections
@@ -22,14 +20,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.compute
-import scipy.sparse
-import scipy.sparse.csgraph
 
-from roots_tf.corpus import exchange, shard_rows, shingles
+from roots_tf.corpus import components, exchange, shard_rows, shingles
 from roots_tf.storage import files
 
-SAMPLES = 20  # clusters for the report
-SAMPLE_DOCUMENTS = 4  # of a cluster, the one that is kept first
 SAMPLE_CHARS = 2000
 
 SENT = pyarrow.schema(
@@ -79,7 +73,8 @@ def find(
     verified = stage("verify", verify, tasks)
     for shard in range(shards):
         forget(way.levels, -1, shard)
-    (clustered,) = stage("cluster", cluster, [(work, shards, own)])
+    edges = sum(result["edges"] for result in verified) // 2
+    clustered = components.find(stage, work, shards, own, edges)
     (shown,) = stage("samples", show, [(unique, work, clustered["samples"])])
     histogram = collections.Counter()
     for result in verified:
@@ -222,7 +217,8 @@ def verify(work: str, way: list, shard: int, min_jaccard: float) -> dict:
         min_jaccard: lowest similarity that is kept.
 
     Returns:
-        `pairs`, `verified` (those that are kept) and `jaccard`: number of pairs by similarity.
+        `pairs`, `verified` (those that are kept), `edges` both ways, and `jaccard`: number of
+        pairs by similarity.
     """
     pairs = shard_rows.load(shard_rows.name(work, "candidates", shard))
     order = np.lexsort(pairs)  # by the second document: in this order n-grams come
@@ -246,86 +242,13 @@ def verify(work: str, way: list, shard: int, min_jaccard: float) -> dict:
     similar = similarities >= min_jaccard
     hundredths = (similarities * 100 + 1e-9).astype(int)
     histogram = collections.Counter(f"{value / 100:.2f}" for value in hundredths.tolist())
-    shard_rows.save(shard_rows.name(work, "edges", shard), _forest(pairs[:, similar]))
-    return {"pairs": len(similar), "verified": int(similar.sum()), "jaccard": dict(histogram)}
-
-
-def components(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Connected components of a graph.
-
-        [[1, 5, 2], [2, 6, 9]]  ->  [1, 2, 5, 6, 9], [0, 0, 1, 1, 0]
-
-    Args:
-        pairs: edges [2, P].
-
-    Returns:
-        The numbers that are in a pair, ascending, and for each the label of its component.
-    """
-    numbers, places = np.unique(pairs, return_inverse=True)
-    a, b = places.reshape(pairs.shape)
-    graph = scipy.sparse.coo_array((np.ones(len(a), bool), (a, b)), [len(numbers)] * 2)
-    return numbers, scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
-
-
-def _forest(pairs: np.ndarray) -> np.ndarray:
-    """The fewest pairs that connect the same numbers: each number with its component's smallest."""
-    numbers, labels = components(pairs)
-    firsts = numbers[np.unique(labels, return_index=True)[1]][labels]
-    return np.stack([firsts, numbers])[:, firsts != numbers]
-
-
-@shard_rows.timed
-def cluster(work: str, shards: int, own: int) -> dict:
-    """Clusters the similar pairs of all shards and writes what to drop; a stage of one task.
-
-    Holds some 100 bytes for each document that has a near duplicate.
-
-    Args:
-        work: folder of the files in between.
-        shards: number of shards.
-        own: how many of them are not of earlier runs.
-
-    Returns:
-        `clusters` (their number), their `sizes`, `dropped_documents` and `samples`: a few clusters,
-        those of lowest hash, each as the numbers of a few documents, the kept one first.
-    """
-    edges = [shard_rows.load(shard_rows.name(work, "edges", shard)) for shard in range(shards)]
-    numbers, labels = components(np.concatenate(edges, axis=1))
-    starts = np.array([exchange.by_shard(s, shards) for s in range(shards)], np.uint64)
-    chars, identifiers = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), "S32")
-    borders = np.append(np.searchsorted(numbers, starts), len(numbers))
-    for shard in range(shards):
-        here = slice(*borders[shard : shard + 2])
-        known = shard_rows.load(shard_rows.name(work, "numbers", shard))
-        members = shard_rows.load(shard_rows.name(work, "members", shard))
-        places = np.searchsorted(known, numbers[here])
-        chars[here], identifiers[here] = members["chars"][places], members["id"][places]
-    is_own = numbers < exchange.by_shard(own, shards)
-    order = np.lexsort((identifiers, -chars, is_own, labels))  # of each cluster the kept one first
-    kept = np.ones(len(order), bool)
-    kept[1:] = labels[order][1:] != labels[order][:-1]
-    goes = ~kept & is_own[order]
-    first_is_own = is_own[order][np.flatnonzero(kept)][np.cumsum(kept) - 1]
-    dropped = np.sort(numbers[order][goes])
-    of_earlier = np.sort(numbers[order][goes & ~first_is_own])
-    for stem, rows in (("dropped", dropped), ("of_earlier", of_earlier)):
-        borders = np.append(np.searchsorted(rows, starts), len(rows))
-        for shard in range(own):
-            here = rows[slice(*borders[shard : shard + 2])].astype(np.uint32)  # the lower half
-            shard_rows.save(shard_rows.name(work, stem, shard), here)
-    firsts = np.flatnonzero(kept)
-    sizes = np.diff(firsts, append=len(order))
-    lowest = np.argsort(identifiers[order][firsts], kind="stable")[:SAMPLES]  # an id is a hash
-    samples = [
-        numbers[order][firsts[i] : firsts[i] + min(sizes[i], SAMPLE_DOCUMENTS)].tolist()
-        for i in lowest
-    ]
-    counts = zip(*np.unique(sizes, return_counts=True), strict=True)
+    edges = components.both_ways(components.stars(pairs[:, similar]))
+    shard_rows.save(shard_rows.name(work, "edges", shard), edges)
     return {
-        "clusters": len(firsts),
-        "sizes": {str(size): int(count) for size, count in counts},
-        "dropped_documents": len(dropped),
-        "samples": samples,
+        "pairs": len(similar),
+        "verified": int(similar.sum()),
+        "jaccard": dict(histogram),
+        "edges": len(edges),
     }
 
 

@@ -117,8 +117,9 @@ def curate(
 
     drop = any(step.name == "exact_duplicates" for step in run.corpus_steps)
     unique = [str(run.work / f"unique-{shard:05d}.arrow") for shard in range(plan.num_shards)]
-    for result in _deduplicate(run, len(parts), unique, drop):
-        counts.merge_unique(result["tally"])
+    _deduplicate(run, len(parts), unique, drop)
+    for path in unique:  # one at a time: a million of them would not be held
+        counts.merge_unique(stages.read_result(Path(path).with_suffix(".json")))
     findings, dropped_rows = {}, []
     for step in run.corpus_steps[drop:]:  # exact duplicates are the first
         module = importlib.import_module(f"roots_tf.corpus.{recipe.CORPUS_STEPS[step.name][0]}")
@@ -129,8 +130,9 @@ def curate(
         dropped_rows.append(finding.pop("dropped"))
         findings[step.name] = finding
         run.seconds[step.name] = finding.get("seconds", 0.0)
-    for result in _write(run, unique, findings, dropped_rows):
-        counts.merge_written(result["tallies"])
+    _write(run, unique, findings, dropped_rows)
+    for path in unique:
+        counts.merge_written(stages.read_result(curation_tasks.tallies_of_shard(path)))
     if plan.keep_index:
         earlier.write(run.shards, plan.steps, run.output, run.stage)
     return counts.report(findings, run.seconds, plan.sample)
@@ -209,7 +211,7 @@ def _clean(run: _Run) -> list[str]:
     return parts
 
 
-def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> list[dict]:
+def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> None:
     """Sorts the documents of each shard by id and, if `drop`, drops those of equal text."""
     work, way = str(run.work), exchange.route(num_parts, run.plan.num_shards)
     forget = exchange.forgetter(work, deduplication.PART, way)
@@ -229,15 +231,14 @@ def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> li
         )
         for shard, path in enumerate(unique)
     ]
-    results = run.stage("deduplicate", deduplication.write_unique, tasks)
+    run.stage("deduplicate", deduplication.write_unique, tasks)
     for shard in range(run.plan.num_shards):  # half of the disk that a run needs
         forget(way.levels, -1, shard)
-    return results
 
 
 def _write(
     run: _Run, unique: list[str], findings: dict[str, dict], dropped_rows: list[list[str]]
-) -> list[dict]:
+) -> None:
     """Writes the shards of the output, without the rows that each corpus step drops."""
     repeated = findings.get("repeated_paragraphs", {}).pop("repeated", "")
     of_earlier = findings.get("near_duplicates", {}).pop("of_earlier", [])
@@ -253,7 +254,7 @@ def _write(
         )
         for shard, path in enumerate(run.shards)
     ]
-    return run.stage("write", curation_tasks.write_shard, tasks)
+    run.stage("write", curation_tasks.write_shard, tasks)
 
 
 def _limit(sample: int, tasks: list[list], index: int) -> int:

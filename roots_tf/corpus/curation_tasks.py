@@ -164,7 +164,7 @@ def write_shard(
         kept_dropped: the Parquet file of the dropped documents; "" for none.
 
     Returns:
-        `tallies` of each step and, last, of what is written, as JSON; `seconds`.
+        `seconds`.
     """
     start = time.perf_counter()
     with (
@@ -195,10 +195,17 @@ def write_shard(
                     kept.append({"id": identifier, **after._asdict()})
             if kept:
                 writer.write_table(pyarrow.Table.from_pylist(kept, deduplication.SCHEMA))
-    return {
-        "tallies": [tally.to_json() for tally in tallies],
-        "seconds": round(time.perf_counter() - start, 3),
-    }
+    stages.write_result(tallies_of_shard(unique), [tally.to_json() for tally in tallies])
+    return {"seconds": round(time.perf_counter() - start, 3)}
+
+
+def tallies_of_shard(unique: str) -> Path:
+    """Where `write_shard` writes the tallies of each step and, last, of what is written.
+
+    Args:
+        unique: the Arrow file of the shard.
+    """
+    return Path(unique).with_suffix(".written.json")
 
 
 def _after_corpus_steps(

@@ -19,6 +19,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.ipc
 
+from roots_tf import stages
 from roots_tf.corpus import dropped, exchange
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document
@@ -163,13 +164,13 @@ def write_unique(
         shard: which shard, from 0.
         num_shards: of how many; as the files were written.
         drop: whether equal documents are dropped.
-        output: the Arrow file, columns as in `SCHEMA`.
+        output: the Arrow file, columns as in `SCHEMA`. Beside it, with the suffix `.json`, is the
+            tally, where the reasons of what was dropped are `duplicate` and `duplicate_of_earlier`.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
         earlier: shards of earlier runs, whose keys `earlier.keys` has brought to the folder.
 
     Returns:
-        `tally` as JSON, where the reasons of what was dropped are `duplicate` and
-        `duplicate_of_earlier`; `seconds`.
+        `seconds`.
     """
     start = time.perf_counter()
     with dropped.Writer(kept_dropped) as on_drop:
@@ -204,7 +205,8 @@ def write_unique(
             batch = table.take(order[begin:end]).cast(SCHEMA).combine_chunks()
             file.write_batch(batch.to_batches()[0])
     tally.seconds = time.perf_counter() - start
-    return {"tally": tally.to_json(), "seconds": round(tally.seconds, 3)}
+    stages.write_result(Path(output).with_suffix(".json"), tally.to_json())
+    return {"seconds": round(time.perf_counter() - start, 3)}
 
 
 def _num_bytes(table: pyarrow.Table | pyarrow.RecordBatch) -> int:

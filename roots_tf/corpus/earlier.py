@@ -186,7 +186,12 @@ def _shards(folders: Sequence[str], indexes: Sequence[Index]) -> list[tuple]:
 
 
 def texts_and_bands(folders: Sequence[str], indexes: Sequence[Index]) -> list[list[str]]:
-    """Of each shard of earlier runs the Parquet file of its documents and the file of its bands."""
+    """Of each shard of earlier runs the Parquet file of its documents and the file of its bands.
+
+    Args:
+        folders: outputs of the earlier runs.
+        indexes: of these.
+    """
     return [
         [str(Path(folder, digits[0])), shard_rows.name(str(Path(folder, FOLDER)), BANDS, shard)]
         for folder, shard, digits in _shards(folders, indexes)

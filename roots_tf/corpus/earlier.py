@@ -35,7 +35,8 @@ class Index:
         format: of the files; `FORMAT` is what this version reads.
         near_duplicates: the parameters that decide the band hashes; none: there are no bands.
         documents: in all shards.
-        shards: of each the file of its documents and the digits of `keys-S` and `bands-S`.
+        shards: of each the file of its documents, its bytes, and the digits of `keys-S` and of
+            `bands-S`, where there are any.
     """
 
     format: int
@@ -80,6 +81,12 @@ def load(folder: str | Path, steps: Sequence[recipe.Step]) -> Index:
             "of roots-tf reads: run the earlier curation anew with --keep_index",
         )
     index, wanted = schema.read(path, Index), hashed_by(steps)
+    if any(len(shard) != 3 + bool(index.near_duplicates) for shard in index.shards):
+        raise files.InputError(
+            "wrong-index",
+            f"found shards in {path} that are not described whole; wanted it as --keep_index has "
+            "written it: the index is damaged, run that curation anew",
+        )
     if wanted and index.near_duplicates != wanted:
         there, here = (
             ", ".join(f"{name} = {value}" for name, value in values.items()) or "none"
@@ -109,7 +116,8 @@ def write(
     tasks = [(path, shard, how, folder) for shard, path in enumerate(shards)]
     results = stage("index", index_shard, tasks)
     digits = [
-        [Path(path).name, *result["digits"]] for path, result in zip(shards, results, strict=True)
+        [Path(path).name, str(Path(path).stat().st_size), *result["digits"]]
+        for path, result in zip(shards, results, strict=True)
     ]
     documents = sum(result["documents"] for result in results)
     index = Index(FORMAT, how, documents, digits)
@@ -169,7 +177,7 @@ def keys(
     if not folders:
         return 0
     tasks = [
-        (str(Path(folder, FOLDER)), shard, list(digits[1:]), number, work)
+        (str(folder), shard, list(digits), number, work)
         for number, (folder, shard, digits) in enumerate(_shards(folders, indexes))
     ]
     stage("earlier keys", take_keys, tasks)
@@ -200,29 +208,38 @@ def texts_and_bands(folders: Sequence[str], indexes: Sequence[Index]) -> list[li
 
 @shard_rows.timed
 def take_keys(folder: str, shard: int, digits: list[str], number: int, work: str) -> dict:
-    """Checks the files of a shard's index and copies its keys; a stage's task.
+    """Checks the files of a shard and of its index and copies its keys; a stage's task.
 
     Args:
-        folder: of the index.
+        folder: output of the earlier run.
         shard: its number there.
-        digits: that its files must have: of the keys and, if there are any, of the bands.
+        digits: what `Index.shards` says of it.
         number: of the copy.
         work: folder for the copy.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    for stem, wanted in zip(("keys", BANDS), digits, strict=False):
+    name, size, *digests = digits
+    documents, folder = Path(folder, name), str(Path(folder, FOLDER))
+    found = {documents: (_size(documents), size)}
+    for stem, digest in zip(("keys", BANDS), digests, strict=False):
         path = Path(shard_rows.name(folder, stem, shard))
-        found = files.sha256(path) if path.is_file() else "no file"
-        if found != wanted:
+        found[path] = (files.sha256(path) if path.is_file() else "no file", digest)
+    for path, (there, wanted) in found.items():
+        if there != wanted:
             raise files.InputError(
                 "wrong-index",
-                f"found {found[:16]} at {path}; wanted a file of {wanted[:16]}, which the run of "
-                "--keep_index has written: the index is damaged, run that curation anew",
+                f"found {there[:16]} at {path}; wanted {wanted[:16]}, as the run of --keep_index "
+                "has left it: the index is damaged or its documents are others, run that curation "
+                "anew",
             )
     shard_rows.save(
         exchange.path(work, KEYS, ".npy", number),
         shard_rows.load(shard_rows.name(folder, "keys", shard)),
     )
     return {}
+
+
+def _size(path: Path) -> str:
+    return str(path.stat().st_size) if path.is_file() else "no file"

@@ -136,7 +136,8 @@ class FastText:
     def __init__(self, path: str | Path):
         try:
             self._read(_Reader(Path(path)))
-        except (EOFError, ValueError, struct.error) as error:
+            self.probabilities("a word or two")  # rows or columns that do not fit show here
+        except (EOFError, ValueError, LookupError, ArithmeticError, struct.error) as error:
             raise InputError(
                 "file-damaged",
                 f"found the end of {path} in the middle of a fastText model, or no such model; "

@@ -17,6 +17,9 @@ from tests.pipelines.curated import report, rows, step
 
 HERE = Path(__file__).parent
 
+TREE = (HERE / "fasttext_tree.bin").read_bytes()
+ONE_ROW = TREE[:40] + bytes(4) + TREE[44:]  # a bucket of 0 for n-grams, which divides by it
+
 # What fastText 0.9.2 itself says of two models that it has trained on four translations of the
 # Declaration of Human Rights: a tree of labels, pairs of words, n-grams of 2 and 3 characters; the
 # second with `quantize(qnorm=True, cutoff=290)`.
@@ -161,7 +164,8 @@ def test_three_labels_add_up_to_1():
         ("m.bin", None, "could not read"),
         ("m.bin", b"", "or no such model"),
         ("m.bin", b"something else that is long enough", "or no such model"),
-        ("m.bin", (HERE / "fasttext_tree.bin").read_bytes()[:5000], "in the middle of"),
+        ("m.bin", TREE[:5000], "in the middle of"),
+        ("m.bin", ONE_ROW, "or no such model"),
         ("m.ftz", (HERE / "fasttext_quantized.ftz").read_bytes()[:-9], "in the middle of"),
     ],
 )

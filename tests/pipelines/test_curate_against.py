@@ -119,6 +119,16 @@ def test_near_duplicates_of_earlier_documents_go(old, tmp_path):
     assert kept(together) - old_clusters == kept(output)
 
 
+def test_nothing_new(old, tmp_path):
+    """A crawl that earlier runs have whole leaves no document, and says so."""
+    texts = [story(number) for number in range(8)]
+    output = curated(tmp_path, "same", texts, NEAR, against=(str(old),), keep_index=True)
+    assert (rows(output), report(output)["documents_out"]) == ([], 0)
+    assert report(output)["dropped"]["duplicate_of_earlier"]["documents"] == 8
+    again = curated(tmp_path, "more", [*texts, "new"], NEAR, against=(str(old), str(output)))
+    assert [row["text"] for row in rows(again)] == ["new"]
+
+
 def test_bytes_of_an_index(old):
     """16 for the key, 8 a band."""
     documents, folder = files.read_json(old / "_index" / "index.json")["documents"], old / "_index"
@@ -133,7 +143,9 @@ def test_bytes_of_an_index(old):
         ("no index", "no index of curate"),
         ("format", "found format 7 of the index"),
         ("damage", "the index is damaged"),
-        ("gone", "found no file at"),
+        ("gone", "found no file at .*bands-00001"),
+        ("documents", "found no file at .*documents-00000-of-00002"),
+        ("short", "not described whole"),
         ("recipe", "with ngram = 2, bands = 40, rows = 4, seed = 0"),
         ("no step", "no step exact_duplicates"),
         ("twice", "twice in --against"),
@@ -151,6 +163,11 @@ def test_an_index_that_cannot_be_used_is_one_line(old, tmp_path, change, message
         shutil.rmtree(folder / "_index")
     elif change == "format":
         index.write_text(index.read_text().replace('"format": 1', '"format": 7'))
+    elif change == "documents":
+        next(folder.glob("documents-00000*")).unlink()
+    elif change == "short":
+        content = json.loads(index.read_text())
+        index.write_text(json.dumps(content | {"shards": [[]]}))
     elif change in ("damage", "gone"):
         path = folder / "_index" / "bands-00001.npy"
         path.write_bytes(path.read_bytes()[:-1] + b"?")

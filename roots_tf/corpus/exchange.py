@@ -110,7 +110,14 @@ def source_paths(
 
 
 def path(work: str, stem: str, suffix: str, *numbers: int) -> str:
-    """The file of a run (one number), or of a level, a group of runs and a bucket (three)."""
+    """The file of a run (one number), or of a level, a group of runs and a bucket (three).
+
+    Args:
+        work: its folder.
+        stem: the beginning of its name.
+        suffix: the end of its name.
+        *numbers: of the run; or of the level, the group and the bucket.
+    """
     return str(Path(shard_rows.name(work, stem, *numbers)).with_suffix(suffix))
 
 
@@ -208,7 +215,10 @@ def blocks(where: str, group: int, num_groups: int) -> Iterator[pyarrow.RecordBa
 def batches(
     work: str, stem: str, way: Route, level: int, bucket: int, group: int = -1
 ) -> Iterator[pyarrow.RecordBatch]:
-    """The record batches of a bucket, in the order of the runs; arguments as of `source_paths`."""
+    """The record batches of a bucket, in the order of the runs.
+
+    Arguments are as for `source_paths`.
+    """
     number_of = way.buckets(1) if level == 1 else way.side
     for where in source_paths(work, stem, ".arrow", way, level, bucket, group):
         yield from blocks(where, bucket % way.side if level > 1 else bucket, number_of)
@@ -349,15 +359,15 @@ def merge(
 
 
 def by_hash(part: int, parts: int) -> int:
-    """The lowest 64-bit hash of a `part`, of ranges of equal size; of the end 2^64."""
+    """The lowest 64-bit hash of a `part` of so many `parts` of equal size; of the end 2^64."""
     return (part << 64) // parts
 
 
 def by_shard(shard: int, shards: int) -> int:
-    """The lowest number of a document in a `shard`; of the end 2^64."""
+    """The lowest number of a document in a `shard` of so many `shards`; of the end 2^64."""
     return shard_rows.number_of(shard, 0) if shard < shards else 1 << 64
 
 
 def by_key(shard: int, shards: int) -> int:
-    """The lowest first half of the key of a document in a `shard` (`deduplication.shard_of`)."""
+    """The lowest first half of a key in a `shard` of `shards` (`deduplication.shard_of`)."""
     return -(-(shard << 32) // shards) << 32

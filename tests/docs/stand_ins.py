@@ -157,7 +157,8 @@ def _write_labelled(root: Path) -> None:
 PRETRAIN = "pretrain --examples=work/examples --output=work/pretrained --preset=modern --dropout=0"
 MADE_BY = {
     "work/documents": "curate --input='novels/*.txt' --documents=file --output=work/documents",
-    "work/old_run": "curate --input='novels/*.txt' --output=work/old_run --keep_index",
+    "work/old_run": "curate --input='novels/*.txt' --documents=file --output=work/old_run "
+    "--keep_index",
     "work/tokenizer": "train-tokenizer --input=work/documents --output=work/tokenizer",
     "work/examples": "build-examples --input=work/documents --tokenizer=work/tokenizer "
     "--held_out=0.03 --output=work/examples",

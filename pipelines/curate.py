@@ -14,6 +14,7 @@ step keeps, changes or drops a document, and gives a reason. The output is a fol
     report.html                        what each step did, to read: counts, histograms, samples
     report.json                        the same, for programs
     config.json                        the flags and the recipe
+    _index/                            with --keep_index: what --against of a later run needs
     _dropped/                          with --keep_dropped: what was dropped, by which step and why
 
 Named inputs give documents their names as `source`; with shares, as many bytes of each are kept as
@@ -48,7 +49,7 @@ from pathlib import Path
 from absl import logging
 
 from roots_tf import program, stages, words
-from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
+from roots_tf.corpus import curation, curation_tasks, earlier, reading, recipe, report_page
 from roots_tf.storage import claims, encodings, files, schema, sources
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
@@ -77,6 +78,14 @@ class Config:
     )
     keep_dropped: bool = program.flag(
         False, help="keep dropped documents, with step and reason, in the folder _dropped"
+    )
+    against: tuple[str, ...] = program.flag(
+        (),
+        help="outputs of earlier runs with --keep_index: duplicates of what they kept are dropped",
+        role="input",
+    )
+    keep_index: bool = program.flag(
+        False, help="keep in the folder _index what --against of a later run needs"
     )
     documents: reading.Layout = program.flag(
         "blank_lines", help="what a document is in plain text: parted by blank lines, file or line"
@@ -160,8 +169,10 @@ def main(config: Config) -> None:
     reading.check_encoding(paths, config.encoding)
     steps = recipe.load(config.recipe)
     steps += _mixture(config, list(named), steps)
+    against = _against(config, steps)
     _refuse_other_folders(output)
-    claim = claims.of(config, recipe=[_content(step) for step in steps])
+    known = [files.sha256(Path(path, earlier.FOLDER, "index.json")) for path in against]
+    claim = claims.of(config, recipe=[_content(step) for step in steps], against=known)
     if done := claim.finished(output):
         logging.info("%s has finished; nothing to do (see report.html)", output)
         print(table(done, f"{output}/report.json"))
@@ -193,10 +204,29 @@ def _mixture(config: Config, names: list[str], others: list[recipe.Step]) -> lis
     return [recipe.Step("mixture", parameters | {"most_bytes": config.mixture_bytes})]
 
 
+def _against(config: Config, steps: list[recipe.Step]) -> tuple[str, ...]:
+    """Folders of earlier runs, which have been looked at; none where the flag is left out."""
+    has_step = any(step.name == "exact_duplicates" for step in steps)
+    if config.against and not has_step:
+        raise files.InputError(
+            "flags-conflict",
+            f"found --against and no step exact_duplicates in the recipe {config.recipe}; wanted "
+            "that step too: without it copies of earlier documents are no more dropped than others",
+        )
+    folders = tuple(str(Path(path).expanduser().absolute()) for path in config.against)
+    for folder in folders:
+        earlier.load(folder, steps)
+    if twice := [folder for folder in set(folders) if folders.count(folder) > 1]:
+        raise files.InputError(
+            "flags-conflict", f"found {twice[0]} twice in --against; wanted each folder once"
+        )
+    return folders
+
+
 def _content(step: recipe.Step) -> dict:
     """A step of the recipe, with the content of the files that it reads in place of their paths."""
     parameters = {
-        name: claims.content(value) if name == "evaluation_files" else value
+        name: claims.content(value) if name in ("evaluation_files", "model") else value
         for name, value in step.parameters.items()
     }
     return step._replace(parameters=parameters)._asdict()
@@ -229,6 +259,8 @@ def _curate(
         config.num_shards or curation.shards_for(paths),
         config.sample,
         config.keep_dropped,
+        _against(config, steps),
+        config.keep_index,
     )
     with stages.executor(config.num_workers, config.scheduler, output) as executor:
         report = curation.curate(plan, output, executor, program.progress)

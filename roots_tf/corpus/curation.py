@@ -1,6 +1,7 @@
 """From files to a corpus: stages of tasks that a kill does not undo.
 
-clean        spans of the input    -> documents after the document steps, grouped by shard
+clean        spans of the input    -> documents after the document steps, grouped by shards
+exchange     groups of many tasks  -> groups of fewer shards, where both are many
 deduplicate  groups of a shard     -> the shard without equal documents, sorted by id
 ...          the corpus steps      -> numbers of the rows to drop
 write        a shard and these     -> a shard of the output
@@ -17,7 +18,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf import stages
-from roots_tf.corpus import curation_tasks, deduplication, dropped, reading, recipe, summary
+from roots_tf.corpus import (
+    curation_tasks,
+    deduplication,
+    dropped,
+    earlier,
+    exchange,
+    reading,
+    recipe,
+    summary,
+)
 from roots_tf.storage import files
 
 SHARD_BYTES = 128_000_000  # of input; a task that sorts a shard holds a few times as much
@@ -37,6 +47,8 @@ class CurationPlan(NamedTuple):
     num_shards: int
     sample: int = 0  # documents to try the recipe on; 0: all
     keep_dropped: bool = False
+    against: tuple[str, ...] = ()  # outputs of earlier runs, whose documents are not wanted again
+    keep_index: bool = False  # by which later runs know what this one keeps
 
 
 def signature(paths: Sequence[str]) -> str:
@@ -105,22 +117,24 @@ def curate(
 
     drop = any(step.name == "exact_duplicates" for step in run.corpus_steps)
     unique = [str(run.work / f"unique-{shard:05d}.arrow") for shard in range(plan.num_shards)]
-    for result in _deduplicate(run, len(parts), unique, drop):
-        counts.merge_unique(result["tally"])
-    for part in parts:  # half of the disk that a run needs
-        Path(part).unlink(missing_ok=True)
-
+    _deduplicate(run, len(parts), unique, drop)
+    for path in unique:  # one at a time: a million of them would not be held
+        counts.merge_unique(stages.read_result(Path(path).with_suffix(".json")))
     findings, dropped_rows = {}, []
     for step in run.corpus_steps[drop:]:  # exact duplicates are the first
         module = importlib.import_module(f"roots_tf.corpus.{recipe.CORPUS_STEPS[step.name][0]}")
-        finding = module.find(
-            unique, recipe.build(step), run.work, executor, progress, dropped=dropped_rows
-        )
+        options = {"dropped": dropped_rows}
+        if step.name == "near_duplicates":
+            options["earlier"] = earlier.texts_and_bands(plan.against, run.indexes)
+        finding = module.find(unique, recipe.build(step), run.work, executor, progress, **options)
         dropped_rows.append(finding.pop("dropped"))
         findings[step.name] = finding
         run.seconds[step.name] = finding.get("seconds", 0.0)
-    for result in _write(run, unique, findings, dropped_rows):
-        counts.merge_written(result["tallies"])
+    _write(run, unique, findings, dropped_rows)
+    for path in unique:
+        counts.merge_written(stages.read_result(curation_tasks.tallies_of_shard(path)))
+    if plan.keep_index:
+        earlier.write(run.shards, plan.steps, run.output, run.stage)
     return counts.report(findings, run.seconds, plan.sample)
 
 
@@ -138,6 +152,18 @@ class _Run:
     progress: Progress
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
+    def indexes(self) -> list[earlier.Index]:
+        """Of what earlier runs have kept."""
+        return [earlier.load(folder, self.plan.steps) for folder in self.plan.against]
+
+    @property
+    def shards(self) -> list[str]:
+        """Paths of the output's shards."""
+        count = self.plan.num_shards
+        name = functools.partial(files.shard_name, "documents", count=count, suffix=".parquet")
+        return [str(self.output / name(index=shard)) for shard in range(count)]
+
     @property
     def work(self) -> Path:
         return self.output / ".work"
@@ -154,7 +180,8 @@ class _Run:
         """Runs the tasks that are not finished; what the function returned for each task."""
         progress = self.progress(name)
         results = stages.run_stage(function, tasks, self.work, self.executor, progress)
-        self.seconds[name] = round(sum(result["seconds"] for result in results), 3)
+        seconds = sum(result["seconds"] for result in results)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
         return results
 
     def for_dropped(self, name: str) -> str:
@@ -173,6 +200,7 @@ def _clean(run: _Run) -> list[str]:
             list(plan.reading),
             [list(step) for step in run.document_steps],
             plan.num_shards,
+            exchange.route(len(tasks), plan.num_shards).width(1),
             part,
             run.for_dropped(f"part-{index:06d}.parquet"),
             _limit(plan.sample, tasks, index),
@@ -183,42 +211,50 @@ def _clean(run: _Run) -> list[str]:
     return parts
 
 
-def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> list[dict]:
+def _deduplicate(run: _Run, num_parts: int, unique: list[str], drop: bool) -> None:
     """Sorts the documents of each shard by id and, if `drop`, drops those of equal text."""
+    work, way = str(run.work), exchange.route(num_parts, run.plan.num_shards)
+    forget = exchange.forgetter(work, deduplication.PART, way)
+    further = (work, deduplication.PART)
+    exchange.run(run.stage, exchange.split_batches, way, forget, lambda *_: further)
+    known = earlier.keys(run.plan.against, run.indexes, run.plan.num_shards, work, run.stage)
     tasks = [
         (
-            str(run.work),
+            work,
             num_parts,
             shard,
             run.plan.num_shards,
             drop,
             path,
             run.for_dropped(f"duplicates-{shard:05d}.parquet"),
+            known,
         )
         for shard, path in enumerate(unique)
     ]
-    return run.stage("deduplicate", deduplication.write_unique, tasks)
+    run.stage("deduplicate", deduplication.write_unique, tasks)
+    for shard in range(run.plan.num_shards):  # half of the disk that a run needs
+        forget(way.levels, -1, shard)
 
 
 def _write(
     run: _Run, unique: list[str], findings: dict[str, dict], dropped_rows: list[list[str]]
-) -> list[dict]:
+) -> None:
     """Writes the shards of the output, without the rows that each corpus step drops."""
     repeated = findings.get("repeated_paragraphs", {}).pop("repeated", "")
-    shards = range(run.plan.num_shards)
-    name = functools.partial(files.shard_name, "documents", count=len(shards), suffix=".parquet")
+    of_earlier = findings.get("near_duplicates", {}).pop("of_earlier", [])
     tasks = [
         (
             unique[shard],
             list(findings),
             [paths[shard] for paths in dropped_rows],
             repeated,
-            str(run.output / name(index=shard)),
+            of_earlier[shard] if run.plan.against and of_earlier else "",
+            path,
             run.for_dropped(f"corpus-{shard:05d}.parquet") if findings else "",
         )
-        for shard in shards
+        for shard, path in enumerate(run.shards)
     ]
-    return run.stage("write", curation_tasks.write_shard, tasks)
+    run.stage("write", curation_tasks.write_shard, tasks)
 
 
 def _limit(sample: int, tasks: list[list], index: int) -> int:

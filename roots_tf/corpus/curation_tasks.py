@@ -32,6 +32,7 @@ def clean_part(
     how: list,
     steps: list[list],
     num_shards: int,
+    width: int,
     output: str,
     kept_dropped: str,
     limit: int,
@@ -42,7 +43,8 @@ def clean_part(
         spans: `reading.Span`s.
         how: a `Reading`.
         steps: `recipe.Step`s.
-        num_shards: shards that the documents are grouped for.
+        num_shards: of the output.
+        width: shards that a group of documents is for.
         output: the file of `deduplication.SpillWriter`. Beside it, with the suffix `.json`, are
             the tallies of the reader and of each step.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
@@ -55,7 +57,7 @@ def clean_part(
     steps = [recipe.Step(*step) for step in steps]
     with (
         files.atomic_path(output) as temporary,
-        deduplication.SpillWriter(temporary, num_shards) as writer,
+        deduplication.SpillWriter(temporary, num_shards, width) as writer,
         dropped.Writer(kept_dropped) as on_drop,
     ):
         tallies = [Tally(on_drop(name)) for name in ("read", *(step.name for step in steps))]
@@ -146,6 +148,7 @@ def write_shard(
     steps: list[str],
     dropped_rows: list[str],
     repeated: str,
+    of_earlier: str,
     output: str,
     kept_dropped: str,
 ) -> dict:
@@ -156,11 +159,12 @@ def write_shard(
         steps: names of the corpus steps after `exact_duplicates`.
         dropped_rows: for each step the file of the rows that it drops.
         repeated: the file of the paragraphs to take out; "" for none.
+        of_earlier: the file of the rows that are near duplicates of earlier runs; "" for none.
         output: the Parquet file.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
 
     Returns:
-        `tallies` of each step and, last, of what is written, as JSON; `seconds`.
+        `seconds`.
     """
     start = time.perf_counter()
     with (
@@ -174,6 +178,7 @@ def write_shard(
     ):
         tallies = [Tally(on_drop(name)) for name in (*steps, "write")]
         numbers = [frozenset(np.load(path).tolist()) for path in dropped_rows]
+        earlier = frozenset(np.load(of_earlier).tolist() if of_earlier else ())
         row = 0
         for index in range(file.num_record_batches):
             kept = []
@@ -181,7 +186,7 @@ def write_shard(
                 identifier = values.pop("id")
                 document = Document(**values)
                 after = _after_corpus_steps(
-                    document, identifier, row, steps, numbers, repeated, tallies
+                    document, identifier, row, steps, numbers, earlier, repeated, tallies
                 )
                 row += 1
                 if after is not None:
@@ -190,18 +195,28 @@ def write_shard(
                     kept.append({"id": identifier, **after._asdict()})
             if kept:
                 writer.write_table(pyarrow.Table.from_pylist(kept, deduplication.SCHEMA))
-    return {
-        "tallies": [tally.to_json() for tally in tallies],
-        "seconds": round(time.perf_counter() - start, 3),
-    }
+    stages.write_result(tallies_of_shard(unique), [tally.to_json() for tally in tallies])
+    return {"seconds": round(time.perf_counter() - start, 3)}
 
 
-def _after_corpus_steps(document, rank, row, steps, numbers, repeated, tallies) -> Document | None:
+def tallies_of_shard(unique: str) -> Path:
+    """Where `write_shard` writes the tallies of each step and, last, of what is written.
+
+    Args:
+        unique: the Arrow file of the shard.
+    """
+    return Path(unique).with_suffix(".written.json")
+
+
+def _after_corpus_steps(
+    document, rank, row, steps, numbers, earlier, repeated, tallies
+) -> Document | None:
     """Counts what each corpus step does to the document of a row; None if one drops it."""
     for name, rows, tally in zip(steps, numbers, tallies, strict=False):
         after = document
         if row in rows:
-            after = _REASONS[name]
+            is_old = name == "near_duplicates" and row in earlier
+            after = "near_duplicate_of_earlier" if is_old else _REASONS[name]
         elif name == "repeated_paragraphs":
             after = document._replace(text=_remove_paragraphs(document.text, repeated))
         sizes = (size(document.text), 0 if isinstance(after, str) else size(after.text))

@@ -1,11 +1,11 @@
 """Exact de-duplication in bounded memory: equal documents meet in a file, by their hash.
 
 Texts that differ only in case and in where lines break count as equal. A task writes its documents
-in groups, one for each range of hashes; then each range is read from the files of all tasks and
-sorted. Of equal documents the one whose text sorts last is kept, which has fewer capitals and line
-breaks; of documents of one text, the one whose source sorts first. So the result depends on the set
-of documents, not on the file or task that each came from. Memory holds a part of a task, and later
-one range of hashes, which is a shard of the output.
+in groups by ranges of hashes, which the levels of `exchange` split where tasks and shards are many;
+then each range is read and sorted. Of equal documents the one whose text sorts last is kept, which
+has fewer capitals and line breaks; of documents of one text, the one whose source sorts first. So
+the result depends on the set of documents, not on the file or task that each came from. Memory
+holds a part of a task, and later one range of hashes, which is a shard of the output.
 """
 
 import dataclasses
@@ -19,7 +19,8 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.ipc
 
-from roots_tf.corpus import dropped
+from roots_tf import stages
+from roots_tf.corpus import dropped, exchange
 from roots_tf.corpus.decoding import REPLACEMENT
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import SAMPLES, Tally
@@ -27,6 +28,7 @@ from roots_tf.storage import files
 
 SPILL_CHARS = 32_000_000  # that a writer holds before it writes a group
 COMPACT_BYTES = 64_000_000  # of documents that are held before equal ones are looked for
+PART = "part"  # files of documents that come from the input
 BATCH_BYTES = 8_000_000  # of text in a record batch, which is what a later stage holds
 
 SCHEMA = pyarrow.schema(
@@ -72,16 +74,17 @@ class ExactDuplicates:
 class SpillWriter:
     """Writes documents to one file, grouped by the shard that they belong to.
 
-    Group `i` of the file belongs to shard `i % num_shards`. Use it as a context manager.
+    Of G groups, batch `i` of the file belongs to group `i % G`. Use it as a context manager.
 
     Args:
         path: the file.
         num_shards: shards of the output.
+        width: shards of a group; the last one may have fewer.
     """
 
-    def __init__(self, path: str | Path, num_shards: int):
-        self._path = path
-        self._groups = [[[] for _ in _SPILLED] for _ in range(num_shards)]
+    def __init__(self, path: str | Path, num_shards: int, width: int = 1):
+        self._path, self._num_shards, self._width = path, num_shards, width
+        self._groups = [[[] for _ in _SPILLED] for _ in range(-(-num_shards // width))]
         self._chars = 0
 
     def __enter__(self):
@@ -93,7 +96,7 @@ class SpillWriter:
         """Adds one document; lone surrogates become U+FFFD."""
         text, source, language, _, metadata = map(_encodable, document)
         document_key = key(text)
-        group = self._groups[shard_of(document_key, len(self._groups))]
+        group = self._groups[shard_of(document_key, self._num_shards) // self._width]
         values = (document_key, identifier(text), text, source, language, metadata)
         for column, value in zip(group, values, strict=True):
             column.append(value)
@@ -124,7 +127,7 @@ def _encodable(text: str) -> str:
 
 def part_path(folder: str | Path, part: int) -> str:
     """The file in `folder` that `SpillWriter` writes for the number `part` of the input."""
-    return str(Path(folder, f"part-{part:06d}.arrow"))
+    return exchange.path(str(folder), PART, ".arrow", part)
 
 
 def spilled(
@@ -133,18 +136,14 @@ def spilled(
     """The documents of one shard, with their keys, in the order of the parts.
 
     Args:
-        folder: of the files of `SpillWriter`.
+        folder: of the files of `SpillWriter` and of what `exchange` made of them.
         num_parts: number of these files.
         shard: number of the shard.
         num_shards: shards of the output.
     """
-    for part in range(num_parts):
-        with (
-            pyarrow.memory_map(part_path(folder, part)) as raw,
-            pyarrow.ipc.open_file(raw) as file,
-        ):
-            for group in range(shard, file.num_record_batches, num_shards):
-                yield file.get_batch(group).cast(_HELD)
+    way = exchange.route(num_parts, num_shards)
+    for batch in exchange.batches(folder, PART, way, way.levels, shard):
+        yield batch.cast(_HELD)
 
 
 def write_unique(
@@ -155,6 +154,7 @@ def write_unique(
     drop: bool,
     output: str,
     kept_dropped: str,
+    earlier: int = 0,
 ) -> dict:
     """Writes one shard of the documents, sorted by id, without equal ones; a stage's task.
 
@@ -164,11 +164,13 @@ def write_unique(
         shard: which shard, from 0.
         num_shards: of how many; as the files were written.
         drop: whether equal documents are dropped.
-        output: the Arrow file, columns as in `SCHEMA`.
+        output: the Arrow file, columns as in `SCHEMA`. Beside it, with the suffix `.json`, is the
+            tally, where the reasons of what was dropped are `duplicate` and `duplicate_of_earlier`.
         kept_dropped: the Parquet file of the dropped documents; "" for none.
+        earlier: shards of earlier runs, whose keys `earlier.keys` has brought to the folder.
 
     Returns:
-        `tally` as JSON, where the reason of what was dropped is `duplicate`; `seconds`.
+        `seconds`.
     """
     start = time.perf_counter()
     with dropped.Writer(kept_dropped) as on_drop:
@@ -186,6 +188,8 @@ def write_unique(
         table = pyarrow.Table.from_batches(held, _HELD)
         del held
         table = _without_equal(table, tally) if drop else table.combine_chunks()
+        if earlier:
+            table = _without_known(table, _known(folder, earlier, shard, num_shards), tally)
     table = table.select(SCHEMA.names)
     sizes = pyarrow.compute.binary_length(table["text"])
     tally.documents_out, tally.bytes_out = len(table), _num_bytes(table)
@@ -201,7 +205,8 @@ def write_unique(
             batch = table.take(order[begin:end]).cast(SCHEMA).combine_chunks()
             file.write_batch(batch.to_batches()[0])
     tally.seconds = time.perf_counter() - start
-    return {"tally": tally.to_json(), "seconds": round(tally.seconds, 3)}
+    stages.write_result(Path(output).with_suffix(".json"), tally.to_json())
+    return {"seconds": round(time.perf_counter() - start, 3)}
 
 
 def _num_bytes(table: pyarrow.Table | pyarrow.RecordBatch) -> int:
@@ -214,12 +219,31 @@ def _without_equal(table: pyarrow.Table, tally: Tally) -> pyarrow.Table:
     table = table.take(_order(table, "key", "-text", "source", "language", "metadata"))
     keys = table["key"]
     first = pyarrow.compute.not_equal(keys[1:], keys[:-1]).to_pylist()
-    again = [row for row, new in enumerate(first, 1) if not new]
+    return _without(table, [False, *(not new for new in first)][: len(table)], "duplicate", tally)
+
+
+def _known(folder: str, earlier: int, shard: int, num_shards: int) -> set[bytes]:
+    """Keys of a shard that earlier runs have kept."""
+    way = exchange.route(earlier, num_shards)
+    ends = (exchange.by_key(end, num_shards) for end in (shard, shard + 1))
+    keys = exchange.gathered(folder, "earlier", way, way.levels, shard, *ends)
+    return {row.tobytes() for row in keys.astype(">u8")}
+
+
+def _without_known(table: pyarrow.Table, known: set[bytes], tally: Tally) -> pyarrow.Table:
+    """Documents whose keys earlier runs do not have; the others are counted as dropped."""
+    gone = [document_key in known for document_key in table["key"].to_pylist()]
+    return _without(table.combine_chunks(), gone, "duplicate_of_earlier", tally)
+
+
+def _without(table: pyarrow.Table, gone: list[bool], reason: str, tally: Tally) -> pyarrow.Table:
+    """The rows that are not gone; the others are counted as dropped for that reason."""
+    again = [row for row, is_gone in enumerate(gone) if is_gone]
     for begin in range(0, len(again), 100):
         rows = pyarrow.array(again[begin : begin + 100], pyarrow.int64())
         for row in table.take(rows).to_pylist():
-            tally.drop_document("duplicate", _document(row))
-    return table.filter(pyarrow.array([True, *first][: len(table)], pyarrow.bool_()))
+            tally.drop_document(reason, _document(row))
+    return table.filter(pyarrow.array([not is_gone for is_gone in gone], pyarrow.bool_()))
 
 
 def _document(row: dict[str, str]) -> Document:

@@ -8,12 +8,12 @@ is then computed from the n-grams themselves: `clusters`.
 
 Files of one run, each array written once and read by memory map; `S` stands for a shard:
 
-    hashes-S, rows-S   of every band the hashes of the shard's documents, sorted, and their rows
-    pairs-B-P          candidates of a band and a range of hashes: two rows of document numbers
-    candidates-S       the pairs of all bands whose first document is in the shard, each once
-    partners-S         the second documents of these pairs
+    bands-S            hashes of all bands of the shard's documents, sorted, each with its document
+    pairs-P            candidates of a range of hashes: the numbers of two documents, sorted
+    candidates-S       the pairs whose first document is in the shard, each once
+    partners-S         the second documents of these pairs, and S
 
-A document's number counts the rows of all shards in their order.
+Where shards and ranges are many, `exchange` brings the arrays of one to the other.
 """
 
 import dataclasses
@@ -25,10 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from roots_tf import stages
-from roots_tf.corpus import clusters, shard_rows, shingles
+from roots_tf.corpus import clusters, exchange, shard_rows, shingles
 from roots_tf.storage import files
 
-ROWS_IN_MEMORY = 2_000_000  # of a band that a task sorts, at some 60 bytes each
+ROWS_IN_MEMORY = 2_000_000  # hashes of bands that a task sorts, at some 60 bytes each
+MIN_PARTS = 16  # ranges of hashes, at least, so that there is work for several workers
+SLABS = 16  # into which the hashes of a shard are cut before they are sorted
 # In a larger bucket each document is paired with the bucket's first one and with the next one only,
 # which makes two pairs a document and not a number that grows with the square of the bucket. Other
 # bands put the same documents into other buckets, where the remaining pairs are found.
@@ -90,6 +92,7 @@ def find(
     executor: Executor | None = None,
     progress: Callable[[str], Callable[[int, int], None]] = lambda stage: lambda done, total: None,
     dropped: Sequence[Sequence[str]] = (),
+    earlier: Sequence[Sequence[str]] = (),
 ) -> dict:
     """Finds near duplicates, or goes on with finding them.
 
@@ -101,12 +104,17 @@ def find(
         progress: `progress(stage)` returns a function that is called with the number of finished
             tasks and of all tasks of that stage.
         dropped: of each earlier step the files, one a shard, of the rows that it dropped.
+        earlier: of each shard of earlier runs the Parquet file of its documents and the file of
+            their band hashes. What is near one of these documents is dropped.
 
     Returns:
-        `dropped`: a file a shard, the rows to drop. For the report: `documents`, `candidate_pairs`,
-        `verified_pairs`, `largest_bucket`, `clusters` and the rest of `clusters.find`, `seconds`.
+        `dropped`: a file a shard, the rows to drop; `of_earlier`: those of them that are near an
+        earlier document. For the report: `documents`, `candidate_pairs`, `verified_pairs`,
+        `largest_bucket`, `clusters` and the rest of `clusters.find`, `seconds`.
     """
-    work, shards = str(Path(work, "near_duplicates")), len(unique)
+    work, own = str(Path(work, "near_duplicates")), len(unique)
+    everything = [*unique, *(path for path, _ in earlier)]
+    shards = len(everything)
     how = dataclasses.asdict(parameters)
 
     def stage(name, function, tasks):
@@ -122,17 +130,19 @@ def find(
             for shard, path in enumerate(unique)
         ],
     )
-    starts = np.cumsum([0, *(result["rows"] for result in signed)], dtype=np.uint64)
-    shard_rows.save(shard_rows.name(work, "starts"), starts)
+    tasks = [(e[1], parameters.bands, work, own + n) for n, e in enumerate(earlier)]
+    signed += stage("earlier", take_bands, tasks) if tasks else []
     documents = sum(result["documents"] for result in signed)
-    partitions = -(-documents // ROWS_IN_MEMORY) or 1
-    parts = [(band, part) for band in range(parameters.bands) for part in range(partitions)]
-    paired = stage("pair", pair, [(work, shards, *part, partitions) for part in parts])
-    collected = stage(
-        "collect", collect, [(work, shard, parameters.bands, partitions) for shard in range(shards)]
-    )
-    clustered = clusters.find(list(unique), parameters.ngram, parameters.min_jaccard, work, stage)
-    seconds = sum(result["seconds"] for result in [*signed, *paired, *collected])
+    parts = max(-(-documents * parameters.bands // ROWS_IN_MEMORY), MIN_PARTS)
+    hashes, back = exchange.route(shards, parts), exchange.route(parts, shards)
+    seconds = exchange.merge(stage, work, "bands", hashes, exchange.by_hash)
+    paired = stage("pair", pair, [(work, list(hashes), part) for part in range(parts)])
+    seconds += exchange.merge(stage, work, "pairs", back, exchange.by_shard)
+    tasks = [(work, list(back), shard, own) for shard in range(shards)]
+    collected = stage("collect", collect, tasks)
+    limits = (parameters.ngram, parameters.min_jaccard)
+    clustered = clusters.find(everything, own, *limits, work, stage)
+    seconds += sum(result["seconds"] for result in [*signed, *paired, *collected])
     return {
         **clustered,
         "documents": documents,
@@ -145,7 +155,7 @@ def find(
 def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> dict:
     """Writes the band hashes of a shard's documents; the first stage's task.
 
-    A document without words has none. Holds 12 bytes a document and band.
+    A document without words has none. Holds 16 bytes a document and band.
 
     Args:
         unique: Arrow file of the shard.
@@ -155,26 +165,65 @@ def sign(unique: str, dropped: list[str], how: dict, work: str, shard: int) -> d
         shard: number of the shard.
 
     Returns:
-        `rows` of the shard and `documents` that were signed.
+        `documents` that were signed.
     """
-    parameters, size = NearDuplicates(**how), shard_rows.number(unique)
-    hashes = np.empty((parameters.bands, size), np.uint64)
-    places, signed = np.empty(size, np.uint32), 0
+    parameters = NearDuplicates(**how)
+    hashes, rows = [np.zeros((0, parameters.bands), np.uint64)], [np.zeros(0, np.uint32)]
     for numbers, (texts,) in shard_rows.read(unique, dropped, ["text"]):
-        grams, offsets = shingles.ngram_hashes(*shingles.word_hashes(texts), parameters.ngram)
-        some = np.diff(offsets) > 0
-        here = slice(signed, signed := signed + np.count_nonzero(some))
-        places[here] = numbers[some]
-        hashes[:, here] = _bands(grams, offsets[np.append(some, True)], parameters).T
-    hashes = hashes[:, :signed]
-    sorted_places = np.empty(hashes.shape, np.uint32)
-    for band, keys in enumerate(hashes):
-        order = np.argsort(keys, kind="stable")
-        keys[:] = keys[order]
-        sorted_places[band] = places[order]
-    shard_rows.save(shard_rows.name(work, "hashes", shard), hashes)
-    shard_rows.save(shard_rows.name(work, "rows", shard), sorted_places)
-    return {"rows": size, "documents": int(signed)}
+        found, some = bands_of(texts, parameters)
+        rows.append(numbers[some].astype(np.uint32))
+        hashes.append(found[some])
+    hashes, rows = np.concatenate(hashes), np.concatenate(rows)
+    _save_bands(shard_rows.name(work, "bands", shard), hashes, rows, shard)
+    return {"documents": len(rows)}
+
+
+def bands_of(texts: Sequence[str], parameters: NearDuplicates) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the bands of texts [texts, bands], and which of these have words at all.
+
+    Args:
+        texts: of documents.
+        parameters: that decide the hashes.
+    """
+    grams, offsets = shingles.ngram_hashes(*shingles.word_hashes(texts), parameters.ngram)
+    some = np.diff(offsets) > 0
+    hashes = np.zeros((len(texts), parameters.bands), np.uint64)
+    hashes[some] = _bands(grams, offsets[np.append(some, True)], parameters)
+    return hashes, some
+
+
+@shard_rows.timed
+def take_bands(path: str, bands: int, work: str, shard: int) -> dict:
+    """Sorts the band hashes that an earlier run has kept of a shard; a task beside `sign`.
+
+    Args:
+        path: of the array [documents, bands] of its index.
+        bands: how many are wanted.
+        work: folder of the files in between.
+        shard: number that the shard has here.
+    """
+    hashes = np.array(shard_rows.load(path)).reshape(-1, bands)
+    rows = np.flatnonzero(hashes.any(axis=1)).astype(np.uint32)  # others have no words
+    _save_bands(shard_rows.name(work, "bands", shard), hashes[rows], rows, shard)
+    return {"documents": len(rows)}
+
+
+def _save_bands(path: str, hashes: np.ndarray, rows: np.ndarray, shard: int) -> None:
+    """Writes [hash, document] of all bands, sorted, a range of hashes after the other.
+
+    Bands have hashes of their own, so that documents meet only in the same band: the number of the
+    band, scrambled, is added bit by bit.
+    """
+    hashes ^= shingles.mix(np.arange(hashes.shape[1], dtype=np.uint64))
+    with files.atomic_path(path) as temporary, temporary.open("wb") as file:
+        header = {"descr": "<u8", "fortran_order": False, "shape": (hashes.size, 2)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for slab in range(SLABS):
+            places, bands = np.nonzero(hashes >> np.uint64(60) == slab)
+            found = hashes[places, bands]
+            order = np.argsort(found, kind="stable")
+            numbers = rows[places[order]].astype(np.uint64) | np.uint64(shard << 32)
+            file.write(np.stack([found[order], numbers], axis=1).tobytes())
 
 
 def _bands(hashes: np.ndarray, offsets: np.ndarray, parameters: NearDuplicates) -> np.ndarray:
@@ -202,34 +251,22 @@ def _minhash():
 
 
 @shard_rows.timed
-def pair(work: str, shards: int, band: int, part: int, partitions: int) -> dict:
-    """Pairs documents that agree in a band, for a range of its hashes; the second stage's task.
+def pair(work: str, way: list, part: int) -> dict:
+    """Pairs documents that agree in a band, for a range of hashes; a stage's task.
 
     Args:
         work: folder of the files in between.
-        shards: number of shards.
-        band: number of the band.
+        way: the `exchange.Route` from shards to ranges.
         part: number of the range of hashes.
-        partitions: number of ranges.
 
     Returns:
         `largest_bucket`: the most documents that share a hash; 0 if none do.
     """
-    starts = shard_rows.load(shard_rows.name(work, "starts"))
-    # Ranges of equal size; the last one ends at 2^64, which is no 64-bit number.
-    low, high = (np.uint64(min((end << 64) // partitions, 2**64 - 1)) for end in (part, part + 1))
-    hashes, numbers = [], []
-    for shard in range(shards):
-        keys = shard_rows.load(shard_rows.name(work, "hashes", shard))[band]
-        begin, end = np.searchsorted(keys, low), np.searchsorted(keys, high)
-        end = len(keys) if part == partitions - 1 else end
-        hashes.append(keys[begin:end])
-        places = shard_rows.load(shard_rows.name(work, "rows", shard))[band, begin:end]
-        numbers.append(starts[shard] + places.astype(np.uint64))
-    hashes, numbers = np.concatenate(hashes), np.concatenate(numbers)
-    order = np.argsort(hashes, kind="stable")  # parts are sorted already: it merges them
-    pairs, largest = pairs_of_equal(hashes[order], numbers[order])
-    shard_rows.save(shard_rows.name(work, "pairs", band, part), pairs)
+    way = exchange.Route(*way)
+    ends = (exchange.by_hash(end, way.targets) for end in (part, part + 1))
+    rows = exchange.gathered(work, "bands", way, way.levels, part, *ends)
+    pairs, largest = pairs_of_equal(rows[:, 0], rows[:, 1])
+    shard_rows.save(shard_rows.name(work, "pairs", part), pairs.T)
     return {"largest_bucket": largest}
 
 
@@ -274,22 +311,21 @@ def sorted_pairs(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @shard_rows.timed
-def collect(work: str, shard: int, bands: int, partitions: int) -> dict:
-    """Merges the pairs of all bands whose first document is in a shard; the third stage's task.
+def collect(work: str, way: list, shard: int, own: int) -> dict:
+    """Merges the pairs whose first document is in a shard; a stage's task.
 
     Args:
         work: folder of the files in between.
+        way: the `exchange.Route` from ranges of hashes to shards.
         shard: number of the shard.
-        bands: number of bands.
-        partitions: ranges of hashes of each band.
+        own: shards that are not of earlier runs, whose pairs among themselves do not matter.
     """
-    start, end = shard_rows.load(shard_rows.name(work, "starts"))[shard : shard + 2]
-    parts = []
-    for band in range(bands):
-        for part in range(partitions):
-            pairs = shard_rows.load(shard_rows.name(work, "pairs", band, part))
-            parts.append(pairs[:, slice(*np.searchsorted(pairs[0], (start, end)))])
-    pairs = sorted_pairs(parts)
+    way = exchange.Route(*way)
+    ends = (exchange.by_shard(end, way.targets) for end in (shard, shard + 1))
+    pairs = sorted_pairs([exchange.gathered(work, "pairs", way, way.levels, shard, *ends).T])
+    pairs = pairs[:, : pairs.shape[1] if shard < own else 0]
     shard_rows.save(shard_rows.name(work, "candidates", shard), pairs)
-    shard_rows.save(shard_rows.name(work, "partners", shard), np.unique(pairs[1]))
+    partners = np.unique(pairs[1])
+    partners = np.stack([partners, np.full_like(partners, shard)], axis=1)
+    shard_rows.save(shard_rows.name(work, "partners", shard), partners)
     return {"pairs": pairs.shape[1]}

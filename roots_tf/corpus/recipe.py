@@ -48,6 +48,7 @@ DOCUMENT_STEPS = {
     "repetition": ("repetition", "Repetition"),
     "personal_data": ("personal_data", "PersonalData"),
     "decontaminate": ("decontamination", "Decontaminate"),
+    "classifier": ("linear_classifier", "Classifier"),
 }
 CORPUS_STEPS = {
     "exact_duplicates": ("deduplication", "ExactDuplicates"),
@@ -203,6 +204,8 @@ def _step(entry) -> Step:
                 f"found {code!r} in languages of the step {name}; wanted codes such as en, de or zh"
                 f"{language.meant(code)}",
             )
+    if isinstance(entry.get("model"), str) and entry["model"]:
+        entry["model"] = os.path.abspath(os.path.expanduser(entry["model"]))
     step = Step(name, entry, languages)
     build(step)
     if patterns := entry.get("evaluation_files"):  # workers of a cluster stand in another folder
@@ -212,7 +215,9 @@ def _step(entry) -> Step:
 
 def files_read(steps: list[Step]) -> list[str]:
     """Paths of the files, beside the input, that the output of a recipe depends on."""
-    return [path for step in steps for path in step.parameters.get("evaluation_files", [])]
+    models = [step.parameters["model"] for step in steps if step.parameters.get("model")]
+    read = [path for step in steps for path in step.parameters.get("evaluation_files", [])]
+    return [*read, *models]
 
 
 def _check_order(names: list[str]) -> None:

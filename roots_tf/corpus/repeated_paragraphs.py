@@ -4,7 +4,7 @@ The hashes of all paragraphs go to files, sorted; ranges of hashes are counted o
 stands for a shard, `P` for a range:
 
     lines-S, owners-S         hashes of each document's paragraphs, and its row
-    hashes-S, documents-S     the same hashes sorted, each once, and in how many documents each is
+    counts-S                  the same hashes sorted, each once, and in how many documents each is
     repeated-P, documents-P   those of a range that are in too many documents
     repeated, documents       the same of all ranges
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from roots_tf import stages
-from roots_tf.corpus import shard_rows, shingles
+from roots_tf.corpus import exchange, shard_rows, shingles
 from roots_tf.storage import files
 
 ROWS_IN_MEMORY = 4_000_000  # paragraphs that a task counts, at some 40 bytes each
@@ -80,7 +80,9 @@ def find(
 
     counted = stage("count", count, [(unique[s], before[s], work, s) for s in range(shards)])
     partitions = -(-sum(result["hashes"] for result in counted) // ROWS_IN_MEMORY) or 1
-    tasks = [(work, shards, part, partitions, parameters.documents) for part in range(partitions)]
+    way = exchange.route(shards, partitions)
+    seconds = exchange.merge(stage, work, "counts", way, exchange.by_hash)
+    tasks = [(work, list(way), part, parameters.documents) for part in range(partitions)]
     added = stage("add", add, tasks)
     (merged,) = stage("merge", merge, [(work, partitions)])
     frequent = merged["most_frequent"]
@@ -103,7 +105,9 @@ def find(
             name: sum(result[name] for result in applied)
             for name in ("documents_changed", "chars_removed", "dropped_documents")
         },
-        "seconds": round(sum(r["seconds"] for r in [*counted, *added, merged, *applied]), 3),
+        "seconds": round(
+            seconds + sum(r["seconds"] for r in [*counted, *added, merged, *applied]), 3
+        ),
     }
 
 
@@ -163,37 +167,26 @@ def count(unique: str, dropped: list[str], work: str, shard: int) -> dict:
     shard_rows.save(shard_rows.name(work, "lines", shard), lines)
     shard_rows.save(shard_rows.name(work, "owners", shard), np.concatenate(owners))
     hashes, documents = np.unique(lines, return_counts=True)
-    shard_rows.save(shard_rows.name(work, "hashes", shard), hashes)
-    shard_rows.save(shard_rows.name(work, "documents", shard), documents.astype(np.uint32))
+    counts = np.stack([hashes, documents.astype(np.uint64)], axis=1)
+    shard_rows.save(shard_rows.name(work, "counts", shard), counts)
     return {"hashes": len(hashes)}
 
 
 @shard_rows.timed
-def add(work: str, shards: int, part: int, partitions: int, limit: int) -> dict:
+def add(work: str, way: list, part: int, limit: int) -> dict:
     """Adds the counts of all shards for a range of hashes; the second stage's task.
 
     Args:
         work: folder of the files in between.
-        shards: number of shards.
+        way: the `exchange.Route` from shards to ranges.
         part: number of the range of hashes.
-        partitions: number of ranges.
         limit: a paragraph in more documents than this is repeated.
     """
-    low, high = (np.uint64(min((end << 64) // partitions, 2**64 - 1)) for end in (part, part + 1))
-    hashes, documents = [], []
-    for shard in range(shards):
-        keys = shard_rows.load(shard_rows.name(work, "hashes", shard))
-        begin, end = np.searchsorted(keys, (low, high))
-        end = len(keys) if part == partitions - 1 else end
-        hashes.append(keys[begin:end])
-        documents.append(shard_rows.load(shard_rows.name(work, "documents", shard))[begin:end])
-    hashes, documents = np.concatenate(hashes), np.concatenate(documents)
-    order = np.argsort(hashes, kind="stable")
-    hashes = hashes[order]
+    way = exchange.Route(*way)
+    ends = (exchange.by_hash(end, way.targets) for end in (part, part + 1))
+    hashes, documents = exchange.gathered(work, "counts", way, way.levels, part, *ends).T
     firsts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)])
-    documents = (
-        np.add.reduceat(documents[order].astype(np.int64), firsts) if len(firsts) else firsts
-    )
+    documents = np.add.reduceat(documents.astype(np.int64), firsts) if len(firsts) else firsts
     many = documents > limit
     shard_rows.save(shard_rows.name(work, "repeated-of", part), hashes[firsts][many])
     shard_rows.save(shard_rows.name(work, "documents-of", part), documents[many])

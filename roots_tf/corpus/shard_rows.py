@@ -3,6 +3,10 @@
 A shard is an Arrow file. A corpus step does not write it again without the documents that it drops:
 it writes a sorted array of their row numbers. `read` takes these arrays and gives the rows that are
 left. Nothing here holds more than one record batch of a shard.
+
+A document's number has the shard in its upper 32 bits and the row in its lower ones, so that the
+order of the numbers is that of the shards and their rows, and nobody has to know how many rows the
+other shards have.
 """
 
 import functools
@@ -13,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.ipc
+import pyarrow.parquet
 
 from roots_tf.storage import files
 
@@ -40,10 +45,13 @@ def load(path: str | Path) -> np.ndarray:
         return np.load(path)
 
 
-def number(path: str) -> int:
-    """How many rows a shard has, dropped ones included."""
-    with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
-        return sum(file.get_batch(index).num_rows for index in range(file.num_record_batches))
+def number_of(shard: int, row: int) -> int:
+    """The number of the document in a `row` of a `shard`.
+
+    >>> hex(number_of(3, 20))
+    '0x300000014'
+    """
+    return shard << 32 | row
 
 
 def read(
@@ -81,7 +89,7 @@ def pick(
     """Chosen rows of a shard, a record batch at a time.
 
     Args:
-        path: the Arrow file.
+        path: the Arrow file, or the Parquet file of a shard that a run has written.
         wanted: row numbers, ascending.
         columns: names of the columns to read.
 
@@ -89,15 +97,23 @@ def pick(
         Places in `wanted`, ascending, and for each column the values of these rows.
     """
     first = 0
+    for batch in _batches(path, columns) if len(wanted) else ():
+        begin, end = np.searchsorted(wanted, (first, first + batch.num_rows))
+        if begin < end:
+            places = pyarrow.array(wanted[begin:end].astype(np.int64) - first)
+            taken = batch.select(columns).take(places)
+            yield np.arange(begin, end), [column.to_pylist() for column in taken.columns]
+        first += batch.num_rows
+
+
+def _batches(path: str, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+    if path.endswith(".parquet"):
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(columns=columns, batch_size=1000)
+        return
     with pyarrow.memory_map(path) as raw, pyarrow.ipc.open_file(raw) as file:
         for index in range(file.num_record_batches):
-            batch = file.get_batch(index)
-            begin, end = np.searchsorted(wanted, (first, first + batch.num_rows))
-            if begin < end:
-                places = pyarrow.array(wanted[begin:end].astype(np.int64) - first)
-                taken = batch.select(columns).take(places)
-                yield np.arange(begin, end), [column.to_pylist() for column in taken.columns]
-            first += batch.num_rows
+            yield file.get_batch(index)
 
 
 def timed(task: Callable[..., dict]) -> Callable[..., dict]:

@@ -11,6 +11,14 @@ MISTAKES = {
         "Copy a recipe that comes along and change a line at a time; `docs/curate.md` lists the "
         "steps and their parameters.",
     ),
+    "wrong-index": Mistake(
+        "The index of an earlier curation cannot be used",
+        "`--against` names the output of an earlier run of curate with `--keep_index`. The "
+        "folder is another one, that run had no such flag or is not finished, its near duplicates "
+        "were hashed by other parameters, another version wrote it, or a file of it has changed.",
+        "Run the earlier curation anew, with `--keep_index` and with the `ngram`, `bands`, `rows` "
+        "and `seed` of `near_duplicates` that the later one has.",
+    ),
     "no-such-step": Mistake(
         "A recipe names a step that there is not",
         'The `name` of a step is misspelt: `name = "near_duplicate"` for `near_duplicates`.',

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roots_tf import stages
 from roots_tf.corpus import deduplication
 from roots_tf.corpus.deduplication import SpillWriter, identifier, key, shard_of
 from roots_tf.corpus.documents import Document
@@ -21,10 +22,10 @@ def unique(folder, parts, num_shards, drop=True):
     shards, tallies = [], []
     for shard in range(num_shards):
         output, gone = folder / f"shard-{shard}.arrow", folder / f"gone-{shard}.parquet"
-        done = deduplication.write_unique(
+        deduplication.write_unique(
             str(folder), len(parts), shard, num_shards, drop, str(output), str(gone)
         )
-        tallies.append(done["tally"])
+        tallies.append(stages.read_result(output.with_suffix(".json")))
         with pyarrow.memory_map(str(output)) as raw, pyarrow.ipc.open_file(raw) as file:
             shards.append(file.read_all().to_pylist())
         dropped = pyarrow.parquet.read_table(gone).to_pylist()

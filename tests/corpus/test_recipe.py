@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from roots_tf.corpus import cleaning, recipe
@@ -27,7 +29,9 @@ def test_a_recipe_that_changes_no_text():
 
 
 def test_every_step_is_a_frozen_dataclass_with_defaults():
+    model = str(Path(__file__).with_name("fasttext_tree.bin"))
     required = {"sample": {"keep": 0.5}, "decontaminate": {"evaluation_files": [__file__]}}
+    required["classifier"] = {"model": model}
     for name in recipe.DOCUMENT_STEPS | recipe.CORPUS_STEPS:
         step = recipe.build(Step(name, required.get(name, {})))
         assert type(step).__dataclass_params__.frozen, name

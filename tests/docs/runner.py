@@ -15,7 +15,7 @@ from tests.docs.shown import Command
 # Every flag is parsed and checked; with these changed, or a number, a run of --debug is no other.
 NO_OTHER_RUN = {"size", "duration", "language", "prompt"}
 # Programs whose --debug reads a part of what is small here already, or writes nothing.
-READ_ALL = {"build-examples", "curate", "import", "merge", "train-tokenizer"}
+READ_ALL = {"build-examples", "curate", "import", "merge", "train-classifier", "train-tokenizer"}
 # What is larger in a page than the stand-in of a model, which has one layer.
 LARGER = {"distill": {"num_layers": 1}}
 # Program ("" for any), how some of its words begin, and why it is not run.

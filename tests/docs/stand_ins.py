@@ -62,6 +62,7 @@ def write(root: Path) -> None:
     for folder, texts in (("zh", chinese(7)), ("en", english(7)), ("more", english(8))):
         lines(root / folder / "a.txt", texts)
     lines(root / "plays.jsonl", [{"text": text} for text in english(9)])
+    lines(root / "news.jsonl", [{"text": text} for text in english(13)])
     with gzip.open(root / "news.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps({"body": text}) + "\n" for text in english(10))
     _write_crawl(root / "crawl" / "0.warc.gz")
@@ -156,6 +157,8 @@ def _write_labelled(root: Path) -> None:
 PRETRAIN = "pretrain --examples=work/examples --output=work/pretrained --preset=modern --dropout=0"
 MADE_BY = {
     "work/documents": "curate --input='novels/*.txt' --documents=file --output=work/documents",
+    "work/old_run": "curate --input='novels/*.txt' --documents=file --output=work/old_run "
+    "--keep_index",
     "work/tokenizer": "train-tokenizer --input=work/documents --output=work/tokenizer",
     "work/examples": "build-examples --input=work/documents --tokenizer=work/tokenizer "
     "--held_out=0.03 --output=work/examples",

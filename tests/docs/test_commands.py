@@ -9,7 +9,10 @@ from tests.docs.shown import PAGES, ROOT, Command, commands
 
 # Of the messages there some name commands, with an ellipsis for what is known where they are made.
 RUN = [page for page in PAGES if page.name != "troubleshooting.md"]
-WITHOUT_A_MODEL = {"build-examples", "curate", "extend-vocab", "tokenize", "train-tokenizer"}
+WITHOUT_A_MODEL = {
+    *("build-examples", "curate", "extend-vocab", "tokenize"),
+    *("train-classifier", "train-tokenizer"),
+}
 each_page = pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 
 

@@ -1,19 +1,15 @@
-"""What ties a program to the launcher that has started it, here or over `ssh`.
+"""What a program tells the launcher that has started it, among the lines of its stderr.
 
-The two ends are stdin and stderr, which every way to start a program on another machine hands on.
-stdin tells signals, a number a line; its end is the end of the launcher, and the program's at once.
-Among the lines of stderr stand beats, JSON between two bytes that no text has, every five seconds:
+A beat is JSON between two bytes that no text has. It passes through every way to start a program on
+another machine:
 
     \\x1e{"step": 120, "saves": 3}\\x1e\\n
-
-A beat tells that the process lives, and what it was last told of how far it is.
 """
 
 import contextlib
 import json
 import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -24,72 +20,57 @@ _LEAST = 0.2  # seconds between two beats where something was saved
 _BEAT = re.compile(rb"\x1e([^\x1e\n]*)\x1e\n")
 
 
-class _Link:
-    """The end of a program that was launched."""
+class Pulse:
+    """Writes beats to stderr, as it is now: TensorFlow's import puts a filter there for a while."""
 
     def __init__(self):
-        # TensorFlow's import puts a filter in place of stderr for a while.
         self._stderr = os.dup(2)
         self._facts: dict[str, float] = {}
         self._sent, self._lock = 0.0, threading.Lock()
-        for work in (self._listen, self._beat):
-            threading.Thread(target=work, daemon=True).start()
 
-    def _listen(self) -> None:
-        """Raises the signals that the launcher tells; dies with it."""
-        with os.fdopen(os.dup(0), "rb", buffering=0) as stdin:
-            while line := stdin.readline():
-                os.kill(os.getpid(), int(line))
-        os._exit(128 + signal.SIGKILL)
+    def tell(self, facts: dict[str, float], more: dict[str, float] = {}) -> None:  # noqa: B006
+        """Takes facts, and more that are added to those told before; writes them if it is time.
 
-    def _beat(self) -> None:
-        while True:
-            self.send()
-            time.sleep(EVERY)
-
-    def send(self) -> None:
-        """Writes a beat."""
-        self._sent = time.monotonic()
-        try:
-            os.write(self._stderr, b"\x1e" + json.dumps(self._facts).encode() + b"\x1e\n")
-        except OSError:
-            os._exit(128 + signal.SIGKILL)  # nobody reads any more
-
-    def tell(self, facts: dict[str, float], more: dict[str, float]) -> None:
-        """Takes facts, and numbers that are added to those before; several threads tell some."""
+        Several threads may tell some.
+        """
         with self._lock:
             sums = {name: self._facts.get(name, 0) + value for name, value in more.items()}
-            self._facts = self._facts | facts | sums
-        if "saves" in more and time.monotonic() - self._sent > _LEAST:
-            self.send()
+            self._facts |= facts | sums
+            if time.monotonic() - self._sent >= (_LEAST if "saves" in more else EVERY):
+                self._send()
+
+    def _send(self) -> None:
+        self._sent = time.monotonic()
+        with contextlib.suppress(OSError):  # nobody reads any more
+            os.write(self._stderr, b"\x1e" + json.dumps(self._facts).encode() + b"\x1e\n")
 
 
-_link: _Link | None = None
+_pulse: Pulse | None = None
 
 
 def begin() -> None:
-    """Ties this process to its launcher, if one has started it; programs call it first."""
-    global _link
-    # Not in the environment of processes that this one starts: they have other pipes.
-    if os.environ.pop(VARIABLE, None) and _link is None:
-        _link = _Link()
+    """Has this process tell its launcher, if one has started it; programs call it first."""
+    global _pulse
+    # Not in the environment of processes that this one starts, whose stderr is another.
+    if os.environ.pop(VARIABLE, None) and _pulse is None:
+        _pulse = Pulse()
 
 
-def is_tied() -> bool:
-    """Whether a launcher watches this process."""
-    return _link is not None
+def is_watched() -> bool:
+    """Whether a launcher has started this process."""
+    return _pulse is not None
 
 
 def tell(**facts: float) -> None:
     """Has the next beats say `facts`, such as the step, in place of what they said of the same."""
-    if _link is not None:
-        _link.tell(facts, {})
+    if _pulse is not None:
+        _pulse.tell(facts)
 
 
 def add(**facts: float) -> None:
     """As `tell`, of numbers that are added to what was told before."""
-    if _link is not None:
-        _link.tell({}, facts)
+    if _pulse is not None:
+        _pulse.tell({}, facts)
 
 
 def saved() -> None:

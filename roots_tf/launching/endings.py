@@ -75,6 +75,8 @@ class Ending(NamedTuple):
 
     @property
     def last_lines(self) -> str:
-        """The end of what it said."""
+        """The end of what it said; of one that refused its command that is a line."""
         lines = self.worker.last_lines
+        if self.kind == "refused":
+            return f"its last line: {lines.rpartition(' | ')[2]}"
         return f"its last lines: {lines}" if lines else "it wrote nothing to stderr"

@@ -14,7 +14,8 @@ from roots_tf.storage.files import InputError
 # Of the launcher's variables those that other machines get too. No names of credentials begin so.
 HANDED_ON = ("PYTHONPATH", "PYTHONUNBUFFERED", "OMP_", "NCCL_", "TF_", "XLA_", "GRPC_", "ROOTS_")
 _PORT = 2222  # of the first worker of a host, as TensorFlow's guide has it
-_ROOTS = "from roots_tf.commands import roots; roots()"
+_ROOTS = ("-c", "from roots_tf.commands import roots; roots()")
+_GUARD = ("-m", "roots_tf.launching.guard")
 
 
 class Place(NamedTuple):
@@ -112,17 +113,18 @@ def devices(visible: Sequence[str], index: int, count: int) -> str:
 
 
 def command(arguments: Sequence[str], python: str = "") -> list[str]:
-    """The command line that runs a program.
+    """The command line that runs a program under a guard.
 
     Args:
-        arguments: its name and its flags.
+        arguments: its name and its flags; or "-m", a module of Python and its.
         python: the interpreter; "": the one of this process.
     """
-    return [python or sys.executable, "-c", _ROOTS, *arguments]
+    python, start = python or sys.executable, () if arguments[0] == "-m" else _ROOTS
+    return [python, *_GUARD, python, *start, *arguments]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """This process's variables and some more, for a program that is tied to it.
+    """This process's variables and some more, for a program that it watches.
 
     Args:
         given: variables that are added.
@@ -133,7 +135,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 def over_ssh(
     ssh_command: str, host: str, arguments: Sequence[str], given: Mapping[str, str], folder: str
 ) -> list[str]:
-    """The command that runs another one on a host, in the same folder, tied to this process.
+    """The command that runs another one on a host, in the same folder.
 
     Args:
         ssh_command: such as "ssh -p 2200"; it takes a host and a line for its shell.

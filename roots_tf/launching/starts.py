@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from roots_tf import notices
-from roots_tf.launching import dask_processes, places, worker
+from roots_tf.launching import places, worker
 from roots_tf.launching.watch import Group
 from roots_tf.launching.worker import Worker
 from roots_tf.storage.files import InputError
 
+# The scheduler asks nobody who they are, so nobody outside of this machine reaches it.
+_SCHEDULER = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
+_WORKER = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard")
 _SCHEDULER_SECONDS = 60.0  # until it has written where it listens
 
 
@@ -117,7 +120,10 @@ def with_dask(
         left, started = max_renewals, []
 
         def helper(kind: str, name: str) -> Worker:
-            started.append(Worker(name, "", dask_processes.start(kind, file), _show_errors))
+            flags = _SCHEDULER if kind == "scheduler" else _WORKER
+            words = ["-m", f"distributed.cli.dask_{kind}", "--scheduler-file", str(file), *flags]
+            process = spawn(places.command(words), places.environment({}))
+            started.append(Worker(name, "", process, _show_errors))
             return started[-1]
 
         def renew(dead: Worker) -> Worker | None:

@@ -156,7 +156,7 @@ def _refuse(ending: Ending, in_a_row: int, limits: Limits, received: int) -> Non
     if ending.kind == "refused":
         raise EndedError(
             "step-failed",
-            f"{ending}, by which it would end again; {ending.last_lines}",
+            f"{ending}, as it would again; {ending.last_lines}",
             ending.exit_status,
         )
     if received:

@@ -4,18 +4,19 @@ import collections
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 
+from absl import logging
+
 from roots_tf import heartbeat, messages
 
 _LINES = 3  # the last of stderr, which tell of what it died
 _LONGEST = 1 << 16  # bytes of a line
-KILLED_WITHIN = 15.0  # seconds that a program on another machine has to end once it is let go
+_KILLED_WITHIN = 15.0  # seconds that a guard has
 _writing = threading.Lock()
 
 Show = Callable[[str, str, bool], None]
@@ -67,26 +68,25 @@ class Worker:
     def kill(self) -> None:
         """Ends it and what it has started at once, if it runs; then there is no such process.
 
-        One on another machine ends when its stdin does.
+        Its guard does so, on other machines too, when its stdin ends.
         """
-        if self.status is None and not self.host:
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         try:
-            self._process.wait(KILLED_WITHIN)
+            self._process.wait(_KILLED_WITHIN)
         except subprocess.TimeoutExpired:
+            logging.warning("%s does not answer; its processes may still run there", self)
             self._process.kill()
             self._process.wait()
 
     def _read(self, stream, is_error: bool) -> None:
         rest = b""
         while content := os.read(stream.fileno(), _LONGEST):
-            self.heard = time.monotonic()
             content, beats = heartbeat.split(rest + content)
             for beat in beats:
                 self.facts = self.facts | beat
+            if content != rest or not self.facts.get("is_stopped"):
+                self.heard = time.monotonic()
             *lines, rest = content.split(b"\n")
             if len(rest) > _LONGEST:
                 lines, rest = [*lines, rest], b""

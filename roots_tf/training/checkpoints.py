@@ -282,14 +282,11 @@ class Checkpoints:
         """
         self.wait()
         values = values_now(self._table)
-
-        def write():
-            self._save(step, values, {"score": score, "window": window, "rows": rows})
-
-        if in_background:
-            self._background.begin(write)
-        else:
-            write()
+        notes = {"score": score, "window": window, "rows": rows}
+        # Always on a thread, which is in the scope of no strategy that would spread the variables.
+        self._background.begin(lambda: self._save(step, values, notes))
+        if not in_background:
+            self.wait()
 
     def wait(self) -> None:
         """Waits for the checkpoint that is being written.

@@ -273,7 +273,7 @@ class Run:
             loss_scale=self._loss_scale,
             measure_every=cadence.log_every,
             last_step=stage.last_step,
-            clocked=heartbeat.is_tied() and strategies.waits_for_others(),
+            clocked=heartbeat.is_watched() and strategies.waits_for_others(),
         )
         record = loop.Record(
             self.task.scalars,

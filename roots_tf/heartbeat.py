@@ -29,9 +29,11 @@ class Pulse:
         self._sent, self._lock = 0.0, threading.Lock()
 
     def tell(self, facts: dict[str, float], more: dict[str, float] = {}) -> None:  # noqa: B006
-        """Takes facts, and more that are added to those told before; writes them if it is time.
+        """Takes what there is to tell, from any thread, and writes it if it is time.
 
-        Several threads may tell some.
+        Args:
+            facts: numbers by name, in place of what was told of the same.
+            more: numbers that are added to those before.
         """
         with self._lock:
             sums = {name: self._facts.get(name, 0) + value for name, value in more.items()}

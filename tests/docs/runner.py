@@ -23,6 +23,7 @@ NOT_RUN = (
     ("serve", (), "it waits for requests: tests/pipelines/test_serve.py sends some"),
     ("compare", (), "it needs runs: tests/reports/test_comparison.py makes some"),
     ("", ("--report_to=",), "it needs a tracker: tests/training/test_trackers.py"),
+    ("launch", (), "it starts processes: tests/pipelines/test_launch.py, tests/launching"),
     ("demo", (), "it runs other programs in processes: tests/pipelines/test_demo.py"),
     ("", ("--strategy=multi_worker",), "it needs machines: tests/training/test_multi_worker.py"),
     ("", ("--scheduler=",), "it needs a cluster: tests/pipelines/test_cluster.py starts one"),

@@ -21,7 +21,8 @@ _EVERY = 0.1  # seconds between two looks
 _LONGEST_WAIT = 60.0  # seconds before a restart
 # Seconds that the others have to end by themselves, where one has ended so: after the same step;
 # with the same mistake; with what the one that died has died of.
-_PATIENCE = {"stopped": 60.0, "refused": 5.0, "lost": 10.0}
+_PATIENCE = {"stopped": 60.0, "refused": 5.0, "lost": 12.0}
+_QUIET = 11.0  # seconds in which two beats have not come
 
 
 class Group(NamedTuple):
@@ -140,8 +141,13 @@ def _first(group: Group) -> Ending:
         patience = _PATIENCE.get(ending.kind, 0.0)
         are_over = all(worker.status is not None for worker in group.workers)
         if are_over or time.monotonic() - began >= patience:
-            return ending
+            break
         time.sleep(_EVERY)
+    for worker in group.workers if ending.kind == "lost" else ():
+        seconds = time.monotonic() - worker.heard
+        if worker.status is None and seconds >= _QUIET:
+            return Ending(worker, None, seconds)  # the one that was lost
+    return ending
 
 
 def _saves(group: Group) -> int:

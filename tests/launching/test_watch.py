@@ -78,6 +78,14 @@ def test_one_that_lost_another_is_not_the_one_that_is_named(tmp_path):
         run(tmp_path, codes, max_restarts=0)
 
 
+def test_one_that_is_lost_and_not_ended_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_QUIET", 0.5)
+    monkeypatch.setitem(watch._PATIENCE, "lost", 1.5)
+    with pytest.raises(EndedError, match=r"^worker 1 has said nothing for \d s; it wrote nothing"):
+        run(tmp_path, ["sys.exit(4)", f"os.kill(os.getpid(), signal.SIGSTOP)\n{WAIT}"], 0)
+    assert ended(tmp_path)
+
+
 def test_a_worker_that_was_asked_to_stop_ends_the_run(tmp_path):
     # 143 is how training ends after it has saved.
     codes = ["sys.exit(143)", "os.kill(os.getpid(), signal.SIGTERM)"]

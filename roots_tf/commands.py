@@ -41,6 +41,38 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"pipelines.{name.replace('-', '_')}")
 
 
+def flags_of(name: str) -> dict[str, program.Flag]:
+    """The flags of a program.
+
+    Args:
+        name: of the program.
+
+    Raises:
+        FlagError: there is no such program.
+    """
+    _check_name(name)
+    return program.flags_of(load(name).Config)
+
+
+def read(name: str, arguments: Sequence[str]):
+    """The config that the words behind a program's name mean.
+
+    Args:
+        name: of the program.
+        arguments: its flags.
+
+    Raises:
+        FlagError: there is no such program, or see `program.read`.
+    """
+    _check_name(name)
+    return program.read(load(name).Config, arguments)
+
+
+def _check_name(name: str) -> None:
+    if name.replace("-", "_") not in programs():
+        raise program.FlagError("no-such-program", f"found no program {name!r}; {_meant(name)}")
+
+
 def call(name: str, **values):
     """Runs a program in this process; returns what its `main` does, most often its report.
 
@@ -56,8 +88,7 @@ def call(name: str, **values):
             `program.make`, `program.check`.
         InputError: a mistake that the program found.
     """
-    if name.replace("-", "_") not in programs():
-        raise program.FlagError("no-such-program", f"found no program {name!r}; {_meant(name)}")
+    _check_name(name)
     module = load(name)
     known = program.flags_of(module.Config)
     given = {

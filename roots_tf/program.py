@@ -20,7 +20,7 @@ from pathlib import Path
 from absl import app
 from absl import flags as absl_flags
 
-from roots_tf import flags, messages, spelling
+from roots_tf import flags, heartbeat, messages, spelling
 from roots_tf import progress as progress_bars
 from roots_tf.flags import (
     DROPOUT,
@@ -139,24 +139,25 @@ def run(main, config_class: type) -> typing.NoReturn:
         main: takes a config.
         config_class: a frozen dataclass whose fields `flag`, `group` and `choice` made.
     """
+    heartbeat.begin()
     known = flags_of(config_class)
     docstring = sys.modules[config_class.__module__].__doc__
-    if _HELP & set(sys.argv[1:]):
+    sys.argv[1:] = _parted(sys.argv[1:], config_class, known)
+    own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    if _HELP & set(own):
         print(help_page(docstring, known), end="")
         sys.exit(0)
     _define(known | MESSAGES, absl_flags.FLAGS)
     name = Path(sys.argv[0]).name
-    is_json = any(word in ("--json_logs", "--json_logs=true") for word in sys.argv[1:])
+    is_json = any(word in ("--json_logs", "--json_logs=true") for word in own)
     messages.begin(messages.Messages(name, json=is_json))  # also for a flag that is refused
     stop_in_one_line()
 
     def call_main(arguments):
         values = absl_flags.FLAGS
         messages.begin(messages.Messages(name, bool(values.quiet), bool(values.json_logs)))
-        if rest := arguments[1:]:
-            leave(_beside(rest), 2)
         try:
-            config = _config(config_class, known, values)
+            config = _config(config_class, known, values, arguments[1:])
             check(config)
             main(config)
             _flush()
@@ -206,19 +207,37 @@ def read(config_class: type, arguments: Sequence[str]):
     absl_flags.DEFINE_string("flagfile", "", "a file of flags", flag_values=values)
     _define(known | MESSAGES, values)
     try:
-        rest = values(["", *arguments])[1:]
+        rest = values(["", *_parted(arguments, config_class, known)])[1:]
     except absl_flags.Error as error:
         raise _refused(error, known) from error
-    if rest:
-        raise _beside(rest)
-    return _config(config_class, known, values)
+    return _config(config_class, known, values, rest)
 
 
-def _config(config_class: type, known: Mapping[str, Flag], values: absl_flags.FlagValues):
+def _config(
+    config_class: type, known: Mapping[str, Flag], values: absl_flags.FlagValues, rest: list[str]
+):
     given = {name: values[name].value for name in known if values[name].present}
+    # A program that starts others takes what stands beside its flags as the value of one of them.
+    beside = getattr(config_class, "beside", None)
+    if rest and (beside is None or beside in given):
+        raise _beside(rest)
+    given |= {beside: rest} if rest else {}
     return make(
         config_class, **{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     )
+
+
+def _parted(arguments: Sequence[str], config_class: type, known: Mapping[str, Flag]) -> list[str]:
+    """The words of a command line, with -- before those of a program that it starts."""
+    takes_value = False
+    for place, word in enumerate(arguments if hasattr(config_class, "beside") else ()):
+        if word == "--":
+            break
+        if not word.startswith("-") and not takes_value:
+            return [*arguments[:place], "--", *arguments[place:]]
+        name = word.lstrip("-")
+        takes_value = word.startswith("-") and name in known and known[name].hint is not bool
+    return list(arguments)
 
 
 def _beside(rest: list[str]) -> FlagError:

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from roots_tf import messages, notices
+from roots_tf import heartbeat, messages, notices
 from roots_tf.storage import files, schema
 
 CONNECT_SECONDS = 10  # until a scheduler that does not answer counts as unreachable
@@ -220,6 +220,7 @@ def run_stage(
     def finish(index, result):
         write_result(paths[index], result)
         results[index] = result
+        heartbeat.saved()
         on_done(len(results), len(tasks))
 
     def keep_finished():

@@ -11,7 +11,7 @@ import roots_tf
 
 ROOT = Path(roots_tf.__file__).parents[1]
 BASE = {
-    *("features", "lazy", "losses", "memory", "mistakes", "notices", "processor"),
+    *("features", "heartbeat", "lazy", "losses", "memory", "mistakes", "notices", "processor"),
     *("progress", "seeds", "spelling", "stops", "words"),
 }
 ROOM_BASE = BASE | {"flags", "messages", "program", "stages", "storage"}
@@ -22,12 +22,13 @@ MAY_IMPORT = {
     "flags": {"mistakes", "spelling"},
     "storage": {"flags", "mistakes", "spelling"},
     "messages": {"progress"},
-    "program": {"flags", "messages", "mistakes", "progress", "spelling", "storage"},
+    "program": {"flags", "heartbeat", "messages", "mistakes", "progress", "spelling", "storage"},
     "commands": {"completion", "program", "spelling", "storage", "topics", "versions"},
     "completion": {"program", "spelling"},
     "topics": {"program", "spelling", "mistakes"},
     "versions": {"memory", "notices"},
-    "stages": {"messages", "notices", "storage"},
+    "stages": {"heartbeat", "messages", "notices", "storage"},
+    "launching": ROOM_BASE | {"commands"},
     "pages": set(),
     "corpus": {"features", "lazy", "memory", "pages", "spelling", "stages", "storage", "words"},
     **{room: ROOM_BASE for room in STRANGERS},
@@ -49,7 +50,7 @@ MAY_IMPORT = {
 }
 AT_IMPORT = {"os", "typing.TYPE_CHECKING", "roots_tf.lazy"}  # of the package itself
 WITHOUT_TENSORFLOW = {
-    *("corpus", "diagnosis", "hubs", "metrics", "pages", "reports"),
+    *("corpus", "diagnosis", "hubs", "launching", "metrics", "pages", "reports"),
     *ROOM_BASE - {"losses", "seeds"},
 }
 

@@ -29,7 +29,8 @@ MISTAKES = {
         "Another process that shares the work has ended: often the system ended it because memory "
         "ran out, or its machine was taken back.",
         "Start the same command again, on every machine if there are several: what is finished is "
-        "kept. Use fewer `--num_workers` where memory ran out; `dmesg` tells of that.",
+        "kept. `roots launch` does so by itself, until nothing more is saved. Use fewer "
+        "`--num_workers` where memory ran out; `dmesg` tells of that.",
     ),
     "no-such-device": Mistake(
         "There are not the devices that were asked for",
@@ -70,8 +71,8 @@ MISTAKES = {
     ),
     "step-failed": Mistake(
         "A program that this one has started has ended with an error",
-        "A benchmark runs other programs one after another. What went wrong "
-        "stands above, in that program's own words.",
+        "`launch` and benchmarks run other programs, and one of them refused its command or "
+        "diverged. What went wrong stands above, in that program's own words.",
         "Look at the lines above for the first that ends in an id of its own.",
     ),
     "cannot-listen": Mistake(

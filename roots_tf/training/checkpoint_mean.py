@@ -56,6 +56,7 @@ class CheckpointMean:
 
     def _steps(self) -> list[int]:
         """Steps of the checkpoints in the mean; a damaged one is told of, and is not in it."""
+        self._checkpoints.wait()
         found = self._checkpoints.regular(int(self._step.numpy()))[1 - self._count :]
         for step in found:
             if step in self._is_whole:

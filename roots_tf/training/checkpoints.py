@@ -8,7 +8,8 @@ is a flat table of variables, and reading one back insists on every entry.
     ckpt-20.index                  where each variable is
 
 They are written in a hidden folder and renamed from there, the index last: TensorFlow's index names
-no file, so it stays right, and a checkpoint that has an index is whole wherever a kill falls.
+no file, so it stays right, and a checkpoint that has an index is whole wherever a kill falls. Steps
+may go on meanwhile: what is written are the values at the step of the checkpoint.
 """
 
 import contextlib
@@ -22,9 +23,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from roots_tf import heartbeat
 from roots_tf.storage import files, leftovers, schema
 from roots_tf.storage.files import InputError
 from roots_tf.training import checkpoint_notes
+from roots_tf.training.background import Background, values_now
 from roots_tf.training.checkpoint_notes import Decay, Notes, WindowState
 from roots_tf.training.metrics_file import Rows
 
@@ -78,6 +81,7 @@ class Checkpoints:
             for index, (name, variable) in enumerate(variables.items())
         }
         self._checkpoint = tf.train.Checkpoint(**table)
+        self._table, self._background = table, Background()
         self._keys = dict(zip(variables, table, strict=True))
         self._folder, self._keep, self._regular = Path(folder), keep, regular
         self._decay = decay
@@ -259,6 +263,7 @@ class Checkpoints:
         score: float | None = None,
         window: WindowState | None = None,
         rows: Rows | None = None,
+        in_background: bool = False,
     ) -> None:
         """Writes the checkpoint of a step and removes those that are not to stay.
 
@@ -269,14 +274,37 @@ class Checkpoints:
             score: held-out loss at this step, if known; the checkpoint of the lowest stays.
             window: the row under way.
             rows: what `metrics.jsonl` holds.
+            in_background: come back before it is written; `wait` and the next `save` then raise
+                what goes wrong.
 
         Raises:
             InputError: the disk is full or cannot be written; the checkpoints before it stand.
         """
+        self.wait()
+        values = values_now(self._table)
+        notes = {"score": score, "window": window, "rows": rows}
+        # Always on a thread, which is in the scope of no strategy that would spread the variables.
+        self._background.begin(lambda: self._save(step, values, notes))
+        if not in_background:
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits for the checkpoint that is being written.
+
+        Raises:
+            InputError: see `save`.
+        """
+        self._background.wait()
+
+    def finished(self) -> contextlib.AbstractContextManager:
+        """Context whose end waits too, also where an error ends it."""
+        return self._background.finished()
+
+    def _save(self, step: int, values: dict[str, tf.Tensor], notes: dict) -> None:
         hidden = leftovers.temporary_path(self._prefix(step))
         try:
             hidden.mkdir(parents=True)
-            self._write(hidden, step, score=score, window=window, rows=rows)
+            self._write(hidden, step, values, notes)
         except (tf.errors.OpError, OSError, InputError) as error:
             last = [path for number, path in self.paths().items() if number < step][-1:]
             raise InputError(
@@ -287,12 +315,15 @@ class Checkpoints:
             ) from error
         finally:
             leftovers.remove(hidden)
+        heartbeat.saved()
         self._keep_only([number for number in self.paths() if number <= step])
         self.sweep(step)
 
-    def _write(self, hidden: Path, step: int, **notes) -> None:
+    def _write(self, hidden: Path, step: int, values: dict[str, tf.Tensor], notes: dict) -> None:
         """Writes a checkpoint in the hidden folder, then renames its files."""
-        self._checkpoint.write(str(hidden / f"ckpt-{step}"))
+        with tf.device("/CPU:0"):
+            table = {name: tf.Variable(value, name=name) for name, value in values.items()}
+            tf.train.Checkpoint(**table).write(str(hidden / f"ckpt-{step}"))
         written = sorted(hidden.iterdir(), key=lambda path: path.suffix == ".index")
         for path in written:
             files.sync(path)

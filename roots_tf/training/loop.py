@@ -1,5 +1,6 @@
 """The loop around the calls: rows, evaluation, checkpoints, and a clean end on a signal."""
 
+import contextlib
 import math
 import signal
 import threading
@@ -11,10 +12,11 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from roots_tf import program, progress
+from roots_tf import heartbeat, program, progress
 from roots_tf.losses import Scalar
 from roots_tf.mistakes import Identified
-from roots_tf.training.calls import make_call
+from roots_tf.storage.files import InputError
+from roots_tf.training.calls import Result, make_call
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.reporting import (
     Window,
@@ -276,7 +278,9 @@ class _Training:
         is_good = not self._window.skipped_in_a_row
         if self._record.checkpoints and (last or (self._checkpoint_is_owed and is_good)):
             rows = self._record.summaries.rows() if self._record.summaries else None
-            self._record.checkpoints.save(self.now, score, self._window.state, rows)
+            ends = received or self.is_over or self.now == self._stage.last_step
+            state = (score, self._window.state, rows)
+            self._record.checkpoints.save(self.now, *state, in_background=not ends)
             self._checkpoint_is_owed = False
 
 
@@ -310,7 +314,8 @@ def train(
     iterator = iter(stage.batches(training.now))
     logs = record.summaries and record.summaries.logs
     shown = progress.Progress("train", stage.last_step, "steps", training.now, logs=False)
-    with _Signals() as signals, _Profiler(cadence.profiled, logs) as profiler, shown:
+    written = record.checkpoints.finished() if record.checkpoints else contextlib.nullcontext()
+    with _Signals() as signals, _Profiler(cadence.profiled, logs) as profiler, shown, written:
         training.shown = shown
         while training.now < stage.last_step and not training.is_over:
             profiler.at(training.now)
@@ -318,6 +323,7 @@ def train(
             began = time.monotonic()
             with tf.profiler.experimental.Trace("call", step_num=training.now, _r=1):
                 result = call(iterator, steps)
+            _tell(training.now + steps, result)
             training.add(result, steps, time.monotonic() - began)
             received = agree(signals.received)
             training.save(training.evaluate(), received)
@@ -330,7 +336,18 @@ def train(
                 )
 
 
+def _tell(step: int, result: Result) -> None:
+    """Tells a launcher where the run stands, and what time of its steps was this worker's."""
+    own = result.sums.pop("own_seconds", None)
+    heartbeat.tell(step=step)
+    if own is not None:
+        heartbeat.add(steps=len(own), own=float(own[:, 0].sum() + result.input_wait.sum()))
+
+
 def _last_good(checkpoints: Checkpoints | None) -> str:
     """Which checkpoint is from before the first skipped step."""
+    if checkpoints:
+        with contextlib.suppress(InputError):  # told at the end of the run, if nothing else is
+            checkpoints.wait()
     paths = list(checkpoints.paths().values()) if checkpoints else []
     return f"the last good checkpoint is {paths[-1]}" if paths else "no checkpoint was written"

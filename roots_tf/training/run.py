@@ -24,6 +24,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
+from roots_tf import heartbeat
 from roots_tf.storage import checked_json, claims
 from roots_tf.storage.files import InputError
 from roots_tf.training import automatic, loop, optimizers, schedules, strategies, trackers
@@ -272,6 +273,7 @@ class Run:
             loss_scale=self._loss_scale,
             measure_every=cadence.log_every,
             last_step=stage.last_step,
+            clocked=heartbeat.is_watched() and strategies.waits_for_others(),
         )
         record = loop.Record(
             self.task.scalars,

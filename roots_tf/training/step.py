@@ -153,6 +153,9 @@ class TrainStep:
         loss_scale: a `LossScale` for products in float16, or None.
         measure_every: steps between two measurements of the norms of weights and update; 0: never.
         last_step: one more step at which they are measured: its row may be of fewer steps.
+        clocked: measure `own_seconds`, the time that this worker takes for its part of the
+            gradients, without that in which workers wait for one another. Of a GPU the host's clock
+            cannot tell it.
 
     Raises:
         InputError: see `check_cuts`.
@@ -172,12 +175,14 @@ class TrainStep:
         loss_scale=None,
         measure_every: int = 0,
         last_step: int = 0,
+        clocked: bool = False,
     ):
         self._task, self._optimizer, self._learning_rate = task, optimizer, learning_rate
         self._losses = names_of_losses(task.scalars)
         self._seed, self._max_grad_norm = seed, max_grad_norm
         self._accumulate_steps = accumulate_steps
         self._measure_every, self._last_step = measure_every, last_step
+        self._clocked = clocked
         self._average, self._loss_scale = average, loss_scale
         # Two branches of a step call it: a function is traced once for both.
         self._apply = tf.function(self._apply_to_weights, autograph=False)
@@ -202,7 +207,7 @@ class TrainStep:
         Returns:
             The sums of the task over the global batch, and `learning_rate`, `gradient_norm`,
             `clipped` and `skipped`; where norms are measured, also `parameter_norm` and
-            `update_norm`, of weight 0 at other steps.
+            `update_norm`, of weight 0 at other steps; of a step that is `clocked`, `own_seconds`.
         """
         sums = self._strategy.run(self._replica_step, args=(batch, step))
         return tf.nest.map_structure(
@@ -222,9 +227,26 @@ class TrainStep:
             for index in range(self._accumulate_steps)
         ]
         make = self._of_vectors if self._two_passes else self._of_sums
-        total = make(batch, weights, seeds, scale)
-        gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
-        return sums | self._update(gradients, step, scale)
+        # The weights are there when all workers have their batches: from here on none waits.
+        with self._clock(weights) as began:
+            total = make(tf.nest.map_structure(tf.identity, batch), weights, seeds, scale)
+        with self._clock(total) as ended:
+            gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
+        update = sums | self._update(gradients, step, scale)
+        if self._clocked:
+            update["own_seconds"] = (tf.cast(ended - began, tf.float32), tf.constant(1.0))
+        return update
+
+    @contextlib.contextmanager
+    def _clock(self, tensors):
+        """Context of what waits for the clock, which is read when there are all `tensors`."""
+        if not self._clocked:
+            yield None
+            return
+        with tf.control_dependencies(tf.nest.flatten(tensors)):
+            now = tf.timestamp()
+        with tf.control_dependencies([now]):
+            yield now
 
     def _of_sums(self, batch: Batch, weights, seeds, scale):
         """Gradients and sums, added up over micro-batches, which wait for one another.

@@ -147,6 +147,12 @@ def worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     return 0, 1
 
 
+def waits_for_others() -> bool:
+    """Whether this is one of several workers, on CPUs, whose part of a step the clock can tell."""
+    several = worker(tf.distribute.get_strategy())[1] > 1
+    return several and not tf.config.list_logical_devices("GPU")
+
+
 def total(strategy: tf.distribute.Strategy, number: int) -> int:
     """Sum of a number over workers; each has to call this at the same point of the run.
 

@@ -23,6 +23,7 @@ NOT_RUN = (
     ("serve", (), "it waits for requests: tests/pipelines/test_serve.py sends some"),
     ("compare", (), "it needs runs: tests/reports/test_comparison.py makes some"),
     ("", ("--report_to=",), "it needs a tracker: tests/training/test_trackers.py"),
+    ("launch", (), "it starts processes: tests/pipelines/test_launch.py, tests/launching"),
     ("demo", (), "it runs other programs in processes: tests/pipelines/test_demo.py"),
     ("", ("--strategy=tpu",), "it needs a TPU"),
     ("check-device", (), "it starts processes: tests/pipelines/test_check_device.py"),

@@ -21,7 +21,7 @@ PLACES = [
     for flag, about in flags.items()
     if about.role.startswith("output")
 ]
-WITHOUT = {"doctor", "fill_mask", "serve", "tokenize"}  # they write nothing, or to the screen
+WITHOUT = {"doctor", "fill_mask", "launch", "serve", "tokenize"}  # nothing, or to the screen
 
 
 def values(name: str, path: str) -> dict:

@@ -25,7 +25,7 @@ def told(caplog) -> list[str]:
     return [record.getMessage() for record in warned if "roots_tf" in record.pathname]
 
 
-def write(folder, steps, first=0.0, keep=2):
+def write(folder, steps, first=0.0, keep=2, in_background=False):
     """Checkpoints of `steps`, each with a row of metrics; the score falls at each but the last."""
     table = {"a": tf.Variable(np.full(50, first, "float32"))}
     checkpoints = Checkpoints(folder / "checkpoints", table, keep)
@@ -38,7 +38,8 @@ def write(folder, steps, first=0.0, keep=2):
             table["a"].assign_add(tf.fill([50], 1.0 + step))
             rows.append({"group": "train", "step": step, "loss": 1.0 / step})
             score = 99.0 if step == max(steps) else 50.0 - step
-            checkpoints.save(step, score, WINDOW, rows.rows())
+            checkpoints.save(step, score, WINDOW, rows.rows(), in_background)
+    checkpoints.wait()
     return checkpoints, table["a"].numpy()
 
 
@@ -70,7 +71,7 @@ def killed(folder, steps, at: int) -> bool:
             patch.setattr(os, name, counted(getattr(os, name)))
         patch.setattr(os, "getpid", lambda: 2**30 + at)  # there is no such process
         try:
-            write(folder, steps, keep=1)
+            write(folder, steps, keep=1, in_background=True)
         except Killed:
             return True
     return False

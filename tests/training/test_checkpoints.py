@@ -1,11 +1,13 @@
 """Checkpoints: everything comes back, damage is passed over, a full disk is named."""
 
 import resource
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from roots_tf.storage import files
 from roots_tf.storage.files import InputError
 from roots_tf.training.checkpoints import Checkpoints
 
@@ -99,3 +101,51 @@ def test_the_checkpoint_with_the_best_score_stays(tmp_path):
     checkpoints.save(6, 1.5)
     assert list(checkpoints.paths()) == [6]
     assert len(list(tmp_path.iterdir())) == 4  # data, index, notes and best.json
+
+
+def test_what_is_written_meanwhile_is_of_its_step(tmp_path, monkeypatch):
+    """Steps go on while a checkpoint is written; its values are those from before them."""
+    table, may_write = variables(1.0), threading.Event()
+    checkpoints, sync = Checkpoints(tmp_path, table), files.sync
+
+    def wait_then_sync(path):
+        assert may_write.wait(60)
+        sync(path)
+
+    monkeypatch.setattr(files, "sync", wait_then_sync)
+    checkpoints.save(7, in_background=True)
+    assert not checkpoints.paths()
+    for variable in table.values():
+        variable.assign_add(tf.ones([100]))
+        variable.scatter_nd_update([[0]], [9.0])
+    may_write.set()
+    checkpoints.wait()
+    assert list(checkpoints.paths()) == [7]
+    again = variables(-1.0)
+    assert Checkpoints(tmp_path, again).restore() == 7
+    assert values(again) == {1.0}
+    assert values(table) == {2.0, 9.0}
+
+
+def test_what_goes_wrong_meanwhile_is_raised_by_who_waits(tmp_path):
+    (tmp_path / "file").write_text("")
+    checkpoints = Checkpoints(tmp_path / "file" / "below", variables(1.0))
+    checkpoints.save(3, in_background=True)
+    with pytest.raises(InputError, match="could not write the checkpoint of step 3"):
+        checkpoints.save(4, in_background=True)
+    checkpoints.wait()  # raised once
+    for error, expected in ((ValueError, ValueError), (None, InputError)):
+        checkpoints.save(3, in_background=True)
+        with pytest.raises(expected), checkpoints.finished():
+            if error:
+                raise error
+
+
+def test_a_strategy_does_not_spread_what_is_written(tmp_path):
+    strategy = tf.distribute.MirroredStrategy(["/CPU:0"])
+    with strategy.scope():
+        table = variables(3.0)
+        Checkpoints(tmp_path, table).save(1)
+    again = variables(-1.0)
+    assert Checkpoints(tmp_path, again).restore() == 1
+    assert values(again) == {3.0}

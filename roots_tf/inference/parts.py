@@ -62,11 +62,11 @@ class Npy:
         self._size, self._dtype = size, dtype.newbyteorder("<")
 
     def write(self, path: Path, texts: list[str], vectors: np.ndarray) -> None:
-        """Writes the `vectors` as they stand in an array, without what comes before them."""
+        """Writes `vectors` at the `path` as an array has them behind its head, and no `texts`."""
         path.write_bytes(vectors.astype(self._dtype).tobytes())
 
     def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
-        """Writes the parts behind the head of an array."""
+        """Writes the `parts` behind the head of an array of `count` rows at the `path`."""
         with path.open("wb") as output:
             head = {"descr": self._dtype.str, "fortran_order": False, "shape": (count, self._size)}
             np.lib.format.write_array_header_1_0(output, head)

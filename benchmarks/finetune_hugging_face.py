@@ -165,6 +165,7 @@ def train(spec, task, rows, seed, folder):
         optim="adamw_torch",
         train_sampling_strategy="group_by_length",  # as ours
         bf16=False,
+        torch_compile=spec.get("compile", False),
         seed=seed,
         save_strategy="no",
         logging_strategy="no",

@@ -1,20 +1,23 @@
 """Sentences a second of an encoder, text in and vectors out, beside Hugging Face on PyTorch.
 
     python -m benchmarks.inference --checkpoint=all-MiniLM-L6-v2/ --data=../shared/data \
-        --hugging_face=/path/to/python
+        --hugging_face=/path/to/python --sentence_transformers --precisions=float32 --processor=1
 
 The checkpoint is a Hugging Face folder of a BERT. The sentences are real and of mixed length: the
 test part of SST-2 and the stories of the dev part of BBC News, cut into sentences, in that order.
 Ours does what `roots embed` does: sentences of similar length together, padded to the longest.
 Hugging Face's BertModel under `torch.inference_mode` pads each batch to its longest sentence, with
-the sentences as they come, or longest first, as sentence-transformers does. All tokenise, and take
-the mean over the tokens. A bfloat16 is `--precision=mixed_bfloat16` of ours, and autocast there.
+the sentences as they come, or longest first, as sentence-transformers does; with
+`--sentence_transformers` that library takes turns too. All tokenise, and take the mean over the
+tokens. A bfloat16 is `--precision=mixed_bfloat16` of ours, and autocast there.
 
 Every contender is a process that stays alive; all encode all sentences in turns, with a tokenizer
 loaded anew each time, outside the clock. Prints the median over `--rounds`, the spread (largest
 less smallest over the median), the ratio to ours in float32, and the largest difference between a
 vector, scaled to length 1, and that of ours in float32. A turn of all sentences takes minutes on
-two processors; `--sentences` takes fewer, spread over all.
+two processors; `--sentences` takes fewer, spread over all. With `--processor` all are on that one,
+with one thread for products, and what counts is the time that it worked, so that other programs may
+run at the same time; without it time is the clock's.
 """
 
 import dataclasses
@@ -34,11 +37,18 @@ from roots_tf.storage import files
 
 HARNESS = """
 import json, os, sys, time
+spec = json.loads(sys.argv[1])
+clock = time.perf_counter
+if spec["processor"] >= 0:  # before libraries count processors
+    clock = time.process_time
+    os.sched_setaffinity(0, {spec["processor"]})
+    for name in ("OMP", "MKL", "TF"):
+        threads = ("INTRAOP_THREADS", "INTEROP_THREADS") if name == "TF" else ("THREADS",)
+        os.environ.update({f"{name}_NUM_{which}": "1" for which in threads})
 import numpy as np
 
 replies = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)  # what libraries print is not a reply
-spec = json.loads(sys.argv[1])
 sentences = json.load(open(spec["sentences"]))
 
 def serve(load_tokenizer, encode):
@@ -47,9 +57,9 @@ def serve(load_tokenizer, encode):
     print("ready", file=replies)
     for _ in sys.stdin:
         tokenizer = load_tokenizer()
-        began = time.perf_counter()
+        began = clock()
         encode(tokenizer, sentences)
-        print(len(sentences) / (time.perf_counter() - began), file=replies)
+        print(len(sentences) / (clock() - began), file=replies)
 """
 
 OURS = """
@@ -75,7 +85,7 @@ serve(lambda: tokenizers.load(spec["model"]), encode)
 HUGGING_FACE = """
 import torch, transformers
 
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(len(os.sched_getaffinity(0)))
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = transformers.BertModel.from_pretrained(
     spec["checkpoint"], add_pooling_layer=False).eval().to(device)
@@ -100,6 +110,20 @@ def encode(tokenizer, sentences):
 serve(lambda: transformers.AutoTokenizer.from_pretrained(spec["checkpoint"]), encode)
 """
 
+SENTENCE_TRANSFORMERS = """
+import torch
+from sentence_transformers import SentenceTransformer
+
+torch.set_num_threads(len(os.sched_getaffinity(0)))
+model = SentenceTransformer(spec["checkpoint"], device="cpu")
+model.max_seq_length = spec["length"]
+
+def encode(tokenizer, sentences):
+    return model.encode(sentences, batch_size=spec["batch_size"], show_progress_bar=False)
+
+serve(lambda: None, encode)
+"""
+
 # Makes the model folder in a process of its own: what it allocates is then not in ours.
 IMPORT = """
 import sys
@@ -121,11 +145,17 @@ class Config:
     checkpoint: str = program.flag(help="Hugging Face folder of a BERT encoder")
     data: str = program.flag(help="folder with sst2/test.tsv and bbc_news/dev.jsonl")
     hugging_face: str = program.flag("", help="Python with torch and transformers")
+    sentence_transformers: bool = program.flag(
+        False, help="whether it takes turns too, in float32: the same Python has it"
+    )
     precisions: tuple[str, ...] = program.flag(("float32", "bfloat16"), help="of the products")
     batch_size: int = program.flag(64, help="sentences in a batch")
     max_seq_length: int = program.flag(256, help="tokens of a sentence at most")
     sentences: int = program.flag(0, help="this many, spread over all; 0: all of them")
     rounds: int = program.flag(5, help="turns of each contender")
+    processor: int = program.flag(
+        -1, help="number of the one that all take turns on, by its time; -1: all, by the clock"
+    )
     patience: float = program.flag(600.0, help="seconds in which a contender gets ready")
     output: str = program.flag("", help="JSON file for the results; none if empty")
 
@@ -166,6 +196,9 @@ def measure(config: Config, sentences: list[str], scratch: Path) -> list[dict]:
         for sorts, precision in itertools.product((False, True), config.precisions):
             name = f"hugging_face {precision}, {'longest first' if sorts else 'as they come'}"
             contenders[name] = (config.hugging_face, HUGGING_FACE, precision, sorts)
+    if config.sentence_transformers:
+        script = SENTENCE_TRANSFORMERS
+        contenders["sentence-transformers"] = (config.hugging_face, script, "float32", True)
     model = scratch / "model"
     start([sys.executable, "-c", IMPORT, config.checkpoint, str(model)], "import", config, scratch)
     processes = {}
@@ -179,6 +212,7 @@ def measure(config: Config, sentences: list[str], scratch: Path) -> list[dict]:
             "sorts": sorts,
             "length": config.max_seq_length,
             "batch_size": config.batch_size,
+            "processor": config.processor,
         }
         command = [python, "-c", HARNESS + script, json.dumps(spec)]
         processes[name] = start(command, name, config, scratch)

@@ -11,24 +11,23 @@ computed together. `--pooling=mean` takes the mean over the tokens, `cls` the fi
 the layer that next-sentence training or a classifier put on the first token. What no flag says is
 as the model folder says, which has it from the checkpoint that was imported or from vectors that
 were learned; of a folder that says nothing, the mean, not scaled.
+
+While it works, finished vectors stand beside the output, in `notes.parquet.parts/`; a run that was
+stopped or killed goes on behind them, run again with the same flags and files.
 """
 
-import contextlib
 import dataclasses
 import time
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import pyarrow
-import pyarrow.parquet
 from absl import logging
 
 from roots_tf import inference, models, program, progress, spelling
 from roots_tf.corpus import text_chunks
-from roots_tf.inference import stored
+from roots_tf.inference import parts, stored
 from roots_tf.inference.vector_flags import VectorFlags
-from roots_tf.storage import files, inputs
+from roots_tf.storage import claims, files, inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +74,8 @@ class Config:
 
 def main(config: Config) -> dict:
     """Writes the vectors and returns their number and size."""
-    writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)
-    if writer is None:
+    form = {".parquet": parts.Parquet, ".npy": parts.Npy}.get(Path(config.output).suffix)
+    if form is None:
         raise files.InputError(
             "cannot-write",
             f"found --output={config.output}; wanted a .parquet or a .npy"
@@ -95,64 +94,14 @@ def main(config: Config) -> dict:
     size = how.size(embed.hidden_dim)
     most = 100 if config.debug else 0
     chunks = text_chunks.text_chunks(config.input, config.text_field, config.encoding, most)
-    count, start = 0, time.monotonic()
-    with files.atomic_path(config.output) as temporary:
-        with contextlib.closing(writer(temporary, size, how.dtype)) as output:
-            for texts in progress.track(chunks, "embed", None, "texts", len):
-                output.write(texts, how(embed(texts)))
-                count += len(texts)
-        logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
-        if not count:
-            raise files.InputError(
-                "empty-input", f"found no text in {', '.join(config.input)}; wanted at least one"
-            )
+    # Of chunks of another size the parts would be other ones.
+    claim = claims.of(config, texts_at_once=text_chunks.TEXTS_AT_ONCE)
+    start = time.monotonic()
+    shown = progress.track(chunks, "embed", None, "texts", len)
+    form = form(size, how.dtype)
+    count = parts.write(config.output, claim, form, shown, lambda texts: how(embed(texts)))
+    logging.info("%d texts, %.0f a second", count, count / (time.monotonic() - start))
     return {"texts": count, "hidden_dim": config.width or embed.hidden_dim}
-
-
-class _Parquet:
-    """A table of texts and vectors."""
-
-    def __init__(self, path: Path, size: int, dtype: np.dtype):
-        embedding = pyarrow.list_(pyarrow.from_numpy_dtype(dtype), size)
-        self._schema = pyarrow.schema([("text", pyarrow.string()), ("embedding", embedding)])
-        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
-
-    def write(self, texts: list[str], vectors: np.ndarray) -> None:
-        """Appends rows."""
-        # JSON can spell an unpaired surrogate, which no UTF-8 can.
-        texts = [text.encode("utf-8", "replace").decode() for text in texts]
-        values = pyarrow.array(vectors.reshape(-1))
-        embeddings = pyarrow.FixedSizeListArray.from_arrays(values, vectors.shape[1])
-        table = pyarrow.table([pyarrow.array(texts), embeddings], schema=self._schema)
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        """Ends the file."""
-        self._writer.close()
-
-
-class _Npy:
-    """An array; numpy leaves room in the header for the number of rows to grow."""
-
-    def __init__(self, path: Path, size: int, dtype: np.dtype):
-        self._file, self._shape = path.open("wb"), [0, size]
-        self._dtype = dtype.newbyteorder("<")
-        self._write_header()
-
-    def _write_header(self) -> None:
-        header = {"descr": self._dtype.str, "fortran_order": False, "shape": tuple(self._shape)}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def write(self, texts: list[str], vectors: np.ndarray) -> None:
-        """Appends rows."""
-        self._file.write(vectors.astype(self._dtype).tobytes())
-        self._shape[0] += len(texts)
-
-    def close(self) -> None:
-        """Writes the number of rows and ends the file."""
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
 
 
 if __name__ == "__main__":

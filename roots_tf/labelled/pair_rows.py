@@ -17,7 +17,7 @@ from absl import logging
 
 from roots_tf.labelled import plain_text
 from roots_tf.labelled.batching import Batches, Batching
-from roots_tf.labelled.token_rows import padded_lengths
+from roots_tf.labelled.padding import padded_lengths
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers import Tokenizer
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from roots_tf.labelled.padding import best_lengths
 from roots_tf.storage import files
 from roots_tf.tokenizers import Tokenizer, packing
 
 _TEXTS_AT_ONCE = 1024  # so that padding to the full length never stands in memory for all of them
-_SORTED_BATCHES = 50  # whose examples are sorted by length together: few enough to stay random
 
 
 @dataclasses.dataclass
@@ -189,16 +189,6 @@ def ragged_range(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
 
 
-def padded_lengths(longest: int) -> list[int]:
-    """Lengths that training pads to, as it compiles each once: four a doubling.
-
-    >>> padded_lengths(50)
-    [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 50]
-    """
-    lengths = range(1, longest)
-    return [n for n in lengths if n % max(1, 2 ** (n.bit_length() - 3)) == 0] + [longest]
-
-
 class RowBatcher:
     """Gathers batches of rows in the graph.
 
@@ -216,7 +206,7 @@ class RowBatcher:
 
     def __init__(self, rows: TokenRows, pad_id: int, padded_lengths: Sequence[int] = ()):
         self._group, self._pad_id = rows.group, pad_id
-        self._padded_lengths = tf.constant(padded_lengths, tf.int32)
+        self.padded_lengths = tf.constant(padded_lengths, tf.int32)
         ragged = {"token_ids": rows.token_ids} | rows.of_tokens
         self._ragged = {
             name: tf.RaggedTensor.from_row_splits(values, rows.row_splits, validate=False)
@@ -232,8 +222,8 @@ class RowBatcher:
         ragged = {name: tf.gather(tensor, rows) for name, tensor in self._ragged.items()}
         lengths = tf.cast(ragged["token_ids"].row_lengths(), tf.int32)  # [B * group]
         longest = tf.reduce_max(lengths)
-        if len(self._padded_lengths):
-            longest = self._padded_lengths[tf.searchsorted(self._padded_lengths, [longest])[0]]
+        if len(self.padded_lengths):
+            longest = self.padded_lengths[tf.searchsorted(self.padded_lengths, [longest])[0]]
         place = tf.range(longest)
         padding_mask = place < lengths[:, None]
         in_second = (place >= tf.gather(self._second, rows)[:, None]) & padding_mask
@@ -274,8 +264,8 @@ def train_batches(
     """Endless batches; that of a step is a pure function of (rows, seed, step).
 
     Every example comes once an epoch, in another order each epoch. A batch holds examples of
-    similar length, so that little of it is padding: those of some batches are drawn at random,
-    sorted by length and cut into batches, and all batches of an epoch come in random order.
+    similar length, so that little of it is padding: random ones of those that are padded to one
+    length. All batches of an epoch come in random order.
 
     Args:
         rows: of all examples.
@@ -305,7 +295,8 @@ def train_batches(
         return {name: x[begin : begin + share] for name, x in batcher(examples).items()}
 
     epochs = tf.data.Dataset.range(start // count, 1 << 40)
-    examples = epochs.map(_order_of_epoch(rows, batch_size, seed)).unbatch().skip(start % count)
+    orders = epochs.map(_order_of_epoch(rows, batcher, batch_size, seed))
+    examples = orders.unbatch().skip(start % count)
     batches = examples.batch(batch_size, drop_remainder=True)
     batches = batches.map(batcher if num_workers == 1 else of_worker).prefetch(2)
     options = tf.data.Options()
@@ -334,7 +325,8 @@ def batches_from(
         one_length: pad every batch to `longest`, where a further length is compiled for minutes.
         worker: index of this worker, and how many there are.
     """
-    lengths = [longest] if one_length else padded_lengths(longest)
+    of_rows = _longest_of_groups(rows)
+    lengths = [longest] if one_length else best_lengths(of_rows, batch_size, longest)
     index, count = worker
     return functools.partial(
         train_batches,
@@ -347,10 +339,12 @@ def batches_from(
     )
 
 
-def _order_of_epoch(rows: TokenRows, batch_size: int, seed: int):
+def _order_of_epoch(rows: TokenRows, batcher: RowBatcher, batch_size: int, seed: int):
     """A function from the number of an epoch to the order of its examples, int64 [examples]."""
     count = rows.num_examples
     lengths = tf.constant(_longest_of_groups(rows), tf.int32)
+    if len(batcher.padded_lengths):
+        lengths = tf.searchsorted(batcher.padded_lengths, lengths)
 
     def draw(size, epoch, part):
         """A random order."""
@@ -366,9 +360,8 @@ def _order_of_epoch(rows: TokenRows, batch_size: int, seed: int):
         full = tf.maximum(count - rest, 0) // batch_size
         rest = tf.minimum(rest, count)
         first, body, last = tf.split(drawn, [rest, full * batch_size, -1])
-        pool = tf.range(full * batch_size) // (_SORTED_BATCHES * batch_size)
-        keys = pool * (tf.reduce_max(lengths) + 1) + tf.gather(lengths, body)
-        batches = tf.reshape(tf.gather(body, tf.argsort(keys, stable=True)), [full, batch_size])
+        by_length = tf.argsort(tf.gather(lengths, body), stable=True)
+        batches = tf.reshape(tf.gather(body, by_length), [full, batch_size])
         body = tf.reshape(tf.gather(batches, draw(full, epoch, 1)), [-1])
         return tf.concat([first, body, last], 0)
 

@@ -9,11 +9,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roots_tf.labelled.padding import padded_lengths
 from roots_tf.labelled.token_rows import (
     RowBatcher,
     batches_by_length,
     cut,
-    padded_lengths,
     train_batches,
     windows,
 )
@@ -90,16 +90,6 @@ def test_a_batch_is_padded_to_its_longest_row_or_the_next_length():
     assert batch["label_ids"].numpy().tolist() == [7, 5]
     assert batcher(tf.constant([1]))["token_ids"].shape == (1, 44)
     assert RowBatcher(rows, 0)(tf.constant([2, 0]))["token_ids"].shape == (2, 10)
-
-
-@pytest.mark.parametrize("longest", [1, 8, 9, 96, 100, 512])
-def test_padded_lengths_add_at_most_a_quarter(longest):
-    lengths = padded_lengths(longest)
-    assert lengths == sorted(set(lengths)) and lengths[-1] == longest
-    assert all(
-        after <= max(before + 1, 1.25 * before) for before, after in itertools.pairwise(lengths)
-    )
-    assert len(lengths) <= 4 * longest.bit_length()
 
 
 def test_groups_stay_together():

@@ -15,6 +15,7 @@ import tensorflow as tf
 from pipelines import embed
 from roots_tf import models, program, tokenizers
 from roots_tf.corpus import text_chunks
+from roots_tf.inference.vectors import Embedder
 from roots_tf.storage.files import InputError
 
 LENGTH = 24
@@ -147,6 +148,30 @@ def test_mistakes_are_named_and_leave_nothing(model, text_file, tmp_path):
                 )
             )
     assert not list(tmp_path.glob("v.*")) + list(tmp_path.glob(".v.*"))
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(model, texts, text_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(text_chunks, "TEXTS_AT_ONCE", 7)
+    whole, output = tmp_path / "whole.npy", tmp_path / "v.npy"
+    run(model, text_file, whole)
+    rows, asked = Embedder.rows, []
+
+    def counted(self, texts, most=3):
+        asked.append(len(texts))
+        if len(asked) > most:
+            raise KeyboardInterrupt
+        return rows(self, texts)
+
+    monkeypatch.setattr(Embedder, "rows", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(model, text_file, output)
+    assert not output.exists() and len(list(tmp_path.glob("v.npy.parts/part-*"))) == 3
+    asked.clear()
+    monkeypatch.setattr(Embedder, "rows", lambda self, texts: counted(self, texts, most=1000))
+    assert run(model, text_file, output)["texts"] == len(texts)
+    assert sum(asked) == len(texts) - 21
+    assert output.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob("*.parts"))
 
 
 @pytest.mark.parametrize("vector_type", ["float32", "float16", "int8", "binary"])

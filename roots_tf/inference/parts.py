@@ -1,0 +1,154 @@
+"""Vectors of many texts in parts, so that a process that is killed goes on: beside the output.
+
+While `notes.parquet` is made, its vectors stand in the folder `notes.parquet.parts`, a file for
+some thousand texts each. The same command, run again, computes those that are missing. Once all
+are there the output is made of them, under its name at once, and the folder goes.
+"""
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from absl import logging
+
+from roots_tf.storage import claims, files
+
+_OTHER = {"other-run", "inputs-changed", "other-version"}  # of parts of another command
+# What a user can mend without a change of the input: parts stay.
+_MENDED_ELSEWHERE = {"no-room", "cannot-write"}
+
+
+class Parquet:
+    """Texts and vectors as tables with the columns `text` and `embedding`.
+
+    Args:
+        size: numbers of a vector.
+        dtype: of them.
+    """
+
+    suffix = ".parquet"
+
+    def __init__(self, size: int, dtype: np.dtype):
+        embedding = pyarrow.list_(pyarrow.from_numpy_dtype(dtype), size)
+        self._schema = pyarrow.schema([("text", pyarrow.string()), ("embedding", embedding)])
+
+    def write(self, path: Path, texts: list[str], vectors: np.ndarray) -> None:
+        """Writes `texts` and `vectors` [texts, size] as a part at the `path`."""
+        # JSON can spell an unpaired surrogate, which no UTF-8 can.
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
+        values = pyarrow.array(vectors.reshape(-1))
+        embeddings = pyarrow.FixedSizeListArray.from_arrays(values, vectors.shape[1])
+        table = pyarrow.table([pyarrow.array(texts), embeddings], schema=self._schema)
+        pyarrow.parquet.write_table(table, path)
+
+    def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
+        """Writes the `parts`, of `count` texts together, as one file at the `path`."""
+        with pyarrow.parquet.ParquetWriter(path, self._schema) as writer:
+            for part in parts:
+                writer.write_table(pyarrow.parquet.read_table(part))
+
+
+class Npy:
+    """Vectors as an array [texts, size]; arguments and methods as for `Parquet`."""
+
+    suffix = ".npy"
+
+    def __init__(self, size: int, dtype: np.dtype):
+        self._size, self._dtype = size, dtype.newbyteorder("<")
+
+    def write(self, path: Path, texts: list[str], vectors: np.ndarray) -> None:
+        """Writes `vectors` at the `path` as an array has them behind its head, and no `texts`."""
+        path.write_bytes(vectors.astype(self._dtype).tobytes())
+
+    def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
+        """Writes the `parts` behind the head of an array of `count` rows at the `path`."""
+        with path.open("wb") as output:
+            head = {"descr": self._dtype.str, "fortran_order": False, "shape": (count, self._size)}
+            np.lib.format.write_array_header_1_0(output, head)
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, output)
+
+
+def write(
+    output: str,
+    claim: claims.Claim,
+    form: Parquet | Npy,
+    chunks: Iterator[list[str]],
+    vectors_of: Callable[[list[str]], np.ndarray],
+) -> int:
+    """Writes the vectors of texts, from where an earlier process stopped, and gives their number.
+
+    Args:
+        output: file to write.
+        claim: of the run.
+        form: of the file.
+        chunks: the texts, some at a time, the same each time.
+        vectors_of: gives the vectors of some texts, [texts, size].
+
+    Raises:
+        InputError: another process writes this output; the folder of its parts is of another
+            command; there are no texts, or what reading them raises: then no part is left.
+    """
+    folder = Path(f"{output}.parts")
+    try:
+        with claim.held(folder):
+            _begin(claim, folder)
+            try:
+                count = _write(output, folder, form, chunks, vectors_of)
+            except files.InputError as error:
+                if error.id not in _MENDED_ELSEWHERE:
+                    _clear(folder)
+                raise
+            _clear(folder)
+            return count
+    finally:
+        with contextlib.suppress(OSError):  # it holds parts, or files of somebody else
+            folder.rmdir()
+
+
+def _write(output: str, folder: Path, form, chunks, vectors_of) -> int:
+    """Makes the parts that are missing, and the output of all; arguments and value as `write`."""
+    done = sum(1 for _ in itertools.takewhile(Path.exists, _names(folder, form)))
+    if done:
+        logging.info("%s holds %d parts; going on behind them", folder, done)
+    parts, count = 0, 0
+    for texts, part in zip(chunks, _names(folder, form), strict=False):
+        if parts >= done:
+            with files.atomic_path(part) as temporary:
+                form.write(temporary, texts, vectors_of(texts))
+        parts, count = parts + 1, count + len(texts)
+    if not count:
+        raise files.InputError("empty-input", "found no text in --input; wanted at least one")
+    with files.atomic_path(output) as temporary:
+        form.join(itertools.islice(_names(folder, form), parts), temporary, count)
+    return count
+
+
+def _names(folder: Path, form: Parquet | Npy) -> Iterator[Path]:
+    """Paths of the parts, in order, without end."""
+    return (folder / f"part-{number:06d}{form.suffix}" for number in itertools.count())
+
+
+def _begin(claim: claims.Claim, folder: Path) -> None:
+    """Claims the folder; parts of another command in it may be hours of work, and stay."""
+    try:
+        claim.finished(folder)
+    except files.InputError as error:
+        if error.id not in _OTHER:
+            raise
+        raise files.InputError(
+            error.id, f"{error}; or remove {folder}, the vectors of that run, which did not end"
+        ) from error
+    claim.begin(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Removes what `write` has left in the folder, and nothing else."""
+    for path in (*folder.glob("part-*"), folder / claims.NAME):
+        path.unlink(missing_ok=True)

@@ -9,12 +9,21 @@ An error's class inherits `Identified` before its built-in base, and is raised w
 subject; `tests/test_mistakes.py` asks that every error has a kind and every kind an error.
 """
 
-from roots_tf.mistakes import command_line, data, files, folders, machines, models, tokenizers
+from roots_tf.mistakes import (
+    command_line,
+    data,
+    files,
+    folders,
+    machines,
+    models,
+    stores,
+    tokenizers,
+)
 from roots_tf.mistakes.mistake import Mistake
 
 __all__ = ["MISTAKES", "Identified", "Mistake"]
 
-_SUBJECTS = (command_line, files, folders, data, tokenizers, models, machines)
+_SUBJECTS = (command_line, files, folders, data, tokenizers, models, machines, stores)
 MISTAKES: dict[str, Mistake] = {}
 for _subject in _SUBJECTS:
     MISTAKES |= _subject.MISTAKES

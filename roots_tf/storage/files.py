@@ -13,8 +13,8 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf.mistakes import Identified
 from roots_tf.storage import leftovers, neighbours, paths
+from roots_tf.storage.input_error import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
@@ -23,16 +23,6 @@ _CANNOT_WRITE = {
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ELOOP),
 }
 LARGEST_JSON = 256 << 20  # bytes; a tokenizer of 250,000 entries takes 20 MiB
-
-
-class InputError(Identified, ValueError):
-    """A user's mistake: says what was found, what was wanted and what to do.
-
-    A program prints its text on one line, without a traceback, and exits with `exit_status`.
-    `id` is the kind of mistake, a key of `mistakes.MISTAKES`.
-    """
-
-    exit_status = 2
 
 
 def expand(patterns: str | Sequence[str]) -> list[str]:

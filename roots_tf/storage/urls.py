@@ -1,0 +1,318 @@
+"""Stores behind URLs: which there are, their file systems, and calls that are tried again.
+
+    s3://bucket/key                    Amazon S3 and what speaks its API
+    gs://bucket/key                    Google Cloud Storage
+    hf://datasets/OWNER/NAME/file      Hugging Face's hub
+    https://host/file                  any web server, one file a URL
+
+Credentials come from where each store's own tools take them (docs/stores.md). They never stand in a
+URL, and no message holds them.
+"""
+
+import asyncio
+import errno
+import importlib
+import os
+import random
+import re
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from absl import logging
+
+from roots_tf.storage.input_error import InputError
+
+Result = TypeVar("Result")
+CONNECT_SECONDS, READ_SECONDS = 10, 60  # of a connection; of a socket from which nothing comes
+# Waits of 0 to .25, .5, 1, 2, 4 and 8 seconds: "full jitter" of M. Brooker, "Exponential Backoff
+# And Jitter" (AWS Architecture Blog, 2015), by which clients of one store spread out.
+TRIES, FIRST_WAIT, LONGEST_WAIT = 7, 0.25, 8.0
+
+
+class Scheme(NamedTuple):
+    """What stands behind the first word of a URL.
+
+    Attributes:
+        protocol: of fsspec.
+        extra: of this package that brings the library; "": it is there anyway.
+        library: module that the protocol needs.
+        is_web: whether a URL is one file, with what follows "?" a part of the address.
+    """
+
+    protocol: str
+    extra: str
+    library: str
+    is_web: bool = False
+
+
+SCHEMES = {
+    "s3": Scheme("s3", "s3", "s3fs"),
+    "gs": Scheme("gs", "gcs", "gcsfs"),
+    "hf": Scheme("hf", "", "huggingface_hub"),
+    "https": Scheme("https", "https", "aiohttp", is_web=True),
+    "http": Scheme("http", "https", "aiohttp", is_web=True),
+}
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^\s'\"<>]*)", re.IGNORECASE)
+# Names of errors of the stores' libraries, which are not imported to look at an error.
+_NO_CREDENTIALS = re.compile(r"NoCredentials|DefaultCredentials|PartialCredentials|RefreshError")
+_LIBRARIES = (
+    "aiohttp",
+    "aiobotocore",
+    "botocore",
+    "fsspec",
+    "gcsfs",
+    "google",
+    "httpx",
+    "httpcore",
+)
+_LIBRARIES += ("huggingface_hub", "requests", "s3fs", "urllib3")
+_PASSING = {408, 425, 429}  # statuses that may be others a moment later, as all of 500 and above
+# Of the local disk.
+_FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR)
+
+
+def is_url(text: str | os.PathLike) -> bool:
+    """Whether a text is a URL of a store that is known, and no local path.
+
+    >>> is_url("s3://bucket/a.txt"), is_url("a.txt"), is_url("zh=s3://bucket/a.txt")
+    (True, False, False)
+    """
+    match = _SCHEME.match(os.fspath(text)) if isinstance(text, str | os.PathLike) else None
+    return bool(match) and match[1].lower() in SCHEMES
+
+
+def scheme_of(url: str) -> Scheme:
+    """The row of `SCHEMES` of a `url`."""
+    return SCHEMES[_SCHEME.match(url)[1].lower()]
+
+
+def split(url: str) -> tuple[str, str]:
+    """A URL's folder and the name of the file in it; of a folder the name of the folder.
+
+    >>> split("s3://bucket/a/b.txt"), split("s3://bucket/")
+    (('s3://bucket/a', 'b.txt'), ('s3://bucket', ''))
+    """
+    start, _, rest = plain(url).rstrip("/").partition("://")
+    folder, _, name = rest.rpartition("/")
+    return (f"{start}://{folder}", name) if folder else (f"{start}://{rest}", "")
+
+
+def join(url: str, *names: str) -> str:
+    """A URL below another one.
+
+    >>> join("s3://bucket/run/", "model", "model.json")
+    's3://bucket/run/model/model.json'
+    """
+    return "/".join([url.rstrip("/"), *(name.strip("/") for name in names)])
+
+
+def plain(url: str) -> str:
+    """A URL without what follows "?" or "#", where these are no part of the file's name."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if scheme_of(url).is_web else url
+
+
+def name_of(path: str | os.PathLike) -> str:
+    """The last part of a local path or of a URL.
+
+    >>> name_of("novels/emma.txt"), name_of("https://host/emma.txt?signature=0a1b")
+    ('emma.txt', 'emma.txt')
+    """
+    path = os.fspath(path)
+    return split(path)[1] if is_url(path) else os.path.basename(path)
+
+
+def shown(text: str) -> str:
+    """A text, such as a message or a flag, in which URLs have no user, password or signed query.
+
+    >>> shown("could not read https://me:secret@host/a.txt?signature=0a1b: 403")
+    'could not read https://host/a.txt: 403'
+    """
+    return _ADDRESS.sub(lambda found: found[1] + _without_secrets(found[1], found[2]), text)
+
+
+def _without_secrets(start: str, rest: str) -> str:
+    ends = re.search(r"[:.,;)\]]*$", rest)[0]  # of the sentence
+    address = rest[: len(rest) - len(ends)]
+    host, slash, path = address.partition("/")
+    if start.lower() in ("http://", "https://"):
+        path, host = re.split(r"[?#]", path, maxsplit=1)[0], re.split(r"[?#]", host, maxsplit=1)[0]
+    return host.rpartition("@")[2] + slash + path + ends
+
+
+def filesystem(url: str):
+    """The fsspec file system of a URL; one a process and store.
+
+    Args:
+        url: of any file in the store.
+
+    Raises:
+        InputError: the library is not installed, or the URL holds a password.
+    """
+    scheme = scheme_of(url)
+    host = url.partition("://")[2].partition("/")[0]
+    # A repository of the hub may have a revision, `hf://datasets/owner/name@main/file`.
+    if "@" in host:
+        raise InputError(
+            "wrong-value",
+            f"found a user or a password in {shown(url)}; wanted a URL without: credentials come "
+            "from environment variables or the files of the store's own tools",
+        )
+    try:
+        importlib.import_module(scheme.library)
+        import fsspec
+    except ImportError as error:
+        extra = f"pip install 'roots-tf[{scheme.extra}]'" if scheme.extra else "install it"
+        raise InputError(
+            "missing-extra", f"found no library {error.name}, which {shown(url)} wants: {extra}"
+        ) from error
+    try:
+        return _tuned(fsspec.filesystem(scheme.protocol, **_options(url, scheme)))
+    except Exception as error:
+        if problem := _problem(error, url):
+            raise problem from error
+        raise
+
+
+def _options(url: str, scheme: Scheme) -> dict:
+    """What a file system is made with: its timeouts, and no memory of what folders held."""
+    if scheme.protocol == "s3":
+        timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
+        config = timeouts | {"retries": {"total_max_attempts": 1}}
+        return {"config_kwargs": config, "use_listings_cache": False}
+    if scheme.protocol == "gs":
+        return {"requests_timeout": READ_SECONDS, "use_listings_cache": False}
+    if scheme.is_web:
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(None, None, READ_SECONDS, CONNECT_SECONDS)
+        kwargs = {"timeout": timeout, "trust_env": True}  # HTTPS_PROXY
+        return {"client_kwargs": kwargs, "encoded": "%" in url, "use_listings_cache": False}
+    return {"use_listings_cache": False}
+
+
+def _tuned(filesystem):
+    """Without tries of its own, which would multiply with those of `attempts`."""
+    if hasattr(type(filesystem), "retries"):
+        filesystem.retries = 1
+    return filesystem
+
+
+def attempts(call: Callable[[], Result], url: str) -> Result:
+    """What a call of a store gives; the call is made again after what may pass.
+
+    Errors of servers (5xx), throttling, timeouts and connections that are cut are tried again with
+    growing waits; what is missing or forbidden is not.
+
+    Args:
+        call: of no arguments, which may be made several times.
+        url: that it is about, for messages.
+
+    Raises:
+        InputError: it cannot be had, or not after `TRIES` tries.
+    """
+    for wait in _waits():
+        try:
+            return call()
+        except InputError:
+            raise
+        except Exception as error:
+            if problem := _problem(error, url):
+                raise problem from error
+            if not _may_pass(error):
+                raise
+            if wait is None:
+                raise InputError(
+                    "store-unreachable",
+                    f"could not reach {shown(url)} in {TRIES} tries, the last of which gave: "
+                    f"{_reason(error)}; wanted an answer: look after the network and the address "
+                    "of the store, then run the same command again",
+                ) from error
+            logging.debug("trying %s again after: %s", shown(url), _reason(error))
+            time.sleep(wait)
+    raise AssertionError("the last wait is None")
+
+
+def _waits() -> Iterator[float | None]:
+    """Seconds to wait after each try that fails; None after the last."""
+    for number in range(TRIES - 1):
+        yield random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**number))
+    yield None
+
+
+def _problem(error: Exception, url: str) -> InputError | None:
+    """What to tell the user of an error that stays as it is; None of one that may pass."""
+    chain, status = _chain(error), _status(error)
+    if any(_NO_CREDENTIALS.search(type(each).__name__) for each in chain):
+        return InputError(
+            "store-refused",
+            f"found no credentials for {shown(url)}; wanted those of the store in its environment "
+            "variables or files, see docs/stores.md",
+        )
+    is_local = getattr(error, "errno", None) is not None  # a folder here that may not be written
+    refused = status is None and isinstance(error, PermissionError) and not is_local
+    if status in (401, 403) or refused:
+        return InputError(
+            "store-refused",
+            f"{shown(url)} was refused ({_reason(error)}); wanted credentials that may do this: "
+            "look after their policy, the clock of this machine and the spelling of the URL",
+        )
+    if status == 404 or (status is None and isinstance(error, FileNotFoundError)):
+        return InputError(
+            "no-such-file",
+            f"found nothing at {shown(url)} ({_reason(error)}); wanted a file or folder that is "
+            "there: mend bucket or name",
+        )
+    if status and 400 <= status < 500 and status not in _PASSING:
+        return InputError(
+            "store-refused",
+            f"{shown(url)} was refused with status {status} ({_reason(error)}); wanted a request "
+            "that the store takes: look after its address and region",
+        )
+    return None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error is one of a network or a server, and no bug or full disk here."""
+    if isinstance(error, OSError) and error.errno in _FINAL and not _status(error):
+        return False
+    return isinstance(error, OSError | EOFError | asyncio.TimeoutError | TimeoutError) or any(
+        type(each).__module__.partition(".")[0] in _LIBRARIES for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and those that it came from, itself first."""
+    chain = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status that an error tells of, if it does."""
+    for each in _chain(error):
+        answer = getattr(each, "response", None)
+        about = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+        for found in (
+            about.get("HTTPStatusCode"),
+            getattr(answer, "status_code", None),
+            *(getattr(each, name, None) for name in ("status", "code", "status_code")),
+        ):
+            if isinstance(found, str | int) and re.fullmatch(r"[1-5]\d\d", str(found)):
+                return int(found)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """One short line of what an error says, without secrets."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = shown(lines[0]) if lines else type(error).__name__
+    for name, value in os.environ.items():
+        if len(value) > 7 and re.search(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY", name):
+            text = text.replace(value, "***").replace(urllib.parse.quote(value, safe=""), "***")
+    return text if len(text) <= 200 else f"{text[:200]}..."

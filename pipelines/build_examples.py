@@ -96,6 +96,7 @@ class Config:
     debug: bool = program.flag(False, help="200 documents, in this process")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Runs the two stages, then writes the manifest."""
     began = time.monotonic()

@@ -148,6 +148,7 @@ class Report:
     task_seconds: dict[str, float]
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()

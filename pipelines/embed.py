@@ -73,6 +73,7 @@ class Config:
     debug: bool = program.flag(False, help="the first 100 texts only")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Writes the vectors and returns their number and size."""
     writer = {".parquet": _Parquet, ".npy": _Npy}.get(Path(config.output).suffix)

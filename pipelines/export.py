@@ -114,6 +114,7 @@ class Config:
     debug: bool = program.flag(False, help="saved_model: rows of at most 16 tokens")
 
 
+@program.takes_urls
 def main(config: Config) -> str:
     """Exports and returns the path of what was written."""
     if config.adapters:

@@ -47,6 +47,7 @@ class Config:
     debug: bool = program.flag(False, help="measure two batches only")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Verifies if asked, shows rows, measures."""
     program.check(config)

@@ -103,6 +103,7 @@ OWN = (
 )
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Prints the forecast and returns it as JSON has it."""
     config = program.replace(config, **DEBUG) if config.debug else config

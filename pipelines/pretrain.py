@@ -244,6 +244,7 @@ def stage_of(phase: training.Phase, task, tokenizer, machine):
     )
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
     config = program.replace(config, **DEBUG) if config.debug else config

@@ -100,6 +100,7 @@ class Config:
     debug: bool = program.flag(False, help="read 1,000 documents only, in this process")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Counts the words, learns from them, then measures the vocabulary on a sample."""
     output = Path(config.output).absolute()  # workers of a cluster have another working folder

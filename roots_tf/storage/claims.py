@@ -27,7 +27,7 @@ from absl import logging
 
 import roots_tf
 from roots_tf import flags
-from roots_tf.storage import files, locks, schema, sources
+from roots_tf.storage import files, locks, places, schema, sources
 from roots_tf.storage.paths import named
 
 NAME, LOCK = "config.json", locks.NAME
@@ -238,6 +238,7 @@ def of(config, **contents) -> Claim:
     }
     for name in contents.keys() & roles.keys():
         roles[name] = "input" if roles[name] == "decides" else roles[name]
+    values = places.spelled_as_given(values)
     return Claim(_program(config), values, inputs | contents, roles)
 
 

@@ -1,0 +1,415 @@
+"""A folder of this machine that a store has too, at every moment as after a kill of its writer.
+
+A program writes a local folder, as always. Before it begins, what the store holds is brought down,
+so that a run goes on that another machine began; while it works a thread uploads what has appeared
+or grown; when it ends, all is up and compared before it says so. An object appears whole or not at
+all, and the order is kept in which one file completes others: a reader of the store finds no
+`manifest.json` before its shards, no `ckpt-20.index` before its data, and the metrics up to there.
+
+Which copy is right? The lock in the store (`url_locks`) holds the token of the local folder that it
+was last written from. If that is this folder's, what is here is newer, such as after a kill or an
+upload that was refused; else the store is right, and the folder becomes what the store holds.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import logging
+
+from roots_tf.storage import files, leftovers, objects, url_locks, urls
+from roots_tf.storage.files import InputError
+
+TOKEN = ".mirror"  # file beside the local folder, as long as the store may lack something
+POLL_SECONDS = 2.0  # between two looks at the folder
+GROWING_BYTES = 256 << 10  # a second, at most, of a file that grows and is uploaded whole each time
+AT_ONCE = 8  # objects that are brought down at a time
+REFUSED_SECONDS = 60.0  # until a store that refuses is asked again
+# Files that say that others are whole; and those that say it of a whole run, which come last.
+_OF_FOLDER = ("manifest.json", "model.json", "adapter.json", "saved_model.pb")
+_OF_RUN = ("report.json",)
+# Beside them, and completed by none.
+_APART = ("config.json", "plan.json", "metrics.jsonl", "report.html", *_OF_RUN)
+
+
+class Seen(NamedTuple):
+    """A local file as it was once: another inode, size or time is another content."""
+
+    inode: int
+    size: int
+    mtime: int
+
+
+def order(name: str) -> int:
+    """When a file goes up: 0 first, 1 what completes files, 2 what completes a run.
+
+    >>> [order(name) for name in ("ckpt-2.json", "ckpt-2.index", "model/model.json", "report.json")]
+    [0, 1, 1, 2]
+
+    Args:
+        name: of the file, with its folders.
+    """
+    last = name.rpartition("/")[2]
+    return 2 if last in _OF_RUN else int(last in _OF_FOLDER or last.endswith(".index"))
+
+
+def completes(marker: str, name: str) -> bool:
+    """Whether a file is one of those that a marker completes.
+
+    >>> completes("c/ckpt-2.index", "c/ckpt-2.json"), completes("model/model.json", "config.json")
+    (True, False)
+
+    Args:
+        marker: name of a file of order 1.
+        name: of another file.
+    """
+    folder, _, last = marker.rpartition("/")
+    if order(marker) != 1 or order(name) or not name.startswith(f"{folder}/" if folder else ""):
+        return False
+    if last.endswith(".index"):
+        return name.startswith(f"{marker.removesuffix('index')}")
+    return name.rpartition("/")[2] not in _APART
+
+
+class Mirror:
+    """A local folder and the URL that is to hold the same.
+
+    Args:
+        folder: of this machine.
+        url: of a folder of a store.
+        lease: of the lock of the URL; None: nothing is removed there, and nobody else kept away.
+
+    Attributes:
+        is_done: whether all is up and compared, of a program that has ended.
+    """
+
+    def __init__(self, folder: Path, url: str, lease: url_locks.Lease | None = None):
+        self._folder, self._url, self._lease = folder, url, lease
+        self._there: dict[str, objects.Object | None] = {}
+        self._up: dict[str, Seen] = {}
+        self._before: dict[str, Seen] = {}
+        self._at: dict[str, float] = {}
+        self._compared: dict[str, tuple[Seen, str]] = {}
+        self._over, self._thread, self.is_done = threading.Event(), None, False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there, neither here nor in the store."""
+        return not self._there and not self._scan()
+
+    def bring_down(self, keeps_local: bool) -> None:
+        """Makes the local folder what it has to be before the program begins.
+
+        Args:
+            keeps_local: whether what is here is newer than what the store holds.
+
+        Raises:
+            InputError: something cannot be fetched or written.
+        """
+        self._there = {n: o for n, o in objects.below(self._url).items() if not _is_hidden(n)}
+        here = self._scan()
+        same = {
+            name
+            for name in here.keys() & self._there.keys()
+            if objects.fits(self._there[name], self._folder / name)
+        }
+        if not keeps_local:
+            self._replace(same)
+            here, same = self._scan(), set(self._there)
+        self._up = {name: here[name] for name in same if name in here}
+        self._compared = {n: (seen, self._there[n].version) for n, seen in self._up.items()}
+
+    def _replace(self, same: set[str]) -> None:
+        """Fetches all but what is the `same` already, and removes what the store does not have."""
+        for path in sorted(self._folder.rglob("*"), reverse=True):
+            name = str(path.relative_to(self._folder))
+            if path.is_dir() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+            elif name not in same:
+                leftovers.remove(path)
+        missing = sorted(self._there.keys() - same)
+        if not missing:
+            return
+        size = sum(self._there[name].size for name in missing)
+        shown = urls.shown(self._url)
+        logging.info("bringing down %d files, %.1f MB, of %s", len(missing), size / 1e6, shown)
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(self._bring, missing):
+                pass
+
+    def _bring(self, name: str) -> None:
+        path = self._folder / name
+        temporary = leftovers.temporary_path(path)
+        try:
+            with files.writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                objects.fetch(self._there[name], temporary)
+                temporary.replace(path)
+        finally:
+            leftovers.remove(temporary)
+
+    def _scan(self) -> dict[str, Seen]:
+        """The files of the folder that are not hidden, the first to be named first."""
+        found, left = {}, [""]
+        while left:
+            start = left.pop()
+            with (
+                contextlib.suppress(FileNotFoundError),
+                os.scandir(self._folder / start) as entries,
+            ):
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    name = f"{start}{entry.name}"
+                    if entry.is_dir():
+                        left.append(f"{name}/")
+                        continue
+                    with contextlib.suppress(FileNotFoundError):
+                        about = entry.stat()
+                        found[name] = (about.st_ctime_ns, name, _seen(about))
+        return {name: seen for _, name, seen in sorted(found.values())}
+
+    def start(self) -> None:
+        """Uploads from now on what appears or grows, in a thread."""
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="mirror")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; what it does not have up stays here."""
+        self._over.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def _watch(self) -> None:
+        pause, told = POLL_SECONDS, -1e9
+        while not self._over.wait(pause):
+            began = time.monotonic()
+            try:
+                self.upload(is_last=False)
+                took = time.monotonic() - began
+                pause = max(POLL_SECONDS, took)
+            except Exception as error:  # also of a bug: the program goes on, and the end tells
+                pause = REFUSED_SECONDS if getattr(error, "id", "") == "store-refused" else 5.0
+                if began - told > REFUSED_SECONDS:
+                    logging.warning("%s; it is tried again, and nothing is lost here", error)
+                    told = began
+
+    def upload(self, is_last: bool = True) -> bool:
+        """Brings the store one step nearer to what is here; each step leaves it right.
+
+        What completes others goes up when it was there a look before too: what it completes was
+        named before it, so this look has seen that.
+
+        Args:
+            is_last: whether nothing is written here any more: then nothing waits.
+
+        Returns:
+            Whether all that the folder holds is up, and nothing else is there.
+
+        Raises:
+            InputError: the store refuses, cannot be reached, or another process has taken it.
+        """
+        here = self._scan()
+        before, self._before = self._before, here
+        pending = [name for name, seen in here.items() if self._up.get(name) != seen]
+        markers = sorted((n for n in pending if order(n)), key=order)
+        plain = [n for n in pending if not order(n)]
+        self._forget_stale(here, plain)
+        for name in plain:
+            if is_last or markers or self._may_grow(name, here[name]):
+                self._put(name)
+        for name in markers:
+            if is_last or before.get(name) == here[name]:
+                self._put(name, here[name])
+        if any(self._up.get(name) != here[name] for name in markers):
+            return False
+        gone = [name for name in self._there if name not in here]
+        if self._lease:
+            for name in sorted(gone, key=order, reverse=True):
+                self._remove(name)
+        return all(self._up.get(name) == seen for name, seen in here.items())
+
+    def _forget_stale(self, here: dict[str, Seen], changing: list[str]) -> None:
+        """Removes markers there that would complete what is about to change under them.
+
+        A marker that is gone here goes first too, as it did here; a checkpoint's only when what
+        replaces it is up.
+        """
+        for marker in [name for name in self._there if order(name)]:
+            is_stale = any(completes(marker, name) for name in changing)
+            if is_stale or (marker not in here and not marker.endswith(".index")):
+                self._remove(marker)
+
+    def _may_grow(self, name: str, seen: Seen) -> bool:
+        """Whether a file that is there already is worth its upload by now."""
+        return time.monotonic() - self._at.get(name, -1e9) > seen.size / GROWING_BYTES
+
+    def _put(self, name: str, expected: Seen | None = None) -> None:
+        """Uploads a file, unless it is gone, or another than was expected."""
+        self._check_lease()
+        try:
+            file = os.open(self._folder / name, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            seen = _seen(os.fstat(file))
+            if expected in (None, seen):
+                objects.upload(file, urls.join(self._url, name))
+                self._there.setdefault(name, None)
+                self._up[name], self._at[name] = seen, time.monotonic()
+        finally:
+            os.close(file)
+
+    def _remove(self, name: str) -> None:
+        self._check_lease()
+        objects.remove(urls.join(self._url, name))
+        self._there.pop(name, None)
+        self._up.pop(name, None)
+
+    def _check_lease(self) -> None:
+        """Refuses to write where another process may write by now."""
+        if self._lease is None or self._lease.is_fresh():
+            return
+        if self._lease.is_lost or not self._lease.beat():
+            raise InputError(
+                "folder-in-use",
+                f"found that another process has taken {urls.shown(self._url)}, because this one "
+                "was not heard of for a while; wanted one alone: nothing more was written there",
+            )
+
+    def finish(self) -> int:
+        """Uploads what is missing and compares all of it with what the store says.
+
+        Returns:
+            Bytes that are there.
+
+        Raises:
+            InputError: as `upload`; or something is otherwise there than it was sent.
+        """
+        self.stop()
+        for _ in range(3):
+            for _ in range(100):  # once and again, unless somebody still writes here
+                if self.upload():
+                    break
+            found = objects.below(self._url) if self._lease else {}
+            wrong = [n for n, seen in self._scan().items() if not self._compare(n, seen, found)]
+            if not wrong:
+                self.is_done = True
+                return sum(seen.size for seen in self._up.values())
+            for name in wrong:
+                self._up.pop(name, None)
+        raise InputError(
+            "file-damaged",
+            f"found {wrong[0]} otherwise in {urls.shown(self._url)} than it was sent, three times; "
+            "wanted the same bytes: look after who else writes there",
+        )
+
+    def _compare(self, name: str, seen: Seen, found: dict[str, objects.Object]) -> bool:
+        """Whether a file is there as it is here; a list of the store may lag behind."""
+        for there in (found.get(name), objects.at(urls.join(self._url, name))):
+            if there is not None:
+                if self._compared.get(name) == (seen, there.version):
+                    return True
+                if objects.fits(there, self._folder / name):
+                    self._compared[name] = (seen, there.version)
+                    return True
+        return False
+
+
+def _seen(about: os.stat_result) -> Seen:
+    return Seen(about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+@contextlib.contextmanager
+def mirrored(folder: Path, url: str) -> Iterator[None]:
+    """Context in which a local folder and a URL are one, and no other process writes there.
+
+    At its end all is up, also of a program that ends in an error.
+
+    Args:
+        folder: of this machine; it is made.
+        url: of a folder of a store.
+
+    Raises:
+        InputError: another process writes there; or the store refuses or cannot be reached: then
+            the folder stays, and who comes next goes on with it.
+    """
+    token, new = folder.with_name(TOKEN), uuid.uuid4().hex
+    mine = token.read_text() if token.exists() and any(folder.iterdir()) else ""
+    with url_locks.held(url, lambda before: before if before and before == mine else new) as lease:
+        mirror = Mirror(folder, url, lease)
+        keeps_local = lease.token == mine
+        if not keeps_local:
+            token.unlink(missing_ok=True)  # of a kill from here on the store is right
+        mirror.bring_down(keeps_local)
+        files.write_text(token, lease.token)
+        mirror.start()
+        try:
+            with _finishing(mirror, folder, url):
+                yield
+        finally:
+            mirror.stop()
+            lease.leaves_nothing = mirror.is_empty
+            if mirror.is_done:
+                token.unlink()
+
+
+@contextlib.contextmanager
+def uploaded(folder: Path, url: str) -> Iterator[None]:
+    """Context at whose end the files of a new local folder are in a store, among others there.
+
+    Args:
+        folder: of this machine, which is removed then.
+        url: of a folder of a store; files there of other names are left alone.
+
+    Raises:
+        InputError: the store refuses or cannot be reached; then the local folder stays.
+    """
+    mirror = Mirror(folder, url)
+    try:
+        with _finishing(mirror, folder, url):
+            yield
+    finally:
+        if mirror.is_done:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _finishing(mirror: Mirror, folder: Path, url: str) -> Iterator[None]:
+    """Context at whose end all is up, also where it ends in an error: then that is what is told."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _finish(mirror, folder, url)
+        except InputError as error:
+            logging.error("%s", error)
+        raise
+    _finish(mirror, folder, url)
+
+
+def _finish(mirror: Mirror, folder: Path, url: str) -> None:
+    """Uploads the rest, and says where everything is."""
+    try:
+        size = mirror.finish()
+    except InputError as error:
+        raise InputError(
+            error.id,
+            f"{error}. Not everything is in {urls.shown(url)} yet; what was written is kept in "
+            f"{folder}: the same command goes on from there",
+        ) from error
+    if not mirror.is_empty:
+        logging.info("%s holds all of it, %.1f MB, compared", urls.shown(url), size / 1e6)

@@ -5,20 +5,13 @@ so that a run goes on that another machine began; while it works a thread upload
 or grown; when it ends, all is up and compared before it says so. An object appears whole or not at
 all, and the order is kept in which one file completes others: a reader of the store finds no
 `manifest.json` before its shards, no `ckpt-20.index` before its data, and the metrics up to there.
-
-Which copy is right? The lock in the store (`url_locks`) holds the token of the local folder that it
-was last written from. If that is this folder's, what is here is newer, such as after a kill or an
-upload that was refused; else the store is right, and the folder becomes what the store holds.
 """
 
 import concurrent.futures
 import contextlib
 import os
-import shutil
 import threading
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +20,6 @@ from absl import logging
 from roots_tf.storage import files, leftovers, objects, url_locks, urls
 from roots_tf.storage.files import InputError
 
-TOKEN = ".mirror"  # file beside the local folder, as long as the store may lack something
 POLL_SECONDS = 2.0  # between two looks at the folder
 GROWING_BYTES = 256 << 10  # a second, at most, of a file that grows and is uploaded whole each time
 AT_ONCE = 8  # objects that are brought down at a time
@@ -104,16 +96,17 @@ class Mirror:
         """Whether nothing is there, neither here nor in the store."""
         return not self._there and not self._scan()
 
-    def bring_down(self, keeps_local: bool) -> None:
+    def bring_down(self, keeps_local: bool, keeps_hidden: bool) -> None:
         """Makes the local folder what it has to be before the program begins.
 
         Args:
             keeps_local: whether what is here is newer than what the store holds.
+            keeps_hidden: whether hidden files are of the same run as what the store holds.
 
         Raises:
             InputError: something cannot be fetched or written.
         """
-        self._there = {n: o for n, o in objects.below(self._url).items() if not _is_hidden(n)}
+        self._there = {n: o for n, o in objects.below(self._url).items() if not is_hidden(n)}
         here = self._scan()
         same = {
             name
@@ -121,19 +114,19 @@ class Mirror:
             if objects.fits(self._there[name], self._folder / name)
         }
         if not keeps_local:
-            self._replace(same)
+            self._replace(same, keeps_hidden)
             here, same = self._scan(), set(self._there)
         self._up = {name: here[name] for name in same if name in here}
         self._compared = {n: (seen, self._there[n].version) for n, seen in self._up.items()}
 
-    def _replace(self, same: set[str]) -> None:
+    def _replace(self, same: set[str], keeps_hidden: bool) -> None:
         """Fetches all but what is the `same` already, and removes what the store does not have."""
         for path in sorted(self._folder.rglob("*"), reverse=True):
             name = str(path.relative_to(self._folder))
             if path.is_dir() and not path.is_symlink():
                 with contextlib.suppress(OSError):
                     path.rmdir()
-            elif name not in same:
+            elif name not in same and not (keeps_hidden and is_hidden(name)):
                 leftovers.remove(path)
         missing = sorted(self._there.keys() - same)
         if not missing:
@@ -319,7 +312,8 @@ class Mirror:
             if there is not None:
                 if self._compared.get(name) == (seen, there.version):
                     return True
-                if objects.fits(there, self._folder / name):
+                path = self._folder / name
+                if objects.fits(there, path) or objects.is_opaque(there, path):
                     self._compared[name] = (seen, there.version)
                     return True
         return False
@@ -329,87 +323,6 @@ def _seen(about: os.stat_result) -> Seen:
     return Seen(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file of this `name`, or a folder that it is in, is hidden."""
     return any(part.startswith(".") for part in name.split("/"))
-
-
-@contextlib.contextmanager
-def mirrored(folder: Path, url: str) -> Iterator[None]:
-    """Context in which a local folder and a URL are one, and no other process writes there.
-
-    At its end all is up, also of a program that ends in an error.
-
-    Args:
-        folder: of this machine; it is made.
-        url: of a folder of a store.
-
-    Raises:
-        InputError: another process writes there; or the store refuses or cannot be reached: then
-            the folder stays, and who comes next goes on with it.
-    """
-    token, new = folder.with_name(TOKEN), uuid.uuid4().hex
-    mine = token.read_text() if token.exists() and any(folder.iterdir()) else ""
-    with url_locks.held(url, lambda before: before if before and before == mine else new) as lease:
-        mirror = Mirror(folder, url, lease)
-        keeps_local = lease.token == mine
-        if not keeps_local:
-            token.unlink(missing_ok=True)  # of a kill from here on the store is right
-        mirror.bring_down(keeps_local)
-        files.write_text(token, lease.token)
-        mirror.start()
-        try:
-            with _finishing(mirror, folder, url):
-                yield
-        finally:
-            mirror.stop()
-            lease.leaves_nothing = mirror.is_empty
-            if mirror.is_done:
-                token.unlink()
-
-
-@contextlib.contextmanager
-def uploaded(folder: Path, url: str) -> Iterator[None]:
-    """Context at whose end the files of a new local folder are in a store, among others there.
-
-    Args:
-        folder: of this machine, which is removed then.
-        url: of a folder of a store; files there of other names are left alone.
-
-    Raises:
-        InputError: the store refuses or cannot be reached; then the local folder stays.
-    """
-    mirror = Mirror(folder, url)
-    try:
-        with _finishing(mirror, folder, url):
-            yield
-    finally:
-        if mirror.is_done:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _finishing(mirror: Mirror, folder: Path, url: str) -> Iterator[None]:
-    """Context at whose end all is up, also where it ends in an error: then that is what is told."""
-    try:
-        yield
-    except BaseException:
-        try:
-            _finish(mirror, folder, url)
-        except InputError as error:
-            logging.error("%s", error)
-        raise
-    _finish(mirror, folder, url)
-
-
-def _finish(mirror: Mirror, folder: Path, url: str) -> None:
-    """Uploads the rest, and says where everything is."""
-    try:
-        size = mirror.finish()
-    except InputError as error:
-        raise InputError(
-            error.id,
-            f"{error}. Not everything is in {urls.shown(url)} yet; what was written is kept in "
-            f"{folder}: the same command goes on from there",
-        ) from error
-    if not mirror.is_empty:
-        logging.info("%s holds all of it, %.1f MB, compared", urls.shown(url), size / 1e6)

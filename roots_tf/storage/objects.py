@@ -7,6 +7,7 @@ store tells an object's MD5, as `ETag` or `md5Hash`, what was sent or fetched is
 import base64
 import contextlib
 import hashlib
+import mimetypes
 import os
 import re
 import uuid
@@ -106,8 +107,8 @@ def fetch(found: Object, path: str | Path) -> None:
             return
         # An ETag is no MD5 where the store encrypts with keys of a service: then the bytes come
         # the same twice, and the store says so.
-        digest = (os.path.getsize(path), file_md5(path))
-        if digest[0] == found.size and digest in seen and _is_encrypted(store, found.url):
+        digest = file_md5(path)
+        if digest in seen and is_opaque(found, path):
             return
         seen.add(digest)
     raise InputError(
@@ -155,12 +156,18 @@ def _part_bytes(size: int) -> int:
     return max(PART_BYTES, -(-size // MOST_PARTS))
 
 
-def _is_encrypted(store, url: str) -> bool:
-    """Whether S3 says of an object that its ETag is no MD5."""
-    if not url.startswith("s3://"):
+def is_opaque(found: Object, path: str | Path) -> bool:
+    """Whether a file has the size of an object, of which S3 says that its ETag is no MD5.
+
+    Args:
+        found: the object.
+        path: of the file.
+    """
+    if not found.url.startswith("s3://") or os.path.getsize(path) != found.size:
         return False
-    bucket, key, _ = store.split_path(url)
-    about = urls.attempts(lambda: store.call_s3("head_object", Bucket=bucket, Key=key), url)
+    store = urls.filesystem(found.url)
+    bucket, key, _ = store.split_path(found.url)
+    about = urls.attempts(lambda: store.call_s3("head_object", Bucket=bucket, Key=key), found.url)
     by_service = str(about.get("ServerSideEncryption", "")).startswith("aws:kms")
     return by_service or bool(about.get("SSECustomerAlgorithm"))
 
@@ -176,7 +183,10 @@ def upload(file: int, url: str) -> None:
         InputError: the store refuses it, or cannot be reached.
     """
     store, size = urls.filesystem(url), os.fstat(file).st_size
-    how = {"chunksize": _part_bytes(size), "max_concurrency": 2} if url.startswith("s3:") else {}
+    kind = mimetypes.guess_type(urls.name_of(url))[0] or "application/octet-stream"
+    how = {"content_type": kind}
+    if url.startswith("s3://"):
+        how = {"ContentType": kind, "chunksize": _part_bytes(size), "max_concurrency": 2}
 
     def put():
         os.lseek(file, 0, os.SEEK_SET)

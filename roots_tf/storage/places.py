@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from roots_tf import flags
-from roots_tf.storage import downloads, files, locks, mirror, objects, outputs, sources, urls
+from roots_tf.mistakes import Identified
+from roots_tf.storage import downloads, files, locks, mirrored, objects, outputs, sources, urls
 from roots_tf.storage.files import InputError
 
 _urls: dict[str, str] = {}  # by local path, of the programs that run in this process
@@ -56,7 +57,7 @@ def takes_urls(main: Callable) -> Callable:
                     changed[name] = local_input(values[name])
             try:
                 return _spelled(main(flags.replace(config, **changed)))
-            except InputError as error:
+            except Identified as error:
                 error.args = (_spelled(str(error)),)
                 raise
 
@@ -143,7 +144,7 @@ def _folder(url: str) -> Iterator[Path]:
             with files.writing(path):
                 path.mkdir(exist_ok=True)
             _urls[str(place)] = urls.shown(url)
-            with mirror.mirrored(path, url):
+            with mirrored.mirrored(path, url):
                 yield path
     except InputError as error:
         error.args = (str(error).replace(f" in {place} (", f" in {urls.shown(url)} ("),)
@@ -163,7 +164,7 @@ def _file(url: str) -> Iterator[Path]:
     objects.try_to_write(folder_url)
     with files.writing(folder):
         folder.mkdir(parents=True)
-    with mirror.uploaded(folder, folder_url):
+    with mirrored.uploaded(folder, folder_url):
         yield folder / name
 
 

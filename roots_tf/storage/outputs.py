@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roots_tf import flags
-from roots_tf.storage import files, paths, sources
+from roots_tf.storage import files, paths, sources, urls
 
 # What programs put into their folder under a fixed name, so that an input there would be lost.
 WRITTEN = (
@@ -157,8 +157,9 @@ def names_in(value: str | Sequence[str]) -> Sequence[str]:
 
 def _existing(names: Sequence[str]) -> Iterator[str]:
     """Files and folders that are there under these names or patterns."""
-    for name in filter(None, names):
-        yield from filter(os.path.exists, paths.matching(name))
+    for name in names:
+        if name and not urls.is_url(name):
+            yield from filter(os.path.exists, paths.matching(name))
 
 
 def _files(names: Sequence[str]) -> Iterator[str]:

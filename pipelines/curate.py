@@ -49,7 +49,7 @@ from absl import logging
 
 from roots_tf import program, stages, words
 from roots_tf.corpus import curation, curation_tasks, reading, recipe, report_page
-from roots_tf.storage import claims, encodings, files, schema, sources
+from roots_tf.storage import claims, encodings, files, ranges, schema, sources
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -63,7 +63,9 @@ class Config:
     """Flags of `curate`."""
 
     input: tuple[str, ...] = program.flag(
-        help="files, folders or globs of text; or named: zh=FOLDER,en=FOLDER", role="input"
+        help="files, folders or globs of text, or their URLs; or named: zh=FOLDER,en=FOLDER",
+        role="input",
+        streams=True,
     )
     output: str = program.flag(help="folder of the document shards", role="output_folder")
     recipe: str = program.flag(
@@ -208,7 +210,7 @@ def _curate(
 ) -> dict:
     """Runs the tasks, and writes and returns the report."""
     paths = [path for listed in by_source.values() for path in listed]
-    size = sum(Path(path).stat().st_size for path in paths)
+    size = sum(map(ranges.size, paths))
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
     if config.sample:  # from the midst of files too, which often begin with a title page
         task_bytes = max(size // SAMPLE_PLACES, 1 << 16)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roots_tf import spelling
+from roots_tf.storage import urls
 
 _MOST_NAMES = 10_000  # of a folder that are looked at
 _MOST_FOLDERS = 200
@@ -37,6 +38,8 @@ def suggestion(name: str | os.PathLike) -> str:
         name: of a file or folder, or a glob pattern.
     """
     name = os.fspath(name)
+    if urls.is_url(name):
+        return ""
     start, parts = ("/", name[1:]) if os.path.isabs(name) else ("", name)
     found = _mended(start, [part for part in parts.split("/") if part])
     return _asked([path for path in itertools.islice(found, spelling.MOST) if path != name])

@@ -187,8 +187,9 @@ def names_in(value: str | Sequence[str]) -> Sequence[str]:
 
 def _existing(names: Sequence[str]) -> Iterator[str]:
     """Files and folders that are there under these names or patterns."""
-    for name in filter(None, names):
-        yield from filter(os.path.exists, paths.matching(name))
+    for name in names:
+        if name and not urls.is_url(name):
+            yield from filter(os.path.exists, paths.matching(name))
 
 
 def _files(names: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from absl import logging
@@ -110,6 +111,16 @@ def join(url: str, *names: str) -> str:
     return "/".join([url.rstrip("/"), *(name.strip("/") for name in names)])
 
 
+def below(folder: str | os.PathLike, *names: str) -> str | Path:
+    """A file in a folder, local or behind a URL.
+
+    Args:
+        folder: a path or a URL.
+        *names: of folders in it, and of the file.
+    """
+    return join(folder, *names) if is_url(folder) else Path(folder, *names)
+
+
 def plain(url: str) -> str:
     """A URL without what follows "?" or "#", where these are no part of the file's name."""
     return re.split(r"[?#]", url, maxsplit=1)[0] if scheme_of(url).is_web else url
@@ -182,7 +193,10 @@ def _options(url: str, scheme: Scheme) -> dict:
     if scheme.protocol == "s3":
         timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
         config = timeouts | {"retries": {"total_max_attempts": 1}}
-        return {"config_kwargs": config, "use_listings_cache": False}
+        # Where neither is set, the files of AWS's own tools say it.
+        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        endpoint = next(filter(None, map(os.environ.get, names)), None)
+        return {"endpoint_url": endpoint, "config_kwargs": config, "use_listings_cache": False}
     if scheme.protocol == "gs":
         return {"requests_timeout": READ_SECONDS, "use_listings_cache": False}
     if scheme.is_web:
@@ -260,10 +274,12 @@ def _problem(error: Exception, url: str) -> InputError | None:
             f"{shown(url)} was refused ({_reason(error)}); wanted credentials that may do this: "
             "look after their policy, the clock of this machine and the spelling of the URL",
         )
-    if status == 404 or (status is None and isinstance(error, FileNotFoundError)):
+    # A library may say "not found" of whatever went wrong; then it says why below.
+    missing = isinstance(error, FileNotFoundError) and not any(map(_is_of_library, chain[1:]))
+    if status == 404 or (status is None and missing):
         return InputError(
             "no-such-file",
-            f"found nothing at {shown(url)} ({_reason(error)}); wanted a file or folder that is "
+            f"found nothing at {shown(url)}{_why_missing(error)}; wanted a file or folder that is "
             "there: mend bucket or name",
         )
     if status and 400 <= status < 500 and status not in _PASSING:
@@ -279,9 +295,18 @@ def _may_pass(error: Exception) -> bool:
     """Whether an error is one of a network or a server, and no bug or full disk here."""
     if isinstance(error, OSError) and error.errno in _FINAL and not _status(error):
         return False
-    return isinstance(error, OSError | EOFError | asyncio.TimeoutError | TimeoutError) or any(
-        type(each).__module__.partition(".")[0] in _LIBRARIES for each in _chain(error)
-    )
+    may = isinstance(error, OSError | EOFError | asyncio.TimeoutError | TimeoutError)
+    return may or any(map(_is_of_library, _chain(error)))
+
+
+def _is_of_library(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in _LIBRARIES
+
+
+def _why_missing(error: Exception) -> str:
+    """What a store says beyond that nothing is there, such as that there is no such bucket."""
+    reason = _reason(error)
+    return f" ({reason})" if " " in reason and "/" not in reason else ""
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -109,7 +109,7 @@ def _fetched(path: str) -> str:
 def _output(config, name: str, about: flags.Flag, url: str) -> Iterator[str]:
     """The local path of an output, which is in the store when the context ends."""
     _refuse_several_hosts(config, name, url)
-    with _file(url) if about.role == "output_file" else _folder(url) as path:
+    with _file(url) if about.role == "output_file" else folder(url) as path:
         _urls[str(path)] = urls.shown(url)
         try:
             yield str(path)
@@ -133,7 +133,7 @@ def _refuse_several_hosts(config, name: str, url: str) -> None:
 
 
 @contextlib.contextmanager
-def _folder(url: str) -> Iterator[Path]:
+def folder(url: str) -> Iterator[Path]:
     """A folder that the store mirrors, always the same one of a URL."""
     start, _, rest = url.rstrip("/").partition("://")
     url = f"{start.lower()}://{rest}"
@@ -144,16 +144,18 @@ def _folder(url: str) -> Iterator[Path]:
             with files.writing(path):
                 path.mkdir(exist_ok=True)
             _urls[str(place)] = urls.shown(url)
-            with mirrored.mirrored(path, url):
-                yield path
+            try:
+                with mirrored.mirrored(path, url):
+                    yield path
+            finally:
+                with contextlib.suppress(OSError):  # of a program that wrote nothing
+                    path.rmdir()
+                    (place / mirrored.TOKEN).unlink()
     except InputError as error:
         error.args = (str(error).replace(f" in {place} (", f" in {urls.shown(url)} ("),)
         raise
     finally:
         _urls.pop(str(place), None)
-        for folder in (path, place):
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # of a program that wrote nothing
 
 
 @contextlib.contextmanager

@@ -64,14 +64,14 @@ def _named(url: str) -> tuple[dict[str, objects.Object], str]:
     The last two names stay: what a model is called may be the folder that its own is in.
     """
     folder, name = urls.split(url)
-    if name and (found := objects.at(url)):
+    above, stem = urls.split(folder)[1], re.match(r"ckpt-\d+\.", name)
+    if name and not stem and (found := objects.at(url)):
         return {name: found}, name
-    above = urls.split(folder)[1]
     rest = "/".join(filter(None, (above, name))) or urls.name_of(folder) or "bucket"
     below = {} if urls.scheme_of(url).is_web else _shown(objects.below(url))
-    if not below and not urls.scheme_of(url).is_web and name:  # a checkpoint by its stem
-        below = _shown(objects.below(folder))
-        found = {f"{above}/{n}": o for n, o in below.items() if n.startswith(f"{name}.")}
+    if not below and not urls.scheme_of(url).is_web and name:  # a checkpoint, or a part of one
+        start, inside = stem[0] if stem else f"{name}.", _shown(objects.below(folder))
+        found = {f"{above}/{n}": each for n, each in inside.items() if n.startswith(start)}
         return found | _beside(folder, Path(above)), rest
     found = {f"{rest}/{inner}": each for inner, each in below.items()}
     return found | (_beside(url, Path(rest)) if found else {}), rest

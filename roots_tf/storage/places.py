@@ -82,9 +82,7 @@ def local_input(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     Raises:
         InputError: as `downloads.local`.
     """
-    if isinstance(value, str) and urls.is_url(value):
-        parts = [_fetched(value)]
-    elif named := sources.split(value):
+    if named := sources.split(value):
         parts = [f"{name}={_fetched(path)}" for name, path in named.items()]
     else:
         parts = [_fetched(path) for path in outputs.names_in(value)]

@@ -9,11 +9,13 @@ store.requests                                     (method, path, status) of eac
 import contextlib
 import http.client
 import http.server
+import logging
 import os
 import socket
 import socketserver
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 BUCKET = "corpus"
@@ -26,6 +28,9 @@ ENVIRONMENT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+# The server looks at whose key it is, not at the signature.
+_OWNER = "AWS4-HMAC-SHA256 Credential=AKIATESTTESTTEST/20260101/us-east-1/s3/aws4_request, "
+_OWNER += "SignedHeaders=host, Signature=0"
 _ANSWERS = {"503": "SlowDown", "500": "InternalError", "403": "AccessDenied", "404": "NoSuchKey"}
 
 
@@ -39,6 +44,7 @@ class Store:
         self.requests: list[tuple[str, str, int]] = []
         self._faults: list[list] = []  # part of a path, what happens, how often
         self._lock = threading.Lock()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # which tells of each request
         self._moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
         self._moto.start()
         self._behind = self._moto.get_host_and_port()
@@ -58,7 +64,7 @@ class Store:
                 self.put(f"{key}/{path.relative_to(content)}", path)
         else:
             body = content.read_bytes() if isinstance(content, Path) else content
-            self._ask("PUT", f"/{BUCKET}/{key}", body)
+            self._ask("PUT", f"/{BUCKET}/{urllib.parse.quote(key)}", body)
         return self.url(key)
 
     def delete(self, key: str) -> None:
@@ -91,7 +97,7 @@ class Store:
         return ""
 
     def _ask(self, method: str, path: str, body: bytes) -> None:
-        answer, _ = self.forward(method, path, {}, body)
+        answer, _ = self.forward(method, path, {"Authorization": _OWNER}, body)
         assert answer.status < 300, (method, path, answer.status)
 
     def forward(self, method: str, path: str, headers: dict, body: bytes):

@@ -81,7 +81,7 @@ def opened(path: str | os.PathLike, start: int = 0, end: int = -1) -> BinaryIO:
     elif end < 0 and listings.about(path).size < 0:
         file = _whole(path)
     else:
-        file = io.BufferedReader(_Ranges(path, end), 1 << 16)
+        file = io.BufferedReader(_Ranges(path, end))
     file.seek(start)
     return file
 

@@ -321,12 +321,16 @@ def _chain(error: BaseException) -> list[BaseException]:
 def _status(error: Exception) -> int | None:
     """The HTTP status that an error tells of, if it does."""
     for each in _chain(error):
+        if type(each).__module__ == "aiohttp.http_exceptions":
+            continue  # of an answer that was cut, it says 400 without any server's having said so
         answer = getattr(each, "response", None)
         about = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+        names = (name for name in ("status", "status_code", "code") if hasattr(each, name))
+        own = next((getattr(each, name) for name in names), None)
         for found in (
             about.get("HTTPStatusCode"),
             getattr(answer, "status_code", None),
-            *(getattr(each, name, None) for name in ("status", "code", "status_code")),
+            own,
         ):
             if isinstance(found, str | int) and re.fullmatch(r"[1-5]\d\d", str(found)):
                 return int(found)

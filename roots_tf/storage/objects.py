@@ -101,6 +101,7 @@ def fetch(found: Object, path: str | Path) -> None:
         InputError: it is gone, cannot be read, or comes damaged however often it is fetched.
     """
     store, seen = urls.filesystem(found.url), set()
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     for _ in range(3):
         urls.attempts(lambda: store.get_file(found.url, str(path)), found.url)
         if fits(found, path):
@@ -219,21 +220,23 @@ def try_to_write(url: str) -> None:
 
 def read(url: str) -> tuple[bytes, str] | None:
     """What a small object holds, and its version; None where there is none."""
-    store = urls.filesystem(url)
-    for _ in range(5):
-        before = at(url)
-        if before is None:
+    store, version = urls.filesystem(url), None
+
+    def ask():
+        try:
+            return store.cat_file(url)
+        except FileNotFoundError:
             return None
 
-        def content():
-            try:
-                return store.cat_file(url)
-            except FileNotFoundError:
-                return None
-
-        found, after = urls.attempts(content, url), at(url)
-        if found is not None and after is not None and before.version == after.version:
-            return found, after.version
+    for _ in range(10):
+        content, found = urls.attempts(ask, url), at(url)
+        if content is None and found is None:
+            return None
+        if content is not None and found is not None:
+            is_it = hashlib.md5(content, usedforsecurity=False).hexdigest() == found.md5
+            if is_it or found.version == version:  # the same before and after
+                return content, found.version
+        version = found.version if found else None
     raise InputError(
         "store-unreachable",
         f"found {url} changed each time it was read; wanted it at rest: run the same command again",

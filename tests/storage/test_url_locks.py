@@ -14,9 +14,9 @@ from roots_tf.storage.files import InputError
 
 @pytest.fixture(autouse=True)
 def _short_beats(monkeypatch):
-    monkeypatch.setattr(url_locks, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(url_locks, "WATCH_SECONDS", 0.5)
-    monkeypatch.setattr(url_locks, "FRESH_SECONDS", 0.3)
+    monkeypatch.setattr(url_locks, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(url_locks, "WATCH_SECONDS", 1.0)
+    monkeypatch.setattr(url_locks, "FRESH_SECONDS", 0.6)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_one_elsewhere_that_is_heard_of_keeps_it(url):
 
     def beat() -> None:
         number = 1
-        while not over.wait(0.02):
+        while not over.wait(0.1):
             put(url, pid=17, where="elsewhere", since="noon", beat=(number := number + 1))
 
     thread = threading.Thread(target=beat)

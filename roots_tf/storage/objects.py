@@ -21,7 +21,8 @@ from roots_tf.storage.files import InputError
 PART_BYTES, MOST_PARTS = 16 << 20, 9_000
 WRITABLE = ("s3", "gs")  # schemes that an output may have
 _VERSIONS = ("generation", "ETag", "etag", "md5Hash", "sha256", "blob_id")
-_UNMET = ("PreconditionFailed", "ConditionalRequestConflict")
+_UNMET = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+_UNKNOWN = {"NotImplemented"}  # what a store says that knows no conditions
 
 
 class Object(NamedTuple):
@@ -270,17 +271,25 @@ def write_if(url: str, content: bytes, version: str | None) -> str | None:
         )
         return str(answer["generation"])
     except Exception as error:
-        if _is_unmet(error):
+        if _codes(error) & _UNMET:
             return None
+        if _codes(error) & _UNKNOWN:
+            return store.pipe_file(url, content)["ETag"]
         raise
 
 
-def _is_unmet(error: BaseException | None) -> bool:
-    """Whether an error says that a condition did not hold."""
+def no_version(url: str) -> str:
+    """A version that the object of a `url` has never had."""
+    return f'"{"0" * 32}"' if url.startswith("s3://") else "1"
+
+
+def _codes(error: BaseException | None) -> set[str]:
+    """What an error, and those that it came from, have as codes."""
+    found = set()
     while error is not None:
         answer = getattr(error, "response", None)
-        code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
-        if code in _UNMET or str(getattr(error, "code", "")) == "412":
-            return True
+        if isinstance(answer, dict):
+            found.add(str(answer.get("Error", {}).get("Code")))
+        found.add(str(getattr(error, "code", "")))
         error = error.__cause__ or error.__context__
-    return False
+    return found

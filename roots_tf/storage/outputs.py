@@ -6,6 +6,7 @@ is no part of what the flags of the role "input" name.
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,11 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
     given, wanted = f"found --{name}={value}", "a folder" if is_folder else "a file"
     if not value.strip():
         raise files.InputError("cannot-write", f"{given} without a name; wanted {wanted} to write")
+    if re.match(r"\w+://", value) or value.partition(":/")[0] in urls.SCHEMES:
+        schemes = ", ".join(f"{scheme}://" for scheme in objects.WRITABLE)
+        raise files.InputError(
+            "cannot-write", f"{given}; wanted {wanted} here, or a URL that begins with {schemes}"
+        )
     path = Path(value)
     try:
         mode = os.stat(path).st_mode

@@ -106,6 +106,8 @@ def _fetched(path: str) -> str:
 @contextlib.contextmanager
 def _output(config, name: str, about: flags.Flag, url: str) -> Iterator[str]:
     """The local path of an output, which is in the store when the context ends."""
+    start, _, rest = url.partition("://")
+    url = f"{start.lower()}://{rest.rstrip('/')}"
     _refuse_several_hosts(config, name, url)
     with _file(url) if about.role == "output_file" else folder(url) as path:
         _urls[str(path)] = urls.shown(url)
@@ -133,10 +135,8 @@ def _refuse_several_hosts(config, name: str, url: str) -> None:
 @contextlib.contextmanager
 def folder(url: str) -> Iterator[Path]:
     """A folder that the store mirrors, always the same one of a URL."""
-    start, _, rest = url.rstrip("/").partition("://")
-    url = f"{start.lower()}://{rest}"
     place = downloads.root() / "outputs" / files.fingerprint(url)
-    path = place / (urls.split(url)[1] or rest)
+    path = place / (urls.split(url)[1] or url.partition("://")[2])
     try:
         with locks.held(place):
             with files.writing(path):

@@ -41,11 +41,20 @@ class Lease:
     def __init__(self, url: str, about: dict, version: str):
         self.token, self._url, self._about, self._version = about["token"], url, about, version
         self.leaves_nothing = False
-        self._beaten, self.is_lost = time.monotonic(), False
+        self._beaten, self.is_lost = _now(), False
 
     def is_fresh(self) -> bool:
         """Whether nobody else can have taken the lock over."""
-        return not self.is_lost and time.monotonic() - self._beaten < FRESH_SECONDS
+        return not self.is_lost and _now() - self._beaten < FRESH_SECONDS
+
+    def is_exclusive(self) -> bool:
+        """Whether the store keeps conditions: here it is to refuse two that do not hold."""
+        content, kept = _encoded(self._about), True
+        for version in (None, objects.no_version(self._url)):
+            call = functools.partial(objects.write_if, self._url, content, version)
+            if written := urls.attempts(call, self._url):
+                self._version, kept = written, False
+        return kept
 
     def beat(self, **changed) -> bool:
         """Writes the lock anew; False where another process has taken it.
@@ -56,7 +65,7 @@ class Lease:
         Raises:
             Exception: as `objects.write_if`; the lock may still be this process's.
         """
-        began = time.monotonic()
+        began = _now()
         about = self._about | {"beat": self._about["beat"] + 1} | changed
         version = objects.write_if(self._url, _encoded(about), self._version)
         if version is None:  # also where an answer got lost: then it says what was written
@@ -66,6 +75,11 @@ class Lease:
                 return False
         self._about, self._version, self._beaten = about, version, began
         return True
+
+
+def _now() -> float:
+    """Seconds on a clock that goes on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @contextlib.contextmanager
@@ -122,7 +136,14 @@ def _take(lock: str, url: str, token: Callable[[str], str]) -> Lease:
             mine, written = _holder(lock)
             if mine.get("id") != about["id"]:
                 continue
-        return Lease(lock, about, written)
+        lease = Lease(lock, about, written)
+        if not lease.is_exclusive():
+            logging.warning(
+                "the store of %s writes whatever the condition: two processes that write there at "
+                "once are not told of one another; start one alone",
+                urls.shown(url),
+            )
+        return lease
     raise _refusal(url, there)
 
 

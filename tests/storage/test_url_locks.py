@@ -10,6 +10,7 @@ import pytest
 
 from roots_tf.storage import leftovers, objects, url_locks, urls
 from roots_tf.storage.files import InputError
+from tests import stores
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +137,23 @@ def test_a_damaged_lock_is_nobodys(url, content):
     urls.filesystem(url).pipe_file(urls.join(url, url_locks.NAME), content)
     with held(url):
         assert said(url)["held"] is True
+
+
+def test_a_store_that_keeps_no_conditions_is_told(url, store, monkeypatch, caplog):
+    forward = store.forward
+
+    def careless(method, path, headers, body):
+        kept = {name: value for name, value in headers.items() if not name.startswith("If-")}
+        return forward(method, path, kept, body)
+
+    monkeypatch.setattr(store, "forward", careless)
+    with held(url) as lease:
+        assert "writes whatever the condition" in caplog.text
+        assert lease.beat()
+    caplog.clear()
+    monkeypatch.undo()
+    for name, value in stores.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.endpoint)
+    with held(url):
+        assert "condition" not in caplog.text

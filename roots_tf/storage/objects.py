@@ -290,6 +290,6 @@ def _codes(error: BaseException | None) -> set[str]:
         answer = getattr(error, "response", None)
         if isinstance(answer, dict):
             found.add(str(answer.get("Error", {}).get("Code")))
-        found.add(str(getattr(error, "code", "")))
+        found.add("412" if isinstance(error, FileExistsError) else str(getattr(error, "code", "")))
         error = error.__cause__ or error.__context__
     return found

@@ -340,7 +340,8 @@ def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterato
     size = ranges.size(path)
     form = format_of(path)
     if form != "parquet" and urls.is_url(path) and _stays_whole(path, form, size, task_bytes):
-        yield Span(path), size
+        if size:
+            yield Span(path), size
         return
     if form == "text":
         warn_of_suffix(path)

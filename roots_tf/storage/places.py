@@ -57,8 +57,9 @@ def takes_urls(main: Callable) -> Callable:
                     changed[name] = local_input(values[name])
             try:
                 return _spelled(main(flags.replace(config, **changed)))
-            except Identified as error:
-                error.args = (_spelled(str(error)),)
+            except Exception as error:
+                if isinstance(error, Identified):
+                    error.args = (_spelled(str(error)),)
                 raise
 
     return with_urls

@@ -87,10 +87,10 @@ def _matching(pattern: str) -> tuple[dict[str, objects.Object], str]:
     prefix, found = store._strip_protocol(base).rstrip("/") + "/", {}
     for path, info in matches.items():
         name = path.removeprefix(prefix)
-        if info.get("type") == "directory":
+        if info.get("type") == "directory" and objects.is_local_name(name):
             inside = objects.below(urls.join(base, name))
             found |= {f"{name}/{inner}": each for inner, each in inside.items()}
-        elif name:
+        elif objects.is_local_name(name):
             found[name] = objects.describe(urls.join(base, name), info)
     found = {f"{above}/{name}": each for name, each in _shown(found).items()}
     if found and any(re.match(r"ckpt-\d+\.", name.rpartition("/")[2]) for name in found):

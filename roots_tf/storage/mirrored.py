@@ -45,6 +45,7 @@ def mirrored(folder: Path, url: str) -> Iterator[None]:
             token.unlink(missing_ok=True)  # after a kill from here on the store is right
         mirror.bring_down(is_same and not there.endswith(_DONE), is_same)
         files.write_text(token, lease.token)
+        logging.info("%s is written by way of %s", urls.shown(url), folder)
         mirror.start()
         try:
             with _finishing(mirror, folder, url):

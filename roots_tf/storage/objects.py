@@ -87,8 +87,18 @@ def below(url: str) -> dict[str, Object]:
     return {
         name.removeprefix(start): describe(urls.join(url, name.removeprefix(start)), info)
         for name, info in sorted(found.items())
-        if name.startswith(start) and not name.endswith("/") and info.get("type") == "file"
+        if name.startswith(start) and info.get("type") == "file"
+        if is_local_name(name.removeprefix(start))
     }
+
+
+def is_local_name(name: str) -> bool:
+    """Whether a `name` in a store can be one in a folder here, and leads nowhere else.
+
+    >>> is_local_name("model/model.json"), is_local_name("../../.bashrc"), is_local_name("empty/")
+    (True, False, False)
+    """
+    return not {"", ".", ".."} & set(name.split("/")) and "\0" not in name
 
 
 def fetch(found: Object, path: str | Path) -> None:

@@ -150,3 +150,15 @@ def test_a_disk_that_has_no_room_is_told_before_anything_comes(store, at, monkey
     assert error.value.id == "no-room"
     assert fetches(store) == 0
     assert urls.is_url(url)
+
+
+def test_names_that_lead_out_of_the_folder_are_left_out(store, at, cache):
+    store.put(f"{at}/data/a.txt", b"a")
+    urls.filesystem("s3://x").call_s3(
+        "put_object", Bucket="corpus", Key=f"{at}/data/../../../evil.txt", Body=b"evil"
+    )
+    folder = Path(downloads.local(store.url(f"{at}/data")))
+    assert [path.name for path in folder.iterdir()] == ["a.txt"]
+    with places.folder(store.url(f"{at}/data")) as folder:
+        assert [path.name for path in folder.iterdir()] == ["a.txt"]
+    assert not [path for path in cache.parent.rglob("evil*")]

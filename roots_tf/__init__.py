@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `lazy`
     from roots_tf.storage.files import InputError
     from roots_tf.training.loop import StoppedError
 
-__version__ = "0.10.0"
+__version__ = "0.11.0"
 __all__ = [
     "InputError",
     "LoadedModel",

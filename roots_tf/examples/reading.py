@@ -117,6 +117,16 @@ def pipeline(
     return dataset
 
 
+class _Told(NamedTuple):
+    """What TensorFlow keeps of an `InputError` of a shard's store: see `_slots_here`."""
+
+    message: str
+    id: str
+
+
+_TOLD = re.compile(r"InputError: (.*) \[([a-z-]+)\]$", re.MULTILINE)
+
+
 @contextlib.contextmanager
 def damage_named():
     """Around a loop over batches: what the graph says of a shard becomes a user's error.
@@ -128,8 +138,9 @@ def damage_named():
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-        if brought := re.search(r"InputError: (.*) \[([a-z-]+)\]$", error.message, re.MULTILINE):
-            raise files.InputError(brought[2], brought[1]) from error
+        if found := _TOLD.search(error.message):
+            told = _Told(*found.groups())
+            raise files.InputError(told.id, told.message) from error
         about_shards = [line for line in error.message.splitlines() if manifests.SUFFIX in line]
         if not about_shards:
             raise

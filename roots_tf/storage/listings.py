@@ -65,7 +65,17 @@ def matching(pattern: str) -> list[str]:
     if not found and "*" not in pattern:
         about(pattern, anew=True)
         return [pattern]
-    return _remembered(pattern, found)
+    return [url for url in _remembered(pattern, found) if _is_meant(url, pattern)]
+
+
+def _is_meant(url: str, pattern: str) -> bool:
+    """Whether a pattern means a name that it matches, as local ones do: a "*" no hidden name."""
+    names, patterns = url.split("/"), pattern.split("/")
+    if "**" in patterns:
+        start = patterns.index("**")
+        return not any(name.startswith((".", "_")) for name in names[start:])
+    pairs = zip(names, patterns, strict=False)
+    return not any(name.startswith(".") and part[:1] in ("*", "?", "[") for name, part in pairs)
 
 
 def files(pattern: str) -> list[str]:

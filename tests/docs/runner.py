@@ -25,6 +25,8 @@ NOT_RUN = (
     ("", ("--report_to=",), "it needs a tracker: tests/training/test_trackers.py"),
     ("demo", (), "it runs other programs in processes: tests/pipelines/test_demo.py"),
     ("", ("--strategy=multi_worker",), "it needs machines: tests/training/test_multi_worker.py"),
+    ("", ("--input=s3://",), "it needs a store: tests/pipelines/test_stored_inputs.py starts one"),
+    ("", ("--examples=s3://",), "it needs a store: tests/pipelines/test_stored_inputs.py"),
     ("", ("--scheduler=",), "it needs a cluster: tests/pipelines/test_cluster.py starts one"),
     (
         "pretrain",

@@ -86,7 +86,6 @@ class Mirror:
         self._folder, self._url, self._lease = folder, url, lease
         self._there: dict[str, objects.Object | None] = {}
         self._up: dict[str, Seen] = {}
-        self._before: dict[str, Seen] = {}
         self._at: dict[str, float] = {}
         self._compared: dict[str, tuple[Seen, str]] = {}
         self._over, self._thread, self.is_done = threading.Event(), None, False
@@ -199,8 +198,8 @@ class Mirror:
     def upload(self, is_last: bool = True) -> bool:
         """Brings the store one step nearer to what is here; each step leaves it right.
 
-        What completes others goes up when it was there a look before too: what it completes was
-        named before it, so this look has seen that.
+        What completes others goes up after all that stands here in a second look, once a first look
+        has seen it: what it completes was named before it, so the second look sees that.
 
         Args:
             is_last: whether nothing is written here any more: then nothing waits.
@@ -211,25 +210,24 @@ class Mirror:
         Raises:
             InputError: the store refuses, cannot be reached, or another process has taken it.
         """
-        here = self._scan()
-        before, self._before = self._before, here
-        pending = [name for name, seen in here.items() if self._up.get(name) != seen]
-        markers = sorted((n for n in pending if order(n)), key=order)
+        seen = self._scan()
+        here = seen if is_last else self._scan()
+        pending = [name for name, found in here.items() if self._up.get(name) != found]
+        markers = [n for n in pending if order(n) and seen.get(n) == here[n]]
         plain = [n for n in pending if not order(n)]
         self._forget_stale(here, plain)
         for name in plain:
             if is_last or markers or self._may_grow(name, here[name]):
                 self._put(name)
-        for name in markers:
-            if is_last or before.get(name) == here[name]:
-                self._put(name, here[name])
-        if any(self._up.get(name) != here[name] for name in markers):
+        for name in sorted(markers, key=order):
+            self._put(name, here[name])
+        if any(order(name) and self._up.get(name) != here[name] for name in pending):
             return False
         gone = [name for name in self._there if name not in here]
         if self._lease:
             for name in sorted(gone, key=order, reverse=True):
                 self._remove(name)
-        return all(self._up.get(name) == seen for name, seen in here.items())
+        return all(self._up.get(name) == found for name, found in here.items())
 
     def _forget_stale(self, here: dict[str, Seen], changing: list[str]) -> None:
         """Removes markers there that would complete what is about to change under them.

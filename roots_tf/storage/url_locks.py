@@ -32,6 +32,11 @@ FRESH_SECONDS = 3 * BEAT_SECONDS  # after the last, for which the holder may upl
 class Lease:
     """A lock that this process has.
 
+    Args:
+        url: of the lock.
+        about: what it says.
+        version: of it in the store.
+
     Attributes:
         token: of the local copy that the store is written from.
         is_lost: whether another process has taken it.

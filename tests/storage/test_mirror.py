@@ -221,14 +221,14 @@ with places.folder(sys.argv[1]) as folder:
     print("from", step, flush=True)
     (folder / "metrics.jsonl").write_text("".join(f"{n + 1}\\n" for n in range(step)))
     for step in range(step + 1, step + 1000):
-        time.sleep(0.01)
+        time.sleep(0.05)
         with (folder / "metrics.jsonl").open("a") as file:
             file.write(f"{step}\\n")
         for kind in ("data", "json", "index"):
             (folder / ".new").write_text(str(step) * 1000)
             (folder / ".new").rename(folder / f"ckpt-{step}.{kind}")
         for kind in ("index", "data", "json"):
-            (folder / f"ckpt-{step - 1}.{kind}").unlink(missing_ok=True)
+            (folder / f"ckpt-{step - 4}.{kind}").unlink(missing_ok=True)
 """
 
 

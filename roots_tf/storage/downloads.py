@@ -163,17 +163,10 @@ def _fetch(missing: Sequence[tuple[objects.Object, Path]]) -> None:
     """Fetches objects to their places in the cache."""
     size, first = sum(max(each.size, 0) for each, _ in missing), missing[0][0].url
     shown = urls.shown(first if len(missing) == 1 else urls.split(first)[0])
-    cache = root()
-    with files.writing(cache):
-        (cache / "objects").mkdir(parents=True, exist_ok=True)
-        leftovers.sweep_once(cache / "objects")
-        free = shutil.disk_usage(cache).free
-    if free < size:
-        raise InputError(
-            "no-room",
-            f"found {free / 1e6:.0f} MB free in {cache}, where {shown} is fetched to; wanted "
-            f"{size / 1e6:.0f} MB: make room there, or name another folder in ROOTS_CACHE",
-        )
+    with files.writing(root()):
+        (root() / "objects").mkdir(parents=True, exist_ok=True)
+        leftovers.sweep_once(root() / "objects")
+    check_room(size, shown)
     logging.info("fetching %d files, %.1f MB, of %s", len(missing), size / 1e6, shown)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = [pool.submit(_fetch_one, *each) for each in dict.fromkeys(missing)]
@@ -183,6 +176,25 @@ def _fetch(missing: Sequence[tuple[objects.Object, Path]]) -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def check_room(size: int, shown: str) -> None:
+    """Refuses to fetch more than the disk of the cache has room for.
+
+    Args:
+        size: bytes.
+        shown: of what, for the message.
+
+    Raises:
+        InputError: there is less room.
+    """
+    free = shutil.disk_usage(root()).free
+    if free < size:
+        raise InputError(
+            "no-room",
+            f"found {free / 1e6:.0f} MB free in {root()}, where {shown} is fetched to; wanted "
+            f"{size / 1e6:.0f} MB: make room there, or name another folder in ROOTS_CACHE",
+        )
 
 
 def _fetch_one(found: objects.Object, path: Path) -> None:

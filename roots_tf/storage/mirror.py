@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from absl import logging
 
-from roots_tf.storage import files, leftovers, objects, url_locks, urls
+from roots_tf.storage import downloads, files, leftovers, objects, url_locks, urls
 from roots_tf.storage.files import InputError
 
 POLL_SECONDS = 2.0  # between two looks at the folder
@@ -79,6 +79,7 @@ class Mirror:
         lease: of the lock of the URL; None: nothing is removed there, and nobody else kept away.
 
     Attributes:
+        uploads: how often a file was uploaded.
         is_done: whether all is up and compared, of a program that has ended.
     """
 
@@ -88,12 +89,28 @@ class Mirror:
         self._up: dict[str, Seen] = {}
         self._at: dict[str, float] = {}
         self._compared: dict[str, tuple[Seen, str]] = {}
+        self.uploads = 0
         self._over, self._thread, self.is_done = threading.Event(), None, False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there, neither here nor in the store."""
         return not self._there and not self._scan()
+
+    def check_free(self) -> None:
+        """Refuses a folder of files that no program here wrote, which would all be brought down.
+
+        Raises:
+            InputError: as said.
+        """
+        found = objects.below(self._url)
+        shown = [name for name in found if not is_hidden(name)]
+        if shown and "config.json" not in found:
+            raise InputError(
+                "folder-taken",
+                f"found files that no program here wrote, such as {shown[0]}, in "
+                f"{urls.shown(self._url)}; wanted a new folder: choose another --output",
+            )
 
     def bring_down(self, keeps_local: bool, keeps_hidden: bool) -> None:
         """Makes the local folder what it has to be before the program begins.
@@ -105,7 +122,8 @@ class Mirror:
         Raises:
             InputError: something cannot be fetched or written.
         """
-        self._there = {n: o for n, o in objects.below(self._url).items() if not is_hidden(n)}
+        below = objects.below(self._url)
+        self._there = {name: each for name, each in below.items() if not is_hidden(name)}
         here = self._scan()
         same = {
             name
@@ -130,8 +148,8 @@ class Mirror:
         missing = sorted(self._there.keys() - same)
         if not missing:
             return
-        size = sum(self._there[name].size for name in missing)
-        shown = urls.shown(self._url)
+        size, shown = sum(self._there[name].size for name in missing), urls.shown(self._url)
+        downloads.check_room(size, shown)
         logging.info("bringing down %d files, %.1f MB, of %s", len(missing), size / 1e6, shown)
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(self._bring, missing):
@@ -255,6 +273,7 @@ class Mirror:
             seen = _seen(os.fstat(file))
             if expected in (None, seen):
                 objects.upload(file, urls.join(self._url, name))
+                self.uploads += 1
                 self._there.setdefault(name, None)
                 self._up[name], self._at[name] = seen, time.monotonic()
         finally:

@@ -40,6 +40,9 @@ def mirrored(folder: Path, url: str) -> Iterator[None]:
     mine = there.removesuffix(_DONE)
     with url_locks.held(url, lambda before: before if before and before == mine else new) as lease:
         mirror = Mirror(folder, url, lease)
+        lease.leaves_nothing = lease.is_first
+        if lease.is_first:
+            mirror.check_free()
         is_same = lease.token == mine
         if not is_same:
             token.unlink(missing_ok=True)  # after a kill from here on the store is right
@@ -84,14 +87,14 @@ def _finishing(mirror: Mirror, folder: Path, url: str) -> Iterator[None]:
         yield
     except BaseException:
         try:
-            _finish(mirror, folder, url)
+            _finish(mirror, folder, url, in_error=True)
         except InputError as error:
             logging.error("%s", error)
         raise
     _finish(mirror, folder, url)
 
 
-def _finish(mirror: Mirror, folder: Path, url: str) -> None:
+def _finish(mirror: Mirror, folder: Path, url: str, in_error: bool = False) -> None:
     """Uploads the rest, and says where everything is."""
     try:
         size = mirror.finish()
@@ -101,5 +104,5 @@ def _finish(mirror: Mirror, folder: Path, url: str) -> None:
             f"{error}. Not everything is in {urls.shown(url)} yet; what was written is kept in "
             f"{folder}: the same command goes on from there",
         ) from error
-    if not mirror.is_empty:
+    if mirror.uploads or not in_error:
         logging.info("%s holds all of it, %.1f MB, compared", urls.shown(url), size / 1e6)

@@ -39,13 +39,14 @@ class Lease:
 
     Attributes:
         token: of the local copy that the store is written from.
+        is_first: whether nobody has written there before.
         is_lost: whether another process has taken it.
         leaves_nothing: whether nothing was written, so that the lock is to go too.
     """
 
     def __init__(self, url: str, about: dict, version: str):
         self.token, self._url, self._about, self._version = about["token"], url, about, version
-        self.leaves_nothing = False
+        self.is_first = self.leaves_nothing = False
         self._beaten, self.is_lost = _now(), False
 
     def is_fresh(self) -> bool:
@@ -142,6 +143,7 @@ def _take(lock: str, url: str, token: Callable[[str], str]) -> Lease:
             if mine.get("id") != about["id"]:
                 continue
         lease = Lease(lock, about, written)
+        lease.is_first = version is None
         if not lease.is_exclusive():
             logging.warning(
                 "the store of %s writes whatever the condition: two processes that write there at "

@@ -159,6 +159,7 @@ def test_names_that_lead_out_of_the_folder_are_left_out(store, at, cache):
     )
     folder = Path(downloads.local(store.url(f"{at}/data")))
     assert [path.name for path in folder.iterdir()] == ["a.txt"]
+    store.put(f"{at}/data/config.json", b"{}")
     with places.folder(store.url(f"{at}/data")) as folder:
-        assert [path.name for path in folder.iterdir()] == ["a.txt"]
+        assert {path.name for path in folder.iterdir()} == {"a.txt", "config.json"}
     assert not [path for path in cache.parent.rglob("evil*")]

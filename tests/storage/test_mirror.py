@@ -189,6 +189,18 @@ def test_a_program_that_writes_nothing_leaves_nothing(cache, url):
     assert not list(cache.rglob("*"))
 
 
+def test_a_folder_of_others_is_refused_and_not_brought_down(cache, store, url):
+    store.put(f"{url.removeprefix('s3://corpus/')}/data/a.txt", b"of others")
+    for _ in range(2):
+        with pytest.raises(InputError, match="found files that no program here wrote") as error:
+            places.folder(url).__enter__()
+        assert error.value.id == "folder-taken"
+    assert list(objects.below(url)) == ["data/a.txt"]
+    store.put(f"{url.removeprefix('s3://corpus/')}/config.json", b"{}")  # a run that was copied
+    with places.folder(url) as folder:
+        assert (folder / "data" / "a.txt").read_text() == "of others"
+
+
 def test_a_bucket_that_is_not_there_is_one_clear_line(cache, store):
     with pytest.raises(InputError, match="found nothing at") as error:
         places.folder("s3://nowhere/run").__enter__()

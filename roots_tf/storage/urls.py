@@ -209,7 +209,7 @@ def _options(url: str, scheme: Scheme) -> dict:
         timeout = aiohttp.ClientTimeout(None, None, READ_SECONDS, CONNECT_SECONDS)
         kwargs = {"timeout": timeout, "trust_env": True}  # HTTPS_PROXY
         return {"client_kwargs": kwargs, "encoded": "%" in url, "use_listings_cache": False}
-    return {"use_listings_cache": False}
+    return {"endpoint": os.environ.get("HF_ENDPOINT"), "use_listings_cache": False}
 
 
 def _tuned(filesystem):

@@ -40,6 +40,8 @@ def suggestion(name: str | os.PathLike) -> str:
     name = os.fspath(name)
     if urls.is_url(name):
         return ""
+    if "://" in name:
+        return f"; URLs that are known begin with {'://, '.join(urls.SCHEMES)}://"
     start, parts = ("/", name[1:]) if os.path.isabs(name) else ("", name)
     found = _mended(start, [part for part in parts.split("/") if part])
     return _asked([path for path in itertools.islice(found, spelling.MOST) if path != name])

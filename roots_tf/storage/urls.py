@@ -18,6 +18,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from logging import getLogger
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -165,6 +166,8 @@ def filesystem(url: str):
     """
     scheme = scheme_of(url)
     host = url.partition("://")[2].partition("/")[0]
+    if not host:
+        raise InputError("wrong-value", f"found {url} alone; wanted a bucket after it")
     # A repository of the hub may have a revision, `hf://datasets/owner/name@main/file`.
     if "@" in host:
         raise InputError(
@@ -198,6 +201,7 @@ def _options(url: str, scheme: Scheme) -> dict:
         endpoint = next(filter(None, map(os.environ.get, names)), None)
         return {"endpoint_url": endpoint, "config_kwargs": config, "use_listings_cache": False}
     if scheme.protocol == "gs":
+        getLogger("gcsfs").setLevel("CRITICAL")  # it writes tracebacks of what is tried again
         return {"requests_timeout": READ_SECONDS, "use_listings_cache": False}
     if scheme.is_web:
         import aiohttp
@@ -205,7 +209,7 @@ def _options(url: str, scheme: Scheme) -> dict:
         timeout = aiohttp.ClientTimeout(None, None, READ_SECONDS, CONNECT_SECONDS)
         kwargs = {"timeout": timeout, "trust_env": True}  # HTTPS_PROXY
         return {"client_kwargs": kwargs, "encoded": "%" in url, "use_listings_cache": False}
-    return {"use_listings_cache": False}
+    return {"endpoint": os.environ.get("HF_ENDPOINT"), "use_listings_cache": False}
 
 
 def _tuned(filesystem):
@@ -300,7 +304,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _is_of_library(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in _LIBRARIES
+    return type(error).__module__.partition(".")[0].rstrip("0123456789") in _LIBRARIES
 
 
 def _why_missing(error: Exception) -> str:
@@ -339,8 +343,10 @@ def _status(error: Exception) -> int | None:
 
 def _reason(error: Exception) -> str:
     """One short line of what an error says, without secrets."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = shown(lines[0]) if lines else type(error).__name__
+    # Some say the URL alone, and what they came from says why.
+    texts = [str(each).strip() for each in _chain(error)]
+    text = next((text for text in texts if " " in text), texts[0]) or type(error).__name__
+    text = shown(text.splitlines()[0])
     for name, value in os.environ.items():
         if len(value) > 7 and re.search(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY", name):
             text = text.replace(value, "***").replace(urllib.parse.quote(value, safe=""), "***")

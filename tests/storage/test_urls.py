@@ -1,6 +1,8 @@
 """URLs: which there are, what is told of them, and what a store's errors become."""
 
+import dataclasses
 import socket
+import sys
 
 import hypothesis
 import pytest
@@ -53,7 +55,7 @@ def test_a_url_with_a_password_is_refused():
 
 @pytest.mark.parametrize("scheme, library, extra", [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gcs")])
 def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch, scheme, library, extra):
-    monkeypatch.setitem(__import__("sys").modules, library, None)
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(files.InputError, match=rf"{library}.*pip install 'roots-tf\[{extra}\]'"):
         urls.filesystem(f"{scheme}://bucket/a")
 
@@ -101,6 +103,30 @@ def test_no_credentials_and_no_network_are_told(store, monkeypatch):
     with pytest.raises(files.InputError, match="no credentials for s3://corpus/a.txt; wanted"):
         about("s3://corpus/a.txt")
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    "name, wanted",
+    [
+        ("s3://", "found s3:// alone; wanted a bucket"),
+        ("s4://corpus/a", "URLs that are known begin with s3://, gs://"),
+        ("ftp://host/a", "URLs that are known begin with s3://, gs://"),
+        ("https://localhost:1/a.txt?sig=0a1b", "could not reach https://localhost:1/a.txt in 7 "),
+    ],
+)
+def test_a_url_of_nothing_is_told(store, name, wanted):
+    with pytest.raises(files.InputError, match=wanted) as caught:
+        files.expand(name)
+    assert "0a1b" not in str(caught.value)
+
+
+def test_a_hub_that_is_not_there_is_told(store, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("HF_TOKEN", "hf_0a1b2c3d")
+    wanted = "could not reach hf://datasets/owner/name/a.txt in 7 tries"
+    with pytest.raises(files.InputError, match=wanted) as caught:
+        files.expand("hf://datasets/owner/name/a.txt")
+    assert "hf_0a1b" not in str(caught.value)
 
 
 def test_a_bug_is_no_network(monkeypatch):
@@ -191,8 +217,6 @@ def test_a_listing_that_lags_behind_hides_nothing_that_is_named(tree):
 
 
 def test_streams_is_kept_on_the_flag():
-    import dataclasses
-
     @dataclasses.dataclass(frozen=True)
     class Config:
         input: str = flags.flag(help="what is read", role="input", streams=True)

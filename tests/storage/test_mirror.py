@@ -246,7 +246,7 @@ with places.folder(sys.argv[1]) as folder:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_the_store_holds_what_a_run_goes_on_from(cache, store, url):
-    kill_and_go_on(cache, store, url, kills=6, seed=4)
+    kill_and_go_on(cache, store, url, kills=4, seed=4)
 
 
 def kill_and_go_on(cache: Path, store, url: str, kills: int, seed: int) -> list[int]:

@@ -122,15 +122,16 @@ def _refuse_several_hosts(config, name: str, url: str) -> None:
     """Refuses to write a store from several processes of one run, which see one folder else."""
     if "strategy" not in flags.flags_of(type(config)):
         return
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
+    workers = 0
+    with contextlib.suppress(ValueError, AttributeError, TypeError):  # who reads it says why
         cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
         workers = len(cluster.get("worker", [])) + len(cluster.get("chief", []))
-        if workers > 1:
-            raise InputError(
-                "flags-conflict",
-                f"found --{name}={urls.shown(url)} and {workers} workers in TF_CONFIG; wanted a "
-                "folder that all of them see: choose one on a shared file system",
-            )
+    if workers > 1:
+        raise InputError(
+            "flags-conflict",
+            f"found --{name}={urls.shown(url)} and {workers} workers in TF_CONFIG; wanted a folder "
+            "that all of them see: choose one on a shared file system",
+        )
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from roots_tf.examples.manifest import TOKENIZER
 from roots_tf.storage import files, listings, ranges, urls
 
 AHEAD = 3  # shards that are on their way while one is read; they are of 8 MB, and 20 MB at most
-_folders: dict[str, tempfile.TemporaryDirectory] = {}  # of this process, gone when it ends
+_folders: dict[tuple, tempfile.TemporaryDirectory] = {}  # of this process, gone when it ends
 
 
 def here(folder: str | Path) -> Path:
@@ -34,14 +34,16 @@ def here(folder: str | Path) -> Path:
     """
     if not urls.is_url(folder):
         return Path(folder)
-    if folder not in _folders:
+    inside = listings.in_folder(folder)
+    content = (folder, *((url, listings.about(url)) for url in inside))
+    if content not in _folders:
         copy = tempfile.TemporaryDirectory(prefix="roots-")
-        for url in listings.in_folder(folder):
+        for url in inside:
             path = Path(copy.name, url.removeprefix(urls.join(folder, "")))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(files.read_bytes(url, "a file of a tokenizer", files.LARGEST_JSON))
-        _folders[folder] = copy
-    return Path(_folders[folder].name)
+        _folders[content] = copy
+    return Path(_folders[content].name)
 
 
 def tokenizer_of(folder: str | Path) -> tokenizers.Tokenizer:

@@ -7,7 +7,6 @@ asks for a file that was not listed.
 import datetime
 import glob
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from roots_tf.storage import urls
@@ -138,12 +137,3 @@ def _about(info: dict) -> About:
 
 def _time(value) -> str:
     return value.isoformat() if isinstance(value, datetime.datetime) else str(value)
-
-
-def versions(found: Iterable[str]) -> list[list]:
-    """Size and version of each file, as JSON values that tell one content from another.
-
-    Args:
-        found: URLs of files.
-    """
-    return [list(about(url)[:2]) for url in found]

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 
 from absl import logging
 
-from roots_tf.storage.input_error import InputError
+from roots_tf.storage.input_error import InputError, shown
 
 Result = TypeVar("Result")
 CONNECT_SECONDS, READ_SECONDS = 10, 60  # of a connection; of a socket from which nothing comes
@@ -58,7 +58,6 @@ SCHEMES = {
 }
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^\s'\"<>]*)", re.IGNORECASE)
 # Names of errors of the stores' libraries, which are not imported to look at an error.
 _NO_CREDENTIALS = re.compile(r"NoCredentials|DefaultCredentials|PartialCredentials|RefreshError")
 _LIBRARIES = (
@@ -135,24 +134,6 @@ def name_of(path: str | os.PathLike) -> str:
     """
     path = os.fspath(path)
     return split(path)[1] if is_url(path) else os.path.basename(path)
-
-
-def shown(text: str) -> str:
-    """A text, such as a message or a flag, in which URLs have no user, password or signed query.
-
-    >>> shown("could not read https://me:secret@host/a.txt?signature=0a1b: 403")
-    'could not read https://host/a.txt: 403'
-    """
-    return _ADDRESS.sub(lambda found: found[1] + _without_secrets(found[1], found[2]), text)
-
-
-def _without_secrets(start: str, rest: str) -> str:
-    ends = re.search(r"[:.,;)\]]*$", rest)[0]  # of the sentence
-    address = rest[: len(rest) - len(ends)]
-    host, slash, path = address.partition("/")
-    if start.lower() in ("http://", "https://"):
-        path, host = re.split(r"[?#]", path, maxsplit=1)[0], re.split(r"[?#]", host, maxsplit=1)[0]
-    return host.rpartition("@")[2] + slash + path + ends
 
 
 def filesystem(url: str):

@@ -65,13 +65,14 @@ def test_a_signature_is_kept_nowhere(store, work, tmp_path, caplog):
     url = f"{store.endpoint}/corpus/public.txt?X-Amz-Signature=0a1b2c3d4e"
     # The server takes any signature; what counts is where it stays.
     output = tmp_path / "documents"
-    try:
-        flags = {"input": (url,), "output": str(output), "recipe": "verbatim", "num_workers": 1}
-        curate.main(curate.Config(**flags))
-    except files.InputError as error:
-        assert "0a1b2c3d4e" not in str(error)
-        pytest.fail(str(error))
+    flags = {"output": str(output), "recipe": "verbatim", "num_workers": 1}
+    curate.main(curate.Config(input=(url,), **flags))
     kept = b"".join(path.read_bytes() for path in output.rglob("*") if path.is_file())
     assert b"0a1b2c3d4e" not in kept
     assert b"public.txt" in kept
     assert "0a1b2c3d4e" not in caplog.text
+    store.put("wrong.jsonl", b'{"body": 1}')
+    wrong = url.replace("public.txt", "wrong.jsonl")
+    with pytest.raises(files.InputError, match="on any line of http://.*wrong.jsonl") as caught:
+        curate.main(curate.Config(input=(wrong,), **flags | {"output": f"{output}2"}))
+    assert "0a1b2c3d4e" not in str(caught.value)

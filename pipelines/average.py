@@ -160,6 +160,7 @@ def mean(
     return {name: (total / len(givers)).astype("float32") for name, total in totals.items()}
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Writes the mean and returns the report."""
     inputs.check(config, "model")

@@ -74,6 +74,7 @@ class Config:
 DEBUG = {"size": "tiny", "batch_size": 8, "max_seq_length": 32, "vocab_size": 1000, "seconds": 0.0}
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Measures, prints the table and returns its numbers."""
     training.keep_freed_memory()

@@ -21,7 +21,6 @@ same files, and write the same bytes (see `stages.executor`).
 
 import dataclasses
 import itertools
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -46,8 +45,9 @@ class Config:
 
     input: tuple[str, ...] = program.flag(
         help="folders or globs of Parquet documents; for --layout=translation two text files, line "
-        "by line, or JSON lines or Parquet with source and target",
+        "by line, or JSON lines or Parquet with source and target; or URLs of these",
         role="input",
+        streams=True,
     )
     tokenizer: str = program.flag(
         help="tokenizer folder, tokenizer.json or vocab.txt", role="input"
@@ -96,6 +96,7 @@ class Config:
     debug: bool = program.flag(False, help="200 documents, in this process")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Runs the two stages, then writes the manifest."""
     began = time.monotonic()
@@ -112,8 +113,7 @@ def main(config: Config) -> None:
         layout=config.layout,
         word_segmentation=config.word_segmentation,
     )
-    # Workers of a cluster have another working folder.
-    paths = [os.path.abspath(path) for path in files.expand(config.input)]
+    paths = files.expand_from_root(config.input)
     output = Path(config.output).absolute()
     if config.layout == manifest.TRANSLATION:
         claims.of(config).content_changed(output)  # refuses a folder of others, before it writes

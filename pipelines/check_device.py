@@ -60,6 +60,7 @@ class Config:
 DEBUG = {"sizes": ("tiny",)}
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Makes the checks, prints the table, writes the report and returns it.
 

@@ -36,6 +36,7 @@ class Config:
     debug: bool = program.flag(False, help="the same; it is quick")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Compares, writes the page and returns what is printed as JSON."""
     if not config.runs:

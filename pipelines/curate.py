@@ -50,7 +50,7 @@ from absl import logging
 
 from roots_tf import program, stages, words
 from roots_tf.corpus import curation, curation_tasks, earlier, reading, recipe, report_page
-from roots_tf.storage import claims, encodings, files, schema, sources
+from roots_tf.storage import claims, encodings, files, ranges, schema, sources
 
 # Seconds of work, so that a kill undoes little, yet a terabyte is no more than some thousand tasks.
 TASK_BYTES = range(2 << 20, 64 << 20)
@@ -64,7 +64,9 @@ class Config:
     """Flags of `curate`."""
 
     input: tuple[str, ...] = program.flag(
-        help="files, folders or globs of text; or named: zh=FOLDER,en=FOLDER", role="input"
+        help="files, folders or globs of text, or their URLs; or named: zh=FOLDER,en=FOLDER",
+        role="input",
+        streams=True,
     )
     output: str = program.flag(help="folder of the document shards", role="output_folder")
     recipe: str = program.flag(
@@ -157,6 +159,7 @@ class Report:
     task_seconds: dict[str, float]
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Plans the tasks, runs them, and writes and prints the report."""
     start = time.monotonic()
@@ -237,7 +240,7 @@ def _curate(
 ) -> dict:
     """Runs the tasks, and writes and returns the report."""
     paths = [path for listed in by_source.values() for path in listed]
-    size = sum(Path(path).stat().st_size for path in paths)
+    size = sum(map(ranges.size, paths))
     task_bytes = min(max(size // TASKS, TASK_BYTES.start), TASK_BYTES.stop)
     if config.sample:  # from the midst of files too, which often begin with a title page
         task_bytes = max(size // SAMPLE_PLACES, 1 << 16)

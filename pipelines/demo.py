@@ -101,6 +101,7 @@ class Report(Pretrained):
     tensorboard: str
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Runs every stage and returns the report."""
     work, claim = Path(config.output), claims.of(config)

@@ -102,13 +102,13 @@ class Config:
     cadence: Cadence = program.group(Cadence(evaluate_every=0), "cadence")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Trains the student, or goes on training it, and returns the report."""
     config = program.replace(config, num_epochs=1.0) if config.debug else config
     program.check(config)
     training.check_trackers(config.cadence.report_to)
     training.keep_freed_memory()
-    output = Path(config.output)
     for folder in filter(None, (config.teacher, config.student.init_from)):
         tasks.refuse_causal(folder)
     inputs.check(config, "input", "dev")
@@ -119,7 +119,7 @@ def main(config: Config) -> dict:
     longest = min(encoder.max_sequence_length, sizes.max_sequence_length)
     length = min(config.objective.max_seq_length or kind.max_seq_length, longest)
     kind = dataclasses.replace(kind, max_seq_length=length)
-    parts = config.objective.parts()
+    parts, output = config.objective.parts(), Path(config.output)
     if config.cadence.evaluate_every and not config.dev:
         both = "found --evaluate_every and no --dev; wanted both, or neither"
         raise files.InputError("missing-flag", both)

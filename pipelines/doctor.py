@@ -26,6 +26,7 @@ class Config:
     debug: bool = program.flag(False, help="the same; it is quick")
 
 
+@program.takes_urls
 def main(config: Config) -> list[dict]:
     """Prints and returns the findings."""
     run = run_record.read(config.model_dir)

@@ -72,6 +72,7 @@ class Config:
     debug: bool = program.flag(False, help="the first 100 texts only")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Writes the vectors and returns their number and size."""
     form = {".parquet": parts.Parquet, ".npy": parts.Npy}.get(Path(config.output).suffix)

@@ -125,6 +125,7 @@ class Config:
     )
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Prints and returns the scores, and writes them where `--output` says."""
     program.check(config)

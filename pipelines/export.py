@@ -123,6 +123,7 @@ class Config:
     debug: bool = program.flag(False, help="saved_model: rows of at most 16 tokens")
 
 
+@program.takes_urls
 def main(config: Config) -> str:
     """Exports and returns the path of what was written; uploads it where that is asked for."""
     target = hubs.Target(config.hub) if config.hub.push_to else None

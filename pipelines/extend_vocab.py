@@ -49,6 +49,7 @@ class Config:
     debug: bool = program.flag(False, help="read 1,000 documents only")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Gathers the words, adds them and says what became of each."""
     if bool(config.words) == bool(config.input):

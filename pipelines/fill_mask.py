@@ -24,6 +24,7 @@ class Config:
     debug: bool = program.flag(False, help="the first text only")
 
 
+@program.takes_urls
 def main(config: Config) -> list[dict]:
     """Prints and returns, for each text, the likeliest pieces of each [MASK]."""
     tokenizer = tokenizers.load(config.model)

@@ -108,6 +108,7 @@ class Config:
     cadence: Cadence = program.group(Cadence(evaluate_every=0), "cadence")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Trains once a seed and returns the report."""
     config = program.replace(config, num_epochs=1.0, seeds=1) if config.debug else config

@@ -82,6 +82,7 @@ class Config:
     debug: bool = program.flag(False, help="the first 4 prompts and 8 tokens only")
 
 
+@program.takes_urls
 def main(config: Config) -> list[dict]:
     """Prints or writes, and returns, the answers: an object a sample, in the order of prompts."""
     program.check(config)

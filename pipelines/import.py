@@ -64,6 +64,7 @@ class Config:
     debug: bool = program.flag(False, help="read and check the checkpoint, write nothing")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Reads the checkpoint, writes the folder and returns what its `model.json` says.
 

@@ -17,17 +17,19 @@ from typing import Literal
 
 from absl import logging
 
-from roots_tf import examples, objectives, program, tokenizers
-from roots_tf.examples import manifest, records
+from roots_tf import examples, objectives, program
+from roots_tf.examples import manifest, stored
 from roots_tf.objectives import Proportion
-from roots_tf.storage import files
+from roots_tf.storage import files, ranges, urls
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of inspect-examples."""
 
-    examples: str = program.flag(help="folder that build-examples wrote", role="input")
+    examples: str = program.flag(
+        help="folder that build-examples wrote, or its URL", role="input", streams=True
+    )
     split: Literal["train", "held_out"] = program.flag("train", help="which split")
     objective: objectives.Objective = program.choice(
         objectives.OBJECTIVES, "masked_lm", help="as in pretrain", title="objective"
@@ -47,6 +49,7 @@ class Config:
     debug: bool = program.flag(False, help="measure two batches only")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Verifies if asked, shows rows, measures."""
     program.check(config)
@@ -65,7 +68,7 @@ def main(config: Config) -> None:
         start_step=config.step,
         max_seq_length=length,
     )
-    tokenizer = objective.tokenizer_of(tokenizers.load(Path(config.examples, manifest.TOKENIZER)))
+    tokenizer = objective.tokenizer_of(examples.tokenizer_of(config.examples))
     count = 2 if config.debug else config.batches
     batches = itertools.islice(dataset.as_numpy_iterator(), count)
     first = next(batches)
@@ -91,14 +94,9 @@ def _verify(folder: str, described: dict) -> None:
     for part in (described["splits"][split] for split in manifest.STEMS):
         manifest.check_files(folder, part)
         for shard in part["shards"]:
-            path = Path(folder, shard["name"])
-            records.read(path)
-            if files.sha256(path) != shard["sha256"]:
-                raise files.InputError(
-                    "file-damaged",
-                    f"found another SHA-256 in {path} than the manifest's; wanted this build's "
-                    "shard, whose records are whole: copy it again, or run build-examples again",
-                )
+            path = urls.below(folder, shard["name"])
+            with ranges.opened(path) as file:
+                stored.check_content(file.read(), shard["sha256"], str(path))
         logging.info("%d shards are whole", len(part["shards"]))
 
 

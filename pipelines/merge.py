@@ -30,6 +30,7 @@ class Config:
     debug: bool = program.flag(False, help="tell whether the two go together; nothing is written")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Writes the whole model and returns the report."""
     inputs.check(config, "adapter", "base")

@@ -64,6 +64,7 @@ class Config:
     )
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Writes the pairs with their negatives, and returns how many there are."""
     program.check(config)

@@ -21,9 +21,8 @@ what is left out and how near it comes to real runs is told in docs/plan.md.
 import dataclasses
 import json
 import os
-from pathlib import Path
 
-from roots_tf import memory, objectives, processor, program, tokenizers
+from roots_tf import examples, memory, objectives, processor, program
 from roots_tf.examples import mixture
 from roots_tf.objectives.model_flags import ModelFlags
 from roots_tf.planning import forecast, notes, report, settling
@@ -49,7 +48,10 @@ class Config:
     dollars: float = program.flag(0.0, help="to be spent; 0: no end", minimum=0, maximum=1e9)
     memory: str = program.flag("", help="most that a step may take, such as 16GB")
     examples: str = program.flag(
-        "", help="folder that build-examples wrote; or several: zh=FOLDER,en=FOLDER", role="input"
+        "",
+        help="folder that build-examples wrote, or its URL; or several: zh=FOLDER,en=FOLDER",
+        role="input",
+        streams=True,
     )
     tokens: float = program.flag(
         0.0,
@@ -103,6 +105,7 @@ OWN = (
 )
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Prints the forecast and returns it as JSON has it."""
     config = program.replace(config, **DEBUG) if config.debug else config
@@ -170,7 +173,7 @@ def corpus_of(config: Config) -> Corpus:
     length = config.max_seq_length or manifest["max_seq_length"]
     config.objective.check(manifest, config.optimization.batch_size or 32, length)
     folder = next(iter(mixture.folders(manifest, config.examples).values()))
-    tokenizer = config.objective.tokenizer_of(tokenizers.load(Path(folder, "tokenizer")))
+    tokenizer = config.objective.tokenizer_of(examples.tokenizer_of(folder))
     return Corpus.of_manifest(manifest, config.objective, length, tokenizer)
 
 

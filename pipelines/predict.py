@@ -66,6 +66,7 @@ class Config:
     debug: bool = program.flag(False, help="the first 16 examples only")
 
 
+@program.takes_urls
 def main(config: Config) -> list[dict]:
     """Writes and returns one answer an example, in the order of the file."""
     training.keep_freed_memory()

@@ -43,7 +43,6 @@ from roots_tf import (
     program,
     reports,
     spelling,
-    tokenizers,
     training,
 )
 from roots_tf.examples import mixture
@@ -59,8 +58,10 @@ class Config:
     output: str = program.flag(help="folder of the run", role="output_folder")
     examples: str = program.flag(
         "",
-        help="folder that build-examples wrote; or several of a mixture: zh=FOLDER,en=FOLDER",
+        help="folder that build-examples wrote, or its URL; or several of a mixture: "
+        "zh=FOLDER,en=FOLDER",
         role="input",
+        streams=True,
     )
     mixing: sources.Mixing = program.group(sources.Mixing(), "mixture")
     max_seq_length: int = program.flag(
@@ -244,6 +245,7 @@ def stage_of(phase: training.Phase, task, tokenizer, machine):
     )
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Trains, or goes on training, and returns the report."""
     config = program.replace(config, **DEBUG) if config.debug else config
@@ -254,7 +256,7 @@ def main(config: Config) -> dict:
     phases, output = phases_of(config), Path(config.output)
     decay = training.decay_of(phases)
     folder = next(iter(mixture.folders(phases[0].manifest, phases[0].config.examples).values()))
-    tokenizer = tokenizers.load(Path(folder, "tokenizer"))
+    tokenizer = examples.tokenizer_of(folder)
     for phase in phases:
         examples.check_tokenizer(phase.manifest, tokenizer)
     tokenizer = config.objective.tokenizer_of(tokenizer)

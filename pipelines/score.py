@@ -74,6 +74,7 @@ class Config:
     debug: bool = program.flag(False, help="the first 16 rows only")
 
 
+@program.takes_urls
 def main(config: Config) -> dict:
     """Writes the scores, and returns the accuracies."""
     program.check(config)

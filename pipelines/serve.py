@@ -99,6 +99,7 @@ class Config:
     )
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Serves until it is told to stop."""
     program.check(config)

@@ -44,6 +44,7 @@ class Config:
     debug: bool = program.flag(False, help="stop after 100 lines")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Tokenises or decodes each line."""
     tokenizer = tokenizers.load(config.vocabulary)

@@ -65,6 +65,7 @@ class Config:
     )
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Reads the documents, trains, and prints how many held-out ones are told right."""
     program.check(config)

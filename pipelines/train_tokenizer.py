@@ -20,7 +20,6 @@ Writes `tokenizer.json`, which Hugging Face `tokenizers` and `transformers` load
 
 import dataclasses
 import itertools
-import os
 import resource
 import shutil
 import time
@@ -31,7 +30,7 @@ from absl import logging
 
 from roots_tf import program, stages, words
 from roots_tf.corpus import reading
-from roots_tf.storage import claims, files, sources
+from roots_tf.storage import claims, files, ranges, sources
 from roots_tf.tokenizers import alphabet, counting, marks, mixing, report, training
 
 # As in `curate`: seconds of work each, as many as the sizes allow.
@@ -46,8 +45,10 @@ class Config:
     """Flags of `train-tokenizer`."""
 
     input: tuple[str, ...] = program.flag(
-        help="files, folders or globs of documents or raw text; or named: zh=FOLDER,en=FOLDER",
+        help="files, folders or globs of documents or raw text, or their URLs; or named: "
+        "zh=FOLDER,en=FOLDER",
         role="input",
+        streams=True,
     )
     output: str = program.flag(help="folder of the vocabulary", role="output_folder")
     model: Literal["wordpiece", "bpe", "unigram", "character"] = program.flag(
@@ -100,6 +101,7 @@ class Config:
     debug: bool = program.flag(False, help="read 1,000 documents only, in this process")
 
 
+@program.takes_urls
 def main(config: Config) -> None:
     """Counts the words, learns from them, then measures the vocabulary on a sample."""
     output = Path(config.output).absolute()  # workers of a cluster have another working folder
@@ -181,13 +183,12 @@ def _count(
     """Counts of the words of all documents, texts of them for the report, and of each source its
     bytes, its share of the mixture, and the factor of its counts.
     """
-    stats = [os.stat(path) for listed in paths.values() for path in listed]
+    states = [ranges.state(path) for listed in paths.values() for path in listed]
     # The names stand for what is in the counts: a run of an older version counts anew, and so does
     # one with other segmenters.
     cut_by = [words.segmenter(language) for language in ("zh", "ja", "th", "und")]
-    times = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-    inputs = files.fingerprint(["pieces", *cut_by, *times])
-    share = sum(stat.st_size for stat in stats) // TASKS
+    inputs = files.fingerprint(["pieces", *cut_by, *states])
+    share = sum(size for size, _ in states) // TASKS
     task_bytes = min(max(share, TASK_BYTES.start), TASK_BYTES.stop)
     plans = {
         name: reading.plan(listed, config.layout, task_bytes, config.encoding)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `lazy`
     from roots_tf.api.models import decode, embed, encode, fill_mask, generate, load, predict
     from roots_tf.api.runs import evaluate, finetune, pretrain, run
     from roots_tf.inference.loaded import LoadedModel
-    from roots_tf.storage.files import InputError
+    from roots_tf.storage.input_error import InputError
     from roots_tf.training.loop import StoppedError
 
 __version__ = "0.11.0"
@@ -42,7 +42,7 @@ if not TYPE_CHECKING:  # else they would take any name for one of these
         dict.fromkeys(__all__, "api.models")
         | dict.fromkeys(("evaluate", "finetune", "pretrain", "run"), "api.runs")
         | {
-            "InputError": "storage.files",
+            "InputError": "storage.input_error",
             "LoadedModel": "inference.loaded",
             "StoppedError": "training.loop",
         },

@@ -76,6 +76,7 @@ def flag(
     help: str,
     group: str = "",
     role: Role | None = None,
+    streams: bool = False,
     **bounds: float,
 ):
     """A field of a `Config`: without a default the flag is required.
@@ -91,6 +92,8 @@ def flag(
             with another value. "input": paths, of which the content counts and not the spelling.
             "output_file", "output_folder": where to write; "output_new": where new folders are
             made. None: what the dataclass says in its class attribute `role`, else "decides".
+        streams: of an input: whether the program itself reads what URLs name, piece by piece;
+            other inputs are fetched whole before it begins.
         **bounds: of a number: `minimum`, `maximum` and `above`, see `Bounds`. Every number of a
             program has them on both sides. They do not hold of the default, which may stand for
             "not given", such as -1.
@@ -98,6 +101,7 @@ def flag(
     A field that ends in "_", such as `from_`, makes the flag without it, `--from`.
     """
     about = {"help": help, "group": group, "role": role, "bounds": Bounds(**bounds)}
+    about |= {"streams": streams}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -139,6 +143,7 @@ class Flag(typing.NamedTuple):
         bounds: of a number.
         chooses: whether it chooses the dataclass that a `choice` holds.
         role: as for `flag`.
+        streams: as for `flag`.
     """
 
     hint: object
@@ -148,6 +153,7 @@ class Flag(typing.NamedTuple):
     bounds: Bounds = Bounds()
     chooses: bool = False
     role: Role = "decides"
+    streams: bool = False
 
     @property
     def is_required(self) -> bool:
@@ -195,6 +201,7 @@ def flags_of(config_class: type) -> dict[str, Flag]:
                     group=title_of_flag,
                     bounds=about["bounds"],
                     role=about["role"] or getattr(owner, "role", "decides"),
+                    streams=about["streams"],
                 )
 
     visit(config_class, None, "")

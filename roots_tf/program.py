@@ -48,6 +48,7 @@ from roots_tf.flags import (
 from roots_tf.mistakes import Identified
 from roots_tf.progress import of_tasks as progress
 from roots_tf.storage import files, outputs, paths
+from roots_tf.storage.places import takes_urls
 
 __all__ = [
     "DROPOUT",
@@ -79,6 +80,7 @@ __all__ = [
     "replace",
     "run",
     "stop_in_one_line",
+    "takes_urls",
     "to_json",
 ]
 

@@ -8,7 +8,8 @@ import hypothesis
 import pytest
 
 from roots_tf import notices
-from tests import installed_text
+from roots_tf.storage import urls
+from tests import installed_text, stores
 
 # `XLA_FLAGS= make test` runs with kernels as fast as those of users.
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -91,3 +92,21 @@ def tagged(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("tagged") / "tagged.conll"
     installed_text.write_tagged(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def _store():
+    """One server for all tests; it takes a second to start."""
+    started = stores.Store()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def store(_store, monkeypatch) -> stores.Store:
+    """An S3 server that fails as it is told to; `s3://` URLs mean it, and waits are short."""
+    for name, value in (stores.ENVIRONMENT | {"AWS_ENDPOINT_URL": _store.endpoint}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(urls, "FIRST_WAIT", 0.01)
+    _store.reset()
+    return _store

@@ -10,7 +10,6 @@ write        a shard and these     -> a shard of the output
 import dataclasses
 import functools
 import importlib
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -28,7 +27,7 @@ from roots_tf.corpus import (
     recipe,
     summary,
 )
-from roots_tf.storage import files
+from roots_tf.storage import files, ranges, urls
 
 SHARD_BYTES = 128_000_000  # of input; a task that sorts a shard holds a few times as much
 MIN_SHARDS = 16
@@ -53,13 +52,13 @@ class CurationPlan(NamedTuple):
 
 def signature(paths: Sequence[str]) -> str:
     """Digits that change when an input file does: its name, its size or when it was written."""
-    stats = [(Path(path).name, os.stat(path)) for path in paths]
-    return files.fingerprint([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+    return files.fingerprint([[urls.name_of(path), *ranges.state(path)] for path in paths])
 
 
 def shards_for(paths: Sequence[str]) -> int:
     """Shards of about `SHARD_BYTES`, a power of two, that follow from the size of the input."""
-    total = sum(os.path.getsize(path) * _PACKED.get(Path(path).suffix, 1) for path in paths)
+    suffixes = {path: Path(urls.name_of(path)).suffix for path in paths}
+    total = sum(ranges.size(path) * _PACKED.get(suffixes[path], 1) for path in paths)
     return max(MIN_SHARDS, 1 << (total // SHARD_BYTES).bit_length())
 
 
@@ -83,7 +82,7 @@ def places(tasks: list[list[reading.Span]], sample: int) -> list[list[reading.Sp
 
 
 def _file_size(span: reading.Span) -> int:
-    return os.path.getsize(span.path)
+    return ranges.size(span.path)
 
 
 def curate(

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import functools
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from roots_tf.corpus import shingles
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.text_size import text_size
-from roots_tf.storage import encodings, files
+from roots_tf.storage import encodings, files, ranges, urls
 from roots_tf.words import language_of
 
 _WORD_CHARS = 40  # within which a cut looks for a space
@@ -198,9 +199,9 @@ def examples(
     """
     encoding = encodings.python_name(encoding).replace("utf-8", "utf-8-sig")
     for path in files.expand(patterns):
-        suffix = Path(path).suffix.lower()
+        suffix = Path(urls.name_of(path)).suffix.lower()
         try:
-            with open(path, encoding=encoding, newline="") as file:
+            with io.TextIOWrapper(ranges.opened(path), encoding, newline="") as file:
                 if suffix == ".json":
                     yield from _strings(json.load(file), fields, not fields)
                 elif suffix in (".jsonl", ".ndjson"):
@@ -213,12 +214,16 @@ def examples(
                     for line in file:
                         yield from line.split("\t") if suffix == ".tsv" else [line]
         except UnicodeDecodeError as error:
+            with ranges.opened(path) as file:
+                content = file.read()
             raise files.InputError(
                 "not-text",
                 f"found bytes that are not {encodings.shown_name(encoding)} in {path}; "
-                f"{encodings.advice(path, Path(path).read_bytes())}; or name it in the step "
+                f"{encodings.advice(path, content)}; or name it in the step "
                 "decontaminate of the recipe",
             ) from error
+        except files.InputError:
+            raise
         except (ValueError, RecursionError, OSError, csv.Error) as error:
             raise files.InputError(
                 "unreadable-file",

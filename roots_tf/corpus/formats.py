@@ -7,7 +7,7 @@ from typing import Literal
 from absl import logging
 
 from roots_tf import spelling
-from roots_tf.storage import compression
+from roots_tf.storage import compression, urls
 
 _SUFFIXES = {
     "json_lines": (".jsonl", ".json", ".ndjson"),
@@ -24,7 +24,7 @@ def format_of(path: str) -> Literal["parquet", "json_lines", "html", "warc", "me
     >>> format_of("CC-MAIN-00000.warc.gz"), format_of("notes.2024")
     ('warc', 'text')
     """
-    path = path.lower()
+    path = (urls.plain(path) if urls.is_url(path) else path).lower()
     if path.endswith(".parquet"):
         return "parquet"
     plain = compression.without_compression(path)

@@ -10,12 +10,11 @@ import re
 import urllib.parse
 import xml.parsers.expat
 from collections.abc import Iterator
-from pathlib import Path
 
 from roots_tf.corpus import decoding
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
-from roots_tf.storage import compression
+from roots_tf.storage import compression, ranges, urls
 from roots_tf.storage.files import InputError
 
 PAGE_BORDER = re.compile(rb"(?=<page>)")  # in a text, "<" is written "&lt;"
@@ -105,11 +104,11 @@ def read(path: str, start: int, end: int, max_chars: int, tally: Tally) -> Itera
     Raises:
         InputError: the file is no MediaWiki dump at all.
     """
-    name = Path(path).name
+    name = urls.name_of(path)
     pages = _Pages(max_chars)
     parser = _parser(pages)
     if start:
-        with open(path, "rb") as file:
+        with ranges.opened(path) as file:
             head = _BASE.search(file.read(HEAD_BYTES))
             pages.base = html.unescape(head[1].decode("utf-8", "replace")) if head else ""
         parser.Parse("<mediawiki>")
@@ -122,7 +121,7 @@ def read(path: str, start: int, end: int, max_chars: int, tally: Tally) -> Itera
             if silent > MAX_TOKEN_BYTES:
                 raise _DamageError("damaged_file")
             yield from _articles(pages, tally)
-        if end < 0 or end == Path(path).stat().st_size:
+        if end < 0 or end == ranges.size(path):
             parser.Parse("", True)
     except xml.parsers.expat.ExpatError as error:
         yield from _articles(pages, tally)

@@ -18,7 +18,6 @@ What a document is in a plain text file depends on the layout:
 
 import itertools
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from roots_tf.corpus import decoding, json_items, mediawiki, splitting, warc, we
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.formats import format_of, warn_of_suffix
 from roots_tf.corpus.tally import Tally
-from roots_tf.storage import compression, encodings, parquet
+from roots_tf.storage import compression, encodings, parquet, ranges, urls
 from roots_tf.storage.files import InputError
 
 Layout = Literal["blank_lines", "file", "line"]
@@ -138,7 +137,7 @@ def read_span(
     elif form == "mediawiki":
         documents = mediawiki.read(*span[:3], max_chars, tally)
     else:
-        name = Path(span.path).name
+        name = urls.name_of(span.path)
         blocks = decoding.text_blocks(*span[:3], tally, encoding)
         texts = splitting.split_stream(blocks, _SEPARATORS[layout], max_chars, tally)
         documents = (Document(text, name) for text in texts)
@@ -159,7 +158,7 @@ def _json_lines(
     span: Span, blocks: Iterator[str], fields: tuple[str, str], max_chars: int, tally: Tally
 ) -> Iterator[Document]:
     text_field, source_field = fields
-    name = Path(span.path).name
+    name = urls.name_of(span.path)
     good, first_problem = 0, None
 
     def drop(reason, line):
@@ -200,7 +199,7 @@ def _json_lines(
 
 def _parquet(span: Span, fields: tuple[str, str], tally: Tally) -> Iterator[Document]:
     text_field, source_field = fields
-    name = Path(span.path).name
+    name = urls.name_of(span.path)
     with parquet.opened(span.path) as file:
         columns = file.schema_arrow.names
         if text_field not in columns:
@@ -244,7 +243,7 @@ def _from_record(text: str, source: object, record: dict, name: str) -> Document
 
 def _page(path: str, max_bytes: int, tally: Tally) -> Iterator[Document]:
     """The one document of a web page."""
-    name = Path(path).name
+    name = urls.name_of(path)
     data, reason = b"", None
     try:
         for chunk in compression.chunks(path):
@@ -308,13 +307,17 @@ def plan(
         InputError: a file cannot be opened.
     """
     tasks, room = [], 0
-    for path in paths:
+    name = encodings.python_name(encoding)
+
+    def spans_of(path: str) -> list[tuple[Span, int]]:
         try:
-            spans = list(_spans(path, layout, task_bytes, encodings.python_name(encoding)))
+            return list(_spans(path, layout, task_bytes, name))
         except OSError as error:
             raise InputError(
                 "unreadable-file", f"could not read {path}: {error.strerror}; leave it out"
             ) from error
+
+    for spans in ranges.mapped(spans_of, paths):
         for span, size in spans:
             if not tasks or size > room:
                 tasks.append([])
@@ -324,10 +327,22 @@ def plan(
     return tasks
 
 
+def _stays_whole(path: str, form: str, size: int, task_bytes: int) -> bool:
+    """Whether a file behind a URL is one task, so that planning need not look into it.
+
+    Borders of records in a web archive are found from one header to the next, each a request.
+    """
+    return form == "warc" or bool(compression.codec(path)) or 2 * size <= 3 * task_bytes
+
+
 def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterator[tuple[Span, int]]:
     """Spans of one file and their sizes in bytes."""
-    size = os.path.getsize(path)
+    size = ranges.size(path)
     form = format_of(path)
+    if form != "parquet" and urls.is_url(path) and _stays_whole(path, form, size, task_bytes):
+        if size:
+            yield Span(path), size
+        return
     if form == "text":
         warn_of_suffix(path)
     if form == "parquet":
@@ -344,7 +359,7 @@ def _spans(path: str, layout: Layout, task_bytes: int, encoding: str) -> Iterato
         for start, end in zip(starts, [*starts[1:], size], strict=True):
             yield Span(path, start, end), end - start
         return
-    with open(path, "rb") as file:
+    with ranges.opened(path) as file:
         head = file.read(compression.BLOCK_BYTES)
         mark, marked = encodings.byte_order_mark(head[:4])
         whole = form in ("html", "warc") or (form == "text" and layout == "file")

@@ -209,7 +209,7 @@ def _step(entry) -> Step:
     step = Step(name, entry, languages)
     build(step)
     if patterns := entry.get("evaluation_files"):  # workers of a cluster stand in another folder
-        entry["evaluation_files"] = [os.path.abspath(path) for path in files.expand(patterns)]
+        entry["evaluation_files"] = files.expand_from_root(patterns)
     return step
 
 

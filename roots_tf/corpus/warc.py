@@ -14,7 +14,7 @@ import pyarrow
 from roots_tf.corpus import web_pages
 from roots_tf.corpus.documents import Document
 from roots_tf.corpus.tally import Tally
-from roots_tf.storage import compression
+from roots_tf.storage import compression, urls
 from roots_tf.storage.files import InputError
 
 HEADER_BYTES = 1 << 16  # of a record or an HTTP answer; servers refuse 8 to 16 KB
@@ -114,7 +114,7 @@ def read(path: str, start: int, end: int, max_bytes: int, tally: Tally) -> Itera
     Raises:
         InputError: the file is no WARC file at all.
     """
-    name = Path(path).name
+    name = urls.name_of(path)
     try:
         source = _Bytes(path, start, end)
         if source.peek(1) and not source.peek(len(_MARK)) == _MARK:

@@ -20,5 +20,6 @@ __getattr__ = lazy.attributes(
         "decode_pairs": "decoding",
         "load": "manifest",
         "pipeline": "reading",
+        "tokenizer_of": "stored",
     },
 )

@@ -6,6 +6,7 @@ are known by the names of their features, without TensorFlow.
 
 from pathlib import Path
 
+from roots_tf.storage import urls
 from roots_tf.storage.files import InputError
 
 _FEATURES = (b"input_ids", b"masked_lm_positions", b"masked_lm_ids")
@@ -22,6 +23,8 @@ def refuse(path: str | Path) -> None:
     Raises:
         InputError: it holds them.
     """
+    if urls.is_url(path):  # of which the manifest tells
+        return
     path = Path(path)
     inside = sorted(path.iterdir())[:_LARGEST_FOLDER] if path.is_dir() else [path]
     for file in inside:

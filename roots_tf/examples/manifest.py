@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from roots_tf.examples import google_records, records
-from roots_tf.storage import files, neighbours, schema
+from roots_tf.storage import files, listings, neighbours, ranges, schema, urls
 from roots_tf.storage.schema import number
 
 NAME = "manifest.json"
@@ -191,8 +191,8 @@ def load(folder: str | Path) -> dict:
     Raises:
         InputError: there is none, it is damaged, or another version of the package wrote it.
     """
-    path = Path(folder, NAME)
-    if not os.path.lexists(path):
+    path = urls.below(folder, NAME)
+    if not (records.is_there(path) if urls.is_url(path) else os.path.lexists(path)):
         google_records.refuse(folder)
         raise files.InputError(
             "not-examples",
@@ -356,12 +356,11 @@ def check_files(folder: str | Path, part: dict) -> None:
     Raises:
         InputError: a shard is missing or has another size.
     """
+    if urls.is_url(folder):
+        listings.in_folder(folder)  # all sizes at once
     for shard in part["shards"]:
-        path = Path(folder, shard["name"])
-        try:
-            size = os.path.getsize(path)
-        except FileNotFoundError:
-            size = None
+        path = urls.below(folder, shard["name"])
+        size = _size_of(path)
         if size != shard["bytes"]:
             records.read(path)  # names a missing file, or the offset of the damage
             raise files.InputError(
@@ -370,3 +369,15 @@ def check_files(folder: str | Path, part: dict) -> None:
                 "it is another build's shard or has extra ones; copy it again, or run "
                 "build-examples again",
             )
+
+
+def _size_of(path: str | Path) -> int | None:
+    """Bytes of a file; None where it is not there."""
+    try:
+        return ranges.size(path)
+    except FileNotFoundError:
+        return None
+    except files.InputError as error:
+        if error.id != "no-such-file":
+            raise
+        return None

@@ -2,15 +2,13 @@
 
 import dataclasses
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from roots_tf.examples import manifest, records, word_starts
-from roots_tf.storage import files
+from roots_tf.storage import files, parquet, ranges, urls
 
 TASK_BYTES = 8 << 20  # text of one encode task
 # A reader holds a few whole shards, in several forms: with 15 MB shards it takes 0.95 GB packed.
@@ -118,10 +116,10 @@ def plan(
         InputError: a file is no Parquet file of documents, or there are no documents.
     """
     tasks, shape, text_bytes, documents = [], [], 0, 0
-    for path in paths:
-        metadata = open_documents(path).metadata
+    footers = ranges.mapped(lambda path: open_documents(path).metadata, paths)
+    for path, metadata in zip(paths, footers, strict=True):
         column = metadata.schema.to_arrow_schema().names.index("text")
-        stat = os.stat(path)
+        state = ranges.state(path)
         sizes = [
             metadata.row_group(group).column(column).total_uncompressed_size
             for group in range(metadata.num_row_groups)
@@ -130,11 +128,11 @@ def plan(
         for group, group_bytes in enumerate(sizes):
             pending += group_bytes
             if pending >= TASK_BYTES or group == len(sizes) - 1:
-                tasks.append((path, first, group + 1, [stat.st_size, stat.st_mtime_ns]))
+                tasks.append((path, first, group + 1, state))
                 first, pending = group + 1, 0
         text_bytes += sum(sizes)
         documents += metadata.num_rows
-        shape.append([Path(path).name, stat.st_size, metadata.num_rows])
+        shape.append([urls.name_of(path), state[0], metadata.num_rows])
     if not documents:
         raise files.InputError(
             "empty-input", f"found no documents in {paths}; wanted at least one: run curate"
@@ -173,7 +171,7 @@ def open_documents(path: str) -> pq.ParquetFile:
         InputError: it is no Parquet file, or has no columns `id` and `text`.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = parquet.file_of(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise files.InputError(
             "wrong-folder",

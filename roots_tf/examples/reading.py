@@ -15,6 +15,7 @@ Of a mixture every source is such a stream of its own; `mixture` says which one 
 
 import contextlib
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +25,10 @@ import tensorflow as tf
 
 from roots_tf import features, tokenizers
 from roots_tf.examples import manifest as manifests
-from roots_tf.examples import mixture
+from roots_tf.examples import mixture, stored
 from roots_tf.examples.records import FRAME_BYTES
 from roots_tf.examples.row_maker import Chance, RowMaker, stateless_seed
-from roots_tf.storage import files
+from roots_tf.storage import files, urls
 
 ENDLESS = 1 << 40  # epochs
 SHARD_ORDER, ROW_ORDER = "shard order", "row order"  # uses of chance
@@ -49,7 +50,7 @@ def pipeline(
     """Batches of an examples folder or of a mixture of several, from any step on.
 
     Args:
-        folder: what build-examples wrote, or a mixture, which has no end.
+        folder: what build-examples wrote, or its URL; or a mixture, which has no end.
         make_rows: `make_rows` of an objective: from manifest, split, tokenizer and L to its rows.
         split: "train" or "held_out".
         batch_size: rows of the global batch, B.
@@ -116,16 +117,30 @@ def pipeline(
     return dataset
 
 
+class _Told(NamedTuple):
+    """What TensorFlow keeps of an `InputError` of a shard's store: see `_slots_here`."""
+
+    message: str
+    id: str
+
+
+_TOLD = re.compile(r"InputError: (.*) \[([a-z-]+)\]$", re.MULTILINE)
+
+
 @contextlib.contextmanager
 def damage_named():
     """Around a loop over batches: what the graph says of a shard becomes a user's error.
 
     Raises:
-        InputError: a shard is damaged, foreign, or vanished while it was read.
+        InputError: a shard is damaged, foreign, or vanished while it was read; or its store does
+            not give it.
     """
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        if found := _TOLD.search(error.message):
+            told = _Told(*found.groups())
+            raise files.InputError(told.id, told.message) from error
         about_shards = [line for line in error.message.splitlines() if manifests.SUFFIX in line]
         if not about_shards:
             raise
@@ -182,7 +197,7 @@ def _open(folder, make_rows, split: str, max_seq_length: int | None) -> _Opened:
     part = manifests.split_of(manifest, split)
     manifests.check_files(folder, part)
     length = max_seq_length or manifest["max_seq_length"]
-    tokenizer = tokenizers.load(Path(folder, manifests.TOKENIZER))
+    tokenizer = stored.tokenizer_of(folder)
     manifests.check_tokenizer(manifest, tokenizer)
     maker = make_rows(manifest, split, tokenizer, length)
     return _Opened(folder, manifest, part, tokenizer, maker, length)
@@ -220,7 +235,7 @@ def _rows(opened: _Opened, seed: int, first_row: int, num_epochs: int | None) ->
     """Rows of one shard after the other, from the `first_row` of all epochs on."""
     folder, manifest, part, maker = opened.folder, opened.manifest, opened.part, opened.maker
     shards = [shard for shard in part["shards"] if shard["examples"]]
-    paths = tf.constant([str(Path(folder, shard["name"])) for shard in shards])
+    paths = tf.constant([str(urls.below(folder, shard["name"])) for shard in shards])
     build = manifest["build"], manifest["format"]
     headers = tf.constant([manifests.shard_header(build[0], s["name"], build[1]) for s in shards])
     examples = tf.constant([shard["examples"] for shard in shards], tf.int64)
@@ -230,7 +245,7 @@ def _rows(opened: _Opened, seed: int, first_row: int, num_epochs: int | None) ->
 
     # Nothing here is Python control flow; converting it would double the time to the first batch.
     @tf.autograph.experimental.do_not_convert
-    def shard_rows(slot):
+    def shard_rows(slot, place_here):
         epoch = slot // len(shards)
         shard = tf.gather(_shard_order(len(shards), seed, epoch), slot % len(shards))
         place = epoch * len(shards) + shard  # a number for each shard of each epoch
@@ -255,8 +270,9 @@ def _rows(opened: _Opened, seed: int, first_row: int, num_epochs: int | None) ->
         # empty string at the end keeps a file of nothing from passing as a file of no rows. A file
         # that is not there must fail before: it would be tried, and the error ignored, for ever.
         # The path is made to depend on the content, or the read would be optimised away.
-        nothing = tf.strings.substr(tf.io.read_file(paths[shard]), 0, 0)
-        path = tf.strings.join([paths[shard], nothing])
+        path = tf.where(place_here == "", paths[shard], place_here)
+        nothing = tf.strings.substr(tf.io.read_file(path), 0, 0)
+        path = tf.strings.join([path, nothing])
         return (
             tf.data.TFRecordDataset(path)
             .ignore_errors()
@@ -266,7 +282,30 @@ def _rows(opened: _Opened, seed: int, first_row: int, num_epochs: int | None) ->
         )
 
     stop = (num_epochs or ENDLESS) * len(shards)
-    return tf.data.Dataset.range(first_slot, stop).flat_map(shard_rows)
+    if urls.is_url(folder):
+        return _slots_here(folder, shards, seed, first_slot, stop).flat_map(shard_rows)
+    return tf.data.Dataset.range(first_slot, stop).map(lambda slot: (slot, "")).flat_map(shard_rows)
+
+
+def _slots_here(folder: str, shards: list[dict], seed: int, first: int, stop: int):
+    """Slots, int64 [], and the local path of the shard of each, brought from a store, string []."""
+
+    def order():
+        at, shard_order = -1, None
+        for slot in range(first, stop):
+            epoch = slot // len(shards)
+            if epoch != at:
+                at, shard_order = epoch, _shard_order(len(shards), seed, epoch).numpy()
+            yield shards[shard_order[slot % len(shards)]]
+
+    def slots():
+        try:
+            yield from enumerate(stored.brought(folder, order()), first)
+        except files.InputError as error:  # of which TensorFlow keeps the text alone
+            raise files.InputError(error.id, f"{error} [{error.id}]") from error
+
+    signature = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string)
+    return tf.data.Dataset.from_generator(slots, output_signature=signature)
 
 
 def _checked(content, path, header, count):

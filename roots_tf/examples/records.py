@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roots_tf.storage import files
+from roots_tf.storage import files, listings, ranges, urls
 
 FRAME_BYTES = 16
 LARGEST_UINT16_VOCABULARY = 1 << 16
@@ -262,19 +262,48 @@ def frame(data: bytes | np.ndarray, lengths: np.ndarray) -> bytes:
 
 
 def read(path: str | Path) -> list[bytes]:
-    """Reads the records of one file, checking every length and checksum.
+    """Reads the records of one file, local or behind a URL, and checks lengths and checksums.
 
     Raises:
         InputError: the file is missing, ends inside a record or holds a flipped bit; the message
             names the file and the offset at which the first damaged record begins.
     """
-    if not Path(path).is_file():  # of a FIFO nothing would come
+    if not is_there(path):
         raise files.InputError(
             "no-such-file",
             f"found no shard {path}; wanted what the manifest beside it lists: copy the missing "
             "file there, or run build-examples again",
         )
-    content = Path(path).read_bytes()
+    with ranges.opened(path) as file:
+        return parsed(file.read(), str(path))
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether a `path` is that of a regular file, of a FIFO nothing would come; or a URL of one.
+
+    Raises:
+        InputError: its store cannot be asked.
+    """
+    if not urls.is_url(path):
+        return Path(path).is_file()
+    try:
+        return not listings.about(path, anew=True).is_folder
+    except files.InputError as error:
+        if error.id != "no-such-file":
+            raise
+        return False
+
+
+def parsed(content: bytes, path: str) -> list[bytes]:
+    """The records in the content of a file, as for `read`.
+
+    Args:
+        content: of the file.
+        path: of it, for messages.
+
+    Raises:
+        InputError: as for `read`.
+    """
     begins, end = [], 0
     while end + FRAME_BYTES <= len(content):
         length = int.from_bytes(content[end : end + 8], "little")

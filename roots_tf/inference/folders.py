@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from roots_tf.storage import neighbours
+from roots_tf.storage import downloads, neighbours, objects, urls
 from roots_tf.storage.files import InputError
 
 
@@ -11,11 +11,14 @@ def find(path: str | Path) -> Path:
     """The model folder of a path: the path itself, or `model` in the output folder of a run.
 
     Args:
-        path: a folder; `~` is that of the user.
+        path: a folder; `~` is that of the user. Or a URL of one, which is fetched.
 
     Raises:
         InputError: it is neither; of a run that has not finished the message says so.
     """
+    if urls.is_url(path):
+        model = urls.join(path, "model")
+        path = downloads.local(model if objects.at(urls.join(model, "model.json")) else path)
     folder = Path(path).expanduser()
     for place in (folder, folder / "model"):
         if os.path.lexists(place / "model.json"):

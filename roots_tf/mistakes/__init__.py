@@ -17,13 +17,14 @@ from roots_tf.mistakes import (
     hubs,
     machines,
     models,
+    stores,
     tokenizers,
 )
 from roots_tf.mistakes.mistake import Mistake
 
 __all__ = ["MISTAKES", "Identified", "Mistake"]
 
-_SUBJECTS = (command_line, files, folders, data, tokenizers, models, hubs, machines)
+_SUBJECTS = (command_line, files, folders, data, tokenizers, models, hubs, machines, stores)
 MISTAKES: dict[str, Mistake] = {}
 for _subject in _SUBJECTS:
     MISTAKES |= _subject.MISTAKES

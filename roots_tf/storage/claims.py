@@ -17,17 +17,18 @@ that is learned or written may differ; such a change is kept under `changes`.
 import contextlib
 import dataclasses
 import datetime
+import glob
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from absl import logging
 
 import roots_tf
 from roots_tf import flags
-from roots_tf.storage import files, locks, schema, sources
+from roots_tf.storage import files, listings, locks, places, ranges, schema, sources, urls
 from roots_tf.storage.paths import named
 
 NAME, LOCK = "config.json", locks.NAME
@@ -228,17 +229,26 @@ def of(config, **contents) -> Claim:
             files; of a flag that else would not count too.
     """
     known = flags.flags_of(type(config))
-    values, contents = files.as_read_back([flags.flat(config), contents])
+    given, contents = files.as_read_back([flags.flat(config), contents])
+    values = {name: _without_secrets(value) for name, value in given.items()}
     # An instance that Python gave to a `choice` may have flags that the program does not know.
     roles = {name: known[name].role if name in known else "decides" for name in values}
     inputs = {
         name: content(value)
-        for name, value in values.items()
+        for name, value in given.items()
         if roles[name] == "input" and value and name not in contents
     }
     for name in contents.keys() & roles.keys():
         roles[name] = "input" if roles[name] == "decides" else roles[name]
+    values = places.spelled_as_given(values)
     return Claim(_program(config), values, inputs | contents, roles)
+
+
+def _without_secrets(value):
+    """The value of a flag, in which no URL holds a signed query: it is kept in `config.json`."""
+    if isinstance(value, list):
+        return [_without_secrets(inner) for inner in value]
+    return urls.shown(value) if isinstance(value, str) and "://" in value else value
 
 
 def _program(config) -> str:
@@ -254,7 +264,8 @@ def content(paths: str | Sequence[str]) -> str | dict[str, str]:
 
     Examples are told by the checksums in their manifest, a model by its own files, other files by
     their bytes and names; of more than `WHOLE_BYTES` sizes and times stand for the bytes. Of one
-    file the name does not count, only what it ends with.
+    file the name does not count, only what it ends with. Of files behind URLs sizes and what their
+    store has for a checksum stand for the bytes.
 
     Args:
         paths: a file or folder, or several and patterns. What cannot be read gives "": who reads it
@@ -265,16 +276,15 @@ def content(paths: str | Sequence[str]) -> str | dict[str, str]:
             return {name: content(path) for name, path in named_sources.items()}
         if not isinstance(paths, str):
             return _of_files(files.expand(paths), lambda path: path.name)
+        if urls.is_url(paths) and len(named(paths)) == 1:
+            return _of_url(paths)
         folder = Path(paths).expanduser()
         if not folder.exists():  # a list or a pattern
             return _of_files(files.expand(named(paths)), lambda path: path.name)
         if not folder.is_dir():
             return _of_files([str(folder)], lambda path: "".join(path.suffixes))
         if (folder / "manifest.json").exists():
-            manifest = files.read_json(folder / "manifest.json")
-            splits = [part["shards"] for part in manifest["splits"].values()]
-            sums = [[shard["name"], shard["sha256"]] for shards in splits for shard in shards]
-            return files.fingerprint([manifest["build"], manifest["tokenizer"], sums])
+            return _of_manifest(folder / "manifest.json")
         inside = files.expand([paths])
         if (folder / "model.json").exists():
             own = [path for path in folder.iterdir() if path.suffix in _OF_A_MODEL]
@@ -284,11 +294,33 @@ def content(paths: str | Sequence[str]) -> str | dict[str, str]:
         return ""
 
 
+def _of_manifest(path: str | Path) -> str:
+    """Digits that stand for examples, by their manifest: the same wherever they are."""
+    manifest = files.read_json(path)
+    splits = [part["shards"] for part in manifest["splits"].values()]
+    sums = [[shard["name"], shard["sha256"]] for shards in splits for shard in shards]
+    return files.fingerprint([manifest["build"], manifest["tokenizer"], sums])
+
+
+def _of_url(url: str) -> str:
+    """Digits that stand for what a URL names: a file, the files of a folder or of a pattern."""
+    if not glob.has_magic(url) and listings.about(url, anew=True).is_folder:
+        with contextlib.suppress(files.InputError):
+            return _of_manifest(urls.join(url, "manifest.json"))
+        start = f"{PurePosixPath(url)}/"
+        return _of_files(files.expand(url), lambda path: str(path).removeprefix(start))
+    found = files.expand(url)
+    one = found == [url]
+    return _of_files(found, lambda path: "".join(path.suffixes) if one else path.name)
+
+
 def _of_files(paths: Sequence[str], name) -> str:
     """Digits that stand for files, each called by what `name` makes of its path."""
+    remote = list(filter(urls.is_url, paths))
+    paths = [Path(path) for path in paths if not urls.is_url(path)]
     whole = sum(os.path.getsize(path) for path in paths) <= WHOLE_BYTES
-    parts = []
-    for path in map(Path, paths):
+    parts = [[name(PurePosixPath(urls.plain(url))), *ranges.state(url)] for url in remote]
+    for path in paths:
         if not path.is_file():  # of a pipe nothing is to be taken before its reader comes
             parts.append([name(path), str(path)])
         elif whole:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow
 
+from roots_tf.storage import ranges, urls
 from roots_tf.storage.files import InputError
 
 BLOCK_BYTES = 1 << 20
@@ -26,7 +27,8 @@ class DamagedFileError(InputError):
 
 def codec(path: str) -> str | None:
     """Codec of a compressed file by its suffix; None for a plain file."""
-    return next((name for end, name in COMPRESSIONS.items() if path.lower().endswith(end)), None)
+    path = (urls.plain(path) if urls.is_url(path) else path).lower()
+    return next((name for end, name in COMPRESSIONS.items() if path.endswith(end)), None)
 
 
 def without_compression(path: str) -> str:
@@ -35,6 +37,7 @@ def without_compression(path: str) -> str:
     >>> without_compression("pages.xml.bz2")
     'pages.xml'
     """
+    path = urls.plain(path) if urls.is_url(path) else path
     ends = (end for end in COMPRESSIONS if path.lower().endswith(end))
     return next((path[: -len(end)] for end in ends), path)
 
@@ -43,7 +46,7 @@ def chunks(path: str, start: int = 0, end: int = -1) -> Iterator[bytes]:
     """Bytes of a file, decompressed, at most a megabyte at a time.
 
     Args:
-        path: a file; `.gz`, `.zst`, `.bz2` and `.xz` are decompressed as they are read.
+        path: a file or a URL; `.gz`, `.zst`, `.bz2` and `.xz` are decompressed as they are read.
         start: first byte; only 0 for a compressed file.
         end: the byte after the last; -1 for the end of the file.
 
@@ -55,8 +58,7 @@ def chunks(path: str, start: int = 0, end: int = -1) -> Iterator[bytes]:
     name = codec(path)
     offset = start
     try:
-        with pyarrow.OSFile(path) as raw:
-            raw.seek(start)
+        with _opened(path, start, end) as raw:
             if name in _DECOMPRESSORS:
                 read = _reader(raw, _DECOMPRESSORS[name])
             else:
@@ -72,14 +74,23 @@ def chunks(path: str, start: int = 0, end: int = -1) -> Iterator[bytes]:
         kind = f"whole {name} data" if name else "a file that can be read"
         raise (DamagedFileError if _begins_as(path, name) else InputError)(
             "file-damaged",
-            f"could not read {path} beyond byte {offset} ({error}); wanted {kind}: "
+            f"could not read {urls.shown(path)} beyond byte {offset} ({error}); wanted {kind}: "
             "copy or download it again, or leave it out",
         ) from error
 
 
+def _opened(path: str, start: int, end: int) -> pyarrow.NativeFile:
+    """The file's own bytes from `start` on."""
+    if urls.is_url(path):
+        return pyarrow.PythonFile(ranges.opened(path, start, end), mode="r")
+    raw = pyarrow.OSFile(path)
+    raw.seek(start)
+    return raw
+
+
 def _begins_as(path: str, name: str | None) -> bool:
     try:
-        with open(path, "rb") as file:
+        with ranges.opened(path) as file:
             return name is not None and file.read(5).startswith(_BEGINNINGS[name])
     except OSError:
         return False

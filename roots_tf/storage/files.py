@@ -13,8 +13,8 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf.mistakes import Identified
-from roots_tf.storage import leftovers, neighbours, paths
+from roots_tf.storage import leftovers, listings, neighbours, paths, ranges, urls
+from roots_tf.storage.input_error import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, `ulimit -f`
 # Full; read-only, no permission; a file where a folder should be, or the reverse; no such place.
@@ -25,29 +25,19 @@ _CANNOT_WRITE = {
 LARGEST_JSON = 256 << 20  # bytes; a tokenizer of 250,000 entries takes 20 MiB
 
 
-class InputError(Identified, ValueError):
-    """A user's mistake: says what was found, what was wanted and what to do.
-
-    A program prints its text on one line, without a traceback, and exits with `exit_status`.
-    `id` is the kind of mistake, a key of `mistakes.MISTAKES`.
-    """
-
-    exit_status = 2
-
-
 def expand(patterns: str | Sequence[str]) -> list[str]:
     """Files that match the glob patterns, each once; a folder stands for the files in it.
 
     Linked folders are followed. In folders hidden files, those in hidden folders and those that
     start with `_` are left out, as is all else in a folder that holds Parquet shards (a stage's own
-    report).
+    report). URLs are listed by their stores.
 
     Args:
         patterns: names of files or folders or glob patterns, or one of these.
 
     Raises:
-        InputError: a pattern matches no file, a folder cannot be read, or a link in it leads
-            nowhere.
+        InputError: a pattern matches no file, a folder cannot be read, a link in it leads nowhere,
+            or a store cannot be asked.
     """
     patterns = [patterns] if isinstance(patterns, str | os.PathLike) else patterns
     patterns = [pattern for pattern in map(os.fspath, patterns) if pattern]
@@ -58,13 +48,7 @@ def expand(patterns: str | Sequence[str]) -> list[str]:
     found: list[str] = []
     for pattern in patterns:
         try:
-            names = paths.matching(pattern)
-            listed = [name for name in names if os.path.isfile(name)]
-            if names != [os.path.expanduser(pattern)]:  # what is named in full is meant
-                listed = [n for n in listed if not os.path.basename(n).startswith((".", "_"))]
-            for folder in filter(os.path.isdir, names):
-                inside = paths.files_under(folder)
-                listed += [name for name in inside if name.endswith(".parquet")] or inside
+            listed = (listings.files if urls.is_url(pattern) else _local_files)(pattern)
         except OSError as error:
             raise InputError(
                 "unreadable-file",
@@ -77,11 +61,32 @@ def expand(patterns: str | Sequence[str]) -> list[str]:
             )
             raise InputError(
                 "no-such-file",
-                f"found no file that matches {pattern!r}; wanted at least one input{commas or ''}"
-                f"{neighbours.suggestion(pattern)}",
+                f"found no file that matches {urls.shown(pattern)!r}; wanted at least one input"
+                f"{commas or ''}{neighbours.suggestion(pattern)}",
             )
         found += listed
     return list(paths.real_names(found).values())
+
+
+def expand_from_root(patterns: str | Sequence[str]) -> list[str]:
+    """As `expand`, with the paths from the root: workers of a cluster stand in another folder.
+
+    Args:
+        patterns: as for `expand`; errors as there.
+    """
+    return [path if urls.is_url(path) else os.path.abspath(path) for path in expand(patterns)]
+
+
+def _local_files(pattern: str) -> list[str]:
+    """The files that a pattern names here, and those in the folders that it names."""
+    names = paths.matching(pattern)
+    listed = [name for name in names if os.path.isfile(name)]
+    if names != [os.path.expanduser(pattern)]:  # what is named in full is meant
+        listed = [n for n in listed if not os.path.basename(n).startswith((".", "_"))]
+    for folder in filter(os.path.isdir, names):
+        inside = paths.files_under(folder)
+        listed += [name for name in inside if name.endswith(".parquet")] or inside
+    return listed
 
 
 def shard_name(stem: str, index: int, count: int, suffix: str) -> str:
@@ -273,7 +278,7 @@ def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
     """Reads a whole file, and waits for nobody: of a FIFO nothing comes.
 
     Args:
-        path: of the file.
+        path: of the file, or a URL.
         wanted: what it should hold, for messages.
         most: bytes that it may have.
 
@@ -281,16 +286,15 @@ def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
         InputError: the file is missing, cannot be read, is no regular file or is larger.
     """
     try:
+        if urls.is_url(path):
+            _check_size(path, listings.about(path, anew=True).size, wanted, most)
+            with ranges.opened(path) as file:
+                return file.read()
         with open(path, "rb", opener=_open_at_once) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise FileNotFoundError
-            if about.st_size > most:
-                raise InputError(
-                    "file-too-large",
-                    f"found {about.st_size} bytes in {path}; wanted {wanted}, of at most {most}: "
-                    "give the file that was meant",
-                )
+            _check_size(path, about.st_size, wanted, most)
             return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(
@@ -301,6 +305,15 @@ def read_bytes(path: str | Path, wanted: str, most: int) -> bytes:
             "unreadable-file",
             f"could not read {path}: {error.strerror or error}; make it a file that can be read",
         ) from error
+
+
+def _check_size(path: str | Path, size: int, wanted: str, most: int) -> None:
+    if size > most:
+        raise InputError(
+            "file-too-large",
+            f"found {size} bytes in {urls.shown(str(path))}; wanted {wanted}, of at most {most}: "
+            "give the file that was meant",
+        )
 
 
 def _open_at_once(path, flags: int) -> int:

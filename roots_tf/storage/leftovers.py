@@ -26,7 +26,7 @@ def temporary_path(path: str | Path) -> Path:
     """A new path beside `path`, hidden, that names this process: `.x.json.0a1b2c3d-17-….tmp`."""
     path = Path(path)
     name = path.name.encode()[:_LONGEST].decode(errors="ignore")
-    return path.with_name(f".{name}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp")
+    return path.with_name(f".{name}.{host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp")
 
 
 def sweep(folder: str | Path) -> list[str]:
@@ -69,8 +69,8 @@ def remove(path: str | Path) -> None:
 
 
 def _is_dead(entry: os.DirEntry, match: re.Match) -> bool:
-    if match["host"] == _host():
-        return not _lives(int(match["pid"]))
+    if match["host"] == host():
+        return not lives(int(match["pid"]))
     with contextlib.suppress(OSError):
         newest = entry.stat(follow_symlinks=False).st_mtime
         if entry.is_dir(follow_symlinks=False):
@@ -79,7 +79,8 @@ def _is_dead(entry: os.DirEntry, match: re.Match) -> bool:
     return False
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process of this host runs; `pid` is its number."""
     try:
         os.kill(pid, 0)
         # A killed process whose parent never asks for it stays in the table: state Z.
@@ -91,7 +92,7 @@ def _lives(pid: int) -> bool:
 
 
 @functools.cache
-def _host() -> str:
+def host() -> str:
     """Eight digits for where process numbers mean the same: the host, its start, the container."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):

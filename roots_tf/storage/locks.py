@@ -156,14 +156,17 @@ def _touched(path: Path) -> int:
     return 0
 
 
+def shown(holder: dict) -> str:
+    """Who the `holder` of a lock is, in words."""
+    pid, host, since = (holder.get(name, "?") for name in ("pid", "host", "since"))
+    return f"pid {pid} on {host}, since {since}"
+
+
 def _refusal(folder: Path, holder: dict) -> files.InputError:
-    who = "pid {pid} on {host}, since {since}".format_map({
-        name: holder.get(name, "?") for name in ("pid", "host", "since")
-    })  # fmt: skip
     return files.InputError(
         "folder-in-use",
-        f"found another process at work in {folder} ({who}); wanted one alone: wait until it has "
-        "ended, stop it, or choose another --output",
+        f"found another process at work in {folder} ({shown(holder)}); wanted one alone: wait "
+        "until it has ended, stop it, or choose another --output",
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roots_tf import spelling
-from roots_tf.storage import hub_names
+from roots_tf.storage import hub_names, urls
 
 _MOST_NAMES = 10_000  # of a folder that are looked at
 _MOST_FOLDERS = 200
@@ -39,6 +39,10 @@ def suggestion(name: str | os.PathLike) -> str:
         name: of a file or folder, or a glob pattern.
     """
     name = os.fspath(name)
+    if urls.is_url(name):
+        return ""
+    if "://" in name:
+        return f"; URLs that are known begin with {'://, '.join(urls.SCHEMES)}://"
     start, parts = ("/", name[1:]) if os.path.isabs(name) else ("", name)
     found = _mended(start, [part for part in parts.split("/") if part])
     return _asked([path for path in itertools.islice(found, spelling.MOST) if path != name])

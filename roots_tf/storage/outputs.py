@@ -6,13 +6,14 @@ is no part of what the flags of the role "input" name.
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roots_tf import flags
-from roots_tf.storage import files, paths, sources
+from roots_tf.storage import files, objects, paths, sources, urls
 
 # What programs put into their folder under a fixed name, so that an input there would be lost.
 WRITTEN = (
@@ -42,7 +43,9 @@ def check(config) -> None:
     inputs = {name: values[name] for name in roles if roles[name] == "input" and values[name]}
     for name, role in roles.items():
         value = values[name]
-        if role.startswith("output") and (value or known[name].default):
+        if role.startswith("output") and urls.is_url(value):
+            _check_url(f"--{name}={urls.shown(value)}", role, value, inputs)
+        elif role.startswith("output") and (value or known[name].default):
             _check_place(name, value, role != "output_file")
             for input_name, given in inputs.items():
                 _check_apart(f"--{name}={value}", role, f"--{input_name}", value, given)
@@ -53,6 +56,11 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
     given, wanted = f"found --{name}={value}", "a folder" if is_folder else "a file"
     if not value.strip():
         raise files.InputError("cannot-write", f"{given} without a name; wanted {wanted} to write")
+    if re.match(r"\w+://", value) or value.partition(":/")[0] in urls.SCHEMES:
+        schemes = ", ".join(f"{scheme}://" for scheme in objects.WRITABLE)
+        raise files.InputError(
+            "cannot-write", f"{given}; wanted {wanted} here, or a URL that begins with {schemes}"
+        )
     path = Path(value)
     try:
         mode = os.stat(path).st_mode
@@ -86,6 +94,34 @@ def _check_place(name: str, value: str, is_folder: bool) -> None:
             f"{given}, and could not write in {folder}: {error.strerror}; wanted {wanted} to "
             f"write: {room} another place",
         ) from error
+
+
+def _check_url(given: str, role: str, url: str, inputs: dict) -> None:
+    """Refuses a URL that nothing can be written to, or that is or is in an input."""
+    scheme, _, rest = url.rstrip("/").partition("://")
+    if scheme.lower() not in objects.WRITABLE:
+        raise files.InputError(
+            "cannot-write",
+            f"found {given}; wanted a place that can be written: a folder here, or a URL of "
+            f"{', '.join(f'{name}://' for name in objects.WRITABLE)}",
+        )
+    parts = rest.split("/")
+    if not all(parts) or {".", ".."} & set(parts) or len(parts) < 1 + (role == "output_file"):
+        wanted = f"wanted {scheme}://BUCKET/NAME, each name between slashes of at least a letter"
+        raise files.InputError("cannot-write", f"found {given}; {wanted}")
+    place = f"{scheme.lower()}://{rest}"
+    for name, value in inputs.items():
+        for path in filter(urls.is_url, names_in(value)):
+            whole = path.rstrip("/")
+            is_walked = not isinstance(value, str) and place.startswith(f"{whole}/")
+            inside = whole.startswith(f"{place}/") and whole.removeprefix(f"{place}/").split("/")
+            is_lost = role == "output_folder" and inside and inside[0] in WRITTEN
+            if place == whole or is_walked or is_lost:
+                raise files.InputError(
+                    "output-over-input",
+                    f"found {given}, and --{name} at {urls.shown(path)}; wanted what is written "
+                    "apart from what is read: choose another place",
+                )
 
 
 def _nearest(path: Path, mistake: str) -> Path:
@@ -157,8 +193,9 @@ def names_in(value: str | Sequence[str]) -> Sequence[str]:
 
 def _existing(names: Sequence[str]) -> Iterator[str]:
     """Files and folders that are there under these names or patterns."""
-    for name in filter(None, names):
-        yield from filter(os.path.exists, paths.matching(name))
+    for name in names:
+        if name and not urls.is_url(name):
+            yield from filter(os.path.exists, paths.matching(name))
 
 
 def _files(names: Sequence[str]) -> Iterator[str]:

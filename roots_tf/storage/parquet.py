@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow
 import pyarrow.parquet
 
+from roots_tf.storage import ranges, urls
 from roots_tf.storage.files import InputError
 
 _ROWS_AT_ONCE = 256
@@ -26,10 +27,12 @@ def opened(path: str | os.PathLike) -> pyarrow.parquet.ParquetFile:
             byte, or columns that grow by more than 200.
     """
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = file_of(path)
+    except InputError:
+        raise
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise damaged(path, error) from error
-    rows, size = file.metadata.num_rows, os.path.getsize(path)
+    rows, size = file.metadata.num_rows, ranges.size(path)
     if rows > max(_MANY_ROWS, _ROWS_A_BYTE * size):
         file.close()
         raise InputError(
@@ -47,6 +50,19 @@ def opened(path: str | os.PathLike) -> pyarrow.parquet.ParquetFile:
             "leave it out, or write it again with smaller row groups",
         )
     return file
+
+
+def file_of(path: str | os.PathLike) -> pyarrow.parquet.ParquetFile:
+    """A Parquet file, local or behind a URL, without a look at its size.
+
+    Raises:
+        OSError, ArrowException: it is no Parquet file that can be read here.
+        InputError: its store cannot be asked for it.
+    """
+    if not urls.is_url(path):
+        return pyarrow.parquet.ParquetFile(path)
+    # Columns of a row group that stand side by side are asked for at once.
+    return pyarrow.parquet.ParquetFile(ranges.opened(path), pre_buffer=True)
 
 
 def rows(
@@ -70,6 +86,8 @@ def rows(
     try:
         for batch in file.iter_batches(_ROWS_AT_ONCE, groups, columns):
             yield from batch.to_pylist()
+    except InputError:
+        raise
     except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         raise damaged(path, error) from error
 
@@ -79,5 +97,6 @@ def damaged(path: str | os.PathLike, error: Exception) -> InputError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
         "file-damaged",
-        f"could not read {path} as Parquet ({reason}); copy or write it again, or leave it out",
+        f"could not read {urls.shown(str(path))} as Parquet ({reason}); copy or write it again, or "
+        "leave it out",
     )

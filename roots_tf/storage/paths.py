@@ -10,6 +10,8 @@ import glob
 import os
 from collections.abc import Iterator
 
+from roots_tf.storage import listings, urls
+
 _HIDDEN = (".", "_")
 _LONGEST_NAME = 32  # commas in a file's name, at most
 
@@ -52,11 +54,19 @@ def split_list(text: str) -> tuple[str, ...]:
 
 def named(text: str) -> tuple[str, ...]:
     """The names in one text: itself where it is there, else those of a list; error as there."""
-    return (text,) if os.path.lexists(os.path.expanduser(text)) else split_list(text)
+    if not urls.is_url(text) and os.path.lexists(os.path.expanduser(text)):
+        return (text,)
+    return split_list(text)
 
 
 def matching(pattern: str) -> list[str]:
-    """Files and folders that a glob pattern matches; one that exists is no pattern."""
+    """Files and folders that a glob pattern matches; one that exists is no pattern.
+
+    Raises:
+        InputError: a store cannot be asked for what a URL names.
+    """
+    if urls.is_url(pattern):
+        return listings.matching(pattern)
     pattern = os.path.expanduser(pattern)
     if os.path.lexists(pattern):  # its name may hold "[" or "*"
         return [pattern]
@@ -87,6 +97,9 @@ def real_names(paths: list[str]) -> dict[str, str]:
     folders: dict[str, str] = {}
     real: dict[str, str] = {}
     for path in paths:
+        if urls.is_url(path):
+            real.setdefault(path, path)
+            continue
         folder, name = os.path.split(path)
         if folder not in folders:
             folders[folder] = os.path.realpath(folder)
@@ -96,7 +109,12 @@ def real_names(paths: list[str]) -> dict[str, str]:
 
 
 def is_there(name: str) -> bool:
-    """Whether a `name` is that of a file or folder, or a pattern that matches one."""
+    """Whether a `name` is that of a file or folder, or a pattern that matches one.
+
+    Of a URL nobody asks: what follows it after a comma is another name.
+    """
+    if urls.is_url(name):
+        return False
     name = os.path.expanduser(name)
     return os.path.lexists(name) or (glob.has_magic(name) and bool(glob.glob(name)))
 

@@ -1,7 +1,6 @@
 """Named sources of a mixture: `zh=work/zh,en=work/en`, and what share each of them has."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -181,12 +180,10 @@ def expand(named: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
     Raises:
         InputError: as `files.expand`; or a file is in two sources.
     """
-    expanded = {
-        name: [os.path.abspath(file) for file in files.expand(path)] for name, path in named.items()
-    }
+    expanded = {name: files.expand_from_root(path) for name, path in named.items()}
     owner: dict[str, str] = {}
     for name, listed in expanded.items():
-        for path in map(os.path.realpath, listed):
+        for path in paths.real_names(listed):
             if path in owner:
                 raise files.InputError(
                     "wrong-mixture",

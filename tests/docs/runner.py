@@ -28,6 +28,9 @@ NOT_RUN = (
     ("", ("--strategy=tpu",), "it needs a TPU"),
     ("check-device", (), "it starts processes: tests/pipelines/test_check_device.py"),
     ("", ("--strategy=multi_worker",), "it needs machines: tests/training/test_multi_worker.py"),
+    ("", ("--input=s3://",), "it needs a store: tests/pipelines/test_stored_inputs.py starts one"),
+    ("", ("--examples=s3://",), "it needs a store: tests/pipelines/test_stored_inputs.py"),
+    ("", ("--model=s3://",), "it needs a store: tests/pipelines/test_urls.py starts one"),
     ("", ("--scheduler=",), "it needs a cluster: tests/pipelines/test_cluster.py starts one"),
     (
         "pretrain",

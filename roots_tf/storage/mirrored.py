@@ -1,0 +1,108 @@
+"""A local folder under a URL, for as long as a program works; see `mirror` for how.
+
+Which copy is right? The lock in the store (`url_locks`) holds the token of the local folder that it
+was last written from. If that is this folder's, what is here is newer, such as after a kill or an
+upload that was refused; else the store is right, and the folder becomes what the store holds.
+"""
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import logging
+
+from roots_tf.storage import files, url_locks, urls
+from roots_tf.storage.files import InputError
+from roots_tf.storage.mirror import Mirror
+
+TOKEN = ".mirror"  # file beside the local folder
+_DONE = " done"  # behind a token: all was up when the program ended
+
+
+@contextlib.contextmanager
+def mirrored(folder: Path, url: str) -> Iterator[None]:
+    """Context in which a local folder and a URL are one, and no other process writes there.
+
+    At its end all is up, also of a program that ends in an error.
+
+    Args:
+        folder: of this machine; it is made.
+        url: of a folder of a store.
+
+    Raises:
+        InputError: another process writes there; or the store refuses or cannot be reached: then
+            the folder stays, and who comes next goes on with it.
+    """
+    token, new = folder.with_name(TOKEN), uuid.uuid4().hex
+    there = token.read_text() if token.exists() and any(folder.iterdir()) else ""
+    mine = there.removesuffix(_DONE)
+    with url_locks.held(url, lambda before: before if before and before == mine else new) as lease:
+        mirror = Mirror(folder, url, lease)
+        lease.leaves_nothing = lease.is_first
+        if lease.is_first:
+            mirror.check_free()
+        is_same = lease.token == mine
+        if not is_same:
+            token.unlink(missing_ok=True)  # after a kill from here on the store is right
+        mirror.bring_down(is_same and not there.endswith(_DONE), is_same)
+        files.write_text(token, lease.token)
+        logging.info("%s is written by way of %s", urls.shown(url), folder)
+        mirror.start()
+        try:
+            with _finishing(mirror, folder, url):
+                yield
+        finally:
+            mirror.stop()
+            lease.leaves_nothing = mirror.is_empty
+            if mirror.is_done:  # what is removed here from now on stays there
+                files.write_text(token, lease.token + _DONE)
+
+
+@contextlib.contextmanager
+def uploaded(folder: Path, url: str) -> Iterator[None]:
+    """Context at whose end the files of a new local folder are in a store, among others there.
+
+    Args:
+        folder: of this machine, which is removed then.
+        url: of a folder of a store; files there of other names are left alone.
+
+    Raises:
+        InputError: the store refuses or cannot be reached; then the local folder stays.
+    """
+    mirror = Mirror(folder, url)
+    try:
+        with _finishing(mirror, folder, url):
+            yield
+    finally:
+        if mirror.is_done:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _finishing(mirror: Mirror, folder: Path, url: str) -> Iterator[None]:
+    """Context at whose end all is up, also where it ends in an error: then that is what is told."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _finish(mirror, folder, url, in_error=True)
+        except InputError as error:
+            logging.error("%s", error)
+        raise
+    _finish(mirror, folder, url)
+
+
+def _finish(mirror: Mirror, folder: Path, url: str, in_error: bool = False) -> None:
+    """Uploads the rest, and says where everything is."""
+    try:
+        size = mirror.finish()
+    except InputError as error:
+        raise InputError(
+            error.id,
+            f"{error}. Not everything is in {urls.shown(url)} yet; what was written is kept in "
+            f"{folder}: the same command goes on from there",
+        ) from error
+    if mirror.uploads or not in_error:
+        logging.info("%s holds all of it, %.1f MB, compared", urls.shown(url), size / 1e6)

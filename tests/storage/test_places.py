@@ -1,0 +1,71 @@
+"""URLs in flags: which are refused, and what a program sees and tells in their place."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines import curate, merge, predict, pretrain
+from roots_tf import program
+from roots_tf.storage import claims, places
+from roots_tf.storage.files import InputError
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://host/run", "wanted a place that can be written"),
+        ("s4://bucket/run", "a URL that begins with s3://, gs://"),
+        ("s3:/bucket/run", "a URL that begins with s3://, gs://"),
+        ("s3://bucket//run", "each name between slashes"),
+        ("s3://bucket/../run", "each name between slashes"),
+        ("s3://bucket/text", "apart from what is read"),
+        ("s3://bucket/text/below", "apart from what is read"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_any_request(url, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=why):
+        program.check(curate.Config(input=("s3://bucket/text/",), output=url))
+    assert os.listdir(tmp_path) == []
+
+
+def test_several_hosts_are_refused(monkeypatch):
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(InputError, match="2 workers in TF_CONFIG") as error:
+        pretrain.main(pretrain.Config(examples="x", output="s3://bucket/run"))
+    assert error.value.id == "flags-conflict"
+
+
+def test_main_sees_local_paths_and_what_it_tells_and_keeps_has_the_urls(
+    store, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ROOTS_CACHE", str(tmp_path / "cache"))
+    adapter = store.put("places/adapter.json", b"{}")
+    seen = []
+
+    @places.takes_urls
+    def main(config):
+        seen.append(config)
+        claims.of(config).begin(config.output)
+        if config.debug:
+            raise InputError("wrong-value", f"found {config.adapter} in {config.output}; wanted it")
+        return config.output
+
+    url = store.url("places/run")
+    config = merge.Config(adapter=adapter, base="here", output=url)
+    assert main(config) == url
+    assert Path(seen[0].adapter).read_text() == "{}"
+    assert Path(seen[0].output).name == "run"
+    assert seen[0].base == "here"
+    kept = json.loads(Path(seen[0].output, "config.json").read_text())
+    assert (kept["adapter"], kept["output"], kept["base"]) == (adapter, url, "here")
+    with pytest.raises(InputError, match=f"found {adapter} in {url}; wanted it"):
+        main(program.replace(config, debug=True))
+
+
+def test_without_urls_a_config_passes_untouched():
+    config = predict.Config(model="here", output="there")
+    assert places.takes_urls(lambda given: given)(config) is config

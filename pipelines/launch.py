@@ -34,6 +34,7 @@ from typing import ClassVar, Literal
 from roots_tf import commands, program
 from roots_tf.launching import kubernetes, slurm, starts, watch
 from roots_tf.launching.printed import Printed
+from roots_tf.storage import urls
 from roots_tf.storage.files import InputError
 
 
@@ -146,6 +147,29 @@ def check(config: Config, words: list[str]) -> None:
             f"found several workers and --strategy={of_program['strategy']}; wanted "
             "--strategy=multi_worker, or it left out",
         )
+    # Dask's workers of one machine, or of a Slurm cluster, see one cache; pods do not.
+    apart = config.dask_workers and config.print_ == "kubernetes"
+    if apart or max(len(config.hosts), config.num_processes) > 1:
+        _refuse_stores(words[0], of_program)
+
+
+def _refuse_stores(name: str, values: dict) -> None:
+    """Refuses outputs in a store where each worker would have a folder of its own for them.
+
+    Args:
+        name: of the program.
+        values: of its flags.
+
+    Raises:
+        InputError: there is one.
+    """
+    for flag, about in commands.flags_of(name).items():
+        if about.role.startswith("output") and urls.is_url(values[flag]):
+            raise InputError(
+                "flags-conflict",
+                f"found --{flag}={urls.shown(values[flag])} and several workers; wanted a folder "
+                "that all of them see: choose one on a shared file system",
+            )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import NamedTuple, get_args
 
 from roots_tf import spelling
 from roots_tf.corpus import language
-from roots_tf.storage import files, neighbours
+from roots_tf.storage import files, neighbours, places
 from roots_tf.storage.files import InputError
 from roots_tf.storage.schema import Bounds
 
@@ -205,7 +205,8 @@ def _step(entry) -> Step:
                 f"{language.meant(code)}",
             )
     if isinstance(entry.get("model"), str) and entry["model"]:
-        entry["model"] = os.path.abspath(os.path.expanduser(entry["model"]))
+        local = places.local_input(entry["model"])
+        entry["model"] = os.path.abspath(os.path.expanduser(local))
     step = Step(name, entry, languages)
     build(step)
     if patterns := entry.get("evaluation_files"):  # workers of a cluster stand in another folder

@@ -75,6 +75,8 @@ class Footprint:
         activations: kept for the backward pass, of one micro-batch.
         logits: of the vocabulary, with their gradient, where they are largest.
         in_flight: gradients of activations that are there at once.
+        checkpoint: what is held until it is written, while steps go on: weights, moments, average;
+            an accelerator's own memory holds none of it, but that of its host does.
         allocator: holes between arrays, on the processor.
         runtime: the process itself.
         peak: the most that is there at once, `runtime` included.
@@ -90,6 +92,7 @@ class Footprint:
     activations: int
     logits: int
     in_flight: int
+    checkpoint: int
     allocator: int
     runtime: int
     peak: int
@@ -330,6 +333,7 @@ def footprint(step: Step) -> Footprint:
         "the update": 2 * gradients + weights + own,
     }
     peak_at = max(moments, key=moments.get)
+    checkpoint = held if on_processor else 0
     arrays = held + moments[peak_at]
     holes = HOLES if step.pooled else HOLES_OF_HEAP
     allocator = round(holes * arrays) if on_processor else 0
@@ -344,8 +348,9 @@ def footprint(step: Step) -> Footprint:
         activations=activations,
         logits=logits,
         in_flight=in_flight,
+        checkpoint=checkpoint,
         allocator=allocator,
         runtime=runtime,
-        peak=runtime + arrays + allocator,
+        peak=runtime + arrays + checkpoint + allocator,
         peak_at=peak_at,
     )

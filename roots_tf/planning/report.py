@@ -23,6 +23,7 @@ PARTS = {
     "activations": "kept for the backward pass, of one micro-batch",
     "logits": "of the vocabulary, with their gradient",
     "in_flight": "gradients of activations, at once",
+    "checkpoint": "the one before, while it is written",
     "allocator": "holes between arrays",
     "runtime": "Python, TensorFlow, compiled steps",
 }

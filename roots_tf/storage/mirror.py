@@ -23,6 +23,7 @@ from roots_tf.storage.files import InputError
 POLL_SECONDS = 2.0  # between two looks at the folder
 GROWING_BYTES = 256 << 10  # a second, at most, of a file that grows and is uploaded whole each time
 AT_ONCE = 8  # objects that are brought down at a time
+PARTS = ".parts"  # ends the name of a folder with parts of a file that is not finished: they stay
 REFUSED_SECONDS = 60.0  # until a store that refuses is asked again
 # Files that say that others are whole; and those that say it of a whole run, which come last.
 _OF_FOLDER = ("manifest.json", "model.json", "adapter.json", "saved_model.pb")
@@ -176,7 +177,7 @@ class Mirror:
                 os.scandir(self._folder / start) as entries,
             ):
                 for entry in entries:
-                    if entry.name.startswith("."):
+                    if is_hidden(entry.name):
                         continue
                     name = f"{start}{entry.name}"
                     if entry.is_dir():
@@ -341,5 +342,5 @@ def _seen(about: os.stat_result) -> Seen:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file of this `name`, or a folder that it is in, is hidden."""
-    return any(part.startswith(".") for part in name.split("/"))
+    """Whether a file of this `name`, or a folder that it is in, is hidden, or of parts."""
+    return any(part.startswith(".") or part.endswith(PARTS) for part in name.split("/"))

@@ -6,16 +6,15 @@ upload that was refused; else the store is right, and the folder becomes what th
 """
 
 import contextlib
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from absl import logging
 
-from roots_tf.storage import files, url_locks, urls
+from roots_tf.storage import files, leftovers, url_locks, urls
 from roots_tf.storage.files import InputError
-from roots_tf.storage.mirror import Mirror
+from roots_tf.storage.mirror import Mirror, is_hidden
 
 TOKEN = ".mirror"  # file beside the local folder
 _DONE = " done"  # behind a token: all was up when the program ended
@@ -51,7 +50,7 @@ def mirrored(folder: Path, url: str) -> Iterator[None]:
         logging.info("%s is written by way of %s", urls.shown(url), folder)
         mirror.start()
         try:
-            with _finishing(mirror, folder, url):
+            with _finishing(mirror, folder, url, "the same command goes on from there"):
                 yield
         finally:
             mirror.stop()
@@ -62,39 +61,54 @@ def mirrored(folder: Path, url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uploaded(folder: Path, url: str) -> Iterator[None]:
-    """Context at whose end the files of a new local folder are in a store, among others there.
+    """Context at whose end the files of a local folder are in a store, among others there.
 
     Args:
-        folder: of this machine, which is removed then.
+        folder: of this machine, which this process holds. What a process before this one left in it
+            is removed, and what is up at the end too, but for parts of a file that is not finished.
         url: of a folder of a store; files there of other names are left alone.
 
     Raises:
         InputError: the store refuses or cannot be reached; then the local folder stays.
     """
+    _clear(folder)
     mirror = Mirror(folder, url)
     try:
-        with _finishing(mirror, folder, url):
+        with _finishing(mirror, folder, url, "copy it from there; the same command makes it anew"):
             yield
     finally:
         if mirror.is_done:
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Removes what is in a folder, but for hidden files and parts of a file under way."""
+    for path in [path for path in folder.iterdir() if not is_hidden(path.name)]:
+        leftovers.remove(path)
 
 
 @contextlib.contextmanager
-def _finishing(mirror: Mirror, folder: Path, url: str) -> Iterator[None]:
-    """Context at whose end all is up, also where it ends in an error: then that is what is told."""
+def _finishing(mirror: Mirror, folder: Path, url: str, advice: str) -> Iterator[None]:
+    """Context at whose end all is up, also where it ends in an error: then that is what is told.
+
+    Args:
+        mirror: of the folder.
+        folder: of this machine.
+        url: that is to hold the same.
+        advice: what to do with the folder where the store did not take all of it.
+    """
     try:
         yield
     except BaseException:
         try:
-            _finish(mirror, folder, url, in_error=True)
+            _finish(mirror, folder, url, advice, in_error=True)
         except InputError as error:
             logging.error("%s", error)
         raise
-    _finish(mirror, folder, url)
+    _finish(mirror, folder, url, advice)
 
 
-def _finish(mirror: Mirror, folder: Path, url: str, in_error: bool = False) -> None:
+def _finish(mirror: Mirror, folder: Path, url: str, advice: str, in_error: bool = False) -> None:
     """Uploads the rest, and says where everything is."""
     try:
         size = mirror.finish()
@@ -102,7 +116,7 @@ def _finish(mirror: Mirror, folder: Path, url: str, in_error: bool = False) -> N
         raise InputError(
             error.id,
             f"{error}. Not everything is in {urls.shown(url)} yet; what was written is kept in "
-            f"{folder}: the same command goes on from there",
+            f"{folder}: {advice}",
         ) from error
     if mirror.uploads or not in_error:
         logging.info("%s holds all of it, %.1f MB, compared", urls.shown(url), size / 1e6)

@@ -14,7 +14,6 @@ import functools
 import io
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -45,8 +44,6 @@ def takes_urls(main: Callable) -> Callable:
             for name, about in known.items()
             if name in values and _names_urls(about, values[name])
         }
-        if not given:
-            return main(config)
         with contextlib.ExitStack() as stack:
             changed = {}
             for name, about in given.items():
@@ -56,7 +53,7 @@ def takes_urls(main: Callable) -> Callable:
                 if about.role == "input":
                     changed[name] = local_input(values[name])
             try:
-                return _spelled(main(flags.replace(config, **changed)))
+                return _spelled(main(flags.replace(config, **changed) if changed else config))
             except Exception as error:
                 if isinstance(error, Identified):
                     error.args = (_spelled(str(error)),)
@@ -160,13 +157,15 @@ def folder(url: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _file(url: str) -> Iterator[Path]:
-    """A file of a folder of its own, which is uploaded with what is written beside it."""
+    """A file of a folder of its own, which is uploaded with what is written beside it.
+
+    It is always the same folder of a URL, where a program finds the parts of a file that one before
+    it did not finish (`mirror.PARTS`).
+    """
     folder_url, name = urls.split(url)
-    folder = downloads.root() / "outputs" / uuid.uuid4().hex
+    folder = downloads.root() / "outputs" / files.fingerprint(url)
     objects.try_to_write(folder_url)
-    with files.writing(folder):
-        folder.mkdir(parents=True)
-    with mirrored.uploaded(folder, folder_url):
+    with locks.held(folder), mirrored.uploaded(folder, folder_url):
         yield folder / name
 
 

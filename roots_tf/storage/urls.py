@@ -175,6 +175,7 @@ def filesystem(url: str):
 def _options(url: str, scheme: Scheme) -> dict:
     """What a file system is made with: its timeouts, and no memory of what folders held."""
     if scheme.protocol == "s3":
+        getLogger("aiobotocore.credentials").setLevel("WARNING")  # where it has found them
         timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
         config = timeouts | {"retries": {"total_max_attempts": 1}}
         # Where neither is set, the files of AWS's own tools say it.

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+from absl import logging
 
 from roots_tf.storage.files import InputError
 
@@ -38,14 +39,21 @@ class Background:
             error, self._error = self._error, None
             raise error
 
+    def check(self) -> None:
+        """Raises what the work has raised, if it has ended so; waits for nothing."""
+        if self._error is not None:
+            self.wait()
+
     @contextlib.contextmanager
     def finished(self) -> Iterator[None]:
         """Context whose end waits too; an error from within it counts more than the work's."""
         try:
             yield
         except BaseException:
-            with contextlib.suppress(InputError):
+            try:
                 self.wait()
+            except InputError as error:
+                logging.error("%s", error)
             raise
         self.wait()
 

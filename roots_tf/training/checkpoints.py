@@ -296,6 +296,10 @@ class Checkpoints:
         """
         self._background.wait()
 
+    def check(self) -> None:
+        """Raises what went wrong with the checkpoint that was being written; waits for nothing."""
+        self._background.check()
+
     def finished(self) -> contextlib.AbstractContextManager:
         """Context whose end waits too, also where an error ends it."""
         return self._background.finished()

@@ -325,6 +325,8 @@ def train(
                 result = call(iterator, steps)
             _tell(training.now + steps, result)
             training.add(result, steps, time.monotonic() - began)
+            if record.checkpoints:
+                record.checkpoints.check()  # steps that cannot be saved are not worth their time
             received = agree(signals.received)
             training.save(training.evaluate(), received)
             if received:
@@ -347,7 +349,9 @@ def _tell(step: int, result: Result) -> None:
 def _last_good(checkpoints: Checkpoints | None) -> str:
     """Which checkpoint is from before the first skipped step."""
     if checkpoints:
-        with contextlib.suppress(InputError):  # told at the end of the run, if nothing else is
+        try:
             checkpoints.wait()
+        except InputError as error:
+            logging.error("%s", error)
     paths = list(checkpoints.paths().values()) if checkpoints else []
     return f"the last good checkpoint is {paths[-1]}" if paths else "no checkpoint was written"

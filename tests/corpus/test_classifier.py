@@ -146,6 +146,20 @@ def test_a_model_that_has_changed_is_another_run(examples, tmp_path):
     assert recipe.files_read(steps) == [str(tmp_path / "m")]
 
 
+def test_a_model_behind_a_url_is_fetched(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOTS_CACHE", str(tmp_path / "cache"))
+    url = store.put("classifiers/tree.bin", TREE)
+    (tmp_path / "recipe.toml").write_text(f'[[steps]]\nname = "classifier"\nmodel = "{url}"\n')
+    (step,) = recipe.load(str(tmp_path / "recipe.toml"))
+    assert Path(step.parameters["model"]).read_bytes() == TREE
+    (tmp_path / "recipe.toml").write_text(
+        '[[steps]]\nname = "classifier"\nmodel = "s3://corpus/no"'
+    )
+    with pytest.raises(InputError, match="found no file at s3://corpus/no") as error:
+        recipe.load(str(tmp_path / "recipe.toml"))
+    assert error.value.id == "no-such-file"
+
+
 def test_three_labels_add_up_to_1():
     texts = ["sea ship", "buy now", "goal match"] * 5
     model = train(texts, ["a", "b", "c"] * 5, 1, 8, 10.0)

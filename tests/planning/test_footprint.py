@@ -136,14 +136,17 @@ def test_parts_follow_from_the_flags():
     assert again.activations < 0.4 * found.activations
     cut = footprint(dataclasses.replace(STEP, rows=32, micro_batches=4))
     assert 4 * cut.activations == found.activations
-    assert footprint(dataclasses.replace(STEP, averaged=True)).average == found.weights
+    averaged = footprint(dataclasses.replace(STEP, averaged=True))
+    assert averaged.average == found.weights
+    # What a checkpoint that is being written holds: weights, moments, average.
+    assert (found.checkpoint, averaged.checkpoint) == (3 * found.weights, 4 * found.weights)
     muon = footprint(dataclasses.replace(STEP, optimizer="muon"))
     blocks = 4 * 4 * (256 * 3 * 256 + 256 * 256 + 2 * 256 * 1024)  # bytes of the matrices of four
     assert muon.moments == found.moments - blocks
     assert muon.update == found.update + 5 * blocks
     elsewhere = footprint(dataclasses.replace(STEP, threads=0))
-    assert (elsewhere.runtime, elsewhere.allocator) == (0, 0)
-    assert elsewhere.peak == found.peak - found.runtime - found.allocator
+    assert (elsewhere.runtime, elsewhere.allocator, elsewhere.checkpoint) == (0, 0, 0)
+    assert elsewhere.peak == found.peak - found.runtime - found.allocator - found.checkpoint
 
 
 def test_a_causal_model_keeps_a_block_of_logits_for_each_thread():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import curate, merge, predict, pretrain
+from pipelines import curate, embed, merge, predict, pretrain
 from roots_tf import program
-from roots_tf.storage import claims, places
+from roots_tf.storage import claims, objects, places
 from roots_tf.storage.files import InputError
 
 
@@ -69,3 +69,30 @@ def test_main_sees_local_paths_and_what_it_tells_and_keeps_has_the_urls(
 def test_without_urls_a_config_passes_untouched():
     config = predict.Config(model="here", output="there")
     assert places.takes_urls(lambda given: given)(config) is config
+
+
+def test_parts_of_a_file_stay_here_until_it_is_finished(store, tmp_path, monkeypatch):
+    """A program that is stopped uploads none of them, and the same command finds them."""
+    monkeypatch.setenv("ROOTS_CACHE", str(tmp_path / "cache"))
+    found = []
+
+    @places.takes_urls
+    def main(config):
+        parts = Path(f"{config.output}.parts")
+        parts.mkdir(exist_ok=True)
+        found.append(os.listdir(parts))
+        (parts / "part-000000.npy").write_bytes(b"a vector")
+        if config.debug:
+            raise InputError("no-room", "found a full disk; wanted room")
+        (parts / "part-000000.npy").rename(config.output)
+        parts.rmdir()
+
+    url = store.url("parts/vectors.npy")
+    config = embed.Config(model="here", input=("text.txt",), output=url)
+    with pytest.raises(InputError, match="a full disk"):
+        main(program.replace(config, debug=True))
+    assert objects.below(store.url("parts")) == {}
+    main(config)
+    assert found == [[], ["part-000000.npy"]]
+    assert list(objects.below(store.url("parts"))) == ["vectors.npy"]
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []

@@ -134,6 +134,11 @@ def test_what_goes_wrong_meanwhile_is_raised_by_who_waits(tmp_path):
     with pytest.raises(InputError, match="could not write the checkpoint of step 3"):
         checkpoints.save(4, in_background=True)
     checkpoints.wait()  # raised once
+    checkpoints.save(5, in_background=True)
+    with pytest.raises(InputError, match="the checkpoint of step 5"):
+        while True:  # the steps meanwhile
+            checkpoints.check()
+    checkpoints.check()
     for error, expected in ((ValueError, ValueError), (None, InputError)):
         checkpoints.save(3, in_background=True)
         with pytest.raises(expected), checkpoints.finished():

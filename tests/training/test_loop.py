@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from roots_tf.losses import Scalar
+from roots_tf.storage.files import InputError
 from roots_tf.training import loop, optimizers, strategies
 from roots_tf.training.checkpoints import Checkpoints
 from roots_tf.training.early_stopping import EarlyStopping
@@ -218,6 +219,17 @@ def test_a_checkpoint_that_is_due_waits_for_a_good_step(tmp_path):
     dataset = lambda start: batches(start, bad={4, 5, 18, 19})  # noqa: E731
     run.train(20, dataset, checkpoint_every=5, checkpoints=checkpoints)
     assert list(checkpoints.paths()) == [7, 10, 15, 20]  # the last in any case
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_long_before_the_next(tmp_path):
+    run = Run()
+    run.step.assign(998)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="could not write the checkpoint of step 1000"):
+        run.train(
+            10_000, checkpoint_every=1000, checkpoints=run.checkpoints(tmp_path / "file" / "below")
+        )
+    assert 1000 <= int(run.step) < 2000
 
 
 def test_spikes_are_counted_and_warned_of(tmp_path, caplog):

@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -163,6 +164,7 @@ def _fetch(missing: Sequence[tuple[objects.Object, Path]]) -> None:
     """Fetches objects to their places in the cache."""
     size, first = sum(max(each.size, 0) for each, _ in missing), missing[0][0].url
     shown = urls.shown(first if len(missing) == 1 else urls.split(first)[0])
+    check_writable()
     with files.writing(root()):
         (root() / "objects").mkdir(parents=True, exist_ok=True)
         leftovers.sweep_once(root() / "objects")
@@ -176,6 +178,24 @@ def _fetch(missing: Sequence[tuple[objects.Object, Path]]) -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def check_writable() -> None:
+    """Refuses a cache in which nothing can be written; makes its folder.
+
+    Raises:
+        InputError: it cannot be made, or a file in it.
+    """
+    try:
+        root().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root()) as file:
+            file.write(b"\n")
+    except OSError as error:
+        raise InputError(
+            "no-room" if files.full_disk(error) else "cannot-write",
+            f"could not write in the cache {root()}: {error.strerror}; wanted a folder with room "
+            "for what comes from a store or goes there: name another one in ROOTS_CACHE",
+        ) from error
 
 
 def check_room(size: int, shown: str) -> None:

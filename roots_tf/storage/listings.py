@@ -90,7 +90,7 @@ def files(pattern: str) -> list[str]:
     listed = [url for url in named if not about(url).is_folder]
     if named != [pattern]:
         listed = [url for url in listed if not _HIDDEN.match(urls.name_of(url))]
-    for folder in (url for url in named if url not in listed and about(url).is_folder):
+    for folder in (url for url in named if about(url).is_folder):
         listed += in_folder(folder)
     return listed
 

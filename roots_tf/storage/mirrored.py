@@ -61,18 +61,18 @@ def mirrored(folder: Path, url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uploaded(folder: Path, url: str) -> Iterator[None]:
-    """Context at whose end the files of a local folder are in a store, among others there.
+    """Context at whose end a file, and what is written beside it, is in a store, among others there.
 
     Args:
         folder: of this machine, which this process holds. What a process before this one left in it
             is removed, and what is up at the end too, but for parts of a file that is not finished.
-        url: of a folder of a store; files there of other names are left alone.
+        url: of the file; files beside it of other names are left alone.
 
     Raises:
         InputError: the store refuses or cannot be reached; then the local folder stays.
     """
     _clear(folder)
-    mirror = Mirror(folder, url)
+    mirror = Mirror(folder, urls.split(url)[0])
     try:
         with _finishing(mirror, folder, url, "copy it from there; the same command makes it anew"):
             yield

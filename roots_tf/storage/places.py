@@ -136,6 +136,7 @@ def folder(url: str) -> Iterator[Path]:
     """A folder that the store mirrors, always the same one of a URL."""
     place = downloads.root() / "outputs" / files.fingerprint(url)
     path = place / (urls.split(url)[1] or url.partition("://")[2])
+    downloads.check_writable()
     try:
         with locks.held(place):
             with files.writing(path):
@@ -165,7 +166,8 @@ def _file(url: str) -> Iterator[Path]:
     folder_url, name = urls.split(url)
     folder = downloads.root() / "outputs" / files.fingerprint(url)
     objects.try_to_write(folder_url)
-    with locks.held(folder), mirrored.uploaded(folder, folder_url):
+    downloads.check_writable()
+    with locks.held(folder), mirrored.uploaded(folder, url):
         yield folder / name
 
 

@@ -143,10 +143,16 @@ def filesystem(url: str):
         url: of any file in the store.
 
     Raises:
-        InputError: the library is not installed, or the URL holds a password.
+        InputError: the library is not installed, or the URL holds a password or large letters where
+            libraries know small ones alone.
     """
     scheme = scheme_of(url)
-    host = url.partition("://")[2].partition("/")[0]
+    start, _, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    if start != start.lower():
+        raise InputError(
+            "wrong-value", f"found {shown(url)}; wanted {start.lower()}:// in small letters"
+        )
     if not host:
         raise InputError("wrong-value", f"found {url} alone; wanted a bucket after it")
     # A repository of the hub may have a revision, `hf://datasets/owner/name@main/file`.
@@ -259,6 +265,13 @@ def _problem(error: Exception, url: str) -> InputError | None:
             "store-refused",
             f"{shown(url)} was refused ({_reason(error)}); wanted credentials that may do this: "
             "look after their policy, the clock of this machine and the spelling of the URL",
+        )
+    if any(type(each).__name__ == "ParamValidationError" for each in chain):  # of no request
+        why = str(error).strip().splitlines()[-1].partition(": ")[0]  # patterns follow
+        return InputError(
+            "wrong-value",
+            f"found {shown(url)}, which no store can have ({shown(why)}); wanted the name of a "
+            "bucket and of what is in it: mend the name",
         )
     # A library may say "not found" of whatever went wrong; then it says why below.
     missing = isinstance(error, FileNotFoundError) and not any(map(_is_of_library, chain[1:]))

@@ -171,7 +171,12 @@ def test_mistakes_are_found_before_anything_is_printed_or_started(capsys):
         (PRETRAIN, {"print_": "slurm", "job_name": "a b"}, InputError, "--job_name=a b"),
         ([*PRETRAIN[:2], "--output=s3://b/r"], {"num_processes": 2}, InputError, "and several wor"),
         ([*PRETRAIN[:2], "--output=s3://b/r"], {"hosts": ("a", "b")}, InputError, "=s3://b/r and"),
-        ([*CURATE[:2], "--output=s3://b/r"], {"dask_workers": 2} | KUBERNETES, InputError, "=s3://"),
+        (
+            [*CURATE[:2], "--output=s3://b/r"],
+            {"dask_workers": 2} | KUBERNETES,
+            InputError,
+            "=s3://",
+        ),
         (PRETRAIN, {"hosts": ("-oX=y",)}, InputError, "found the host"),
         (PRETRAIN, {"hosts": ("a:1", "a:1")}, InputError, "found an address twice"),
     ):

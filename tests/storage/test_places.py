@@ -96,3 +96,17 @@ def test_parts_of_a_file_stay_here_until_it_is_finished(store, tmp_path, monkeyp
     assert found == [[], ["part-000000.npy"]]
     assert list(objects.below(store.url("parts"))) == ["vectors.npy"]
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("output", ["cannot/run", "cannot/vectors.npy"])
+def test_a_cache_that_cannot_be_written_is_named(store, tmp_path, monkeypatch, output):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ROOTS_CACHE", str(tmp_path / "file"))
+    model = store.put("cannot/adapter.json", b"{}")
+    url = store.url(output)
+    config = merge.Config(adapter="here", base="here", output=url)
+    if output.endswith(".npy"):
+        config = embed.Config(model="here", input=("text.txt",), output=url)
+    for config_of in (config, merge.Config(adapter=model, base="here", output="here")):
+        with pytest.raises(InputError, match=f"in the cache {tmp_path}/file: .* in ROOTS_CACHE"):
+            places.takes_urls(lambda given: given)(config_of)

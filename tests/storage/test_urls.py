@@ -111,6 +111,9 @@ def test_no_credentials_and_no_network_are_told(store, monkeypatch):
         ("s3://", "found s3:// alone; wanted a bucket"),
         ("s4://corpus/a", "URLs that are known begin with s3://, gs://"),
         ("ftp://host/a", "URLs that are known begin with s3://, gs://"),
+        ("s3:/corpus/a", "URLs that are known begin with s3://, gs://"),
+        ("S3://corpus/a", "wanted s3:// in small letters"),
+        ("s3://my corpus/a", 'Invalid bucket name "my corpus"'),
         ("https://localhost:1/a.txt?sig=0a1b", "could not reach https://localhost:1/a.txt in 7 "),
     ],
 )

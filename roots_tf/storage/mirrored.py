@@ -61,7 +61,7 @@ def mirrored(folder: Path, url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uploaded(folder: Path, url: str) -> Iterator[None]:
-    """Context at whose end a file, and what is written beside it, is in a store, among others there.
+    """Context at whose end a file, and what is written beside it, is in a folder of a store.
 
     Args:
         folder: of this machine, which this process holds. What a process before this one left in it

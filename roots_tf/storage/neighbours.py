@@ -39,7 +39,7 @@ def suggestion(name: str | os.PathLike) -> str:
         name: of a file or folder, or a glob pattern.
     """
     name = os.fspath(name)
-    if urls.is_url(name):
+    if urls.is_url(name) or urls.is_model(name):
         return ""
     if "://" in name or name.partition(":/")[0].lower() in urls.SCHEMES:
         return f"; URLs that are known begin with {'://, '.join(urls.SCHEMES)}://"

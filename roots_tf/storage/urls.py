@@ -58,6 +58,7 @@ SCHEMES = {
 }
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_MODEL = re.compile(r"hf://(?!datasets/|spaces/)[^/]+(/[^/]+)?/?")  # owner/name, or name
 # Names of errors of the stores' libraries, which are not imported to look at an error.
 _NO_CREDENTIALS = re.compile(r"NoCredentials|DefaultCredentials|PartialCredentials|RefreshError")
 _LIBRARIES = (
@@ -79,11 +80,19 @@ _FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, e
 def is_url(text: str | os.PathLike) -> bool:
     """Whether a text is a URL of a store that is known, and no local path.
 
-    >>> is_url("s3://bucket/a.txt"), is_url("a.txt"), is_url("zh=s3://bucket/a.txt")
+    A model of the hub is neither: `import` makes a folder of it.
+
+    >>> is_url("s3://bucket/a.txt"), is_url("a.txt"), is_url("hf://google-bert/bert-base-uncased")
     (True, False, False)
     """
-    match = _SCHEME.match(os.fspath(text)) if isinstance(text, str | os.PathLike) else None
-    return bool(match) and match[1].lower() in SCHEMES
+    text = os.fspath(text) if isinstance(text, str | os.PathLike) else ""
+    match = _SCHEME.match(text)
+    return bool(match) and match[1].lower() in SCHEMES and not is_model(text)
+
+
+def is_model(text: str) -> bool:
+    """Whether a text is the name of a model of the hub, `hf://OWNER/NAME`."""
+    return bool(_MODEL.fullmatch(text))
 
 
 def scheme_of(url: str) -> Scheme:

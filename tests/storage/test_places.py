@@ -1,5 +1,6 @@
 """URLs in flags: which are refused, and what a program sees and tells in their place."""
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import curate, embed, merge, predict, pretrain
-from roots_tf import program
+from roots_tf import models, program
 from roots_tf.storage import claims, objects, places
 from roots_tf.storage.files import InputError
 
@@ -110,3 +111,12 @@ def test_a_cache_that_cannot_be_written_is_named(store, tmp_path, monkeypatch, o
     for config_of in (config, merge.Config(adapter=model, base="here", output="here")):
         with pytest.raises(InputError, match=f"in the cache {tmp_path}/file: .* in ROOTS_CACHE"):
             places.takes_urls(lambda given: given)(config_of)
+
+
+def test_a_model_of_the_hub_is_left_to_import():
+    """`hf://` is a store for data; a repository of a model is fetched by who knows what to take."""
+    program_import = importlib.import_module("pipelines.import")
+    config = program_import.Config(from_="hf://me/mini", output="there")
+    assert places.takes_urls(lambda given: given)(config) is config
+    with pytest.raises(InputError, match="`roots import --from=hf://me/mini --output=work/mini`"):
+        models.describe("hf://me/mini")

@@ -138,7 +138,7 @@ def folder(url: str) -> Iterator[Path]:
     path = place / (urls.split(url)[1] or url.partition("://")[2])
     downloads.check_writable()
     try:
-        with locks.held(place):
+        with _locked(place, url):
             with files.writing(path):
                 path.mkdir(exist_ok=True)
             _urls[str(place)] = urls.shown(url)
@@ -149,11 +149,19 @@ def folder(url: str) -> Iterator[Path]:
                 with contextlib.suppress(OSError):  # of a program that wrote nothing
                     path.rmdir()
                     (place / mirrored.TOKEN).unlink()
+    finally:
+        _urls.pop(str(place), None)
+
+
+@contextlib.contextmanager
+def _locked(place: Path, url: str) -> Iterator[None]:
+    """Context in which no other process of this machine writes a URL, of which errors tell."""
+    try:
+        with locks.held(place):
+            yield
     except InputError as error:
         error.args = (str(error).replace(f" in {place} (", f" in {urls.shown(url)} ("),)
         raise
-    finally:
-        _urls.pop(str(place), None)
 
 
 @contextlib.contextmanager
@@ -167,7 +175,7 @@ def _file(url: str) -> Iterator[Path]:
     folder = downloads.root() / "outputs" / files.fingerprint(url)
     objects.try_to_write(folder_url)
     downloads.check_writable()
-    with locks.held(folder), mirrored.uploaded(folder, url):
+    with _locked(folder, url), mirrored.uploaded(folder, url):
         yield folder / name
 
 

@@ -11,6 +11,7 @@ from pipelines import curate, embed, merge, predict, pretrain
 from roots_tf import models, program
 from roots_tf.storage import claims, objects, places
 from roots_tf.storage.files import InputError
+from roots_tf.storage.places import _file
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,8 @@ def test_parts_of_a_file_stay_here_until_it_is_finished(store, tmp_path, monkeyp
     with pytest.raises(InputError, match="a full disk"):
         main(program.replace(config, debug=True))
     assert objects.below(store.url("parts")) == {}
+    with _file(url), pytest.raises(InputError, match=f"another process at work in {url} "):
+        main(config)
     main(config)
     assert found == [[], ["part-000000.npy"]]
     assert list(objects.below(store.url("parts"))) == ["vectors.npy"]

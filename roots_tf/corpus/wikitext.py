@@ -23,6 +23,7 @@ _QUOTES = re.compile(r"'{2,}")
 _MAGIC_WORD = re.compile(r"__[A-Z]{3,}__")  # Help:Magic words: __NOTOC__
 # Languages of several scripts: of -{zh-hans:a; zh-hant:b}- the first.
 _VARIANT = re.compile(r"-\{(?:[A-Za-z-]{0,20}+[|:])?([^{}:;|]*+)[^{}]*+\}-")
+_LEFT_OPEN = re.compile(r"\[{2,}|\{{2,}")
 _EMPTY = re.compile(
     r"(?<![ \t])[ \t]*+[(（][\s,;:，；、]*+[)）]"
 )  # what a template leaves: "Rome ( ; ) is"
@@ -59,6 +60,8 @@ def plain_text(page: str) -> str:
     if "-{" in text:
         text = _VARIANT.sub(r"\1", text)
     text = _EMPTY.sub("", html.unescape(text))
+    while _LEFT_OPEN.search(text):  # what went from between two brackets made a pair: `{[[{`
+        text = _LEFT_OPEN.sub("", text)
     return "\n".join(_lines(text))
 
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roots_tf.corpus.wikitext import plain_text
@@ -39,6 +39,7 @@ def test_pages(page, text):
 
 
 @given(st.text(st.sampled_from("a {}[]|<>/ref=*\n-!:'(")))
+@example("{[[{")
 def test_any_page_has_a_text(page):
     text = plain_text(page)
     assert not set(text) - set(page)

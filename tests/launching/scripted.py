@@ -56,7 +56,11 @@ def lives(pid: int) -> bool:
 def launcher(folder: Path, codes: list[str], max_restarts: int = 3) -> subprocess.Popen:
     """A process that launches and watches the codes."""
     words = [sys.executable, "-m", __name__, str(folder), str(max_restarts), *codes]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # Tests that run in the background of a shell ignore SIGINT, and so would their children.
+    return subprocess.Popen(
+        words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes
+    )
 
 
 if __name__ == "__main__":

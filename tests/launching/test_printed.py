@@ -85,11 +85,15 @@ for job in $(jobs -p); do
     [ $s -le $status ] || status=$s
 done
 exit $status""",
-    "roots": """echo "$TF_CONFIG $*" >> "$CALLS"
+    "roots": """trap 'exit 138' USR1
+echo "$TF_CONFIG $*" >> "$CALLS"
 calls=$(wc -l < "$CALLS")
 case $calls in [1-$FAIL]) touch "$SAVED/ckpt-$calls.index"; kill -9 $$ ;; esac
-trap 'exit 138' USR1
-[ -z "$SLOW" ] || { kill -USR1 "$SLURM_SCRIPT"; while true; do sleep 0.1; done; }
+if [ -n "$SLOW" ]; then
+    while [ "$(wc -l < "$CALLS")" -lt 2 ]; do sleep 0.1; done
+    [ "$SLURM_PROCID" = 1 ] || kill -USR1 "$SLURM_SCRIPT"
+    while true; do sleep 0.1; done
+fi
 exit ${STATUS:-0}""",
     "sleep": 'case $1 in 0.1) exec /bin/sleep 0.1 ;; *) echo "sleep $1" >> "$SLEPT" ;; esac',
 }  # fmt: skip

@@ -179,8 +179,8 @@ def test_a_run_goes_on_to_the_same_bits(contiguous, tmp_path, monkeypatch, asked
     assert saved["preset"] == "gpt2" and models.describe(tmp_path / "whole/model")
     save = Checkpoints.save
 
-    def stop(checkpoints, step, *arguments):
-        save(checkpoints, step, *arguments)
+    def stop(checkpoints, step, *arguments, **options):
+        save(checkpoints, step, *arguments, **options)
         if step == 8:
             raise RuntimeError("stopped")
 

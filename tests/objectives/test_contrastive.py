@@ -149,8 +149,8 @@ def test_a_run_goes_on_to_the_same_bits_and_its_model_embeds(contiguous, tmp_pat
     assert {"contrastive_accuracy", "alignment", "uniformity"} <= report.keys()
     save = Checkpoints.save
 
-    def stop(checkpoints, step, *arguments):
-        save(checkpoints, step, *arguments)
+    def stop(checkpoints, step, *arguments, **options):
+        save(checkpoints, step, *arguments, **options)
         if step == 8:
             raise RuntimeError("stopped")
 

@@ -148,8 +148,8 @@ def test_a_run_goes_on_to_the_same_bits(contiguous, tmp_path, monkeypatch):
     assert described["kind"] == "encoder_decoder" and "<extra_id_99>" in tokenizer.vocabulary
     save = Checkpoints.save
 
-    def stop(checkpoints, step, *arguments):
-        save(checkpoints, step, *arguments)
+    def stop(checkpoints, step, *arguments, **options):
+        save(checkpoints, step, *arguments, **options)
         if step == 8:
             raise RuntimeError("stopped")
 

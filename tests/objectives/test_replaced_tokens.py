@@ -274,8 +274,8 @@ def test_a_run_goes_on_to_the_same_bits_and_leaves_an_encoder(contiguous, tmp_pa
     assert {"generator_accuracy", "discriminator_loss", "discriminator_recall"} <= report.keys()
     save = Checkpoints.save
 
-    def stop(checkpoints, step, *arguments):
-        save(checkpoints, step, *arguments)
+    def stop(checkpoints, step, *arguments, **options):
+        save(checkpoints, step, *arguments, **options)
         if step == 8:
             raise RuntimeError("stopped")
 

@@ -19,12 +19,12 @@ little, and the processor's a bit more. Takes a quarter of a minute a contender 
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 from typing import NamedTuple
 
 from roots_tf import program
+from roots_tf.launching import places
 from roots_tf.models.config import SIZES
 from roots_tf.storage import files
 
@@ -211,17 +211,8 @@ def _environments(count: int) -> list[dict[str, str]]:
     """Environments of processes; those of several hold the cluster on this machine."""
     if count == 1:
         return [{name: value for name, value in os.environ.items() if name != "TF_CONFIG"}]
-    sockets = [socket.socket() for _ in range(count)]
-    for held in sockets:
-        held.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{held.getsockname()[1]}" for held in sockets]
-    for held in sockets:
-        held.close()
-    tasks = [{"type": "worker", "index": index} for index in range(count)]
-    cluster = {"worker": addresses}
-    return [
-        os.environ | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks
-    ]
+    found = places.here(count)
+    return [os.environ | {"TF_CONFIG": places.tf_config(found, index)} for index in range(count)]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from roots_tf.storage.files import InputError
 
 # Bytes of a part of a large upload: S3 takes 10,000 parts at most, and memory holds some of them.
 PART_BYTES, MOST_PARTS = 16 << 20, 9_000
+# Of other tools: AWS's, rclone's, s3cmd's, s3fs's, and others of large files.
+_OTHER_PART_BYTES = tuple(size << 20 for size in (8, 5, 15, 50, 64, 100))
 WRITABLE = ("s3", "gs")  # schemes that an output may have
 _VERSIONS = ("generation", "ETag", "etag", "md5Hash", "sha256", "blob_id")
 _UNMET = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
@@ -117,10 +119,10 @@ def fetch(found: Object, path: str | Path) -> None:
         urls.attempts(lambda: store.get_file(found.url, str(path)), found.url)
         if fits(found, path):
             return
-        # An ETag is no MD5 where the store encrypts with keys of a service: then the bytes come
-        # the same twice, and the store says so.
+        # An ETag is no MD5 that is known where the store encrypts with keys of a service, or where
+        # parts had a size that is not known: then the bytes come the same twice.
         digest = file_md5(path)
-        if digest in seen and is_opaque(found, path):
+        if digest in seen and (found.parts or is_opaque(found, path)):
             return
         seen.add(digest)
     raise InputError(
@@ -144,21 +146,24 @@ def fits(found: Object, path: str | Path) -> bool:
         return False
     if found.size not in (-1, size):
         return False
-    return not found.md5 or found.md5 == file_md5(path, found.parts)
+    if not found.parts:
+        return not found.md5 or found.md5 == file_md5(path)
+    sizes = dict.fromkeys((_part_bytes(size), *_OTHER_PART_BYTES))
+    fitting = [part for part in sizes if -(-size // part) == found.parts]
+    return any(file_md5(path, part) == found.md5 for part in fitting)
 
 
-def file_md5(path: str | Path, parts: int = 0) -> str:
-    """MD5 of a file; of `parts` uploaded apart the MD5 of theirs, as S3 has it.
+def file_md5(path: str | Path, part_bytes: int = 0) -> str:
+    """MD5 of a file, or of the MD5s of its parts, as S3 has it of what was uploaded in parts.
 
     Args:
         path: of the file.
-        parts: 0 is the file as a whole.
+        part_bytes: of each part but the last; 0 is the file as a whole.
     """
     with open(path, "rb") as file:
-        if not parts:
+        if not part_bytes:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         of_parts = hashlib.md5(usedforsecurity=False)
-        part_bytes = _part_bytes(os.fstat(file.fileno()).st_size)
         while part := file.read(part_bytes):
             of_parts.update(hashlib.md5(part, usedforsecurity=False).digest())
     return of_parts.hexdigest()

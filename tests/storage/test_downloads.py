@@ -1,13 +1,18 @@
 """Inputs that are fetched into the cache, against a real S3 server."""
 
+import io
 import os
+import random
 import threading
 from pathlib import Path
 
+import boto3
 import pytest
+from boto3.s3.transfer import TransferConfig
 
 from roots_tf.storage import downloads, objects, places, urls
 from roots_tf.storage.files import InputError, expand
+from tests import stores
 
 
 @pytest.fixture(autouse=True)
@@ -163,3 +168,34 @@ def test_names_that_lead_out_of_the_folder_are_left_out(store, at, cache):
     with places.folder(store.url(f"{at}/data")) as folder:
         assert {path.name for path in folder.iterdir()} == {"a.txt", "config.json"}
     assert not [path for path in cache.parent.rglob("evil*")]
+
+
+@pytest.mark.parametrize("part", [8, 6], ids=["as AWS's tools", "of a size that nobody has"])
+def test_what_another_tool_uploaded_in_parts_is_taken(store, at, part):
+    """Its ETag is made of the MD5s of parts, whose size the store does not tell."""
+    content = random.Random(part).randbytes((2 * part << 20) + 1)
+    client = boto3.client("s3", endpoint_url=store.endpoint)
+    config = TransferConfig(multipart_threshold=part << 20, multipart_chunksize=part << 20)
+    key = f"{at}/large.bin"
+    client.upload_fileobj(io.BytesIO(content), stores.BUCKET, key, Config=config)
+    assert objects.at(store.url(key)).parts == 3
+    assert Path(downloads.local(store.url(key))).read_bytes() == content
+    assert fetches(store) == {8: 1, 6: 2}[part]  # twice the same bytes
+
+
+def test_what_was_uploaded_in_parts_and_comes_damaged_once_is_fetched_again(store, at, monkeypatch):
+    content = random.Random(1).randbytes((16 << 20) + 1)
+    client = boto3.client("s3", endpoint_url=store.endpoint)
+    client.upload_fileobj(io.BytesIO(content), stores.BUCKET, f"{at}/large.bin")
+    filesystem, tries = urls.filesystem(store.url()), []
+    fetch = filesystem.get_file
+
+    def damaged(url, path, **options):
+        fetch(url, path, **options)
+        tries.append(url)
+        if len(tries) == 1:
+            Path(path).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    monkeypatch.setattr(filesystem, "get_file", damaged)
+    assert Path(downloads.local(store.url(f"{at}/large.bin"))).read_bytes() == content
+    assert len(tries) == 2

@@ -20,7 +20,7 @@ from absl import logging
 from roots_tf import examples, models, objectives, program, tokenizers, training
 from roots_tf.models.config import SIZES
 from roots_tf.planning.random_batches import random_batch
-from roots_tf.storage import files
+from roots_tf.storage import files, places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def main(config: Config) -> dict:
     work = objective.step_flops(sizes, config.batch_size, length)
     reached = work / step.whole
     report = {
-        "config": dataclasses.asdict(config) | {"max_seq_length": length},
+        "config": places.as_given(dataclasses.asdict(config)) | {"max_seq_length": length},
         "parameters": model.count_params(),
         "tokens_per_second": config.batch_size * length / step.whole,
         "flops_per_step": work,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from roots_tf import program
 from roots_tf.reports import comparison, run_page
-from roots_tf.storage import files
+from roots_tf.storage import files, places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,10 @@ def main(config: Config) -> dict:
     if config.json:
         shown = json.dumps(compared, indent=2, ensure_ascii=False, allow_nan=False)
     else:
-        shown = comparison.printed(compared) + (f"\n\nthe page is {output}" if output else "")
+        shown = comparison.printed(compared)
+        # Without --output the page of a run in a store stays on this machine.
+        page = places.as_given(output) if config.output else output
+        shown += f"\n\nthe page is {page}" if output else ""
     print(shown.encode("utf-8", "backslashreplace").decode())  # a path may be no UTF-8
     return compared
 

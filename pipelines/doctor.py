@@ -15,7 +15,7 @@ from pathlib import Path
 from roots_tf import program
 from roots_tf.diagnosis import diagnosis
 from roots_tf.reports import run_record
-from roots_tf.storage import files
+from roots_tf.storage import files, places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,8 @@ def main(config: Config) -> list[dict]:
     run = run_record.read(config.model_dir)
     diagnosed = diagnosis.diagnose(run)
     numbers = "  ".join(diagnosis.spell(diagnosis.main_numbers(run)))
-    print(f"{config.model_dir}: step {run.step:,} of {run.phases[-1].last_step:,}  {numbers}")
+    folder = places.as_given(config.model_dir)
+    print(f"{folder}: step {run.step:,} of {run.phases[-1].last_step:,}  {numbers}")
     if [finding.name for finding in diagnosed] == ["healthy"]:
         print("looks healthy")
     for number, finding in enumerate(diagnosed, 1):

@@ -20,7 +20,7 @@ from absl import logging
 from roots_tf import examples, objectives, program
 from roots_tf.examples import manifest, stored
 from roots_tf.objectives import Proportion
-from roots_tf.storage import files, ranges, urls
+from roots_tf.storage import files, places, ranges, urls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def main(config: Config) -> None:
     if config.output:
         files.write_json(config.output, [proportion._asdict() for proportion in proportions])
         beside = Path(config.output).with_suffix(".config.json")
-        files.write_text(beside, program.to_json(config))
+        files.write_json(beside, places.as_given(program.flat(config)))
 
 
 def _verify(folder: str, described: dict) -> None:

@@ -194,6 +194,8 @@ def load(folder: str | Path) -> dict:
     path = urls.below(folder, NAME)
     if not (records.is_there(path) if urls.is_url(path) else os.path.lexists(path)):
         google_records.refuse(folder)
+        if urls.is_url(folder):
+            listings.about(folder, anew=True)  # tells where there is no folder, or no bucket
         raise files.InputError(
             "not-examples",
             f"found no {path}; wanted a folder that build-examples has finished: run it (again)"

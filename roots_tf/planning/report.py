@@ -10,6 +10,7 @@ from roots_tf.models.config import EncoderConfig
 from roots_tf.planning.amounts import spell, spell_bytes, spell_dollars, spell_hours
 from roots_tf.planning.footprint import Footprint
 from roots_tf.planning.forecast import OnDevice, Work
+from roots_tf.storage import places
 
 EXAMPLES = "work/examples"  # stands in the command where no examples were given
 
@@ -47,7 +48,7 @@ def command(config, own: Sequence[str], shown: Mapping[str, object]) -> str:
             words.append(f"--{name}={str(value).lower()}")
         else:
             words.append(f"--{name}={','.join(value) if isinstance(value, tuple) else value}")
-    return shlex.join(words)
+    return shlex.join(places.as_given(words))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from roots_tf.pages.page import Cell, table, text
 from roots_tf.reports import figures, parts, scores
 from roots_tf.reports.curves import AXES, TRAIN, histories
 from roots_tf.reports.run_folder import RunFolder
-from roots_tf.storage import files
+from roots_tf.storage import files, places
 
 _SPEED = ("learning_rate", "gradient_norm", "tokens_per_second", "input_wait")
 _TIMES = ("updates", "tokens", "hours of training")
@@ -39,7 +39,7 @@ def compare(runs: Sequence[RunFolder]) -> dict:
         "runs": [
             {
                 "name": name,
-                "folder": str(run.path),
+                "folder": places.as_given(str(run.path)),
                 "program": run.program,
                 "subject": run.subject,
                 "finished": run.is_finished,
@@ -78,7 +78,8 @@ def names_of(runs: Sequence[RunFolder]) -> list[str]:
     names = [os.path.basename(path) for path in paths]
     if len(set(names)) < len(names):
         parents = os.path.commonpath([os.path.dirname(path) for path in paths])
-        names = [os.path.relpath(path, parents) for path in paths]
+        given = places.as_given(paths)
+        names = [os.path.relpath(path, parents) for path in paths] if given == paths else given
     return [
         name if names.count(name) == 1 else f"{name} ({place + 1})"
         for place, name in enumerate(names)
@@ -128,8 +129,8 @@ def render(runs: Sequence[RunFolder]) -> str:
     if compared["shared"]:
         header += f"<p class=notice>{text(compared['shared'])}.</p>"
     rows = [
-        (name, f"{run.program}: {run.subject}", run.step, _state(run), str(run.path))
-        for name, run in zip(names, runs, strict=True)
+        (name, f"{run.program}: {run.subject}", run.step, _state(run), folder["folder"])
+        for name, run, folder in zip(names, runs, compared["runs"], strict=True)
     ]
     header += table(("run", "what", "step", "state", "folder"), rows)
     return page.render(f"{len(runs)} runs", header, sections, is_wide=True)
@@ -285,9 +286,9 @@ def read(folders: Sequence[str]) -> list[RunFolder]:
         InputError: a folder is none of a run, or stands there twice.
     """
     folders = [folder for given in folders for folder in _matched(given)]
-    places = [os.path.realpath(folder) for folder in folders]
+    real = [os.path.realpath(folder) for folder in folders]
     for place, folder in enumerate(folders):
-        if places.index(places[place]) < place:
+        if real.index(real[place]) < place:
             raise files.InputError(
                 "named-twice", f"found {folder} twice in --runs; wanted folders of different runs"
             )

@@ -16,7 +16,7 @@ from roots_tf.pages.page import number, text
 from roots_tf.reports import figures, parts, scores
 from roots_tf.reports.curves import histories
 from roots_tf.reports.run_folder import RunFolder
-from roots_tf.storage import files
+from roots_tf.storage import files, places
 
 NAME = "report.html"
 
@@ -114,6 +114,6 @@ def _header(run: RunFolder, found: dict, ended: str) -> str:
     )
     return (
         f"<h1>{text(title_of(run))}</h1><p class={kind}>{text(state)}</p>"
-        f'<p class="soft"><bdi>{text(str(run.path))}</bdi>{text(version)}</p>'
+        f'<p class="soft"><bdi>{text(places.as_given(str(run.path)))}</bdi>{text(version)}</p>'
         + (f'<ul class="figures">{items}</ul>' if items else "")
     )

@@ -240,7 +240,7 @@ def of(config, **contents) -> Claim:
     }
     for name in contents.keys() & roles.keys():
         roles[name] = "input" if roles[name] == "decides" else roles[name]
-    values = places.spelled_as_given(values)
+    values = places.as_given(values)
     return Claim(_program(config), values, inputs | contents, roles)
 
 

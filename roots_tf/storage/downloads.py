@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf.storage import files, leftovers, objects, urls
+from roots_tf.storage import files, leftovers, listings, objects, urls
 from roots_tf.storage.files import InputError
 
 AT_ONCE = 8  # objects that are fetched at a time
@@ -66,7 +66,7 @@ def _named(url: str) -> tuple[dict[str, objects.Object], str]:
     """
     folder, name = urls.split(url)
     above, stem = urls.split(folder)[1], re.match(r"ckpt-\d+\.", name)
-    if name and not stem and (found := objects.at(url)):
+    if name and not stem and not url.endswith("/") and (found := objects.at(url)):
         return {name: found}, name
     rest = "/".join(filter(None, (above, name))) or urls.name_of(folder) or "bucket"
     below = {} if urls.scheme_of(url).is_web else _shown(objects.below(url))
@@ -84,7 +84,7 @@ def _matching(pattern: str) -> tuple[dict[str, objects.Object], str]:
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     base = f"{start}://{'/'.join(parts[:first])}"
     store, above = urls.filesystem(pattern), parts[first - 1]
-    matches = urls.attempts(lambda: store.glob(pattern, detail=True), pattern)
+    matches = listings.globbed(pattern)
     prefix, found = store._strip_protocol(base).rstrip("/") + "/", {}
     for path, info in matches.items():
         name = path.removeprefix(prefix)
@@ -130,7 +130,19 @@ def _beside(url: str, place: Path) -> dict[str, objects.Object]:
 
 
 def _view(found: dict[str, objects.Object]) -> Path:
-    """A folder with the objects under their names."""
+    """A folder with the objects under their names.
+
+    Raises:
+        InputError: a name is that of an object and of a folder; or as `local`.
+    """
+    for name in found:
+        if whole := next((p for p in map(str, Path(name).parents) if p in found), ""):
+            raise InputError(
+                "wrong-folder",
+                f"found {found[whole].url}, which is a file, and in a folder of that name "
+                f"{found[name].url}; wanted a folder as disks have it: rename one of the two, or "
+                "name what you mean",
+            )
     keys = {name: _key(each) for name, each in found.items()}
     view = root() / "inputs" / files.fingerprint(sorted(keys.items()))
     stored = {name: root() / "objects" / key for name, key in keys.items()}

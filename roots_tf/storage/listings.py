@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from roots_tf.storage import urls
+from roots_tf.storage.input_error import InputError
 
 _HIDDEN = re.compile(r"(^|/)[._]")
 # What tells one content of a file from another, the best first: digests, then the store's own mark.
@@ -45,6 +46,8 @@ def about(url: str, *, anew: bool = False) -> About:
     if anew or url not in _known:
         store = urls.filesystem(url)
         _known[url] = _about(urls.attempts(lambda: store.info(url), url))
+        if url.endswith("/") and not urls.scheme_of(url).is_web:  # beside it may be such an object
+            _known[url] = About(0, "", True)
     return _known[url]
 
 
@@ -59,12 +62,31 @@ def matching(pattern: str) -> list[str]:
     if urls.scheme_of(pattern).is_web or not glob.has_magic(pattern):
         about(pattern, anew=True)
         return [pattern]
-    store = urls.filesystem(pattern)
-    found = urls.attempts(lambda: store.glob(pattern, detail=True), pattern)
+    found = globbed(pattern)
     if not found and "*" not in pattern:
         about(pattern, anew=True)
         return [pattern]
     return [url for url in _remembered(pattern, found) if _is_meant(url, pattern)]
+
+
+def globbed(pattern: str) -> dict[str, dict]:
+    """What fsspec says of the files and folders that match a pattern, by their paths in the store.
+
+    Args:
+        pattern: a URL.
+
+    Raises:
+        InputError: the store cannot be asked, or has no such bucket.
+    """
+    store, bucket = urls.filesystem(pattern), "/".join(pattern.split("/")[:3])
+    found = urls.attempts(lambda: store.glob(pattern, detail=True), pattern)
+    if not found and bucket.startswith(("s3://", "gs://")) and not glob.has_magic(bucket):
+        try:
+            about(bucket, anew=True)
+        except InputError as error:
+            if error.id == "no-such-file":  # who may list a part of it alone is refused otherwise
+                raise
+    return found
 
 
 def _is_meant(url: str, pattern: str) -> bool:

@@ -41,7 +41,7 @@ def suggestion(name: str | os.PathLike) -> str:
     name = os.fspath(name)
     if urls.is_url(name) or urls.is_model(name):
         return ""
-    if "://" in name or name.partition(":/")[0].lower() in urls.SCHEMES:
+    if urls.is_foreign(name):
         return f"; URLs that are known begin with {'://, '.join(urls.SCHEMES)}://"
     start, parts = ("/", name[1:]) if os.path.isabs(name) else ("", name)
     found = _mended(start, [part for part in parts.split("/") if part])

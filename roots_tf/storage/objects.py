@@ -14,6 +14,8 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import logging
+
 from roots_tf.storage import urls
 from roots_tf.storage.files import InputError
 
@@ -63,14 +65,7 @@ def describe(url: str, info: dict) -> Object:
 def at(url: str) -> Object | None:
     """The object of a `url`; None where there is none, or a folder."""
     store = urls.filesystem(url)
-
-    def ask():
-        try:
-            return store.info(url)
-        except FileNotFoundError:
-            return None
-
-    info = urls.attempts(ask, url)
+    info = urls.if_there(lambda: store.info(url), url)
     return describe(url, info) if info and info.get("type") == "file" else None
 
 
@@ -86,12 +81,17 @@ def below(url: str) -> dict[str, Object]:
     store, url = urls.filesystem(url), url.rstrip("/")
     start = store._strip_protocol(url).rstrip("/") + "/"
     found = urls.attempts(lambda: store.find(url + "/", detail=True), url)
-    return {
-        name.removeprefix(start): describe(urls.join(url, name.removeprefix(start)), info)
+    inside = {
+        name.removeprefix(start): info
         for name, info in sorted(found.items())
-        if name.startswith(start) and info.get("type") == "file"
-        if is_local_name(name.removeprefix(start))
+        if name.startswith(start) and info.get("type") == "file" and not name.endswith("/")
     }
+    if odd := [name for name in inside if not is_local_name(name)]:
+        logging.warning(
+            "%s holds %s, a name that no file here can have: left out (of %d such)",
+            *(urls.shown(url), odd[0], len(odd)),
+        )
+    return {n: describe(urls.join(url, n), inside[n]) for n in inside if n not in odd}
 
 
 def is_local_name(name: str) -> bool:
@@ -224,28 +224,22 @@ def remove(url: str) -> None:
 
 
 def try_to_write(url: str) -> None:
-    """Writes a hidden object into the folder of a `url`, and removes it.
+    """Writes a hidden object beside a `url`, and removes it.
 
     Raises:
         InputError: the store refuses it, or cannot be reached.
     """
-    store, probe = urls.filesystem(url), urls.join(url, f".{uuid.uuid4().hex}.tmp")
-    urls.attempts(lambda: store.pipe_file(probe, b"\n"), probe)
+    store = urls.filesystem(url)
+    probe = urls.join(urls.split(url)[0], f".{uuid.uuid4().hex}.tmp")
+    urls.attempts(lambda: store.pipe_file(probe, b"\n"), url)
     remove(probe)
 
 
 def read(url: str) -> tuple[bytes, str] | None:
     """What a small object holds, and its version; None where there is none."""
     store, version = urls.filesystem(url), None
-
-    def ask():
-        try:
-            return store.cat_file(url)
-        except FileNotFoundError:
-            return None
-
     for _ in range(10):
-        content, found = urls.attempts(ask, url), at(url)
+        content, found = urls.if_there(lambda: store.cat_file(url), url), at(url)
         if content is None and found is None:
             return None
         if content is not None and found is not None:

@@ -6,7 +6,6 @@ is no part of what the flags of the role "input" name.
 
 import contextlib
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -41,6 +40,8 @@ def check(config) -> None:
     known, values = flags.flags_of(type(config)), flags.flat(config)
     roles = {name: about.role for name, about in known.items() if name in values}
     inputs = {name: values[name] for name in roles if roles[name] == "input" and values[name]}
+    for name, value in inputs.items():
+        _check_known(name, value)
     for name, role in roles.items():
         value = values[name]
         if role.startswith("output") and urls.is_url(value):
@@ -51,12 +52,23 @@ def check(config) -> None:
                 _check_apart(f"--{name}={value}", role, f"--{input_name}", value, given)
 
 
+def _check_known(flag: str, value: str | Sequence[str]) -> None:
+    """Refuses an input whose name begins as a URL of no store that is known, such as file://."""
+    for name in names_in(value):
+        if urls.is_foreign(name) and not os.path.lexists(name):
+            raise files.InputError(
+                "no-such-file",
+                f"found --{flag}={urls.shown(name)}; wanted a path here, or a URL; URLs that are "
+                f"known begin with {'://, '.join(urls.SCHEMES)}://",
+            )
+
+
 def _check_place(name: str, value: str, is_folder: bool) -> None:
     """Refuses what is no such place, or cannot be written: it tries."""
     given, wanted = f"found --{name}={value}", "a folder" if is_folder else "a file"
     if not value.strip():
         raise files.InputError("cannot-write", f"{given} without a name; wanted {wanted} to write")
-    if re.match(r"\w+://", value) or value.partition(":/")[0] in urls.SCHEMES:
+    if urls.is_foreign(value) or urls.is_model(value):
         schemes = ", ".join(f"{scheme}://" for scheme in objects.WRITABLE)
         raise files.InputError(
             "cannot-write", f"{given}; wanted {wanted} here, or a URL that begins with {schemes}"
@@ -183,12 +195,18 @@ def _check_apart(given: str, role: str, named: str, output: str, value) -> None:
 
 def names_in(value: str | Sequence[str]) -> Sequence[str]:
     """The names in the value of a flag; one text may be a list, as of a file a label."""
-    try:
+    with contextlib.suppress(ValueError):  # who reads it says why, or takes one source alone
         if named := sources.split(value):
             return tuple(named.values())
+    return tuple(sources.url_in(text) or text for text in texts_in(value))
+
+
+def texts_in(value: str | Sequence[str]) -> Sequence[str]:
+    """The parts of the value of a flag, which may be `name=path` each; one text may be a list."""
+    try:
         return paths.named(value) if isinstance(value, str) else value
     except ValueError:  # who reads it says why
-        return (value,) if isinstance(value, str) else value
+        return (value,)
 
 
 def _existing(names: Sequence[str]) -> Iterator[str]:

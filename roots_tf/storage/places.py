@@ -13,9 +13,12 @@ import csv
 import functools
 import io
 import json
+import logging as python_logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from absl import logging
 
 from roots_tf import flags
 from roots_tf.mistakes import Identified
@@ -52,12 +55,10 @@ def takes_urls(main: Callable) -> Callable:
             for name, about in given.items():
                 if about.role == "input":
                     changed[name] = local_input(values[name])
-            try:
-                return _spelled(main(flags.replace(config, **changed) if changed else config))
-            except Exception as error:
-                if isinstance(error, Identified):
-                    error.args = (_spelled(str(error)),)
-                raise
+            if not changed:
+                return main(config)
+            with _told():
+                return as_given(main(flags.replace(config, **changed)))
 
     return with_urls
 
@@ -80,10 +81,7 @@ def local_input(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     Raises:
         InputError: as `downloads.local`.
     """
-    if named := sources.split(value):
-        parts = [f"{name}={_fetched(path)}" for name, path in named.items()]
-    else:
-        parts = [_fetched(path) for path in outputs.names_in(value)]
+    parts = [_fetched(part) for part in outputs.texts_in(value)]
     if not isinstance(value, str):
         return tuple(parts)
     if len(parts) == 1:
@@ -94,6 +92,9 @@ def local_input(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def _fetched(path: str) -> str:
+    """The local path in place of a URL, with the name in front of it that it has in a mixture."""
+    if url := sources.url_in(path):
+        return f"{path.partition('=')[0]}={_fetched(url)}"
     if not urls.is_url(path):
         return path
     fetched = downloads.local(path)
@@ -171,28 +172,45 @@ def _file(url: str) -> Iterator[Path]:
     It is always the same folder of a URL, where a program finds the parts of a file that one before
     it did not finish (`mirror.PARTS`).
     """
-    folder_url, name = urls.split(url)
     folder = downloads.root() / "outputs" / files.fingerprint(url)
-    objects.try_to_write(folder_url)
+    objects.try_to_write(url)
     downloads.check_writable()
     with _locked(folder, url), mirrored.uploaded(folder, url):
-        yield folder / name
+        yield folder / urls.split(url)[1]
 
 
-def spelled_as_given(values: Mapping[str, object]) -> dict:
-    """Values of flags with URLs in place of the local paths of outputs and inputs.
+def as_given(value):
+    """A text, or texts in lists, tuples and values of a dict, as the user knows their places.
 
     Args:
-        values: by flag.
+        value: in which URLs take the place of local paths that stand for them.
     """
-    return {name: _spelled(value) for name, value in values.items()}
-
-
-def _spelled(value):
-    """A text, or texts in a list, with URLs in place of the local paths that stand for them."""
     if isinstance(value, str):
         for path in sorted(_urls, key=len, reverse=True):
             value = value.replace(path, _urls[path])
-    elif isinstance(value, list | tuple):
-        value = type(value)(map(_spelled, value)) if type(value) in (list, tuple) else value
+    elif type(value) in (list, tuple):
+        value = type(value)(map(as_given, value))
+    elif isinstance(value, dict):
+        value = {name: as_given(inner) for name, inner in value.items()}
     return value
+
+
+def _tell_as_given(record: python_logging.LogRecord) -> bool:
+    """Has a line of the log name URLs; it is a filter that lets all lines pass."""
+    record.msg, record.args = as_given(record.getMessage()), ()
+    return True
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Context in which lines of the log, and mistakes, name URLs in place of local paths."""
+    logger = logging.get_absl_logger()
+    logger.addFilter(_tell_as_given)
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, Identified):
+            error.args = (as_given(str(error)),)
+        raise
+    finally:
+        logger.removeFilter(_tell_as_given)

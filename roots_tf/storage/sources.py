@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from roots_tf import flags
-from roots_tf.storage import files, paths
+from roots_tf.storage import files, paths, urls
 
 LEAST_SHARE = 1e-8  # of a source; less would hardly ever be read
 _NAME = r"\w[\w.-]*"
@@ -169,6 +169,16 @@ def _is_named(text: str) -> bool:
     """Whether a text is `name=path` and not a path that is there."""
     name, equals, _ = text.partition("=")
     return bool(equals) and "/" not in name and not paths.is_there(text)
+
+
+def url_in(text: str) -> str:
+    """The URL of `name=URL`; "" of another text.
+
+    >>> url_in("zh=s3://corpus/zh"), url_in("s3://corpus/zh"), url_in("zh=work/zh")
+    ('s3://corpus/zh', '', '')
+    """
+    name, _, path = (part.strip() for part in text.partition("="))
+    return path if re.fullmatch(_NAME, name) and urls.is_url(path) else ""
 
 
 def expand(named: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:

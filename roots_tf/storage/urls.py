@@ -72,6 +72,11 @@ _LIBRARIES = (
     "httpcore",
 )
 _LIBRARIES += ("huggingface_hub", "requests", "s3fs", "urllib3")
+# How botocore and aiohttp wrap a status and what it means.
+_WRAPPED = re.compile(
+    r"An error occurred \((\w+)\) when calling the \w+ operation: (.+)"
+    r"|(\d+), message=\W(.+?)\W, url=.*"
+)
 _PASSING = {408, 425, 429}  # statuses that may be others a moment later, as all of 500 and above
 # Of the local disk.
 _FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR)
@@ -93,6 +98,16 @@ def is_url(text: str | os.PathLike) -> bool:
 def is_model(text: str) -> bool:
     """Whether a text is the name of a model of the hub, `hf://OWNER/NAME`."""
     return bool(_MODEL.fullmatch(text))
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name looks like a URL, and is of no store that is known.
+
+    >>> is_foreign("file:///a.txt"), is_foreign("s3:/bucket/a"), is_foreign("s3://bucket/a")
+    (True, True, False)
+    """
+    is_odd = _SCHEME.match(name) or name.partition(":/")[0].lower() in SCHEMES
+    return bool(is_odd) and not is_url(name) and not is_model(name)
 
 
 def scheme_of(url: str) -> Scheme:
@@ -251,6 +266,24 @@ def attempts(call: Callable[[], Result], url: str) -> Result:
     raise AssertionError("the last wait is None")
 
 
+def if_there(call: Callable[[], Result], url: str) -> Result | None:
+    """What a call of a store gives, made as by `attempts`; None where there is nothing.
+
+    Args:
+        call: of no arguments, which may be made several times.
+        url: that it is about, for messages.
+
+    Raises:
+        InputError: whether it is there cannot be told: the store refuses, or cannot be reached.
+    """
+    try:
+        return attempts(call, url)
+    except InputError as error:
+        if error.id != "no-such-file":
+            raise
+        return None
+
+
 def _waits() -> Iterator[float | None]:
     """Seconds to wait after each try that fails; None after the last."""
     for number in range(TRIES - 1):
@@ -350,6 +383,7 @@ def _reason(error: Exception) -> str:
     # Some say the URL alone, and what they came from says why.
     texts = [str(each).strip() for each in _chain(error)]
     text = next((text for text in texts if " " in text), texts[0]) or type(error).__name__
+    text = _WRAPPED.sub(lambda found: " ".join(filter(None, found.groups())), text)
     text = shown(text.splitlines()[0])
     for name, value in os.environ.items():
         if len(value) > 7 and re.search(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY", name):

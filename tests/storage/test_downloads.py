@@ -120,6 +120,8 @@ def test_patterns_lists_and_named_sources(store, at, tmp_path):
     assert [Path(path).read_text() for path in line.split(",")] == ["a.txt", "here"]
     named = places.local_input((f"zh={store.url(f'{at}/a.txt')}", f"en={here}"))
     assert dict(part.split("=") for part in named)["en"] == here
+    (alone,) = places.local_input((f"zh={store.url(f'{at}/a.txt')}",))  # as --adapters takes it
+    assert Path(alone.removeprefix("zh=")).read_text() == "a.txt"
 
 
 def test_a_checkpoint_by_its_stem_comes_with_the_model_of_its_run(store, at):
@@ -144,6 +146,17 @@ def test_what_is_not_there_or_not_allowed_is_one_line(store, at, monkeypatch):
         downloads.local(url)
     assert error.value.id == "store-refused"
     assert "secret" not in str(error.value)
+    # The library of web addresses calls missing whatever it does not get.
+    web = f"{store.endpoint}/corpus/{at}/b.txt?X-Amz-Signature=0a1b"
+    store.put(f"{at}/b.txt", b"b")
+    store.fail("b.txt", "403", times=10)
+    with pytest.raises(InputError, match="b.txt was refused .403 Forbidden.; wanted") as error:
+        downloads.local(web)
+    store.reset()
+    store.fail("b.txt", "503", times=3)
+    assert Path(downloads.local(web)).read_text() == "b"
+    with pytest.raises(InputError, match="nothing at s3://corpse [(]"):
+        downloads.local("s3://corpse/*.txt")
 
 
 def test_a_disk_that_has_no_room_is_told_before_anything_comes(store, at, monkeypatch):

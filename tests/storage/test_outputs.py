@@ -69,6 +69,17 @@ def test_every_program_says_what_its_paths_are():
                 assert is_path or flag in NO_PATHS, f"{name} --{flag}"
 
 
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_a_url_of_no_known_store_is_refused_as_any_input(at, name):
+    """`file://` too: a path is written without it."""
+    inputs = [flag for flag, about in FLAGS[name].items() if about.role == "input"]
+    for flag in inputs:
+        place = ("file:///a",) if FLAGS[name][flag].hint == tuple[str, ...] else "file:///a"
+        outputs = {flag: "new" for owner, flag in PLACES if owner == name}
+        line = refused(name, **values(name, "data") | outputs | {flag: place})
+        assert f"found --{flag}=file:///a; wanted a path here, or a URL; URLs that are kno" in line
+
+
 ODD = [
     *("", " ", "/proc/x", "/proc/x/y", "file/below", "dangling", "dangling/below", "loop"),
     *("loop/below", "fifo", "/dev/null", "/dev/full", "/dev/stdout", "n" * 300, "a\0b"),

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from absl import logging
 
 from pipelines import curate, embed, merge, predict, pretrain
 from roots_tf import models, program
@@ -42,15 +43,17 @@ def test_several_hosts_are_refused(monkeypatch):
 
 
 def test_main_sees_local_paths_and_what_it_tells_and_keeps_has_the_urls(
-    store, tmp_path, monkeypatch
+    store, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setenv("ROOTS_CACHE", str(tmp_path / "cache"))
     adapter = store.put("places/adapter.json", b"{}")
-    seen = []
+    seen, shown = [], []
 
     @places.takes_urls
     def main(config):
         seen.append(config)
+        logging.warning("%s is of %s", config.output, config.adapter)
+        shown.append(places.as_given({"output": [config.output]}))
         claims.of(config).begin(config.output)
         if config.debug:
             raise InputError("wrong-value", f"found {config.adapter} in {config.output}; wanted it")
@@ -59,6 +62,7 @@ def test_main_sees_local_paths_and_what_it_tells_and_keeps_has_the_urls(
     url = store.url("places/run")
     config = merge.Config(adapter=adapter, base="here", output=url)
     assert main(config) == url
+    assert (f"{url} is of {adapter}", {"output": [url]}) == (caplog.messages[-1], shown[0])
     assert Path(seen[0].adapter).read_text() == "{}"
     assert Path(seen[0].output).name == "run"
     assert seen[0].base == "here"
@@ -123,3 +127,12 @@ def test_a_model_of_the_hub_is_left_to_import():
     assert places.takes_urls(lambda given: given)(config) is config
     with pytest.raises(InputError, match="`roots import --from=hf://me/mini --output=work/mini`"):
         models.describe("hf://me/mini")
+
+
+def test_a_file_in_no_bucket_is_told_by_its_name(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOTS_CACHE", str(tmp_path / "cache"))
+    with (
+        pytest.raises(InputError, match="found nothing at s3://corpse/answers.jsonl [(]"),
+        _file("s3://corpse/answers.jsonl"),
+    ):
+        pass

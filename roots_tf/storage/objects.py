@@ -10,7 +10,6 @@ import hashlib
 import mimetypes
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,15 +223,17 @@ def remove(url: str) -> None:
 
 
 def try_to_write(url: str) -> None:
-    """Writes a hidden object beside a `url`, and removes it.
+    """Writes a hidden object beside a `url`, and removes it where it may: who writes one file need
+    not be allowed to remove any.
 
     Raises:
         InputError: the store refuses it, or cannot be reached.
     """
-    store = urls.filesystem(url)
-    probe = urls.join(urls.split(url)[0], f".{uuid.uuid4().hex}.tmp")
+    store, (folder, name) = urls.filesystem(url), urls.split(url)
+    probe = urls.join(folder, f".{name}.tmp")
     urls.attempts(lambda: store.pipe_file(probe, b"\n"), url)
-    remove(probe)
+    with contextlib.suppress(InputError):
+        remove(probe)
 
 
 def read(url: str) -> tuple[bytes, str] | None:

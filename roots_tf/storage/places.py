@@ -190,7 +190,7 @@ def as_given(value):
             value = value.replace(path, _urls[path])
     elif type(value) in (list, tuple):
         value = type(value)(map(as_given, value))
-    elif isinstance(value, dict):
+    elif type(value) is dict:
         value = {name: as_given(inner) for name, inner in value.items()}
     return value
 

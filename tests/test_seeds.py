@@ -1,5 +1,6 @@
 """Seeds of paths."""
 
+import numpy as np
 import tensorflow as tf
 
 from roots_tf import seeds
@@ -34,3 +35,25 @@ def test_folding_gives_another_seed_for_each_number():
     assert seeds.fold_in(None, 1) is None
     assert seeds.Place(0, "a").dropout(None) is None
     assert tuple(seeds.Place(0, "a").dropout(seed).numpy()) == found[3]
+
+
+def test_random_words_are_the_same_on_every_machine():
+    def hashed(word):  # lowbias32
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            word = (word ^ (word >> shift)) * factor % 2**32
+        return word ^ (word >> 16)
+
+    first, second = 2**31 - 1, 7
+    key = hashed((hashed(first) + second) % 2**32)
+    wanted = [hashed(hashed((i + first) % 2**32) ^ key) for i in range(1000)]
+    words = seeds.random_words(1000, tf.constant([first, second])).numpy()
+    assert words.tolist() == wanted
+
+
+def test_bits_of_random_words_are_even_and_know_nothing_of_one_another():
+    draws = [seeds.random_words(2**16, tf.constant(s)).numpy() for s in ([0, 0], [0, 1], [1, 0])]
+    bits = np.stack([(words[:, None] >> np.arange(32)) & 1 for words in draws]) * 2.0 - 1.0
+    columns = np.concatenate([*bits, bits[0][np.arange(2**16) ^ 1]], axis=1)  # neighbours, too
+    related = columns.T @ columns / 2**16 - np.eye(128)
+    assert abs(related).max() < 5.5 / 2**8  # 5.5 deviations, of 8,128 pairs
+    assert abs(columns.mean(0)).max() < 4 / 2**8

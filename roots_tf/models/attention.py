@@ -12,15 +12,13 @@ import keras
 import tensorflow as tf
 
 from roots_tf.models import local as local_attention
+from roots_tf.models.attention_weights import attention_weights
 from roots_tf.models.blocks import Blocks, blocks_of
 from roots_tf.models.cache import Cache
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.layers import (
     Weights,
-    dropout,
-    fused,
     in_type_of,
-    keep_mask,
     share,
     times,
 )
@@ -156,27 +154,6 @@ class Context:
     view: View
 
 
-@fused
-def attention_weights(products, *bias, seen, scale, rate, keep):
-    """dropout(softmax(products * scale + bias)) over the keys seen, computed in float32.
-
-    Args:
-        products: of queries and keys, [B, N, Lq, Lk], or in blocks [B, N, M, C, S].
-        *bias: float32 [1, N, Lq, Lk], or none.
-        seen: as `View` has it.
-        scale: D^-0.5.
-        rate: as for `dropout`.
-        keep: likewise.
-
-    Returns:
-        As the products, in their type.
-    """
-    # A number and not infinity: a row of padding that sees nothing must stay finite.
-    scores = tf.cast(products, tf.float32) * scale
-    scores = tf.where(seen, scores + bias[0] if bias else scores, -1e9)
-    return dropout(tf.cast(tf.nn.softmax(scores), products.dtype), rate, keep)
-
-
 class Attended(NamedTuple):
     """What an attention layer gives.
 
@@ -269,11 +246,10 @@ class Attention(Weights):
         weights = attention_weights(
             products,
             *of_places,
-            training=seed is not None,
             seen=view.seen,
             scale=scale,
             rate=rate,
-            keep=keep_mask(products, rate, self.place.dropout(seed)),
+            seed=self.place.dropout(seed),
         )
         mixed = share(lambda x: tf.matmul(x, value), weights, config)  # [B, N, Lq, D]
         mixed = mixed if blocks is None else local_attention.joined(mixed, blocks)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
-from roots_tf.models.layers import Norm, Weights, dropout, keep_mask
+from roots_tf.models.layers import Norm, Weights, dropped
 from roots_tf.models.sinusoidal import sinusoidal
 
 
@@ -65,5 +65,4 @@ class Embeddings(Weights):
             x += tf.tensordot(segments, tf.convert_to_tensor(self.segment), 1)
         rows = tf.reshape(x, [-1, self.config.hidden_dim])  # [B*L, H]
         x = rows if self.norm is None else self.norm(rows, training=seed is not None)
-        rate = self.config.dropout
-        return dropout(x, rate, keep_mask(x, rate, self.place.dropout(seed)))
+        return dropped(x, rate=self.config.dropout, seed=self.place.dropout(seed))

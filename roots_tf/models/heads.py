@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from roots_tf.models.config import EncoderConfig
 from roots_tf.models.encoder import Encoder, Pooler
-from roots_tf.models.layers import Dense, dropout, keep_mask
+from roots_tf.models.layers import Dense, dropped
 from roots_tf.models.pooling import last_token
 from roots_tf.seeds import Place
 
@@ -52,7 +52,7 @@ class Headed(keras.Model):
     def project(self, x, seed):
         """Logits, float32 [R, labels], of the rows `x` [R, H]; dropout where `seed` is given."""
         rate, seed = self.config.dropout, self.output_layer.place.dropout(seed)
-        x = dropout(x, rate, keep_mask(x, rate, seed))
+        x = dropped(x, rate=rate, seed=seed)
         return tf.cast(self.output_layer(x), tf.float32)
 
 

@@ -23,13 +23,11 @@ from roots_tf.models.layers import (
     Dense,
     Norm,
     Weights,
-    add_bias,
     add_residual,
     add_residual_norm,
     bias_activation,
     bias_gated,
-    dropout,
-    keep_mask,
+    dropped,
 )
 from roots_tf.models.relative import bias as relative_bias
 
@@ -134,9 +132,12 @@ class Block(Weights):
             x = self.add(x, crossed.update, norm, narrow, seed)
             cache = crossed.cache
         normal = self.before(x, self.output_norm, training)
-        wide = self.activate(*self.expand(normal, product=True), training=training)  # [B*L, I]
-        rate = self.config.activation_dropout
-        wide = dropout(wide, rate, keep_mask(wide, rate, self.expand.place.dropout(seed)))
+        drop = {
+            "rate": self.config.activation_dropout,
+            "seed": self.expand.place.dropout(seed),
+            "training": training,
+        }
+        wide = self.activate(*self.expand(normal, product=True), **drop)  # [B*L, I]
         update = self.contract(wide, product=True)
         x = self.add(x, update, self.output_norm, self.output_bottleneck, seed)
         return State(x, attended.scores, attended.weights, view.seen if watched else None, cache)
@@ -159,12 +160,11 @@ class Block(Weights):
             seed: int32 [2] for dropout, or None.
         """
         product, *bias = update
-        rate, keep_seed = self.config.dropout, layer_norm.place.dropout(seed)
-        keep = keep_mask(product, rate, keep_seed)
+        drop = {"rate": self.config.dropout, "seed": layer_norm.place.dropout(seed)}
         if bottleneck is not None:
-            product, *bias = bottleneck(dropout(add_bias(product, *bias), rate, keep))
-            keep = None
-        drop = {"rate": rate, "keep": keep, "training": seed is not None}
+            product, *bias = bottleneck(dropped(product, *bias, **drop))
+            drop["rate"] = 0.0
+        drop["training"] = seed is not None
         if self.config.norm == "pre":
             return add_residual(x, product, *bias, **drop)
         gamma, *beta = layer_norm.parameters()

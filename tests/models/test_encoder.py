@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from roots_tf import models
 from roots_tf.models.flops import parameters
-from roots_tf.models.layers import dropout, keep_mask
+from roots_tf.models.layers import dropout
 from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.storage.files import InputError
 from tests.batches import pretraining_batch
@@ -210,16 +210,20 @@ def test_dropout_follows_its_seed():
 
 def test_dropout_keeps_its_share_and_the_mean():
     x, seed = tf.ones([999, 333]), tf.constant([1, 2])
-    keep = keep_mask(x, 0.3, seed).numpy()
-    compiled = tf.function(lambda: keep_mask(x, 0.3, seed), jit_compile=True)
-    np.testing.assert_array_equal(compiled(), keep)
+    dropped = dropout(x, 0.3, seed).numpy()
+    compiled = tf.function(lambda: dropout(x, 0.3, seed), jit_compile=True)
+    np.testing.assert_array_equal(compiled(), dropped)
+    keep = dropped > 0
+    np.testing.assert_allclose(dropped, np.where(keep, 1 / 0.7, 0.0), rtol=1e-6)
     deviation = np.sqrt(0.3 * 0.7 / keep.size)
     assert keep.mean() == pytest.approx(0.7, abs=4 * deviation)
+    others = [dropout(x, 0.3, tf.constant(s)).numpy() > 0 for s in ([1, 3], [2, 2], [2, 1])]
     flat = keep.ravel() - 0.7
-    for distance in (1, 2, 3, 4, 333):  # neighbours come from the halves of one random number
-        assert abs(np.mean(flat[distance:] * flat[:-distance])) < 4 * 0.21 / np.sqrt(keep.size)
-    dropped = dropout(x, 0.3, tf.constant(keep)).numpy()
-    np.testing.assert_allclose(dropped, np.where(keep, 1 / 0.7, 0.0), rtol=1e-6)
+    products = [flat[distance:] * flat[:-distance] for distance in (1, 2, 4, 333, 1024)]
+    products += [flat * (other.ravel() - 0.7) for other in others]  # of other seeds
+    products += [flat[1:] * (others[1].ravel() - 0.7)[:-1]]  # the seed is added to the index
+    for product in products:
+        assert abs(product.mean()) < 4 * 0.21 / np.sqrt(product.size)
 
 
 @of_variants("bert", "modern", "gated", "no biases")

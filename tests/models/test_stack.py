@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from roots_tf import models, seeds
+from roots_tf.models import layers
 from roots_tf.models.attention import Context, View, seen_keys
 from roots_tf.models.embeddings import Embeddings
 from roots_tf.models.stack import Stack
@@ -256,18 +257,26 @@ def test_two_stacks_of_a_model_share_no_weights():
     assert len(starts) == len(set(starts)) == 2 * 11 + 17 + 3
 
 
+@pytest.fixture
+def eagerly():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")  # or kernels that are compiled already would draw
 def test_no_two_places_share_a_dropout_mask(monkeypatch):
     encoder, other = (models.Encoder(CONFIG, name=name) for name in ("encoder", "generator"))
     decoder, classifier = Decoder(CONFIG, cross_attention=True), models.Classifier(CONFIG, 3)
     features, seed, drawn = text_of(), tf.constant([1, 2]), []
     context, _ = context_of(features, features)
-    draw = tf.random.stateless_uniform
+    draw = layers.random_words
 
-    def spy(shape, seed, *arguments):
+    def spy(count, seed):
         drawn.append(tuple(seed.numpy()))
-        return draw(shape, seed, *arguments)
+        return draw(count, seed)
 
-    monkeypatch.setattr(tf.random, "stateless_uniform", spy)
+    monkeypatch.setattr(layers, "random_words", spy)
     other(features, seed=seed)
     decoder(features, seed, context)
     classifier(features, seed=seed)

@@ -68,7 +68,7 @@ HUGGING_FACE = (
 import torch, transformers
 from torch.nn.functional import cross_entropy
 
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(len(os.sched_getaffinity(0)))
 torch.manual_seed(0)
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = transformers.GPT2LMHeadModel(transformers.GPT2Config(
@@ -95,7 +95,7 @@ import torch
 sys.path.insert(0, spec["nanogpt"])
 from model import GPT, GPTConfig
 
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(len(os.sched_getaffinity(0)))
 torch.manual_seed(0)
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = GPT(GPTConfig(

@@ -37,7 +37,7 @@ import torch, transformers
 
 folder = sys.argv[1]
 spec = json.load(open(f"{folder}/spec.json"))
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(len(os.sched_getaffinity(0)))
 model = transformers.BertForPreTraining(transformers.BertConfig(
     vocab_size=spec["vocabulary_size"], hidden_size=spec["hidden_dim"],
     num_hidden_layers=spec["num_layers"], num_attention_heads=spec["num_heads"],

@@ -99,7 +99,7 @@ SCRIPTS["sentence_transformers"] = """
 import torch
 from sentence_transformers import SentenceTransformer
 
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(len(os.sched_getaffinity(0)))
 dtype = getattr(torch, spec["precision"])
 model = SentenceTransformer(spec["checkpoint"], device="cpu", model_kwargs={"dtype": dtype})
 model.max_seq_length = spec["length"]

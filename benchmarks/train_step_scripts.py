@@ -66,7 +66,7 @@ SCRIPTS["hugging_face"] = """
 import torch, transformers
 from torch.nn.functional import cross_entropy
 
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(len(os.sched_getaffinity(0)))
 torch.manual_seed(0)
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = transformers.BertForPreTraining(transformers.BertConfig(

@@ -107,6 +107,7 @@ def time_steps(
             model.trainable_variables,
             optimization.weight_decay,
             optimization.beta_2,
+            precision=step.precision,
         ),
         lambda now: tf.constant(0.0),
         seed=seed,

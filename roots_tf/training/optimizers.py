@@ -159,6 +159,7 @@ class Muon:
         momentum: share of the sum of gradients that a step keeps.
         beta_2: of the variables that AdamW trains, as for `AdamW`.
         multipliers: likewise.
+        products: type of those that orthogonalise; see `newton_schulz`.
     """
 
     def __init__(
@@ -170,7 +171,9 @@ class Muon:
         momentum: float = 0.95,
         beta_2: float = 0.999,
         multipliers: Sequence[float] | None = None,
+        products: tf.DType = tf.float32,
     ):
+        self._products = products
         self._parts = [tuple(widths) for widths in parts]
         multipliers = [1.0] * len(self._parts) if multipliers is None else multipliers
         self.matrices, others = self._parted(variables)
@@ -234,7 +237,7 @@ class Muon:
             _assign(momentum, total)
             direction = gradient + self.momentum * total
             directions += tf.split(direction, self._widths[place], axis=1)
-        moved, done = iter(orthogonalised(directions)), []
+        moved, done = iter(orthogonalised(directions, self._products)), []
         for place in places:
             parts = [next(moved) for _ in self._widths[place]]
             parts = [0.2 * math.sqrt(max(part.shape)) * part for part in parts]
@@ -250,6 +253,7 @@ def make(
     weight_decay: float,
     beta_2: float = 0.999,
     multipliers: Sequence[float] | None = None,
+    precision: str = "float32",
 ):
     """The optimizer of that `name`.
 
@@ -260,12 +264,14 @@ def make(
         weight_decay: as for `AdamW`.
         beta_2: likewise.
         multipliers: likewise.
+        precision: of the model, a Keras dtype policy; Muon's products follow it to bfloat16.
     """
     trained = [variable.value for variable in variables]
     how = {"beta_2": beta_2, "multipliers": multipliers}
     if name == "muon":
         parts = [getattr(variable, "parts", ()) for variable in variables]
-        return Muon(trained, weight_decay, parts=parts, **how)
+        products = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
+        return Muon(trained, weight_decay, parts=parts, products=products, **how)
     make = {"adamw": AdamW, "scaled_adamw": ScaledAdamW, "lamb": Lamb}[name]
     return make(trained, weight_decay, **how)
 

@@ -185,12 +185,12 @@ class Run:
         variables = task.model.trainable_variables
         self.weights = {variable.path: variable.value for variable in variables}
         trained, how = list(self.weights.values()), settings.optimization
+        precision = settings.computation.precision
         self._optimizer = optimizers.make(
-            how.optimizer, variables, how.weight_decay, how.beta_2, multipliers
+            how.optimizer, variables, how.weight_decay, how.beta_2, multipliers, precision
         )
         self._average = optimizers.MovingAverage(trained, how.ema_decay) if how.ema_decay else None
-        is_float16 = settings.computation.precision == "mixed_float16"
-        self._loss_scale = optimizers.LossScale() if is_float16 else None
+        self._loss_scale = optimizers.LossScale() if precision == "mixed_float16" else None
         self.early_stopping = EarlyStopping(trained, patience) if patience else None
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         parts = {"moment": self._optimizer, "average": self._average, "scale": self._loss_scale}

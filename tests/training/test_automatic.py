@@ -10,7 +10,11 @@ from roots_tf.training.settings import Hardware
 
 @pytest.mark.parametrize(
     ("features", "precision"),
-    [({"fma", "avx512f", "amx_bf16"}, "mixed_bfloat16"), ({"fma", "avx512_bf16"}, "float32")],
+    [
+        ({"fma", "avx512f", "amx_bf16"}, "mixed_bfloat16"),
+        ({"fma", "avx512f", "avx512_bf16"}, "mixed_bfloat16"),
+        ({"fma", "avx512f", "avx512_vnni"}, "float32"),
+    ],
 )
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs no GPU")
 def test_precision_follows_from_the_processor_and_no_clock(monkeypatch, features, precision):

@@ -85,6 +85,28 @@ def test_singular_values_come_out_near_1_with_their_vectors(rows, more, least, s
     np.testing.assert_allclose(inside, np.diag(np.diag(inside)), atol=2e-4)
 
 
+def test_products_in_bfloat16_orthogonalise_as_those_in_float32_but_for_rounding():
+    matrices = np.random.default_rng(3).normal(size=[2, 48, 64]).astype("float32")
+    exact, rounded = (newton_schulz(matrices, kind).numpy() for kind in (tf.float32, tf.bfloat16))
+    assert rounded.dtype == np.float32
+    assert 1e-4 < np.linalg.norm(rounded - exact) / np.linalg.norm(exact) < 0.1
+    model = models.Encoder(models.EncoderConfig.of_size("tiny", vocabulary_size=50))
+    made = [
+        optimizers.make("muon", model.trainable_variables, 0.0, precision=precision)
+        for precision in ("float32", "mixed_bfloat16")
+    ]
+    gradients = [tf.random.stateless_normal(v.shape, [1, 2]) for v in model.trainable_variables]
+    starts = [v.numpy() for v in model.trainable_variables]
+    moved = []
+    for optimizer in made:
+        apply(optimizer, [gradients], [1.0])
+        moved.append([v.numpy() for v in model.trainable_variables])
+        for variable, start in zip(model.trainable_variables, starts, strict=True):
+            variable.assign(start)
+    differ = [not np.array_equal(*pair) for pair in zip(*moved, strict=True)]
+    assert sum(differ) == len(made[0].matrices)  # what AdamW trains is the same
+
+
 def test_matrices_of_all_shapes_come_back_in_their_places():
     rng = np.random.default_rng(1)
     shapes = [(4, 6), (6, 4), (5, 5), (6, 4), (1, 3), (4, 6)]

@@ -1,4 +1,4 @@
-"""Vectors of many texts in parts, so that a process that is killed goes on: beside the output.
+"""A file of vectors or answers in parts, so that a process that is killed goes on: beside the file.
 
 While `notes.parquet` is made, its vectors stand in the folder `notes.parquet.parts`, a file for
 some thousand texts each. The same command, run again, computes those that are missing. Once all
@@ -10,6 +10,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import pyarrow
@@ -21,6 +22,18 @@ from roots_tf.storage import claims, files
 _OTHER = {"other-run", "inputs-changed", "other-version"}  # of parts of another command
 # What a user can mend without a change of the input: parts stay.
 _MENDED_ELSEWHERE = {"no-room", "cannot-write"}
+
+
+class Form(Protocol):
+    """What the parts of an output are, and how it is made of them."""
+
+    suffix: str
+
+    def write(self, path: Path, examples, results) -> None:
+        """Writes a part at the `path`: some `examples` with their `results`."""
+
+    def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
+        """Writes the `parts`, of `count` examples together, as one file at the `path`."""
 
 
 class Parquet:
@@ -70,37 +83,65 @@ class Npy:
         with path.open("wb") as output:
             head = {"descr": self._dtype.str, "fortran_order": False, "shape": (count, self._size)}
             np.lib.format.write_array_header_1_0(output, head)
-            for part in parts:
-                with part.open("rb") as file:
-                    shutil.copyfileobj(file, output)
+            _append(parts, output)
+
+
+class Lines:
+    """Answers as lines of text; methods as for `Form`.
+
+    Args:
+        text_of: gives the lines of some answers, as one text.
+    """
+
+    suffix = ".txt"
+
+    def __init__(self, text_of: Callable[[list], str]):
+        self._text_of = text_of
+
+    def write(self, path: Path, examples, results: list) -> None:
+        """Writes the lines of `results`."""
+        path.write_bytes(files.encoded(path, self._text_of(results)))
+
+    def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
+        """Writes the lines of all `parts` at the `path`."""
+        with path.open("wb") as output:
+            _append(parts, output)
+
+
+def _append(parts: Iterable[Path], output: BinaryIO) -> None:
+    for part in parts:
+        with part.open("rb") as file:
+            shutil.copyfileobj(file, output)
 
 
 def write(
     output: str,
     claim: claims.Claim,
-    form: Parquet | Npy,
-    chunks: Iterator[list[str]],
-    vectors_of: Callable[[list[str]], np.ndarray],
+    form: Form,
+    chunks: Iterator,
+    results_of: Callable,
+    size_of: Callable[..., int] = len,
 ) -> int:
-    """Writes the vectors of texts, from where an earlier process stopped, and gives their number.
+    """Writes the results of examples, from where an earlier process stopped; gives their number.
 
     Args:
         output: file to write.
         claim: of the run.
         form: of the file.
-        chunks: the texts, some at a time, the same each time.
-        vectors_of: gives the vectors of some texts, [texts, size].
+        chunks: the examples, such as texts, some at a time, the same each time.
+        results_of: gives the results of some examples, such as vectors [texts, size].
+        size_of: gives the number of examples in a chunk.
 
     Raises:
         InputError: another process writes this output; the folder of its parts is of another
-            command; there are no texts, or what reading them raises: then no part is left.
+            command; there are no examples, or what reading them raises: then no part is left.
     """
     folder = Path(f"{output}.parts")
     try:
         with claim.held(folder):
             _begin(claim, folder)
             try:
-                count = _write(output, folder, form, chunks, vectors_of)
+                count = _write(output, folder, form, chunks, results_of, size_of)
             except files.InputError as error:
                 if error.id not in _MENDED_ELSEWHERE:
                     _clear(folder)
@@ -112,17 +153,17 @@ def write(
             folder.rmdir()
 
 
-def _write(output: str, folder: Path, form, chunks, vectors_of) -> int:
+def _write(output: str, folder: Path, form: Form, chunks, results_of, size_of) -> int:
     """Makes the parts that are missing, and the output of all; arguments and value as `write`."""
     done = sum(1 for _ in itertools.takewhile(Path.exists, _names(folder, form)))
     if done:
         logging.info("%s holds %d parts; going on behind them", folder, done)
     parts, count = 0, 0
-    for texts, part in zip(chunks, _names(folder, form), strict=False):
+    for chunk, part in zip(chunks, _names(folder, form), strict=False):
         if parts >= done:
             with files.atomic_path(part) as temporary:
-                form.write(temporary, texts, vectors_of(texts))
-        parts, count = parts + 1, count + len(texts)
+                form.write(temporary, chunk, results_of(chunk))
+        parts, count = parts + 1, count + size_of(chunk)
     if not count:
         raise files.InputError("empty-input", "found no text in --input; wanted at least one")
     with files.atomic_path(output) as temporary:
@@ -130,7 +171,7 @@ def _write(output: str, folder: Path, form, chunks, vectors_of) -> int:
     return count
 
 
-def _names(folder: Path, form: Parquet | Npy) -> Iterator[Path]:
+def _names(folder: Path, form: Form) -> Iterator[Path]:
     """Paths of the parts, in order, without end."""
     return (folder / f"part-{number:06d}{form.suffix}" for number in itertools.count())
 
@@ -143,7 +184,7 @@ def _begin(claim: claims.Claim, folder: Path) -> None:
         if error.id not in _OTHER:
             raise
         raise files.InputError(
-            error.id, f"{error}; or remove {folder}, the vectors of that run, which did not end"
+            error.id, f"{error}; or remove {folder}, the parts of that run, which did not end"
         ) from error
     claim.begin(folder)
 

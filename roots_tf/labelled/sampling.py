@@ -17,7 +17,9 @@ def take(examples, indices: Sequence[int]):
     def chosen(part):
         if isinstance(part, dict):
             return {name: chosen(values) for name, values in part.items()}
-        return [part[i] for i in indices] if isinstance(part, list) and part else part
+        if not isinstance(part, list):
+            return part
+        return [part[i] for i in indices] if part else []  # its own: a kind may fill it
 
     return type(examples)(*map(chosen, examples))
 

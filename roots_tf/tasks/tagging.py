@@ -114,19 +114,16 @@ class Tagging(FineTuning):
         parts = [word_units.join(sentence, unit) for sentence, _, _ in columns]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
         tags = [tags if labelled else () for _, tags, _ in columns]
-        lines = [lines for _, _, lines in columns]
-        return TaggedTexts(texts, starts, ends, tags, lines, str(path))
+        return TaggedTexts(texts, starts, ends, tags, [at for *_, at in columns], str(path))
 
     def source(self, path, columns, encoding="utf-8"):
         """Texts, where the file has no words of its own."""
-        suffix = suffix_of(path)
+        has_words = (suffix := suffix_of(path)) not in TABLES
         if suffix == tagged_tables.SUFFIX:
-            is_table = not tagged_tables.has_tokens(str(path), columns)
+            has_words = tagged_tables.has_tokens(str(path), columns)
         elif suffix in _EITHER:
-            is_table = not conll.is_tagged(lazy_text.text_of(path, encoding))
-        else:
-            is_table = suffix in TABLES
-        return unlabelled_source(path, columns, encoding) if is_table else None
+            has_words = conll.is_tagged(lazy_text.text_of(path, encoding))
+        return None if has_words else unlabelled_source(path, columns, encoding)
 
     def of_table(self, table):
         """Texts, whose words are cut as those of the training file."""

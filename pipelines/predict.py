@@ -24,10 +24,11 @@ import itertools
 import json
 import re
 import sys
+from collections.abc import Callable
 
 from absl import logging
 
-from roots_tf import generation, labelled, models, program, tasks, tokenizers, training
+from roots_tf import generation, labelled, models, program, progress, tasks, tokenizers, training
 from roots_tf.inference import parts
 from roots_tf.labelled import source, tables
 from roots_tf.storage import claims, encodings, files, inputs
@@ -82,14 +83,13 @@ def main(config: Config) -> dict:
     training.keep_freed_memory()
     described = models.describe(config.model)
     inputs.check(config, "input", "ensemble")
-    others = [models.describe(folder) for folder in config.ensemble]
+    others = [tasks.restore(models.describe(folder)) for folder in config.ensemble]
     kind = tasks.restore(described)
-    kinds = [kind, *map(tasks.restore, others)]
     if others:
-        kind.check_ensemble(kinds[1:])
+        kind.check_ensemble(others)
     if kind.decodes:
         settings = config.search.settings(kind.settings, config.max_new_tokens)
-        kinds[0] = kind = kind.with_settings(settings)
+        kind = kind.with_settings(settings)
     else:
         config.search.check_unused(f"the task {kind.name}", config.max_new_tokens)
     size = SOURCES_AT_ONCE if kind.decodes else source.ROWS_AT_ONCE
@@ -105,18 +105,18 @@ def main(config: Config) -> dict:
         )
     if config.debug:
         chunks = (labelled.first(chunk, 16) for chunk in itertools.islice(chunks, 1))
-    answer = Answering(config, kinds)
+    chunks = progress.track(chunks, "predict", None, "examples", labelled.count_of)
+    answer = Answering(config, [kind, *others])
     lines = functools.partial(lines_of, config.output, kind.decodes)
+    count = 0
     if config.output:
-        claim = claims.of(config, **about)
-        form = parts.Lines(lines)
+        claim, form = claims.of(config, **about), parts.Lines(lines)
         count = parts.write(config.output, claim, form, chunks, answer, labelled.count_of)
         logging.info("%s holds %d answers", config.output, count)
-        return {"answers": count}
-    count = 0
-    for predictions in map(answer, chunks):
-        print(lines(predictions), end="", flush=True)
-        count += len(predictions)
+    else:
+        for answers in map(answer, chunks):
+            print(lines(answers), end="", flush=True)
+            count += len(answers)
     return {"answers": count}
 
 
@@ -133,22 +133,18 @@ class Answering:
         self._batch_size = config.batch_size
 
     @functools.cached_property
-    def _models(self) -> list:
-        """Keyword arguments of `tasks.answer` for each model."""
+    def _models(self) -> list[Callable]:
+        """What gives the answers of each model."""
         found = []
         for folder, kind in zip(self._folders, self._kinds, strict=True):
             tokenizer, model = tokenizers.load(folder), models.load(folder)
-            predictor = tasks.Predictor(kind, model)
-            found.append({"kind": kind, "model": model, "tokenizer": tokenizer})
-            found[-1]["predictor"] = predictor
+            asked = {"batch_size": self._batch_size, "predictor": tasks.Predictor(kind, model)}
+            found.append(functools.partial(tasks.answer, kind, model, tokenizer, **asked))
         return found
 
     def __call__(self, examples) -> list[dict]:
         """An answer to each of the examples, which are as `kind.read` gives them."""
-        size = self._batch_size
-        found = [
-            tasks.answer(**model, examples=examples, batch_size=size) for model in self._models
-        ]
+        found = [model(examples) for model in self._models]
         return found[0] if len(found) == 1 else self._kinds[0].averaged(found)
 
 

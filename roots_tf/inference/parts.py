@@ -6,11 +6,11 @@ are there the output is made of them, under its name at once, and the folder goe
 """
 
 import contextlib
+import io
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 import numpy as np
 import pyarrow
@@ -21,22 +21,32 @@ from roots_tf.storage import claims, files
 
 _OTHER = {"other-run", "inputs-changed", "other-version"}  # of parts of another command
 # What a user can mend without a change of the input: parts stay.
-_MENDED_ELSEWHERE = {"no-room", "cannot-write"}
+_MENDED_ELSEWHERE = {"no-room", "no-memory", "cannot-write", "unreadable-file"}
 
 
-class Form(Protocol):
+class Form:
     """What the parts of an output are, and how it is made of them."""
 
     suffix: str
 
     def write(self, path: Path, examples, results) -> None:
         """Writes a part at the `path`: some `examples` with their `results`."""
+        raise NotImplementedError
 
     def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
         """Writes the `parts`, of `count` examples together, as one file at the `path`."""
+        with path.open("wb") as output:
+            output.write(self.head(count))
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, output)
+
+    def head(self, count: int) -> bytes:
+        """What stands before the parts of `count` examples."""
+        return b""
 
 
-class Parquet:
+class Parquet(Form):
     """Texts and vectors as tables with the columns `text` and `embedding`.
 
     Args:
@@ -66,8 +76,8 @@ class Parquet:
                 writer.write_table(pyarrow.parquet.read_table(part))
 
 
-class Npy:
-    """Vectors as an array [texts, size]; arguments and methods as for `Parquet`."""
+class Npy(Form):
+    """Vectors as an array [texts, size]; arguments as for `Parquet`."""
 
     suffix = ".npy"
 
@@ -78,16 +88,15 @@ class Npy:
         """Writes `vectors` at the `path` as an array has them behind its head, and no `texts`."""
         path.write_bytes(vectors.astype(self._dtype).tobytes())
 
-    def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
-        """Writes the `parts` behind the head of an array of `count` rows at the `path`."""
-        with path.open("wb") as output:
-            head = {"descr": self._dtype.str, "fortran_order": False, "shape": (count, self._size)}
-            np.lib.format.write_array_header_1_0(output, head)
-            _append(parts, output)
+    def head(self, count: int) -> bytes:
+        """The head of an array of `count` rows."""
+        about = {"descr": self._dtype.str, "fortran_order": False, "shape": (count, self._size)}
+        np.lib.format.write_array_header_1_0(head := io.BytesIO(), about)
+        return head.getvalue()
 
 
-class Lines:
-    """Answers as lines of text; methods as for `Form`.
+class Lines(Form):
+    """Answers as lines of text.
 
     Args:
         text_of: gives the lines of some answers, as one text.
@@ -100,18 +109,7 @@ class Lines:
 
     def write(self, path: Path, examples, results: list) -> None:
         """Writes the lines of `results`."""
-        path.write_bytes(files.encoded(path, self._text_of(results)))
-
-    def join(self, parts: Iterable[Path], path: Path, count: int) -> None:
-        """Writes the lines of all `parts` at the `path`."""
-        with path.open("wb") as output:
-            _append(parts, output)
-
-
-def _append(parts: Iterable[Path], output: BinaryIO) -> None:
-    for part in parts:
-        with part.open("rb") as file:
-            shutil.copyfileobj(file, output)
+        files.write_text(path, self._text_of(results))
 
 
 def write(

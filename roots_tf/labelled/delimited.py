@@ -3,7 +3,6 @@
 import csv
 import itertools
 import re
-import sys
 from collections.abc import Iterator, Sequence
 
 from roots_tf import spelling
@@ -15,6 +14,7 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)  # a first line for Excel alone
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=[\t\n]|\Z)|([^"\t\n]*)(?=[\t\n]|\Z)')
 _NEED_QUOTES = re.compile(r'["\t\n,]')
+_LONGEST = (1 << 31) - 1  # characters of a field: what a C long of 32 bits can say
 
 Row = tuple[int, list[str]]
 
@@ -174,10 +174,9 @@ def _csv_rows(path: str, text, delimiter: str, skipped: int = 0) -> Iterator[Row
     """Rows behind some lines that are skipped, and not counted."""
     lines = itertools.islice(opened(text, ""), skipped, None)
     rows = csv.reader(lines, strict=True, delimiter=delimiter)
-    longest = len(text) if isinstance(text, str) else sys.maxsize - 1
     line = 1
     try:
-        while (fields := _next_row(rows, longest)) is not None:
+        while (fields := _next_row(rows)) is not None:
             if "".join(fields).strip():
                 yield line, fields
             line = rows.line_num + 1
@@ -189,13 +188,13 @@ def _csv_rows(path: str, text, delimiter: str, skipped: int = 0) -> Iterator[Row
         ) from error
 
 
-def _next_row(rows, longest: int) -> list[str] | None:
-    """The next row of a `csv.reader`, with fields of up to `longest` characters; None at the end.
+def _next_row(rows) -> list[str] | None:
+    """The next row of a `csv.reader`, with fields of up to `_LONGEST`; None at the end.
 
     The limit is the whole process's, 131,072 by default where a novel in a cell is fine: it is
     raised for one row at a time, since files may be read in turn, and one of them not to its end.
     """
-    limit = csv.field_size_limit(longest + 1)
+    limit = csv.field_size_limit(_LONGEST)
     try:
         return next(rows, None)
     finally:

@@ -63,7 +63,7 @@ def _names(path: str) -> tuple[str, ...]:
 
 
 def sources(path: str, columns: dict[str, str] | None, encoding: str = "utf-8") -> Source:
-    """What `read` reads without targets; arguments and errors as there."""
+    """What `read` reads without targets; arguments and errors as for it."""
     names = _names(str(path))
     if any(suffix_of(name) in TABLES for name in names):
         return _table(str(path), names, columns, COLUMNS[:1], encoding)

@@ -86,7 +86,7 @@ def source(
     may_be_blank: tuple[str, ...] = (),
     encoding: str = "utf-8",
 ) -> Source:
-    """The table that `read` reads; arguments as there, and errors, as rows are read.
+    """The table that `read` reads; arguments as for it, and errors, as rows are read.
 
     Raises:
         InputError: columns are named that nobody asked for.

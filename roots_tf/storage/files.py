@@ -200,21 +200,16 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         InputError: it cannot be written, or the text holds half a surrogate pair.
     """
-    content = encoded(path, text)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def encoded(path: str | Path, text: str) -> bytes:
-    """A `text` for the `path` as UTF-8; errors as for `write_text`."""
     try:
-        return text.encode("utf-8")
+        content = text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
             "not-text",
             f"found half a surrogate pair, \\u{ord(text[error.start]):04x}, in the text for "
             f"{path}; wanted Unicode text",
         ) from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, value) -> None:

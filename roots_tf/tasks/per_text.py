@@ -104,7 +104,7 @@ def read_unlabelled(path: str | Path, columns: dict[str, str], encoding: str = "
 
 
 def unlabelled_source(path: str | Path, columns: dict[str, str], encoding: str = "utf-8") -> Source:
-    """What `read_unlabelled` reads; arguments as there, and errors, as rows are read."""
+    """What `read_unlabelled` reads; arguments and errors as for it, the latter as rows are read."""
     if text_files.suffix_of(path) != ".txt" or not Path(path).is_file():
         return tables.source(path, ("text",), ("text_pair",), columns, encoding=encoding)
     _, first = next(text_files.lines_of(lazy_text.text_of(path, encoding)), (0, ""))

@@ -1,11 +1,13 @@
 """Rows of a labelled file as a table: all of them, or some at a time."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from roots_tf.labelled import lazy_text
 from roots_tf.labelled.text_files import Room, read_text, suffix_of
+from roots_tf.storage.files import InputError
 
 ROWS_AT_ONCE = 8192
 CHARS_AT_ONCE = 1 << 26
@@ -77,13 +79,24 @@ class Source:
             size: rows at once at most.
 
         Raises:
-            InputError: as for `read`, or what `check` raises.
+            InputError: as for `read`, or what `check` raises; or the file changes meanwhile.
         """
-        there = dict.fromkeys(set(self.names) - set(self.optional))
+        state, there = _state(self.path), set(self.names) - set(self.optional)
         for table in self._tables(self.names, size):
-            there |= {n: None for n in self.names if any(v is not None for v in table.columns[n])}
+            there |= {n for n in self.names if any(v is not None for v in table.columns[n])}
             check(table)
-        yield from self._tables([name for name in self.names if name in there], size)
+        for table in self._tables([name for name in self.names if name in there], size):
+            self._check_unchanged(state)
+            yield table
+        self._check_unchanged(state)
+
+    def _check_unchanged(self, state) -> None:
+        if _state(self.path) != state:
+            raise InputError(
+                "inputs-changed",
+                f"found {self.path} changed while it was read; wanted one content to the end: run "
+                "the same command again once nothing writes the file",
+            )
 
     def _tables(self, names, size: int) -> Iterator[Table]:
         """The rows as they come, with the columns of some names."""
@@ -96,6 +109,14 @@ class Source:
                 table, chars = Table({name: [] for name in names}, [], self.path), 0
         if table.lines:
             yield table
+
+
+def _state(path: str) -> tuple | None:
+    """What changes with a file; of what is none, such as a list of several, None."""
+    if not os.path.isfile(path):
+        return None
+    about = os.stat(path)
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _add(table: Table, line: int | str, row: dict) -> None:

@@ -110,6 +110,17 @@ def test_a_wrong_row_at_the_end_is_told_before_any_answer(folders, files, tmp_pa
     assert not list(tmp_path.glob("a.jsonl*"))
 
 
+def test_a_file_that_changes_meanwhile_is_told(folders, files):
+    path = files["classification"]
+    kind = tasks.restore(models.describe(folders["classification"]))
+    parts = labelled.read_in_parts(kind, path, predict.Config("", path), 3)
+    assert next(parts).lines == [1, 2, 3]
+    with open(path, "a") as file:
+        file.write('{"text": "a"}\n')
+    with pytest.raises(InputError, match="found .* changed while it was read"):
+        list(parts)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

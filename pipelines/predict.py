@@ -12,18 +12,29 @@ value; tags and entities, or an answer, with their place in the text in characte
 writes texts, such as a translator, reads a source a line, whatever the suffix, and writes a target
 a line where the output's is none of JSON lines: line by line the two files belong together. With
 `--ensemble` texts are labelled by several models together, such as those of several templates.
+
+Some thousand examples are in memory at a time, and those of similar length are computed together.
+While it works, finished answers stand beside the output, in `answers.jsonl.parts/`; a run that was
+stopped or killed goes on behind them, run again with the same flags and files.
 """
 
 import dataclasses
+import functools
+import itertools
 import json
 import re
 import sys
+from collections.abc import Callable
 
 from absl import logging
 
-from roots_tf import generation, labelled, models, program, tasks, tokenizers, training
-from roots_tf.storage import encodings, files, inputs
+from roots_tf import generation, labelled, models, program, progress, tasks, tokenizers, training
+from roots_tf.inference import parts
+from roots_tf.labelled import source, tables
+from roots_tf.storage import claims, encodings, files, inputs
 
+# Of a model that writes: it takes a second for what others answer in hundredths.
+SOURCES_AT_ONCE = 2048
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
@@ -67,55 +78,78 @@ class Config:
 
 
 @program.takes_urls
-def main(config: Config) -> list[dict]:
-    """Writes and returns one answer an example, in the order of the file."""
+def main(config: Config) -> dict:
+    """Writes, or prints, one answer an example, in the order of the file; returns their number."""
     training.keep_freed_memory()
     described = models.describe(config.model)
     inputs.check(config, "input", "ensemble")
-    others = [models.describe(folder) for folder in config.ensemble]
+    others = [tasks.restore(models.describe(folder)) for folder in config.ensemble]
     kind = tasks.restore(described)
     if others:
-        kind.check_ensemble([tasks.restore(other) for other in others])
+        kind.check_ensemble(others)
     if kind.decodes:
         settings = config.search.settings(kind.settings, config.max_new_tokens)
         kind = kind.with_settings(settings)
     else:
         config.search.check_unused(f"the task {kind.name}", config.max_new_tokens)
-    examples = read(config, kind)
+    size = SOURCES_AT_ONCE if kind.decodes else source.ROWS_AT_ONCE
+    # Of parts of another size the answers would be computed together with other ones.
+    about = {"examples_at_once": size}
+    if config.input and not tables.is_read_once(config.input):
+        chunks = labelled.read_in_parts(kind, config.input, config, size)
+    else:  # nobody can look into it again: its texts are what a run is known by
+        examples = read(config, kind)
+        chunks = labelled.parts(examples, size)
+        about["input"] = files.fingerprint(
+            [str(part) for part in examples if not isinstance(part, str)]
+        )
     if config.debug:
-        examples = labelled.first(examples, 16)
-    predictions = answers(config, config.model, kind, examples)
-    if others:
-        members = zip(config.ensemble, map(tasks.restore, others), strict=True)
-        found = [answers(config, folder, other, examples) for folder, other in members]
-        predictions = kind.averaged([predictions, *found])
-    if kind.decodes and config.output and not config.output.lower().endswith(JSON_LINES):
-        lines = plain_lines([row["target"] for row in predictions], config.output)
+        chunks = (labelled.first(chunk, 16) for chunk in itertools.islice(chunks, 1))
+    chunks = progress.track(chunks, "predict", None, "examples", labelled.count_of)
+    answer = Answering(config, [kind, *others])
+    lines = functools.partial(lines_of, config.output, kind.decodes)
+    count = 0
+    if config.output:
+        claim, form = claims.of(config, **about), parts.Lines(lines)
+        count = parts.write(config.output, claim, form, chunks, answer, labelled.count_of)
+        logging.info("%s holds %d answers", config.output, count)
     else:
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
-    if not config.output:
-        print(lines, end="")
-        return predictions
-    files.write_text(config.output, lines)
-    logging.info("%s holds %d answers", config.output, len(predictions))
-    return predictions
+        for answers in map(answer, chunks):
+            print(lines(answers), end="", flush=True)
+            count += len(answers)
+    return {"answers": count}
 
 
-def answers(config: Config, folder: str, kind, examples) -> list[dict]:
-    """What the model of one folder answers to examples.
+class Answering:
+    """What the models answer to some examples; they are read when they are first asked.
 
     Args:
         config: of the program.
-        folder: of the model.
-        kind: of its task.
-        examples: as `kind.read` gives them.
+        kinds: of the tasks of its models, in order.
     """
-    tokenizer, model = tokenizers.load(folder), models.load(folder)
-    return tasks.answer(kind, model, tokenizer, examples, batch_size=config.batch_size)
+
+    def __init__(self, config: Config, kinds):
+        self._folders, self._kinds = (config.model, *config.ensemble), kinds
+        self._batch_size = config.batch_size
+
+    @functools.cached_property
+    def _models(self) -> list[Callable]:
+        """What gives the answers of each model."""
+        found = []
+        for folder, kind in zip(self._folders, self._kinds, strict=True):
+            tokenizer, model = tokenizers.load(folder), models.load(folder)
+            asked = {"batch_size": self._batch_size, "predictor": tasks.Predictor(kind, model)}
+            found.append(functools.partial(tasks.answer, kind, model, tokenizer, **asked))
+        return found
+
+    def __call__(self, examples) -> list[dict]:
+        """An answer to each of the examples, which are as `kind.read` gives them."""
+        found = [model(examples) for model in self._models]
+        return found[0] if len(found) == 1 else self._kinds[0].averaged(found)
 
 
 def read(config: Config, kind):
-    """Examples of the file, or texts from standard input.
+    """Examples of a pipe, or texts from standard input.
 
     Args:
         config: of the program.
@@ -150,6 +184,19 @@ def read(config: Config, kind):
             "empty-input", "found no text in the standard input; wanted a text a line"
         )
     return kind.unlabelled({kind.texts[0]: texts})
+
+
+def lines_of(path: str, are_texts: bool, answers: list[dict]) -> str:
+    """Lines of a file of answers, or of what is printed.
+
+    Args:
+        path: of the file; none: they are printed.
+        are_texts: whether a model has written the answers.
+        answers: any number.
+    """
+    if are_texts and path and not path.lower().endswith(JSON_LINES):
+        return plain_lines([row["target"] for row in answers], path)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in answers)
 
 
 def plain_lines(targets: list[str], path: str) -> str:

@@ -11,10 +11,13 @@ __getattr__ = lazy.attributes(
         "batches_by_length": "token_rows",
         "batches_from": "token_rows",
         "column_names": "tables",
+        "count_of": "sampling",
         "cut": "token_rows",
         "files_of": "label_files",
         "first": "sampling",
+        "parts": "sampling",
         "read_examples": "tables",
+        "read_in_parts": "tables",
         "sample": "sampling",
     },
 )

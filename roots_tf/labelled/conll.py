@@ -104,11 +104,21 @@ def check_tags(tags: Sequence[str], where: str) -> None:
             )
 
 
-def is_tagged(text: str) -> bool:
-    """Whether a text is such a file: lines of as many columns, two or more, whose last is a tag."""
-    lines = [line.split() for _, line in lines_of(text) if not line.startswith(("#", "-DOCSTART-"))]
-    widths = {len(fields) for fields in lines}
-    return len(widths) == 1 and min(widths) > 1 and all(_TAG.fullmatch(f[-1]) for f in lines)
+def is_tagged(text) -> bool:
+    """Whether a text is such a file: lines of as many columns, two or more, whose last is a tag.
+
+    Args:
+        text: of a file, or a `LazyText`, which is read as far as the answer takes.
+    """
+    width = 0
+    for _, line in lines_of(text):
+        if line.startswith(("#", "-DOCSTART-")):
+            continue
+        fields = line.split()
+        width = width or len(fields)
+        if len(fields) != width or width < 2 or not _TAG.fullmatch(fields[-1]):
+            return False
+    return width > 0
 
 
 def to_iob2(tags: list[str]) -> list[str]:

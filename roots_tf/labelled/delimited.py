@@ -1,12 +1,12 @@
 """Rows of TSV and CSV, as people and spreadsheets write them."""
 
 import csv
-import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 
 from roots_tf import spelling
+from roots_tf.labelled.lazy_text import LazyText, opened
 from roots_tf.labelled.text_files import lines_of, no_column, short
 from roots_tf.storage.files import InputError
 
@@ -14,6 +14,7 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)  # a first line for Excel alone
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=[\t\n]|\Z)|([^"\t\n]*)(?=[\t\n]|\Z)')
 _NEED_QUOTES = re.compile(r'["\t\n,]')
+_LONGEST = (1 << 31) - 1  # characters of a field: what a C long of 32 bits can say
 
 Row = tuple[int, list[str]]
 
@@ -27,7 +28,7 @@ class ColumnOrder(dict):
 
 
 def read(
-    path: str, suffix: str, text: str, names: dict[str, str], expected, columns: dict
+    path: str, suffix: str, text: str | LazyText, names: dict[str, str], expected, columns: dict
 ) -> Iterator[tuple[int, dict]]:
     """Rows as columns by name, each with its line; arguments as `tables.read` knows them.
 
@@ -42,10 +43,10 @@ def read(
     skipped = 0
     delimiter = "\t"
     if suffix == ".csv":
-        if match := _SEPARATOR.match(text):
-            text, skipped = text[match.end() :], 1
+        if match := _SEPARATOR.match(text if isinstance(text, str) else text.head):
+            skipped = 1
         delimiter = match[1] if match else _delimiter(path, text, names, expected, columns)
-    rows = _tsv_rows(text) if suffix == ".tsv" else _csv_rows(path, text, delimiter)
+    rows = _tsv_rows(text) if suffix == ".tsv" else _csv_rows(path, text, delimiter, skipped)
     first = next(rows, None)
     if first is None:
         return
@@ -68,7 +69,7 @@ def read(
         yield line, {name: own.get(names[name]) for name in names}
 
 
-def _delimiter(path: str, text: str, names, expected, columns) -> str:
+def _delimiter(path: str, text, names, expected, columns) -> str:
     """What parts the fields of a CSV: that which gives the first row the columns it should have."""
     first = {}
     for delimiter in _DELIMITERS:
@@ -114,9 +115,11 @@ def _is_misspelt(header: list[str], names: list[str]) -> bool:
     return len(names) > 1 and all(spelling.nearest(name, words) for name in names)
 
 
-def _tsv_rows(text: str) -> Iterator[Row]:
+def _tsv_rows(text: str | LazyText) -> Iterator[Row]:
     """Rows of TSV; quotes are part of a text unless all of the file has them as Excel writes."""
     plain = ((number, line.split("\t")) for number, line in lines_of(text))
+    if isinstance(text, LazyText):  # in which there are no quotes
+        return plain
     quoted = _quoted_rows(text.replace("\r\n", "\n")) if '"' in text else None
     if quoted is None or _is_joined(text, quoted):
         return plain
@@ -167,11 +170,13 @@ def _quoted_rows(text: str) -> list[Row] | None:
     return [(begun, fields) for begun, fields, _ in rows]
 
 
-def _csv_rows(path: str, text: str, delimiter: str) -> Iterator[Row]:
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+def _csv_rows(path: str, text, delimiter: str, skipped: int = 0) -> Iterator[Row]:
+    """Rows behind some lines that are skipped, and not counted."""
+    lines = itertools.islice(opened(text, ""), skipped, None)
+    rows = csv.reader(lines, strict=True, delimiter=delimiter)
     line = 1
     try:
-        while (fields := _next_row(rows, len(text))) is not None:
+        while (fields := _next_row(rows)) is not None:
             if "".join(fields).strip():
                 yield line, fields
             line = rows.line_num + 1
@@ -183,13 +188,13 @@ def _csv_rows(path: str, text: str, delimiter: str) -> Iterator[Row]:
         ) from error
 
 
-def _next_row(rows, longest: int) -> list[str] | None:
-    """The next row of a `csv.reader`, with fields of up to `longest` characters; None at the end.
+def _next_row(rows) -> list[str] | None:
+    """The next row of a `csv.reader`, with fields of up to `_LONGEST`; None at the end.
 
     The limit is the whole process's, 131,072 by default where a novel in a cell is fine: it is
     raised for one row at a time, since files may be read in turn, and one of them not to its end.
     """
-    limit = csv.field_size_limit(longest + 1)
+    limit = csv.field_size_limit(_LONGEST)
     try:
         return next(rows, None)
     finally:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from absl import logging
 
-from roots_tf.labelled import tables
+from roots_tf.labelled import lazy_text, tables
 from roots_tf.labelled.sampling import take
+from roots_tf.labelled.source import Source
 from roots_tf.labelled.text_files import TABLES, no_file, read_text, suffix_of
 from roots_tf.storage import paths
 from roots_tf.storage.files import InputError
@@ -42,13 +43,15 @@ def read(
     Raises:
         InputError: the files cannot be read, are not of as many lines, or hold no pairs.
     """
+    if not labelled:
+        return texts_of(sources(str(path), columns, encoding).read())
     names = _names(str(path))
     if any(suffix_of(name) in TABLES for name in names):
-        table = _of_table(str(path), names, columns, labelled, encoding)
+        table = texts_of(_table(str(path), names, columns, COLUMNS, encoding).read())
     else:
         tables.refuse_columns(columns or {}, path)
-        table = _of_texts(names, labelled, encoding)
-    return _with_both(table) if labelled else table
+        table = _of_texts(names, encoding)
+    return _with_both(table)
 
 
 def _names(path: str) -> tuple[str, ...]:
@@ -59,20 +62,47 @@ def _names(path: str) -> tuple[str, ...]:
         raise InputError("wrong-value", f"found {error}") from error
 
 
-def _of_table(path: str, names, columns, labelled: bool, encoding: str) -> tables.Table:
+def sources(path: str, columns: dict[str, str] | None, encoding: str = "utf-8") -> Source:
+    """What `read` reads without targets; arguments and errors as for it."""
+    names = _names(str(path))
+    if any(suffix_of(name) in TABLES for name in names):
+        return _table(str(path), names, columns, COLUMNS[:1], encoding)
+    tables.refuse_columns(columns or {}, path)
+    _check_count(names, labelled=False)
+    (name,) = names
+
+    def rows(text_of):
+        if not Path(name).is_file():
+            raise no_file(name)
+        number = 0
+        for number, line in enumerate(lazy_text.opened(text_of(name, encoding), "\n"), 1):
+            yield number, {"source": line.removesuffix("\n").removesuffix("\r")}
+        if not number:
+            raise InputError("empty-input", f"found no lines in {name}; wanted sources")
+
+    return Source(name, rows, COLUMNS[:1])
+
+
+def texts_of(table: tables.Table) -> tables.Table:
+    """The table with what stands in its columns as texts.
+
+    Raises:
+        InputError: as for `tables.strings`.
+    """
+    return table._replace(columns={name: tables.strings(table, name) for name in table.columns})
+
+
+def _table(path: str, names, columns, required, encoding: str) -> Source:
     if len(names) > 1:
         raise InputError(
             "unknown-suffix",
             f"found {path}; wanted one table with source and target, or two text files",
         )
-    required = COLUMNS if labelled else COLUMNS[:1]
-    table = tables.read(path, required, (), columns, may_be_blank=required, encoding=encoding)
-    for name in required:
-        table.columns[name] = tables.strings(table, name)
-    return table
+    return tables.source(path, required, (), columns, may_be_blank=required, encoding=encoding)
 
 
-def _of_texts(names, labelled: bool, encoding: str) -> tables.Table:
+def _check_count(names, labelled: bool) -> None:
+    """Refuses other than two text files of pairs, or one of sources."""
     wanted = 2 if labelled else 1
     if len(names) != wanted:
         raise InputError(
@@ -85,6 +115,11 @@ def _of_texts(names, labelled: bool, encoding: str) -> tables.Table:
                 else "one text file of sources, or a table with source"
             ),
         )
+
+
+def _of_texts(names, encoding: str) -> tables.Table:
+    """The pairs of two text files."""
+    _check_count(names, labelled=True)
     sides = [_lines(name, encoding) for name in names]
     if len({*map(len, sides)}) > 1:
         raise InputError(

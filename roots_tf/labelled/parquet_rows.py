@@ -24,7 +24,7 @@ _KEY = b"huggingface"
 
 
 def rows(
-    path: str, names: Mapping[str, str], expected: Collection[str]
+    path: str, names: Mapping[str, str], expected: Collection[str], is_held: bool = True
 ) -> Iterator[tuple[int, dict]]:
     """Rows, counted from 1, as values by our names.
 
@@ -33,6 +33,7 @@ def rows(
         names: what the file calls each column; `translation.en` is the field `en` of a column
             `translation`, where there is no column of that whole name.
         expected: of our names those of columns that must be there.
+        is_held: whether all rows are to be in memory together.
 
     Raises:
         InputError: the file is missing or damaged, lacks a column, does not fit in memory, or holds
@@ -47,7 +48,8 @@ def rows(
             raise no_column(names, expected, there, path)
         asked = {name: own for name, own in names.items() if own in there}
         classes = class_names(schema, path)
-        Room(path).check_rows(file.metadata.num_rows, len(asked))
+        if is_held:
+            Room(path).check_rows(file.metadata.num_rows, len(asked))
         for number, row in enumerate(parquet.rows(file, path, list(asked.values())), 1):
             values = {name: _plain(_value(row, own)) for name, own in asked.items()}
             for name, own in asked.items():

@@ -1,6 +1,6 @@
 """Some examples of a labelled file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,14 +17,22 @@ def take(examples, indices: Sequence[int]):
     def chosen(part):
         if isinstance(part, dict):
             return {name: chosen(values) for name, values in part.items()}
-        return [part[i] for i in indices] if isinstance(part, list) and part else part
+        if not isinstance(part, list):
+            return part
+        return [part[i] for i in indices] if part else []  # its own: a kind may fill it
 
     return type(examples)(*map(chosen, examples))
 
 
 def first(examples, count: int):
     """The first examples of a file; arguments as for `take`, but for their `count`."""
-    return take(examples, range(min(count, _count(examples))))
+    return take(examples, range(min(count, count_of(examples))))
+
+
+def parts(examples, size: int) -> Iterator:
+    """All examples, `size` at a time, in order; `examples` as for `take`."""
+    count = count_of(examples)
+    return (take(examples, range(i, min(i + size, count))) for i in range(0, count, size))
 
 
 def sample(examples, count: int, labels: Sequence[Sequence] = (), seed: int = 0):
@@ -40,7 +48,7 @@ def sample(examples, count: int, labels: Sequence[Sequence] = (), seed: int = 0)
         labels: of each example, the labels that it has; none: no example differs from another.
         seed: of the draw; one seed draws the same examples.
     """
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(_count(examples)).tolist()
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(count_of(examples)).tolist()
     if len(order) <= count:
         return examples
     chosen, seen = [], set()
@@ -53,8 +61,8 @@ def sample(examples, count: int, labels: Sequence[Sequence] = (), seed: int = 0)
     return take(examples, sorted(chosen))
 
 
-def _count(examples) -> int:
-    """Number of the examples."""
+def count_of(examples) -> int:
+    """Number of the `examples`, as `take` takes them."""
     lists = [list(part.values()) if isinstance(part, dict) else [part] for part in examples]
     return max(
         (len(part) for parts in lists for part in parts if isinstance(part, list)), default=0

@@ -6,15 +6,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
 from roots_tf import spelling
-from roots_tf.labelled import delimited, label_files, parquet_rows
+from roots_tf.labelled import delimited, label_files, parquet_rows, sampling
+from roots_tf.labelled.lazy_text import LazyText
+from roots_tf.labelled.source import Source, Table
 from roots_tf.labelled.text_files import (
-    Room,
     lines_of,
     no_column,
     parse_json,
@@ -27,29 +27,6 @@ from roots_tf.storage.files import InputError
 _JSON = (".jsonl", ".ndjson", ".json")
 _WHOLE = re.compile(r"([+-]?)(0|[1-9]\d{0,14})\.0+")  # a float with more digits is another number
 _TRUTH = {"false": 0.0, "true": 1.0}
-
-
-class Table(NamedTuple):
-    """Columns of equal length by name, and where each row stands in the file.
-
-    A place that is no number, such as `pos/1.txt, line 7`, says it itself.
-    """
-
-    columns: dict[str, list]
-    lines: list[int | str]
-    path: str
-
-    def where(self, row: int) -> str:
-        """Place of a row, counted from 0, for messages.
-
-        >>> Table({"text": ["good"]}, [7], "train.tsv").where(0)
-        'train.tsv, line 7'
-        """
-        place = self.lines[row]
-        if isinstance(place, str):
-            return place
-        unit = "row" if suffix_of(self.path) == ".parquet" else "line"
-        return f"{self.path}, {unit} {place}"
 
 
 def read(
@@ -95,6 +72,25 @@ def read(
             memory; a row lacks a required cell or has another number of fields. The message names
             file and line.
     """
+    return source(
+        path, required, optional, columns, may_be_blank=may_be_blank, encoding=encoding
+    ).read()
+
+
+def source(
+    path: str | Path,
+    required: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    columns: dict[str, str] | None = None,
+    *,
+    may_be_blank: tuple[str, ...] = (),
+    encoding: str = "utf-8",
+) -> Source:
+    """The table that `read` reads; arguments as for it, and errors, as rows are read.
+
+    Raises:
+        InputError: columns are named that nobody asked for.
+    """
     columns = columns or {}
     is_order = isinstance(columns, delimited.ColumnOrder)
     if (unknown := sorted(columns.keys() - {*required, *optional})) and not is_order:
@@ -106,33 +102,31 @@ def read(
         )
     names = {name: name if is_order else columns.get(name, name) for name in required + optional}
     expected = tuple(name for name in names if name in required or name in columns)
-    table, room = Table({name: [] for name in names}, [], str(path)), Room(path)
-    for line, row in _rows(str(path), names, expected, columns, encoding):
-        table.lines.append(line)
-        room.take(row)
-        for name in names:
-            value = row.get(name)
-            value = None if _is_empty(value) else value
-            if value is None and name in required and name not in may_be_blank:
-                raise InputError(
-                    "wrong-row",
-                    f"found no {name} in {table.where(-1)} (column {names[name]!r} is empty); "
-                    "wanted one in every row",
-                )
-            table.columns[name].append(value)
-    if not table.lines:
-        wanted = ", ".join(required or optional)
-        raise InputError("empty-input", f"found no rows in {path}; wanted rows of {wanted}")
-    for name in optional:
-        if all(value is None for value in table.columns[name]):
-            del table.columns[name]
-    return table
+    filled = {name for name in required if name not in may_be_blank}
+
+    def rows(text_of):
+        line = None
+        for line, row in _rows(str(path), names, expected, columns, encoding, text_of):
+            row = {name: None if _is_empty(row.get(name)) else row[name] for name in names}
+            for name in names:
+                if row[name] is None and name in filled:
+                    raise InputError(
+                        "wrong-row",
+                        f"found no {name} in {Table({}, [line], str(path)).where(0)} (column "
+                        f"{names[name]!r} is empty); wanted one in every row",
+                    )
+            yield line, row
+        if line is None:
+            wanted = ", ".join(required or optional)
+            raise InputError("empty-input", f"found no rows in {path}; wanted rows of {wanted}")
+
+    return Source(str(path), rows, tuple(names), optional)
 
 
 def _rows(
-    path: str, names: dict[str, str], expected, columns: dict, encoding: str
+    path: str, names: dict[str, str], expected, columns: dict, encoding: str, text_of
 ) -> Iterator[tuple[int | str, dict]]:
-    """Rows of a file by its format, each with its place."""
+    """Rows of a file by its format, each with its place; `text_of` reads a text."""
     parts = label_files.parts_of(path)
     if len(parts) > 1 or (os.path.isdir(parts[0]) and not suffix_of(parts[0])):
         refuse_order(columns, path)
@@ -142,16 +136,16 @@ def _rows(
     (path,) = parts
     suffix = suffix_of(path)
     if suffix in (".tsv", ".csv"):
-        text = read_text(path, encoding)
+        text = text_of(path, encoding)
         yield from delimited.read(path, suffix, text, names, expected, columns)
         return
     refuse_order(columns, path)
     if suffix in _JSON:
-        yield from _json_rows(path, read_text(path, encoding), names, expected)
+        yield from _json_rows(path, text_of(path, encoding), names, expected)
     elif suffix == ".parquet":
-        yield from parquet_rows.rows(path, names, expected)
+        yield from parquet_rows.rows(path, names, expected, is_held=text_of is read_text)
     elif suffix in (label_files.LABEL_FIRST, ".txt"):
-        rows = label_files.rows_of_lines(path, suffix, read_text(path, encoding))
+        rows = label_files.rows_of_lines(path, suffix, text_of(path, encoding))
         yield from _named(rows, names, expected, path)
     else:
         raise label_files.other_format(path, suffix)
@@ -217,6 +211,34 @@ def read_examples(kind, path: str, flags, labelled: bool = True):
         InputError: as for `kind.read`, or as for `column_names`.
     """
     return kind.read(path, column_names(flags.columns), labelled, flags.encoding)
+
+
+def read_in_parts(kind, path: str, flags, size: int) -> Iterator:
+    """Examples of a file without answers, some at a time, of which memory holds no more.
+
+    A file of which all must be seen before a row is read is held, but not its tokens and answers:
+    see `lazy_text.text_of` and `kind.source`.
+
+    Args:
+        kind: of task, which reads them.
+        path: of the file, which is read twice.
+        flags: have `columns` and `encoding`.
+        size: examples at a time at most.
+
+    Raises:
+        InputError: as for `read_examples`, before the first are given.
+    """
+    found = kind.source(path, column_names(flags.columns), flags.encoding)
+    if found is None:
+        yield from sampling.parts(read_examples(kind, path, flags, labelled=False), size)
+        return
+    yield from map(kind.of_table, found.parts(kind.check_table, size))
+
+
+def is_read_once(path: str) -> bool:
+    """Whether a `path` of examples names a pipe, or another place that is not read again."""
+    there = filter(os.path.exists, label_files.parts_of(path))
+    return any(not (os.path.isfile(part) or os.path.isdir(part)) for part in there)
 
 
 def refuse_order(columns: dict, path: str | Path) -> None:
@@ -349,7 +371,9 @@ def _is_empty(value) -> bool:
     return value is None or value != value or (isinstance(value, list | dict) and not value)
 
 
-def _json_rows(path: str, text: str, names, expected) -> Iterator[tuple[int | str, dict]]:
+def _json_rows(
+    path: str, text: str | LazyText, names, expected
+) -> Iterator[tuple[int | str, dict]]:
     """Objects of JSON lines, or of one array."""
     wanted = "JSON lines, an object a line, or an array of objects"
     for line, value in _json_values(path, text, wanted):
@@ -361,9 +385,9 @@ def _json_rows(path: str, text: str, names, expected) -> Iterator[tuple[int | st
         yield line, {name: value.get(names[name]) for name in names}
 
 
-def _json_values(path: str, text: str, wanted: str) -> Iterator[tuple[int | str, object]]:
+def _json_values(path: str, text, wanted: str) -> Iterator[tuple[int | str, object]]:
     """Values of lines, with their numbers, or those of one array, with their places."""
-    if text.lstrip()[:1] == "[":
+    if isinstance(text, str) and text.lstrip()[:1] == "[":
         try:
             is_array = isinstance(json.loads(text), list)
         except (ValueError, RecursionError):

@@ -132,15 +132,19 @@ def _content(path: str | Path) -> bytes:
     return b"".join(parts)
 
 
-def lines_of(text: str) -> Iterator[tuple[int, str]]:
+def lines_of(text) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers from 1, without LF or CRLF.
+
+    Args:
+        text: of a file, or a `LazyText`.
 
     `str.splitlines` would also cut at characters that real text holds inside a line, such as
     U+0085 and U+2028.
     """
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = text.split("\n") if isinstance(text, str) else text.opened("\n")
+    for number, line in enumerate(lines, 1):
         if line.strip():
-            yield number, line.removesuffix("\r")
+            yield number, line.removesuffix("\n").removesuffix("\r")
 
 
 def parse_json(text: str, where: str, wanted: str = "JSON"):

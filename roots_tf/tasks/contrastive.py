@@ -75,7 +75,7 @@ class Contrastive(FineTuning):
         answers, `text` and `text_pair`.
         """
         if not labelled:
-            return tables.read(path, self.texts, (), columns, encoding=encoding)
+            return self.source(path, columns, encoding).read()
         if suffix_of(path) == ".txt":
             return read_unlabelled(path, columns, encoding)
         optional = ("positive", *NEGATIVES, "text_pair", "value", "label")
@@ -102,6 +102,10 @@ class Contrastive(FineTuning):
                 )
             unused = ("value", "label")
         return table._replace(columns={n: v for n, v in there.items() if n not in unused})
+
+    def source(self, path, columns, encoding="utf-8"):
+        """Pairs, without a value."""
+        return tables.source(path, self.texts, (), columns, encoding=encoding)
 
     def learn(self, examples):
         """This kind with whether the file has texts alone.

@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import models
+from roots_tf.labelled import tables
 from roots_tf.labelled.batching import Batches, Batching
-from roots_tf.labelled.tables import Table
+from roots_tf.labelled.source import Source, Table
 from roots_tf.labelled.token_rows import RowBatcher, TokenRows, batches_from, ungrouped
 from roots_tf.losses import Scalar
 from roots_tf.models import EncoderConfig
@@ -129,6 +130,36 @@ class FineTuning(OfFlags, Leaving):
             InputError: something is wrong with the file; names the line.
         """
         raise NotImplementedError
+
+    def source(
+        self, path: str | Path, columns: dict[str, str], encoding: str = "utf-8"
+    ) -> Source | None:
+        """Where `read` finds examples without answers as rows of a table.
+
+        Args:
+            path: a file, as for `read`; other arguments and errors as there.
+
+        Returns:
+            A source whose tables `of_table` makes examples of; None where they stand otherwise.
+        """
+        return None
+
+    def of_table(self, table: Table):
+        """Examples without answers from a table of `source`.
+
+        Raises:
+            InputError: a row is none; names the line.
+        """
+        return table
+
+    def check_table(self, table: Table) -> None:
+        """Refuses what `of_table` and `rows` would refuse, in less time; errors as there.
+
+        Args:
+            table: of a source's rows, with all columns that it may have.
+        """
+        for name in self.texts:
+            tables.strings(table, name)
 
     def labels_of(self, examples) -> list[tuple]:
         """The labels of each example, of which a sample holds every one; empty: there are none.

@@ -58,13 +58,15 @@ class MultipleChoice(FineTuning):
         in TSV and CSV.
         """
         answer = (self.answer_column,) if labelled else ()
-        if suffix_of(path) in _LISTS:
-            required = ("text", "choices", *answer)
-            table = tables.read(path, required, (), columns, encoding=encoding)
-        else:
-            further = tuple(f"choice_{i}" for i in range(2, MAX_CHOICES))
-            required = ("text", "choice_0", "choice_1", *answer)
-            table = tables.read(path, required, further, columns, encoding=encoding)
+        return self.of_table(_source(path, columns, answer, encoding).read())
+
+    def source(self, path, columns, encoding="utf-8"):
+        """The table."""
+        return _source(path, columns, (), encoding)
+
+    def of_table(self, table):
+        """Examples with their `choices` in one column."""
+        if "choices" not in table.columns:
             given = [
                 table.columns[f"choice_{i}"]
                 for i in range(MAX_CHOICES)
@@ -83,6 +85,12 @@ class MultipleChoice(FineTuning):
                     "texts, as in the first example, and two or more",
                 )
         return table
+
+    def check_table(self, table):
+        """Refuses what is no text or no choices."""
+        tables.strings(table, "text")
+        there = {n: v for n, v in table.columns.items() if any(cell is not None for cell in v)}
+        self.of_table(table._replace(columns=there))
 
     def learn(self, examples):
         """This kind with the number of choices."""
@@ -238,3 +246,12 @@ class ServedChoice(ServedKind):
                 outputs["choice"], outputs["probabilities"], texts["choices"], strict=True
             )
         ]
+
+
+def _source(path, columns, answer: tuple[str, ...], encoding: str):
+    """The table with lists of choices, or with a column of each."""
+    if suffix_of(path) in _LISTS:
+        return tables.source(path, ("text", "choices", *answer), (), columns, encoding=encoding)
+    further = tuple(f"choice_{i}" for i in range(2, MAX_CHOICES))
+    required = ("text", "choice_0", "choice_1", *answer)
+    return tables.source(path, required, further, columns, encoding=encoding)

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from roots_tf import spelling
-from roots_tf.labelled import tables, text_files
+from roots_tf.labelled import lazy_text, tables, text_files
+from roots_tf.labelled.source import Source
 from roots_tf.labelled.tables import Table
 from roots_tf.labelled.token_rows import cut
 from roots_tf.storage.files import InputError
@@ -39,6 +40,13 @@ class PerText(FineTuning):
         )
         required += (self.answer_column,) if labelled else ()
         return tables.read(path, required, optional, columns, may_be_blank=pair, encoding=encoding)
+
+    def source(self, path, columns, encoding="utf-8"):
+        """The table, or lines of `.txt`."""
+        if not self.pairs:
+            return unlabelled_source(path, columns, encoding)
+        names, pair = ("text", "text_pair"), ("text_pair",)
+        return tables.source(path, names, (), columns, may_be_blank=pair, encoding=encoding)
 
     def learn(self, examples):
         """This kind with whether there are pairs."""
@@ -92,15 +100,25 @@ def read_unlabelled(path: str | Path, columns: dict[str, str], encoding: str = "
     Raises:
         InputError: something is wrong with the file; names the line.
     """
+    return unlabelled_source(path, columns, encoding).read()
+
+
+def unlabelled_source(path: str | Path, columns: dict[str, str], encoding: str = "utf-8") -> Source:
+    """What `read_unlabelled` reads; arguments and errors as for it, the latter as rows are read."""
     if text_files.suffix_of(path) != ".txt" or not Path(path).is_file():
-        return tables.read(path, ("text",), ("text_pair",), columns, encoding=encoding)
-    lines = list(text_files.lines_of(text_files.read_text(path, encoding)))
-    if lines and lines[0][1].startswith("__label__"):  # the labels that finetune reads
-        return tables.read(path, ("text",), (), columns, encoding=encoding)
+        return tables.source(path, ("text",), ("text_pair",), columns, encoding=encoding)
+    _, first = next(text_files.lines_of(lazy_text.text_of(path, encoding)), (0, ""))
+    if first.startswith("__label__"):  # the labels that finetune reads
+        return tables.source(path, ("text",), (), columns, encoding=encoding)
     tables.refuse_columns(columns, path)
-    if not lines:
+    if not first:
         raise InputError("empty-input", f"found no text in {path}; wanted a text a line")
-    return Table({"text": [line for _, line in lines]}, [n for n, _ in lines], str(path))
+
+    def rows(text_of):
+        for line, text in text_files.lines_of(text_of(path, encoding)):
+            yield line, {"text": text}
+
+    return Source(str(path), rows, ("text",))
 
 
 def mean_of_windows(values, texts) -> tf.Tensor:

@@ -63,17 +63,26 @@ class QuestionAnswering(FineTuning):
 
     def read(self, path, columns, labelled=True, encoding="utf-8"):
         """SQuAD files; unlabelled also tables with columns `question` and `context`."""
-        if not labelled and suffix_of(path) in TABLES and not _is_squad(path, encoding):
-            table = tables.read(path, ("question", "context"), ("id",), columns, encoding=encoding)
-            texts = {name: tables.strings(table, name) for name in ("question", "context")}
-            names = table.columns.get("id", table.lines)
-            texts["id"] = [
-                line if name is None else name
-                for name, line in zip(names, table.lines, strict=True)
-            ]
-            return self.unlabelled(texts)
+        if not labelled and (source := self.source(path, columns, encoding)):
+            return self.of_table(source.read())
         tables.refuse_columns(columns, path)
         return Questions(squad.read(path, labelled, encoding), [])
+
+    def source(self, path, columns, encoding="utf-8"):
+        """A table of questions and contexts."""
+        if suffix_of(path) not in TABLES or _is_squad(path, encoding):
+            return None
+        names = ("question", "context")
+        return tables.source(path, names, ("id",), columns, encoding=encoding)
+
+    def of_table(self, table):
+        """Questions, by their lines where a row has no id."""
+        texts = {name: tables.strings(table, name) for name in ("question", "context")}
+        names = table.columns.get("id", table.lines)
+        texts["id"] = [
+            line if name is None else name for name, line in zip(names, table.lines, strict=True)
+        ]
+        return self.unlabelled(texts)
 
     def labels_of(self, examples):
         """Whether each question has an answer."""

@@ -83,6 +83,14 @@ class SequenceToSequence(FineTuning):
             generated.check_installed()
         return pairs.read(path, columns, labelled, encoding)
 
+    def source(self, path, columns, encoding="utf-8"):
+        """A source a line, or a table."""
+        return pairs.sources(path, columns, encoding)
+
+    def of_table(self, table):
+        """Sources, blank ones as empty texts."""
+        return pairs.texts_of(table)
+
     def unlabelled(self, columns):
         """Sources in memory."""
         return Table({"source": columns["source"]}, [*range(1, len(columns["source"]) + 1)], "")

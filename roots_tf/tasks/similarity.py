@@ -60,6 +60,10 @@ class Similarity(Valued, FineTuning):
         answer = (self.answer_column,) if labelled else ()
         return tables.read(path, ("text", "text_pair", *answer), (), columns, encoding=encoding)
 
+    def source(self, path, columns, encoding="utf-8"):
+        """Pairs, without a value."""
+        return tables.source(path, self.texts, (), columns, encoding=encoding)
+
     def learn(self, examples):
         """This kind with the range of the values."""
         if self.stride:

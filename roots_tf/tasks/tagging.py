@@ -10,8 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from roots_tf import models, spelling, words
-from roots_tf.labelled import conll, tables, tagged_tables, word_units
-from roots_tf.labelled.text_files import TABLES, read_text, suffix_of
+from roots_tf.labelled import conll, lazy_text, tables, tagged_tables, word_units
+from roots_tf.labelled.text_files import TABLES, suffix_of
 from roots_tf.labelled.token_rows import cut, ragged_range
 from roots_tf.losses import Scalar
 from roots_tf.metrics import classification
@@ -20,7 +20,7 @@ from roots_tf.storage.files import InputError
 from roots_tf.tasks import tagging_graph
 from roots_tf.tasks.finetuning import Charts, FineTuning
 from roots_tf.tasks.leaving import TransformersHead
-from roots_tf.tasks.per_text import read_unlabelled, right_answers
+from roots_tf.tasks.per_text import right_answers, unlabelled_source
 
 _AGREES = 0.99  # share of the words of a file from which a cut of raw text is like them
 _EITHER = (".tsv", ".txt")  # of tagged words, or of texts without tags
@@ -96,21 +96,14 @@ class Tagging(FineTuning):
     def read(self, path, columns, labelled=True, encoding="utf-8"):
         """CoNLL files; unlabelled also texts, whose words are cut as those of the training file."""
         suffix = suffix_of(path)
-        is_table = suffix in TABLES and suffix not in _EITHER
-        if suffix == tagged_tables.SUFFIX:
-            is_table = not labelled and not tagged_tables.has_tokens(str(path), columns)
-        if labelled and is_table:
+        if not labelled and (source := self.source(path, columns, encoding)):
+            return self.of_table(source.read())
+        if labelled and suffix in TABLES and suffix not in (*_EITHER, tagged_tables.SUFFIX):
             raise InputError(
                 "unknown-suffix",
                 f"found {path} for tagging; wanted a CoNLL file: a word and its tag a line, an "
                 "empty line between sentences; or .parquet with tokens and tags",
             )
-        if suffix in _EITHER and not labelled:
-            is_table = not conll.is_tagged(read_text(path, encoding))
-        if is_table:
-            table = read_unlabelled(path, columns, encoding)
-            words = self.unlabelled({"text": tables.strings(table, "text")})
-            return words._replace(lines=table.lines, path=table.path)
         if suffix == tagged_tables.SUFFIX:
             sentences = tagged_tables.read(str(path), columns, labelled)
         else:
@@ -121,8 +114,21 @@ class Tagging(FineTuning):
         parts = [word_units.join(sentence, unit) for sentence, _, _ in columns]
         texts, starts, ends = (list(part) for part in zip(*parts, strict=True))
         tags = [tags if labelled else () for _, tags, _ in columns]
-        lines = [lines for _, _, lines in columns]
-        return TaggedTexts(texts, starts, ends, tags, lines, str(path))
+        return TaggedTexts(texts, starts, ends, tags, [at for *_, at in columns], str(path))
+
+    def source(self, path, columns, encoding="utf-8"):
+        """Texts, where the file has no words of its own."""
+        has_words = (suffix := suffix_of(path)) not in TABLES
+        if suffix == tagged_tables.SUFFIX:
+            has_words = tagged_tables.has_tokens(str(path), columns)
+        elif suffix in _EITHER:
+            has_words = conll.is_tagged(lazy_text.text_of(path, encoding))
+        return None if has_words else unlabelled_source(path, columns, encoding)
+
+    def of_table(self, table):
+        """Texts, whose words are cut as those of the training file."""
+        words = self.unlabelled({"text": tables.strings(table, "text")})
+        return words._replace(lines=table.lines, path=table.path)
 
     def labels_of(self, examples):
         """The tags of each text."""

@@ -76,7 +76,7 @@ def test_parts_of_another_command_are_neither_taken_nor_lost(tmp_path):
 
     with pytest.raises(Killed):
         parts.write(str(output), claim(width=3), form, iter(CHUNKS), dies_second)
-    wanted = r"found width=3; wanted width=2.*; or remove .*v\.npy\.parts, the vectors of that run"
+    wanted = r"found width=3; wanted width=2.*; or remove .*v\.npy\.parts, the parts of that run"
     with pytest.raises(InputError, match=wanted):
         parts.write(str(output), claim(width=2), form, iter(CHUNKS), vectors_of)
     assert len(list(tmp_path.glob("v.npy.parts/part-*"))) == 1

@@ -15,6 +15,7 @@ from pipelines import embed, fill_mask, generate, predict
 from roots_tf import models, program, tasks
 from roots_tf.api import values
 from roots_tf.generation import Settings
+from tests.answering import answers_of
 from tests.generation import tiny
 from tests.tasks.conftest import encoder, tokenizer  # noqa: F401
 from tests.tasks.test_finetuning import REVIEWS, write
@@ -124,7 +125,7 @@ def test_answers_of_every_task_are_those_of_the_program(tmp_path, encoder, token
         if name == "tagging":
             path = tmp_path / "raw.jsonl"
             path.write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
-        wanted = predict.main(predict.Config(str(folder), str(path)))
+        wanted = answers_of(predict.Config(str(folder), str(path)))
         model = roots.load(tmp_path / name)
         assert roots.predict(model, rows) == wanted, name
         assert roots.predict(model, rows[0]).keys() == wanted[0].keys()

@@ -12,6 +12,7 @@ from roots_tf import models, program, tasks
 from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
+from tests.answering import answers_of
 from tests.processes import start
 from tests.tasks.conftest import encoder, tokenizer  # noqa: F401  (fixtures)
 
@@ -68,7 +69,7 @@ def test_pairs_are_found_and_vectors_leave_as_they_were_learned(news, tmp_path):
     assert scores == pytest.approx({k: report[f"dev_{k}"] for k in scores}, abs=1e-6)
     rows = [json.loads(line) for line in (news / "valued.jsonl").read_text("utf-8").splitlines()]
     asked = {"model": str(folder), "input": str(news / "valued.jsonl")}
-    answers = predict.main(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
+    answers = answers_of(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
     for name, prompt in (("text", "query"), ("text_pair", "document")):
         texts = "".join(row[name] + "\n" for row in rows)
         (tmp_path / f"{name}.txt").write_text(texts, "utf-8")

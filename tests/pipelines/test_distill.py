@@ -12,6 +12,7 @@ from roots_tf import models, program, tasks, tokenizers
 from roots_tf.storage import claims
 from roots_tf.storage.files import InputError
 from roots_tf.tokenizers.tokenizer import wordpiece
+from tests.answering import answers_of
 from tests.pages.parsed import Page
 from tests.tasks.test_finetuning import OF_ENCODERS, write
 
@@ -107,7 +108,7 @@ def test_a_student_of_real_texts_answers_as_its_teacher(work, topics, tmp_path, 
         evaluate.Config(model=model, input=paths["dev"], output=str(tmp_path / "scores.json"))
     )
     assert scores["accuracy"] == pytest.approx(accuracy["student"])
-    answers = predict.main(
+    answers = answers_of(
         predict.Config(model=model, input=paths["dev"], output=str(tmp_path / "answers.jsonl"))
     )
     assert len(answers) == 222

@@ -14,6 +14,7 @@ from roots_tf import models, program
 from roots_tf.storage.files import InputError
 from roots_tf.training.metrics_file import read_metrics
 from roots_tf.training.summaries import TIMED
+from tests.answering import answers_of
 from tests.pages.parsed import Page
 from tests.processes import start
 
@@ -65,7 +66,7 @@ def test_it_tells_topics_of_real_news(work, topics, tmp_path):
     assert by_class[0].keys() == by_class[1].keys() == set(report["labels"])
     for label in report["labels"]:
         assert by_class[0][label] == pytest.approx(by_class[1][label], abs=1e-6)
-    answers = predict.main(
+    answers = answers_of(
         predict.Config(model=model, input=test, output=str(tmp_path / "answers.jsonl"))
     )
     lines = (tmp_path / "a" / "test_predictions.jsonl").read_text().splitlines()
@@ -248,7 +249,7 @@ def test_tags_have_places_and_long_questions_are_refused(
     finetune.main(config(work, topics, tmp_path / "a", task="tagging", **files))
     path = tmp_path / "new.txt"
     path.write_text("Anna lives in New York.\n")
-    (answer,) = predict.main(
+    (answer,) = answers_of(
         predict.Config(
             model=str(tmp_path / "a" / "model"), input=str(path), output=str(tmp_path / "p.jsonl")
         )
@@ -257,7 +258,7 @@ def test_tags_have_places_and_long_questions_are_refused(
     assert json.loads((tmp_path / "p.jsonl").read_text()) == answer
     sent = io.TextIOWrapper(io.BytesIO(b"Anna lives in New York.\r\n\n"))
     monkeypatch.setattr("sys.stdin", sent)
-    assert predict.main(predict.Config(model=str(tmp_path / "a" / "model"))) == [answer]
+    assert answers_of(predict.Config(model=str(tmp_path / "a" / "model"))) == [answer]
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == answer
     scores = json.loads((tmp_path / "a" / "seed_0" / "scores.json").read_text())["dev"]
     assert scores["word_unit"] == "spaces" and 0 < scores["words_as_in_raw_text"] <= 1

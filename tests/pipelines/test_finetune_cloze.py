@@ -10,6 +10,7 @@ from pipelines import distill, export, fill_mask, finetune, predict
 from roots_tf import models, program
 from roots_tf.models.tuning import LowRankTuning
 from roots_tf.storage.files import InputError
+from tests.answering import answers_of
 
 ROWS = [("return the list of names", "yes"), ("raise an error of the file", "no")] * 8
 TEMPLATE = "The value is [MASK] : {text}"
@@ -44,7 +45,7 @@ def test_it_learns_is_served_and_still_fills_masks(work, files, tmp_path):
     assert described["task"]["template"] == TEMPLATE and len(described["task"]["priors"]) == 2
     (tmp_path / "raw.txt").write_text("return the list\nraise an error\n[MASK] of [SEP]\n")
     asked = {"model": folder, "input": str(tmp_path / "raw.txt")}
-    answers = predict.main(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
+    answers = answers_of(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
     assert [row["label"] for row in answers[:2]] == ["yes", "no"]
     served = tf.saved_model.load(
         export.main(export.Config(model=folder, output=str(tmp_path / "served")))
@@ -64,7 +65,7 @@ def test_without_a_training_file_it_answers_as_it_is(work, files, tmp_path):
     assert finetune.main(config(work, files, tmp_path / "run", **fields)) == report
     assert "accuracy" in (tmp_path / "run" / "report.html").read_text("utf-8")
     asked = {"model": str(tmp_path / "run" / "model"), "input": str(files / "dev.jsonl")}
-    answers = predict.main(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
+    answers = answers_of(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
     lines = (tmp_path / "run" / "dev_predictions.jsonl").read_text("utf-8").splitlines()
     assert [row["label"] for row in answers] == [json.loads(line)["label"] for line in lines]
     before, after = (models.load(folder) for folder in (work.model, asked["model"]))

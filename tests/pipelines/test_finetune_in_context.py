@@ -11,6 +11,7 @@ from pipelines import evaluate, export, finetune, generate, predict
 from roots_tf import models, program, training
 from roots_tf.models.tuning import LowRankTuning
 from roots_tf.storage.files import InputError
+from tests.answering import answers_of
 from tests.tasks import test_in_context as prompts
 
 TEXTS = [
@@ -61,7 +62,7 @@ def test_examples_in_the_prompt_are_kept_and_served(here, tmp_path):
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     asked = {"model": folder, "input": str(here.root / "dev.jsonl")}
-    answers = predict.main(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
+    answers = answers_of(predict.Config(**asked, output=str(tmp_path / "answers.jsonl")))
     lines = (tmp_path / "run" / "dev_predictions.jsonl").read_text("utf-8").splitlines()
     for row, line in zip(answers, map(json.loads, lines), strict=True):
         assert row["label"] == line["label"]
@@ -123,8 +124,8 @@ def test_several_templates_label_texts_together(here, tmp_path):
         folders.append(str(tmp_path / str(number) / "model"))
     (tmp_path / "new.txt").write_text("the cat sat\na dull rug\n")
     asked = {"input": str(tmp_path / "new.txt"), "output": str(tmp_path / "labels.jsonl")}
-    alone = [predict.main(predict.Config(model=folder, **asked)) for folder in folders]
-    both = predict.main(predict.Config(model=folders[0], ensemble=(folders[1],), **asked))
+    alone = [answers_of(predict.Config(model=folder, **asked)) for folder in folders]
+    both = answers_of(predict.Config(model=folders[0], ensemble=(folders[1],), **asked))
     for row, *ones in zip(both, *alone, strict=True):
         means = {
             label: np.mean([one["probabilities"][label] for one in ones]) for label in ("no", "yes")
@@ -139,7 +140,7 @@ def test_several_templates_label_texts_together(here, tmp_path):
     with pytest.raises(
         InputError, match="found a model for cloze of the labels no, so, yes in --ens"
     ):
-        predict.main(predict.Config(**wrong, **asked))
+        answers_of(predict.Config(**wrong, **asked))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pipelines import export, predict
 from roots_tf import generation, models, tasks
 from roots_tf.serving.model import Model
 from roots_tf.storage.files import InputError
+from tests.answering import answers_of
 from tests.serving.fake import ask, run, serving
 from tests.tasks import translators
 
@@ -31,18 +32,19 @@ def sources(tmp_path_factory):
 
 
 def asked(folder, sources, output, **flags):
-    return predict.main(predict.Config(model=folder, input=sources, output=str(output), **flags))
+    return answers_of(predict.Config(model=folder, input=sources, output=str(output), **flags))
 
 
 def test_targets_stand_line_by_line(folder, sources, tmp_path):
-    found = asked(folder, sources, tmp_path / "test.hyp")
+    flags = {"model": folder, "input": sources, "output": str(tmp_path / "test.hyp")}
+    assert predict.main(predict.Config(**flags)) == {"answers": len(SOURCES)}
+    found = asked(folder, sources, tmp_path / "test.jsonl")
     lines = (tmp_path / "test.hyp").read_text("utf-8").split("\n")
     assert lines == [*(row["target"] for row in found), ""]
     assert [row["source"] for row in found] == SOURCES
     assert [not line for line in lines] == [False, True, False, False, True, True]
-    as_json = asked(folder, sources, tmp_path / "test.jsonl")
-    rows = (tmp_path / "test.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(row) for row in rows] == found == as_json
+    as_json = [json.dumps(row, ensure_ascii=False) for row in found]
+    assert (tmp_path / "test.jsonl").read_text("utf-8") == "\n".join([*as_json, ""])
 
 
 def test_ends_of_lines_in_a_target_are_spaces_and_told(caplog):
@@ -53,7 +55,7 @@ def test_ends_of_lines_in_a_target_are_spaces_and_told(caplog):
 def test_standard_input_keeps_its_lines(folder, monkeypatch, capsys):
     raw = types.SimpleNamespace(buffer=io.BytesIO(b"A man\n\nEin Mann\r\n"))
     monkeypatch.setattr(sys, "stdin", raw)
-    found = predict.main(predict.Config(model=folder))
+    found = answers_of(predict.Config(model=folder))
     assert [row["source"] for row in found] == ["A man", "", "Ein Mann"]
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == found
 
@@ -62,7 +64,7 @@ def test_flags_say_how_it_is_searched(folder, sources, tmp_path):
     def targets(**given):
         flags = generation.SearchFlags(**{k: v for k, v in given.items() if k != "tokens"})
         found = asked(
-            folder, sources, tmp_path / "x.hyp", search=flags, max_new_tokens=given.get("tokens")
+            folder, sources, tmp_path / "x.jsonl", search=flags, max_new_tokens=given.get("tokens")
         )
         return [row["target"] for row in found], found[0]["score"]
 
@@ -87,7 +89,7 @@ def test_a_served_model_gives_the_targets_of_predict(folder, sources, tmp_path):
     flags = generation.SearchFlags(num_beams=2)
     output = tmp_path / "translator"
     export.main(export.Config(model=folder, output=str(output), search=flags, max_new_tokens=6))
-    wanted = asked(folder, sources, tmp_path / "x.hyp", search=flags, max_new_tokens=6)
+    wanted = asked(folder, sources, tmp_path / "x.jsonl", search=flags, max_new_tokens=6)
     model, answers = Model(str(output), "fake"), []
 
     async def scenario():

@@ -15,6 +15,7 @@ from roots_tf import models, program, tasks
 from roots_tf.storage.files import InputError
 from roots_tf.tasks import soft_labels
 from roots_tf.tasks.classification import Classification
+from tests.answering import answers_of
 from tests.tasks.test_finetuning import REVIEWS
 
 SOFT = [(0.25, 0.75), (1.0, 0.0), (0.5, 0.5), (0.9, 0.1)]
@@ -152,13 +153,13 @@ def test_a_classifier_learns_what_an_ensemble_of_templates_says(base, tmp_path):
         folders.append(str(tmp_path / name / "model"))
     soft = tmp_path / "soft.jsonl"
     asked = {"model": folders[0], "ensemble": (folders[1],), "input": texts}
-    told = predict.main(predict.Config(**asked, output=str(soft)))
+    told = answers_of(predict.Config(**asked, output=str(soft)))
     report = finetune.main(config(base, str(soft), labelled, tmp_path / "learned"))
     assert report["labels"] == ["bad", "good"]
     folder = str(tmp_path / "learned" / "model")
     kind = tasks.restore(models.describe(folder))
     assert kind.labels == ("bad", "good")
-    found = predict.main(
+    found = answers_of(
         predict.Config(model=folder, input=texts, output=str(tmp_path / "answers.jsonl"))
     )
     for ours, wanted in zip(found, told, strict=True):

@@ -14,6 +14,7 @@ import tensorflow as tf
 from pipelines import export, finetune, generate, merge, predict
 from roots_tf import models, program, tasks
 from roots_tf.storage.files import InputError
+from tests.answering import answers_of
 from tests.processes import start
 from tests.tasks.test_finetuning import write
 
@@ -144,7 +145,7 @@ def test_predictions_are_those_of_the_folder_and_of_no_other_base(base, tmp_path
     init_from = base("classification")
     finetune.main(config(tmp_path, "classification", init_from, **LORA))
     rows = (tmp_path / "run/dev_predictions.jsonl").read_text().splitlines()
-    found = predict.main(
+    found = answers_of(
         predict.Config(
             model=str(tmp_path / "run/model"),
             input=str(tmp_path / "classification.jsonl"),
@@ -257,7 +258,7 @@ def test_parts_that_stay_are_predicted_with_exported_and_trained_on(base, tmp_pa
         with pytest.raises(InputError, match=f"found --tune={way} and a model with "):
             finetune.main(config(tmp_path, "classification", folder, **fields))
     text, answers = str(tmp_path / "adapter/classification.jsonl"), tmp_path / "answers.jsonl"
-    found = predict.main(predict.Config(model=str(folder), input=text, output=str(answers)))
+    found = answers_of(predict.Config(model=str(folder), input=text, output=str(answers)))
     served = export.main(export.Config(model=str(folder), output=str(tmp_path / "served")))
     serve = tf.saved_model.load(served).signatures["serving_default"]
     texts = [json.loads(row)["text"] for row in Path(text).read_text().splitlines()]

@@ -170,16 +170,20 @@ def normalised(x, gamma, *beta, epsilon, rms):
     return layer_norm(x, gamma, *beta, epsilon=epsilon)
 
 
-def dropped(x, *bias, rate, seed):
-    """dropout(`x` + `bias`), [..., M], in one kernel; `rate` and `seed` as for `dropout`."""
+def dropped(x, rate, seed):
+    """`dropout` of `x`, of any shape, in a kernel of its own; `rate` and `seed` as there.
+
+    Its gradient is the same of what comes from above, so that x is not kept for it.
+    """
     if seed is None or rate == 0.0:
-        return add_bias(x, *bias)
-    return _bias_dropout(x, *bias, rate=rate, seed=seed, training=True)
+        return x
+    drop = functools.partial(_compiled_dropout, rate=rate, seed=seed)
+    return tf.custom_gradient(lambda x: (drop(x), drop))(x)
 
 
-@fused
-def _bias_dropout(x, *bias, rate, seed):
-    return dropout(add_bias(x, *bias), rate, seed)
+@functools.partial(tf.function, jit_compile=True, autograph=False)
+def _compiled_dropout(x, rate, seed):
+    return tf.cast(dropout(at_least_float32(x), rate, seed), x.dtype)
 
 
 @fused

@@ -23,6 +23,7 @@ from roots_tf.models.layers import (
     Dense,
     Norm,
     Weights,
+    add_bias,
     add_residual,
     add_residual_norm,
     bias_activation,
@@ -162,7 +163,7 @@ class Block(Weights):
         product, *bias = update
         drop = {"rate": self.config.dropout, "seed": layer_norm.place.dropout(seed)}
         if bottleneck is not None:
-            product, *bias = bottleneck(dropped(product, *bias, **drop))
+            product, *bias = bottleneck(dropped(add_bias(product, *bias), **drop))
             drop["rate"] = 0.0
         drop["training"] = seed is not None
         if self.config.norm == "pre":

@@ -158,11 +158,6 @@ class Step:
         return self.rows * self.length
 
 
-def _mask(step: Step, elements: int) -> int:
-    """Bytes of a dropout mask over so many elements: one each."""
-    return elements if step.config.dropout else 0
-
-
 def _feed_forward(step: Step) -> int:
     """Bytes a token that the products and the activation of a feed-forward layer keep."""
     config = step.config
@@ -171,14 +166,19 @@ def _feed_forward(step: Step) -> int:
 
 
 def _attention(step: Step) -> int:
-    """Bytes a token of a layer's products of queries and keys, their softmax and its mask.
+    """Bytes a token of a layer's softmax over keys, and of what dropout leaves of it.
 
     Those of the mean layer: one with a window has fewer in long rows.
     """
     layers = range(step.config.num_layers)
     pairs = sum(blocks.pairs(step.config, layer, step.length, causal=False) for layer in layers)
     keys = step.config.num_heads * pairs // (len(layers) * step.length)
-    return 2 * keys * step.item + _mask(step, keys)
+    return _weights(step, keys)
+
+
+def _weights(step: Step, keys: int) -> int:
+    """Bytes of the softmax over so many keys, and of what dropout leaves of it."""
+    return (2 if step.config.attention_rate else 1) * keys * step.item
 
 
 def layer_bytes(step: Step) -> int:
@@ -194,8 +194,7 @@ def layer_bytes(step: Step) -> int:
     config, hidden = step.config, step.config.hidden_dim
     mixed = (config.num_heads + 2 * config.key_value_heads) * config.head_dim
     numbers = 5 * hidden + 2 * mixed + (2 * hidden if config.norm == "pre" else 0)
-    rest = _feed_forward(step) + _attention(step) + _mask(step, 2 * hidden)
-    return numbers * step.item + rest
+    return numbers * step.item + _feed_forward(step) + _attention(step)
 
 
 def crossed_bytes(step: Step, length: int) -> int:
@@ -212,7 +211,7 @@ def crossed_bytes(step: Step, length: int) -> int:
     numbers = 3 * hidden + 2 * config.num_heads * config.head_dim
     numbers += hidden if config.norm == "pre" else 0
     keys = config.num_heads * length
-    of_token = numbers * step.item + 2 * keys * step.item + _mask(step, keys + hidden)
+    of_token = numbers * step.item + _weights(step, keys)
     others = 4 * config.key_value_heads * config.head_dim * step.item
     return step.tokens * of_token + step.rows * length * others
 
@@ -220,7 +219,7 @@ def crossed_bytes(step: Step, length: int) -> int:
 def _stack(step: Step, attended: int = 0) -> int:
     """Bytes that a stack keeps, with attention to `attended` tokens of another one if not 0."""
     config, hidden = step.config, step.config.hidden_dim
-    embedded = (hidden * step.item if config.embedding_norm else 0) + _mask(step, hidden)
+    embedded = hidden * step.item if config.embedding_norm else 0
     last = hidden * step.item * (2 if config.norm == "pre" else 1)
     crossed = crossed_bytes(step, attended) if attended else 0
     block = step.tokens * layer_bytes(step) + crossed

@@ -178,6 +178,6 @@ def test_a_listing_that_lags_behind_hides_no_shard(store, many, url):
 
 
 def test_a_folder_of_no_examples_is_told(store, url):
-    with pytest.raises(files.InputError, match="found no s3://corpus/none/manifest.json; wanted"):
+    with pytest.raises(files.InputError, match="found nothing at s3://corpus/none; wanted"):
         examples.load("s3://corpus/none")
     assert examples.load(url)["build"]

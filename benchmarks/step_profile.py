@@ -32,7 +32,10 @@ from roots_tf.objectives.masked_lm_task import MaskedLMTask
 from roots_tf.storage import files
 from roots_tf.training import memory, optimizers, step, strategies
 
-PRODUCTS = ("MatMul", "_MklMatMul", "_MklNativeFusedMatMul", "_MklBatchMatMulV2", "_FusedMatMul")
+PRODUCTS = (
+    *("MatMul", "BatchMatMulV2", "_FusedMatMul"),
+    *("_MklMatMul", "_MklBatchMatMulV2", "_MklNativeFusedMatMul"),  # oneDNN's
+)
 UPDATE = ("ResourceApplyAdam", "L2Loss")
 
 

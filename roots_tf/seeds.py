@@ -54,7 +54,7 @@ def random_words(count: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     is `lowbias32` (Wellons 2018, "Prospecting for Hash Functions"), once for each half of the seed.
 
     Args:
-        count: of the numbers.
+        count: of the numbers, int64 where it may be above 2^31; from 2^32 on they repeat.
         seed: int32 [2], which XLA may know only when it runs.
 
     Returns:

@@ -111,7 +111,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """
     if seed is None or rate == 0.0:
         return x
-    words = tf.reshape(random_words(tf.size(x), seed), tf.shape(x))
+    words = tf.reshape(random_words(tf.size(x, tf.int64), seed), tf.shape(x))
     kept = words >= tf.constant(round(rate * 2**32), tf.uint32)
     return tf.where(kept, x / (1.0 - rate), tf.zeros([], x.dtype))
 

@@ -1,7 +1,5 @@
 """Where the tests find real text, and the devices they train on."""
 
-import contextlib
-import ctypes
 import gc
 import os
 from pathlib import Path
@@ -54,8 +52,6 @@ def _garbage():
     yield
     if _resident() > before + GROWTH:
         gc.collect()
-        with contextlib.suppress(OSError, AttributeError):  # of another C library
-            ctypes.CDLL("libc.so.6").malloc_trim(0)  # `training.keep_freed_memory` keeps it else
 
 
 def _resident() -> int:
